@@ -1,0 +1,102 @@
+"""Frozen dataclasses that travel between floors. Arrays are NumPy; models turn them into tensors.
+
+Shape letters, used everywhere: `U` users, `I` items, `N = U + I` nodes, `E` edges (interactions), `B` batch,
+`K` list length, `D` embedding, `F` raw feature width, `M` modalities, `L` layers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """User-item pairs by dense number, sorted by (user, time where known, item).
+
+    Attributes:
+        users: [E] int64 in 0..n_users-1.
+        items: [E] int64 in 0..n_items-1.
+        n_users: U, also counting users without a row here.
+        n_items: I, also counting items without a row here.
+        times: [E] int64 seconds since 1970 (UTC), or None where the source has no time.
+    """
+
+    users: IntArray
+    items: IntArray
+    n_users: int
+    n_items: int
+    times: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """One feature set, row i = item i. A missing row is zero in `values` and False in `present`.
+
+    Attributes:
+        values: [I, F] float16 or float32, may be a memory map.
+        present: [I] bool.
+        name: `<modality>_<encoder>`, for messages.
+    """
+
+    values: npt.NDArray[np.floating]
+    present: BoolArray
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class SparseGraph:
+    """A weighted graph in compressed sparse rows.
+
+    Attributes:
+        indptr: [rows + 1] int32.
+        indices: [nnz] int32 column numbers.
+        weights: [nnz] float32.
+        shape: (rows, columns).
+    """
+
+    indptr: npt.NDArray[np.int32]
+    indices: npt.NDArray[np.int32]
+    weights: FloatArray
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that fitting and selection may see. By construction it cannot hold a test row.
+
+    Attributes:
+        train: interactions to learn from.
+        valid: held-out interactions that choose epochs and hyper-parameters.
+        features: modality ("text", "image", ...) -> feature matrix; may be empty.
+        item_graphs: modality -> kNN item graph [I, I] of that modality's features (cosine weights, the k
+            nearest of a row, the item itself among them; rows and columns of missing items are empty).
+    """
+
+    train: Interactions
+    valid: Interactions
+    features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+    item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Ranked lists, best first.
+
+    Attributes:
+        users: [B] int64 dense users.
+        items: [B, K] int64 dense items; -1 where fewer than K candidates were left.
+        scores: [B, K] float32; -inf where `items` is -1.
+    """
+
+    users: IntArray
+    items: IntArray
+    scores: FloatArray

@@ -1,0 +1,19 @@
+"""Fixtures that more than one room uses. Fixtures of one room live in that room's conftest."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def packs() -> Path:
+    """The folder of real data packs; a test that asks for it skips where the packs are absent."""
+    root = Path(os.environ.get("MRS_DATA_ROOT", PROJECT_ROOT.parent / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"real data packs not found at {root}; set MRS_DATA_ROOT to their folder")
+    return root
