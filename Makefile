@@ -1,0 +1,36 @@
+# One command each: `make run` (demo from raw files to report), `make test`, `make ui`, `make lint`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FLAGS ?=
+
+.PHONY: run test ui lint format install clean
+
+run: install
+	$(BIN)/mrs run demo
+
+ui: install
+	$(BIN)/mrs ui
+
+test: install
+	$(BIN)/pytest $(FLAGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,123 @@
+"""One dataset's whole pipeline as typed settings: what its `defs.yaml` may say.
+
+Each part is declared where it is used (source in `ingest`, rules in `tables`, ...); this file only puts the parts
+together and holds what spans them. Reading YAML with file and line is the component's work (`orchestration`).
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+
+from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
+from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.splits.options import SplitOptions
+from mrs_pipeline.tables.rules import InteractionRules
+from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.windows import WindowOptions
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class AutomationOptions(BaseModel):
+    """What runs by itself. Off by default; switched on here and then visible in the UI's Automation page."""
+
+    model_config = _STRICT
+
+    retrain: bool = False
+    """At the start of each window, score the window that has closed and train for the one that opens."""
+    watch: bool = False
+    """Look at the source's files once a minute and run the windows whose rows have newly landed."""
+
+
+def _models_section() -> type[BaseModel]:
+    """One optional field a registered model, so that a bad key or value is refused with its line."""
+    fields: dict[str, Any] = {
+        name: (model.Config | None, Field(default=None, description=model.spec.title))
+        for name, model in MODELS.items()
+    }
+    return create_model("ModelsSection", __config__=_STRICT, **fields)
+
+
+class DatasetConfig(BaseModel):
+    """The attributes of one `defs.yaml`."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    """Short name in lower case; the first part of every asset key and the `dataset` column of every table."""
+    description: str = ""
+    """A sentence for the report and the UI."""
+    source: SourceOptions
+    """Where the raw files are and how they are read."""
+    window: WindowOptions = WindowOptions()
+    """How time is cut into partitions; `every: none` for one partition."""
+    interactions: InteractionRules = InteractionRules()
+    """De-duplication, rating threshold and k-core."""
+    features: tuple[FeatureOptions, ...] = ()
+    """Feature sets; where a modality has several, models use the first of it."""
+    split: SplitOptions = SplitOptions()
+    """How train, validation and test are told apart. With windows only the validation share is used."""
+    models: _models_section() = Field(default_factory=lambda: _models_section()())  # type: ignore[valid-type]
+    """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
+    knn_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours a row of the item-item graphs."""
+    training: TrainingOptions = TrainingOptions()
+    """Epochs, batches, patience."""
+    evaluation: EvaluationOptions = EvaluationOptions()
+    """Cut-offs, exclusion rule, the metric that selects."""
+    seeds: tuple[int, ...] = (1,)
+    """Each model is trained once a seed; reports show mean and spread."""
+    automation: AutomationOptions = AutomationOptions()
+    """Schedule and sensor."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        """`lightgcn:` without anything after it means its defaults; an absent model is not trained."""
+        if isinstance(value, dict):
+            return {name: {} if overrides is None else overrides for name, overrides in value.items()}
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must name at least one number, each once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "DatasetConfig":
+        names = self.feature_names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"features: {twice[0]} is listed twice; give one of them another name")
+        return self
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the dataset is cut in time."""
+        return self.window.every != "none"
+
+    @property
+    def model_configs(self) -> dict[str, Any]:
+        """Configuration of each model to train, in the registry's order."""
+        return {name: config for name in MODELS if (config := getattr(self.models, name)) is not None}
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of all feature sets, in their order."""
+        return tuple(feature_set_name(feature) for feature in self.features)
+
+    @property
+    def model_features(self) -> dict[str, str]:
+        """Modality -> name of the feature set that models receive for it."""
+        chosen: dict[str, str] = {}
+        for feature in self.features:
+            chosen.setdefault(feature.modality, feature_set_name(feature))
+        return chosen
+
+    def feature(self, name: str) -> FeatureOptions:
+        """The options of the feature set `name`; KeyError if there is none."""
+        return {feature_set_name(feature): feature for feature in self.features}[name]

@@ -1,0 +1,23 @@
+"""The code location that Dagster loads: every `defs.yaml` of this home, and how steps are executed. No logic."""
+
+import sys
+
+import dagster as dg
+
+from mrs_pipeline.storage.home import find_home
+
+_PRELOADED = ["mrs_pipeline.definitions", "torch", "polars", "duckdb", "great_expectations"]
+"""Imported once by the server that steps are forked from, so that a step does not pay for them."""
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All datasets of the home that the environment or the working directory names."""
+    home = find_home()
+    sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
+    executor = dg.multiprocess_executor.configured(
+        {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}}
+    )
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=home.root), dg.Definitions(executor=executor)
+    )

@@ -1,0 +1,147 @@
+"""CLIP and SigLIP: texts and images as vectors of one space, by the two towers of one model.
+
+The projected outputs are taken, those that the contrastive loss compares (Radford et al., ICML 2021; Zhai et
+al., ICCV 2023). One-tower models are `text_transformer.py` and `image_transformer.py`.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.encoders.base import Encoder
+from mrs_pipeline.encoders.batching import batches_by_length, padded
+from mrs_pipeline.encoders.files import media_folder, media_references
+from mrs_pipeline.encoders.image_transformer import blank_dimensions
+from mrs_pipeline.encoders.options import ClipImageOptions, ClipTextOptions, PretrainedOptions
+from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
+from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.settings import EngineSettings
+from mrs_pipeline.encoders.texts import TextLoader, joined_text
+from mrs_pipeline.encoders.tokens import open_tokenizer
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class _TowerEncoder(Encoder):
+    """What both towers share: one model, and the check that it has two towers."""
+
+    def __init__(self, options: PretrainedOptions, settings: EngineSettings) -> None:
+        super().__init__(options)
+        self._network = Network(options, settings)
+
+    def ingredients(self) -> Sequence[str]:
+        """The files of the model."""
+        return (self._network.folder.origin,)
+
+    def check_settings(self) -> None:
+        """InputError for models with one tower."""
+        declared = self._network.folder.read_json("config.json")
+        if not {"text_config", "vision_config"} <= set(declared):
+            raise InputError(
+                f"{self._network.folder.path}: {declared.get('model_type')} has no text and vision tower; write "
+                f"encoder: transformer for this model"
+            )
+
+
+class ClipTextEncoder(_TowerEncoder):
+    """Payloads are texts on arrival and lists of token numbers once arranged."""
+
+    def __init__(self, options: ClipTextOptions, settings: EngineSettings) -> None:
+        super().__init__(options, settings)
+        self._settings = options
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return open_tokenizer(self._network)
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Width of the vectors, found by encoding a word."""
+        return int(self.encode(self.arrange(["word"])).shape[1])
+
+    def references(self, items: pl.DataFrame) -> pl.Series:
+        """The texts."""
+        return joined_text(self._settings, items)
+
+    def loader(self) -> TextLoader:
+        """Hands the text through."""
+        return TextLoader()
+
+    @property
+    def window(self) -> int:
+        """As many as there are: the longer the window, the better sorted the batches."""
+        return 2**31
+
+    def arrange(self, payloads: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each text. SigLIP learned on texts filled up to full length, so it gets such ones."""
+        config = self._network.config
+        tokens = self._tokenizer(
+            list(payloads),
+            truncation=True,
+            max_length=config.text_config.max_position_embeddings,
+            padding="max_length" if "siglip" in config.model_type else False,
+        )
+        numbers: list[list[int]] = tokens["input_ids"]
+        return numbers
+
+    def batches(self, payloads: Sequence[list[int]]) -> list[IntArray]:
+        """Sorted by length."""
+        lengths = np.array([len(tokens) for tokens in payloads], dtype=np.int64)
+        return batches_by_length(lengths, self._settings.batch_size, 2**31)
+
+    def encode(self, payloads: Sequence[list[int]]) -> FloatArray:
+        """[B, F] one vector a text."""
+        # CLIP reads its vector at the end-of-text token, the same number as its padding: the first one counts.
+        tokens, mask = padded(list(payloads), fill=self._tokenizer.pad_token_id or 0)
+        return self._network.run({"input_ids": tokens, "attention_mask": mask}, _text_tower)
+
+
+class ClipImageEncoder(_TowerEncoder):
+    """Payloads are prepared pixels."""
+
+    in_processes = True
+
+    def __init__(self, options: ClipImageOptions, settings: EngineSettings, media_root: Path) -> None:
+        super().__init__(options, settings)
+        self._settings = options
+        self._folder = media_folder(options, media_root)
+
+    @cached_property
+    def _pixels(self) -> Pixels:
+        return open_pixels(self._network.folder)
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Width of the vectors, found by encoding a black image."""
+        return blank_dimensions(self, self.loader())
+
+    def references(self, items: pl.DataFrame) -> pl.Series:
+        """Paths inside the media folder."""
+        return media_references(self._settings, items)
+
+    def loader(self) -> PixelLoader:
+        """Reads, decodes, prepares pixels."""
+        return PixelLoader(self._folder, self._settings.max_pixels, self._pixels)
+
+    def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
+        """[B, F] one vector an image."""
+        return self._network.run({"pixels": np.stack(payloads)}, self._forward)
+
+    def _forward(self, module: Any, pixels: "Tensor") -> "Tensor":
+        values = self._pixels.normalize(pixels).to(module.dtype)
+        output: Tensor = module.get_image_features(pixel_values=values).pooler_output
+        return output
+
+
+def _text_tower(module: Any, input_ids: "Tensor", attention_mask: "Tensor") -> "Tensor":
+    output: Tensor = module.get_text_features(
+        input_ids=input_ids, attention_mask=attention_mask
+    ).pooler_output
+    return output

@@ -1,0 +1,89 @@
+"""Reading media files without trusting them: inside one folder, regular files only, bounded in size.
+
+What is inside the bytes is the business of `images.py`, `audio.py` and `video.py`.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from mrs_pipeline.encoders.base import Content, ContentError, bytes_digest, require_columns
+from mrs_pipeline.encoders.options import MediaOptions
+
+MEGABYTE = 1_000_000
+
+
+def media_references(options: MediaOptions, items: pl.DataFrame) -> pl.Series:
+    """[rows] the item's path inside the media folder; null where the item has none."""
+    column = options.column or str(options.modality)
+    require_columns(options, items, [column])
+    path = pl.col(column).cast(pl.String).str.strip_chars().replace("", None)
+    return items.select(path=path)["path"]
+
+
+@dataclass(frozen=True)
+class MediaFolder:
+    """The one folder that media may come from.
+
+    Attributes:
+        root: the folder.
+        max_bytes: larger files are refused unread.
+    """
+
+    root: Path
+    max_bytes: int
+
+    def resolve(self, reference: str) -> Path:
+        """The regular file behind a relative path; ContentError if absent, outside, empty or too large."""
+        try:
+            root = self.root.resolve()
+            path = (root / reference).resolve()
+            if not path.is_relative_to(root):
+                raise ContentError("path leaves the media folder")
+            status = path.stat()
+        except FileNotFoundError:
+            raise ContentError("file not found") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ContentError(f"path cannot be used: {error}") from None
+        self._require_usable(status)
+        return path
+
+    def _require_usable(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise ContentError("not a regular file")
+        if status.st_size == 0:
+            raise ContentError("file is empty")
+        if status.st_size > self.max_bytes:
+            raise ContentError(
+                f"file has {status.st_size / MEGABYTE:,.1f} MB, "
+                f"more than max_file_mb = {self.max_bytes / MEGABYTE:g}"
+            )
+
+    def read(self, reference: str) -> Content:
+        """The bytes of a file and their digest."""
+        path = self.resolve(reference)
+        try:
+            with path.open("rb") as file:
+                data = file.read(self.max_bytes + 1)
+        except OSError as error:
+            raise ContentError(f"file cannot be read: {error.strerror}") from None
+        return Content(bytes_digest(data), len(data), data)
+
+    def locate(self, reference: str) -> Content:
+        """The path of a file and the digest of its bytes, for content too large to hold in memory."""
+        path = self.resolve(reference)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as error:
+            raise ContentError(f"file cannot be read: {error.strerror}") from None
+        return Content(digest, path.stat().st_size, path)
+
+
+def media_folder(options: MediaOptions, root: Path) -> MediaFolder:
+    """The media folder with the bounds of the options."""
+    return MediaFolder(root, int(options.max_file_mb * MEGABYTE))

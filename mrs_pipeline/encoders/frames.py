@@ -1,0 +1,73 @@
+"""Video by its frames: evenly spaced, each encoded by any image encoder, pooled over time.
+
+Models that look at several frames together are `video_transformer.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
+from mrs_pipeline.encoders.options import FramesOptions
+from mrs_pipeline.encoders.video import FrameSampler
+from mrs_pipeline.types import FloatArray
+
+
+class FramesEncoder(Encoder):
+    """Payloads are lists of what the image encoder takes."""
+
+    in_processes = True
+
+    def __init__(self, options: FramesOptions, image_encoder: Encoder, media_root: Path) -> None:
+        super().__init__(options)
+        self._settings = options
+        self._image = image_encoder
+        self._folder = media_folder(options, media_root)
+
+    def ingredients(self) -> Sequence[str]:
+        """The image encoder decides."""
+        return (self._image.fingerprint,)
+
+    @property
+    def dimensions(self) -> int:
+        """As wide as an image's vector."""
+        return self._image.dimensions
+
+    def references(self, items: pl.DataFrame) -> pl.Series:
+        """Paths inside the media folder."""
+        return media_references(self._settings, items)
+
+    def loader(self) -> "_FramesLoader":
+        """Decodes the frames and prepares them as images."""
+        options = self._settings
+        sampler = FrameSampler(options.frames, options.max_seconds, options.max_pixels)
+        return _FramesLoader(self._folder, sampler, self._image.loader())
+
+    def encode(self, payloads: Sequence[list[Any]]) -> FloatArray:
+        """[B, F] vectors of the frames, pooled; a clip whose frames give nothing is left zero."""
+        flat = [frame for frames in payloads for frame in frames]
+        size = self._image.options.batch_size
+        vectors = np.concatenate(
+            [self._image.encode(flat[at : at + size]) for at in range(0, len(flat), size)]
+        )
+        by_clip = vectors.reshape(len(payloads), self._settings.frames, -1)  # [B, T, F]
+        pooled: FloatArray = by_clip.mean(axis=1) if self._settings.pooling == "mean" else by_clip.max(axis=1)
+        return pooled
+
+
+@dataclass(frozen=True)
+class _FramesLoader:
+    folder: MediaFolder
+    sampler: FrameSampler
+    image: Any
+
+    def read(self, reference: str) -> Content:
+        return self.folder.locate(reference)
+
+    def decode(self, content: Content) -> list[Any]:
+        return [self.image.prepare(frame) for frame in self.sampler.read(content.data)]

@@ -1,0 +1,219 @@
+"""Pretrained weights: where they lie, what identifies them, how they are loaded and run.
+
+Used by every encoder that wraps the `transformers` library. Safetensors only, no remote code, a pinned
+revision or a folder. What goes in and how hidden states become a vector belongs to the encoders and to
+`pooling.py`.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mrs_pipeline.encoders.options import PretrainedOptions, feature_set_name
+from mrs_pipeline.encoders.settings import EngineSettings
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/model.safetensors")
+"""What is fetched of a hub model: settings, vocabularies, weights; the folders hold sentence-transformers parts."""
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's files.
+
+    Attributes:
+        path: the folder.
+        origin: what identifies the content: `<id>@<revision>`, or a digest of the files.
+        name: for messages.
+    """
+
+    path: Path
+    origin: str
+    name: str
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the folder, None where it is absent."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path}: is not valid JSON ({error}); fetch the model again") from error
+
+    def open(self, what: str, make: Callable[[], Made]) -> Made:
+        """Call a `from_pretrained`; its failures become one sentence that names the folder."""
+        from safetensors import SafetensorError
+
+        try:
+            return make()
+        except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{self.path}: {what} of {self.name} cannot be loaded: {reason}") from error
+
+
+def locate(options: PretrainedOptions, settings: EngineSettings) -> ModelFolder:
+    """The files of the model that options name: a folder, the pretrained folder, the hub's cache, or the hub.
+
+    Raises:
+        InputError: they are nowhere; says which folder to fill and how.
+    """
+    if options.is_folder:
+        folder = Path(os.path.expandvars(options.model)).expanduser()
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"features: {feature_set_name(options)} reads its model from {folder}, which holds no config.json; "
+                f"put the model's files (config.json, *.safetensors, tokenizer or preprocessor files) there"
+            )
+        return ModelFolder(folder, _files_digest(folder), options.model)
+    kept = settings.pretrained / options.model
+    if (kept / "config.json").is_file():
+        return ModelFolder(kept, _files_digest(kept), options.model)
+    return ModelFolder(_from_hub(options, kept), f"{options.model}@{options.revision}", options.model)
+
+
+def _files_digest(folder: Path) -> str:
+    """Digest of the names and contents of all files that can decide a vector."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        state.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return state.hexdigest()
+
+
+def _from_hub(options: PretrainedOptions, kept: Path) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    def fetch(*, offline: bool) -> Path:
+        return Path(
+            snapshot_download(
+                options.model,
+                revision=options.revision,
+                allow_patterns=list(FILES),
+                local_files_only=offline,
+            )
+        )
+
+    try:
+        return fetch(offline=True)
+    except (OSError, ValueError):
+        pass  # not in the cache: ask the hub
+    try:
+        return fetch(offline=False)
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"features: {feature_set_name(options)} needs the model {options.model} at revision "
+            f"{options.revision}, which is not on this machine and cannot be fetched ({reason}); where there is "
+            f"internet run `hf download {options.model} --revision {options.revision} --local-dir "
+            f"{kept.as_posix()}` and put that folder at {kept.resolve()}"
+        ) from error
+
+
+class Network:
+    """A pretrained network in evaluation mode on its device. Weights are read when first needed."""
+
+    def __init__(self, options: PretrainedOptions, settings: EngineSettings) -> None:
+        self.options = options
+        self.settings = settings
+
+    @cached_property
+    def folder(self) -> ModelFolder:
+        """Where the files lie."""
+        return locate(self.options, self.settings)
+
+    @cached_property
+    def config(self) -> Any:
+        """The model's configuration; InputError for architectures that bring their own code."""
+        from transformers import AutoConfig
+
+        return self.folder.open(
+            "the configuration",
+            lambda: AutoConfig.from_pretrained(
+                self.folder.path, trust_remote_code=False, local_files_only=True
+            ),
+        )
+
+    @cached_property
+    def device(self) -> str:
+        """`cpu`, `mps` or `cuda...`; InputError where the wanted one is not there."""
+        import torch
+
+        wanted = self.settings.device
+        if wanted == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if wanted.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(f"device: {wanted} is wanted, but PyTorch finds no CUDA GPU; use auto or cpu")
+        return wanted
+
+    @cached_property
+    def module(self) -> "Module":
+        """The network with its weights."""
+        import torch
+        from transformers import AutoModel
+
+        if self.options.precision == "float16" and self.device == "cpu":
+            raise InputError("precision: float16 needs a GPU; on a CPU use bfloat16 or float32")
+        module, report = self.folder.open(
+            "the weights (model.safetensors)",
+            lambda: AutoModel.from_pretrained(
+                self.folder.path,
+                dtype=getattr(torch, self.options.precision),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            ),
+        )
+        self._require_complete(sorted(report["missing_keys"]))
+        module = module.eval().requires_grad_(False).to(self.device)
+        return torch.compile(module) if self.settings.compile else module  # type: ignore[return-value]
+
+    def _require_complete(self, missing: list[str]) -> None:
+        """A weight that the files lack would be random. Poolers and mask tokens are not used here."""
+        used = [name for name in missing if "pooler" not in name and "mask" not in name]
+        if used:
+            raise InputError(
+                f"{self.folder.path}: the weights of {self.folder.name} lack {used[0]} ({len(used)} tensors in all); "
+                f"the files belong to another architecture than config.json says: fetch the model again"
+            )
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], forward: "Callable[..., Tensor]") -> FloatArray:
+        """[B, F] float32: `forward(module, **tensors)` without gradients, normalised if the options say so."""
+        import torch
+        from torch.nn.functional import normalize
+
+        with torch.inference_mode():
+            tensors = {name: self.tensor(array) for name, array in inputs.items()}
+            vectors = forward(self.module, **tensors).float()
+            if self.options.normalize:
+                vectors = normalize(vectors, dim=-1)
+            return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def tensor(self, array: npt.NDArray[Any]) -> "Tensor":
+        """On the device; floating values in the network's precision."""
+        import torch
+
+        tensor = torch.from_numpy(array)
+        if self.device.startswith("cuda"):
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        else:
+            tensor = tensor.to(self.device)
+        return tensor.to(getattr(torch, self.options.precision)) if tensor.is_floating_point() else tensor

@@ -1,0 +1,308 @@
+"""One model on one dataset, without Dagster: prepare, fit, save and load, recommend, measure.
+
+The choice of hyper-parameters is in `tuning`. Where things are stored between runs, and under which digests,
+is the business of whoever calls: `orchestration` in the pipeline, a notebook elsewhere.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.evaluation.recommending import rank
+from mrs_pipeline.evaluation.slices import Selection, UserMetrics, evaluate
+from mrs_pipeline.evaluation.summary import summary_rows
+from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.training.checkpoint import CheckpointFile
+from mrs_pipeline.training.devices import resolve_device
+from mrs_pipeline.training.loop import FitResult, train
+from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
+
+_WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and how its training went.
+
+    Attributes:
+        model: with the weights of its best epoch, ready to score.
+        seed: the only source of randomness it was given.
+        result: history, best epoch, seconds, memory.
+    """
+
+    model: Recommender
+    seed: int
+    result: FitResult
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `measure` found, as tables.
+
+    Attributes:
+        metrics: one row a slice, metric and k: model, seed, slice, metric, k, value, ci_low, ci_high (95 %,
+            over users), users, protocol, data_digest, code_digest.
+        user_metrics: one row a user, slice, metric and k: user, slice, metric, k, value.
+    """
+
+    metrics: pl.DataFrame
+    user_metrics: pl.DataFrame
+
+
+def prepare(data: TrainingData, model: str, config: ModelConfig) -> TrainingData:
+    """`data` with the item graphs that `model` needs and lacks, of `config.knn_k` neighbours each."""
+    if not model_class(model).spec.item_graph:
+        return data
+    missing = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
+    k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
+    graphs = {name: knn_graph(matrix, k) for name, matrix in missing.items()}
+    return replace(data, item_graphs={**data.item_graphs, **graphs})
+
+
+def configure(model: str, overrides: Mapping[str, Any]) -> ModelConfig:
+    """The model's settings with `overrides` in place of defaults; InputError names what does not fit."""
+    try:
+        return model_class(model).Config(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"model '{model}', setting '{place}': {first['msg']}") from error
+
+
+def fit(
+    data: TrainingData,
+    model: str,
+    config: ModelConfig | Mapping[str, Any] | None = None,
+    *,
+    seed: int = 1,
+    training: TrainingOptions | None = None,
+    evaluation: EvaluationOptions | None = None,
+    checkpoints: Path | None = None,
+) -> Fitted:
+    """Trains `model` on `data.train`, choosing the epoch on `data.valid`.
+
+    Args:
+        data: interactions and features; item graphs that are missing are built.
+        model: a name of the registry.
+        config: the model's settings, or overrides of its defaults.
+        seed: same data, settings, seed and threads give the same weights, bit by bit on a CPU.
+        training: epochs, batches, patience, device.
+        evaluation: names the validation metric.
+        checkpoints: a directory for this run's state; where it holds a state of the same run, training goes
+            on from there. Remove it when the result has been stored.
+
+    Raises:
+        InputError: the data lack what the model needs, or there is nothing to validate on.
+        NonFiniteLossError: training diverged.
+    """
+    training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
+    settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
+    device = resolve_device(training)
+    data = prepare(data, model, settings)
+    inputs = ModelInputs.from_data(data, device)
+    recommender = _build(model, settings, inputs, seed)
+    validate = _selection(data, evaluation, recommender)
+    checkpoint = (
+        CheckpointFile(checkpoints, _fingerprint(data, recommender, seed, training, evaluation))
+        if checkpoints
+        else None
+    )
+    return Fitted(recommender, seed, train(recommender, inputs, training, validate, checkpoint))
+
+
+def save(fitted: Fitted, directory: Path) -> None:
+    """Writes weights.safetensors and config.json into `directory`, which must exist."""
+    model = fitted.model
+    facts = {
+        "model": model.spec.name,
+        "config": model.config.model_dump(mode="json"),
+        "seed": fitted.seed,
+        "n_users": model.n_users,
+        "n_items": model.n_items,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, directory / _WEIGHTS)
+    (directory / _CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recommender:
+    """The model that `save` wrote, built on the `data` it was trained on.
+
+    Raises:
+        InputError: a file is missing or unreadable, or the shapes are those of other data.
+    """
+    facts = _read_facts(directory / _CONFIG)
+    name, config = facts["model"], configure(facts["model"], facts["config"])
+    stored, given = (facts["n_users"], facts["n_items"]), (data.train.n_users, data.train.n_items)
+    if stored != given:
+        raise InputError(
+            f"{directory}: model '{name}' was trained on {stored[0]} users and {stored[1]} items, "
+            f"the data have {given[0]} and {given[1]}; train it again or load it with its own data"
+        )
+    inputs = ModelInputs.from_data(prepare(data, name, config), device)
+    model = _build(name, config, inputs, facts["seed"])
+    try:
+        model.load_state_dict(load_file(directory / _WEIGHTS, device=device))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(
+            f"{directory / _WEIGHTS} does not hold this model's weights ({reason}); train it again"
+        ) from error
+    return model.eval()
+
+
+def recommend(
+    model: Recommender, k: int, exclude: Sequence[Interactions], users: IntArray | None = None
+) -> TopK:
+    """The `k` best items of each user (all users if None), without the pairs in `exclude`."""
+    everyone = np.arange(model.n_users) if users is None else users
+    return rank(model, everyone, k, exclude)
+
+
+def measure(
+    model: Recommender,
+    data: TrainingData,
+    test: Interactions,
+    options: EvaluationOptions | None = None,
+    *,
+    seed: int,
+    data_digest: str = "",
+    code_digest: str = "",
+) -> Measurement:
+    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything."""
+    slices = evaluate(model, data, test, options or EvaluationOptions())
+    rows = [row for metrics in slices for row in summary_rows(metrics)]
+    metrics = pl.DataFrame(rows, schema=_SUMMARY_SCHEMA).with_columns(
+        pl.lit(model.spec.name).alias("model"),
+        pl.lit(seed, pl.Int64).alias("seed"),
+        pl.lit(data_digest).alias("data_digest"),
+        pl.lit(code_digest).alias("code_digest"),
+    )
+    return Measurement(metrics, pl.concat([pl.DataFrame(schema=_USER_SCHEMA), *map(_user_table, slices)]))
+
+
+def history_table(result: FitResult) -> pl.DataFrame:
+    """The training history: one row an epoch and measure (epoch, measure, value).
+
+    Measures are `seconds`, `validation_seconds`, `validation_score` and `loss/<term>`.
+    """
+    rows = [
+        (record.epoch, measure, value)
+        for record in result.history
+        for measure, value in (
+            ("seconds", record.seconds),
+            ("validation_seconds", record.validation_seconds),
+            ("validation_score", record.score),
+            *((f"loss/{term}", value) for term, value in record.losses.items()),
+        )
+        if value is not None
+    ]
+    schema = {"epoch": pl.Int64, "measure": pl.String, "value": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
+    """The run in one row: model, seed, config (JSON), parameters, epochs, best epoch and score, cost."""
+    model, result = fitted.model, fitted.result
+    return {
+        "model": model.spec.name,
+        "seed": fitted.seed,
+        "config": model.config.model_dump_json(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "best_score": result.best_score,
+        "seconds": result.seconds,
+        "seconds_per_epoch": float(np.median([record.seconds for record in result.history])),
+        "peak_memory_mb": result.peak_memory_mb,
+    }
+
+
+_SUMMARY_SCHEMA = {
+    "slice": pl.String,
+    "protocol": pl.String,
+    "metric": pl.String,
+    "k": pl.Int64,
+    "users": pl.Int64,
+    "value": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+}
+_USER_SCHEMA = {"user": pl.Int64, "slice": pl.String, "metric": pl.String, "k": pl.Int64, "value": pl.Float32}
+
+
+def _user_table(metrics: UserMetrics) -> pl.DataFrame:
+    wide = pl.DataFrame({"user": metrics.users, **metrics.values})
+    long = wide.unpivot(index="user", variable_name="name", value_name="value")
+    parts = pl.col("name").str.split_exact("@", 1)
+    return long.select(
+        "user",
+        pl.lit(metrics.slice).alias("slice"),
+        parts.struct[0].alias("metric"),
+        parts.struct[1].cast(pl.Int64).alias("k"),
+        "value",
+    )
+
+
+def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> Recommender:
+    generator = torch.Generator(inputs.device)
+    generator.manual_seed(seed)
+    return model_class(model)(config, inputs, generator)
+
+
+def _selection(data: TrainingData, options: EvaluationOptions, model: Recommender) -> Selection:
+    selection = Selection(data, options, model.device)
+    if model.spec.batches is not BatchKind.NONE and not selection.n_users:
+        raise InputError(
+            f"model '{model.spec.name}' cannot choose its best epoch: there is no validation interaction; "
+            "give the split a validation share"
+        )
+    return selection
+
+
+def _fingerprint(
+    data: TrainingData,
+    model: Recommender,
+    seed: int,
+    training: TrainingOptions,
+    evaluation: EvaluationOptions,
+) -> str:
+    from mrs_pipeline.storage.digests import array_digest, text_digest
+
+    arrays = [data.train.users, data.train.items, data.valid.users, data.valid.items]
+    arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
+    # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
+    return text_digest(
+        model.spec.name,
+        model.config.model_dump_json(),
+        str(seed),
+        str(training.batch_size),
+        str(training.eval_every),
+        evaluation.select_on,
+        array_digest(*arrays),
+    )
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is missing or no JSON; save the model again") from error
+    lacking = {"model", "config", "seed", "n_users", "n_items"} - set(facts)
+    if lacking:
+        raise InputError(f"{path} lacks '{min(lacking)}'; save the model again")
+    return dict(facts)

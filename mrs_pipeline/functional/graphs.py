@@ -1,0 +1,112 @@
+"""Building and normalising graphs: the user-item graph and item-item nearest-neighbour graphs.
+
+Products with a graph belong in `sparse`; which graph a model uses is said in the model's file.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph
+
+DEGREE_EPSILON = 1e-7
+"""Added to degrees before the inverse square root, as in the published implementations."""
+
+
+def bipartite_graph(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Csr:
+    """The user-item graph as one symmetric matrix [[0, R], [R', 0]] of ones, [N, N]; items follow users.
+
+    Args:
+        users: [E] int64.
+        items: [E] int64; each pair once.
+        n_users: U.
+        n_items: I.
+    """
+    nodes = n_users + n_items
+    rows = torch.cat([users, items + n_users])
+    columns = torch.cat([items + n_users, users])
+    order = torch.argsort(rows * nodes + columns)
+    indptr = torch.zeros(nodes + 1, dtype=torch.int32, device=users.device)
+    indptr[1:] = torch.bincount(rows, minlength=nodes).cumsum(0)
+    ones = torch.ones(len(rows), device=users.device)
+    return Csr(indptr, columns[order].int(), ones, (nodes, nodes))
+
+
+def normalise_symmetric(graph: Csr) -> Csr:
+    """w_ij / sqrt(d_i d_j) with d the row sums, for a square graph.
+
+    On the user-item graph this is LightGCN's D^-1/2 A D^-1/2; on a kNN graph with cosine weights it is the
+    `weighted` variant (LATTICE, MICRO, MGCN); on `binary` neighbours every weight becomes 1/k (FREEDOM).
+    """
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    scale = (degrees.clamp(min=0) + DEGREE_EPSILON).rsqrt()
+    return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
+
+
+def binary(graph: Csr) -> Csr:
+    """The same neighbours, each with weight one."""
+    return graph.with_weights(torch.ones_like(graph.weights))
+
+
+def nearest(graph: Csr, k: int) -> Csr:
+    """Keeps the k largest weights of each row, ties by column number."""
+    rows = graph.row_numbers()
+    order = torch.sort(graph.weights, descending=True, stable=True).indices
+    order = order[torch.sort(rows[order], stable=True).indices]
+    rank = torch.arange(len(order), device=order.device) - graph.indptr[rows[order]].long()
+    kept = order[rank < k].sort().values
+    return Csr.from_pairs(rows[kept], graph.indices[kept], graph.weights[kept], graph.shape)
+
+
+def mix(graphs: list[Csr], shares: list[Tensor]) -> Csr:
+    """Weighted sum of graphs of one shape; `shares[m]` [rows] is the weight of graph m for each row."""
+    rows = [graph.row_numbers() for graph in graphs]
+    weights = [graph.weights * share[row] for graph, share, row in zip(graphs, shares, rows, strict=True)]
+    columns = torch.cat([graph.indices for graph in graphs])
+    return Csr.from_pairs(torch.cat(rows), columns, torch.cat(weights), graphs[0].shape)
+
+
+def knn_graph(features: FeatureMatrix, k: int, block: int = 1024) -> SparseGraph:
+    """Cosine nearest neighbours of each item among the items that have features; never a dense [I, I].
+
+    An item is its own first neighbour with weight 1. Missing rows, and rows of norm zero (which have no
+    direction), are left empty and are nobody's neighbour. Ties go to the smaller item number.
+
+    Args:
+        features: values [I, F] in any float width, present [I].
+        k: neighbours a row, the item itself among them; fewer where fewer items have features.
+        block: rows a step; memory is block x I floats.
+    """
+    values = np.asarray(features.values, dtype=np.float32)
+    usable: BoolArray = features.present & (np.abs(values).max(axis=1, initial=0) > 0)
+    items = torch.from_numpy(np.flatnonzero(usable))
+    unit = torch.nn.functional.normalize(torch.from_numpy(values[usable]), dim=1)
+    k = min(k, len(items))
+    columns, weights = _neighbours(unit, k, block)
+    indptr = np.zeros(len(values) + 1, dtype=np.int32)
+    indptr[1:] = np.cumsum(np.where(usable, k, 0))
+    return SparseGraph(
+        indptr=indptr,
+        indices=items[columns].flatten().numpy().astype(np.int32),
+        weights=weights.flatten().numpy(),
+        shape=(len(values), len(values)),
+    )
+
+
+def _neighbours(unit: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
+    """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F]."""
+    from mrs_pipeline.functional.ranking import top_k
+
+    columns = torch.empty(len(unit), k, dtype=torch.int64)
+    cosines = torch.empty(len(unit), k)
+    for start in range(0, len(unit), block):
+        similarity = unit[start : start + block] @ unit.T
+        own = torch.arange(len(similarity))
+        similarity[own, start + own] = 2.0  # above every cosine: an item stays among its own neighbours
+        found, nearest_columns = top_k(similarity, k)
+        order = nearest_columns.argsort(dim=1)
+        columns[start : start + block] = nearest_columns.gather(1, order)
+        cosines[start : start + block] = found.gather(1, order).clamp(max=1.0)
+    return columns, cosines

@@ -1,0 +1,67 @@
+"""Places in a ranking and the k best of a row, exactly; equal scores are ordered by column everywhere.
+
+What a place is worth is said in `metrics`.
+"""
+
+import torch
+from torch import Tensor
+
+
+def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Values [B, k] and columns [B, k] of the k largest scores of each row [B, C], best first.
+
+    Equal scores are ordered by column number, also where the tie runs across the k-th place, which
+    `torch.topk` leaves open. A NaN among the scores would come out first.
+    """
+    width = scores.shape[1]
+    values, columns = torch.topk(scores, min(k + 1, width), sorted=True)
+    if width > k:
+        open_rows = torch.nonzero(values[:, k] == values[:, k - 1]).flatten()
+        values, columns = values[:, :k], columns[:, :k]
+        if len(open_rows):
+            threshold = values[open_rows, -1:]
+            values[open_rows], columns[open_rows] = _top_k_by_threshold(scores[open_rows], threshold, k)
+    return _order_ties(values, columns)
+
+
+def _top_k_by_threshold(scores: Tensor, threshold: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """All columns above the k-th value [B, 1] and the first of those equal to it, until there are k."""
+    above = ~(scores <= threshold)  # so that a NaN is not lost
+    level = scores == threshold
+    missing = k - above.sum(1, keepdim=True)
+    chosen = above | (level & (level.cumsum(1) <= missing))
+    columns = torch.nonzero(chosen)[:, 1].view(len(scores), k)
+    return scores.gather(1, columns), columns
+
+
+def _order_ties(values: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    columns, by_column = columns.sort(dim=1)
+    values, by_value = values.gather(1, by_column).sort(dim=1, descending=True, stable=True)
+    return values, columns.gather(1, by_value)
+
+
+def ranks_of(scores: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """[n] int64 places, from 1, of the entries (`rows` [n] ascending, `columns` [n]) in their rows of `scores`.
+
+    The place is one more than the number of larger scores in the row, and of equal ones further left. Two
+    passes over the row count them; nothing is sorted.
+    """
+    size = max(1, len(scores))
+    parts = [
+        _ranks(scores, rows[start : start + size], columns[start : start + size])
+        for start in range(0, len(rows), size)
+    ]
+    return torch.cat(parts) if parts else rows
+
+
+def _ranks(scores: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    mine = scores.index_select(0, rows)
+    own = mine.gather(1, columns.unsqueeze(1))
+    marks = torch.empty_like(mine)  # counted as floats, exact below 2^24 columns and much faster than bool
+    ranks = 1 + torch.gt(mine, own, out=marks).sum(1).long()
+    level = torch.eq(mine, own, out=marks).sum(1)
+    tied = torch.nonzero(level > 1).flatten()
+    if len(tied):
+        left = torch.arange(mine.shape[1], device=mine.device) < columns[tied].unsqueeze(1)
+        ranks[tied] += ((mine[tied] == own[tied]) & left).sum(1)
+    return ranks

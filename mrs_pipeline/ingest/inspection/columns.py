@@ -1,0 +1,90 @@
+"""Guessing which column is what by well-known names, for `mrs init` only: a reader itself never guesses."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from mrs_pipeline.schema import DESCRIPTION, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
+
+WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
+    USER_ID: (
+        *(
+            "userid",
+            "uid",
+            "user",
+            "customerid",
+            "customer",
+            "reviewerid",
+            "reviewer",
+            "memberid",
+            "clientid",
+        ),
+        *("accountid", "visitorid", "listenerid", "readerid", "personid", "username"),
+    ),
+    ITEM_ID: (
+        *(
+            "itemid",
+            "iid",
+            "item",
+            "asin",
+            "parentasin",
+            "movieid",
+            "productid",
+            "product",
+            "sku",
+            "articleid",
+        ),
+        *(
+            "trackid",
+            "songid",
+            "videoid",
+            "bookid",
+            "isbn",
+            "newsid",
+            "wineid",
+            "recipeid",
+            "gameid",
+            "artistid",
+        ),
+    ),
+    TIMESTAMP: (
+        *(
+            "timestamp",
+            "time",
+            "datetime",
+            "date",
+            "unixreviewtime",
+            "ts",
+            "eventtime",
+            "createdat",
+            "reviewtime",
+        ),
+        *("ratedat", "boughtat", "visittime", "unixtime"),
+    ),
+    RATING: ("rating", "ratings", "score", "stars", "star", "overall", "starrating", "rate"),
+    SPLIT: ("split", "xlabel", "fold"),
+    TITLE: ("title", "name", "itemname", "productname", "producttitle", "itemtitle"),
+    DESCRIPTION: ("description", "text", "overview", "plot", "abstract", "summary", "content", "blurb"),
+    "image": ("image", "imagepath", "imagefile", "picture", "poster", "posterpath", "cover"),
+    "audio": ("audio", "audiopath", "audiofile", "sound"),
+    "video": ("video", "videopath", "videofile", "trailer"),
+}
+"""Canonical column -> names that people give it, best first, in lower case without separators."""
+
+_ID_ALONE: Final = ("id",)
+"""Means the item in an items file, and nothing certain elsewhere."""
+
+
+def guess(columns: Iterable[str], wanted: Iterable[str], *, items_file: bool = False) -> dict[str, str]:
+    """Canonical name -> column of the file, for those that are recognised; no column is used twice."""
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault("".join(filter(str.isalnum, column.lower())), column)
+    found: dict[str, str] = {}
+    for canonical in wanted:
+        names = WELL_KNOWN[canonical]
+        if items_file and canonical == ITEM_ID:
+            names += _ID_ALONE
+        free = [by_name[name] for name in names if name in by_name and by_name[name] not in found.values()]
+        if free:
+            found[canonical] = free[0]
+    return found

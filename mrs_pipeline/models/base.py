@@ -1,0 +1,240 @@
+"""What every model is, gets and gives: specification, configuration, inputs, batches, the `Recommender`.
+
+Modules that several models share belong in `blocks`; the list of models in `registry`; how batches are drawn,
+in `training.batches`. The base holds no loss, no graph and no feature handling.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.taxonomy import Cell
+from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
+
+Scorer = Callable[[Tensor], Tensor]
+"""Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
+
+
+class FeatureUse(StrEnum):
+    """What a model does with item features."""
+
+    IGNORED = "ignored"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class BatchKind(StrEnum):
+    """How training rows are drawn for a model; each kind has one source in `training.batches`."""
+
+    PAIRS = "pairs"
+    """One positive and one negative item for each training interaction."""
+    NONE = "none"
+    """Nothing is drawn: the model is solved in closed form."""
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A step of `BatchKind.PAIRS`: B users, an item each has taken and one each has not; all [B] int64."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model declares about itself; assets, tags, tables and checks are derived from it.
+
+    Attributes:
+        name: registry key and asset name, lower case.
+        title: as the paper writes it.
+        paper: authors, venue, year.
+        url: where the paper is.
+        cells: the taxonomy cells it belongs to.
+        complexity: cost of one training step or solution, in the shape letters of `types`.
+        features: whether it ignores, may use or needs item features (of any set of modalities).
+        item_graph: whether it needs the modalities' kNN item graphs.
+        batches: how its training rows are drawn.
+    """
+
+    name: str
+    title: str
+    paper: str
+    url: str
+    cells: frozenset[Cell]
+    complexity: str
+    features: FeatureUse = FeatureUse.IGNORED
+    item_graph: bool = False
+    batches: BatchKind = BatchKind.PAIRS
+
+
+SearchSpace = Mapping[str, tuple[Any, ...]]
+"""Field of a `Config` -> values that tuning may choose from."""
+
+
+class ModelConfig(BaseModel):
+    """Settings of a model. Subclasses add fields with bounds, the paper's defaults and a docstring each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    search_space: ClassVar[SearchSpace] = {}
+
+
+class GradientConfig(ModelConfig):
+    """Settings of a model that is trained by gradient steps on embeddings."""
+
+    embedding_size: int = Field(default=64, ge=1, le=4096)
+    """Width D of user and item vectors."""
+    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    """Adam's step size."""
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """`TrainingData` as tensors on one device; all that a model may see while it is built.
+
+    Attributes:
+        n_users: U.
+        n_items: I.
+        users: [E] int64 users of the training pairs, each pair once, in the order of `Interactions`.
+        items: [E] int64 items of the training pairs.
+        features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
+        present: modality -> [I] bool.
+        item_graphs: modality -> kNN graph [I, I], cosine weights.
+        device: where all of it lies.
+    """
+
+    n_users: int
+    n_items: int
+    users: Tensor
+    items: Tensor
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+    item_graphs: Mapping[str, Csr] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @classmethod
+    def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
+        """Copies training pairs, each once, features and graphs to `device`; validation rows stay behind."""
+        device = torch.device(device)
+        keys = data.train.users * data.train.n_items + data.train.items
+        first = np.sort(np.unique(keys, return_index=True)[1])
+        matrices = {name: _checked(data.features[name], data.train.n_items) for name in sorted(data.features)}
+        return cls(
+            n_users=data.train.n_users,
+            n_items=data.train.n_items,
+            users=torch.from_numpy(data.train.users[first]).to(device),
+            items=torch.from_numpy(data.train.items[first]).to(device),
+            features={name: _values(matrix, device) for name, matrix in matrices.items()},
+            present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
+            item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
+            device=device,
+        )
+
+    def users_seen(self) -> Tensor:
+        """[U] bool: users with a training row."""
+        return torch.bincount(self.users, minlength=self.n_users) > 0
+
+    def items_seen(self) -> Tensor:
+        """[I] bool: items with a training row; the others are cold."""
+        return torch.bincount(self.items, minlength=self.n_items) > 0
+
+
+def _checked(matrix: FeatureMatrix, n_items: int) -> FeatureMatrix:
+    if len(matrix.values) != n_items or len(matrix.present) != n_items:
+        raise InputError(
+            f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+            "extract the features again for this catalogue"
+        )
+    return matrix
+
+
+def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
+    values = np.array(matrix.values, dtype=np.float32)  # a copy: memory maps may be read-only
+    values[~matrix.present] = 0.0
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"feature matrix '{matrix.name}' holds a NaN or infinite value in the row of item "
+            f"{int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}; extract the features again"
+        )
+    return torch.from_numpy(values).to(device)
+
+
+def _graph(graph: SparseGraph, device: torch.device) -> Csr:
+    parts = (graph.indptr, graph.indices, graph.weights)
+    indptr, indices, weights = (torch.from_numpy(np.array(part)).to(device) for part in parts)
+    return Csr(indptr, indices, weights, graph.shape)
+
+
+class Recommender(nn.Module):
+    """A model of the zoo.
+
+    A subclass sets `spec` and `Config`, builds its parameters on `inputs.device`, and implements
+
+    - `loss` and `representations`, if it is trained by gradients and scores by inner products;
+    - `loss` and `scorer`, if its scores do not factorise;
+    - `fit_closed_form` and one of `representations` or `scorer`, if it is solved (`BatchKind.NONE`).
+
+    All randomness, from the first weights to dropout, comes from `self.generator`, so that a checkpoint which
+    keeps its state resumes exactly. What is derived from the inputs is kept outside the state dict.
+    """
+
+    spec: ClassVar[ModelSpec]
+    Config: ClassVar[type[ModelConfig]]
+
+    def __init__(self, config: ModelConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config: Any = config
+        self.generator = generator
+        self.n_users, self.n_items = inputs.n_users, inputs.n_items
+        if self.spec.features is FeatureUse.REQUIRED and not inputs.features:
+            raise InputError(
+                f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
+                "under `features:` or choose a model that learns from interactions alone"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model was built."""
+        return self.generator.device
+
+    def start_epoch(self) -> None:
+        """Called before each training epoch, for models that resample or rebuild a graph."""
+
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """Named terms whose sum is minimised, weights included; each a scalar tensor."""
+        raise NotImplementedError(f"{type(self).__name__} is not trained by gradient steps")
+
+    def fit_closed_form(self) -> None:
+        """Solves the model; only for `BatchKind.NONE`."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form")
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """User vectors [U, D] and item vectors [I, D] whose inner products are the scores."""
+        raise NotImplementedError(f"the scores of {type(self).__name__} do not factorise")
+
+    def scorer(self) -> Scorer:
+        """A function from users to scores of all items, for the parameters as they are now.
+
+        What all users share (a propagation, a projection) is computed once, here, and not once a batch.
+        """
+        users, items = self.representations()
+        columns = items.T.contiguous()
+        return lambda batch: users[batch] @ columns
+
+    def score(self, users: Tensor) -> Tensor:
+        """Scores [B, I] of all items for `users` [B] int64."""
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            scores = self.scorer()(users)
+        self.train(was_training)
+        return scores

@@ -1,0 +1,78 @@
+"""LightGCN. He et al., "LightGCN: Simplifying and Powering Graph Convolution Network", SIGIR 2020.
+
+https://arxiv.org/abs/2002.02126
+
+Equation: E^(l+1) = D^-1/2 A D^-1/2 E^(l) on the user-item graph; e = mean of E^(0)..E^(L); y_ui = <e_u, e_i>;
+loss = BPR + reg_weight * embedding norm of the batch's layer-0 rows.
+
+Deviations: the regulariser is the un-squared norm of the MMRec family; degrees carry an epsilon of 1e-7.
+Complexity: O(E L D) a step, forward and backward, plus Adam's O((U + I) D).
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
+from mrs_pipeline.functional.sparse import mean_propagation
+from mrs_pipeline.models.base import (
+    GradientConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import embedding, pair_rows, user_item_operator
+from mrs_pipeline.taxonomy import Cell
+
+
+class LightGcnConfig(GradientConfig):
+    """Settings of LightGCN."""
+
+    search_space: ClassVar[SearchSpace] = {
+        "n_layers": (1, 2, 3, 4),
+        "reg_weight": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+    }
+
+    n_layers: int = Field(default=2, ge=1, le=8)
+    """Propagation steps L."""
+    reg_weight: float = Field(default=1e-4, ge=0)
+    """Weight of the embedding norm."""
+
+
+class LightGcn(Recommender):
+    """Linear propagation on the user-item graph; see the module."""
+
+    spec = ModelSpec(
+        name="lightgcn",
+        title="LightGCN",
+        paper="He et al., SIGIR 2020",
+        url="https://arxiv.org/abs/2002.02126",
+        cells=frozenset({Cell.BASELINE}),
+        complexity="O(E L D)",
+    )
+    Config = LightGcnConfig
+
+    def __init__(self, config: LightGcnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
+        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), config.embedding_size, generator)
+        self._adjacency = user_item_operator(inputs)
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """BPR on propagated vectors, the norm on layer 0."""
+        layer_0 = pair_rows(self.user_embedding, self.item_embedding, batch)
+        return {
+            "bpr": bpr_inner(*pair_rows(*self.representations(), batch)),
+            "reg": self.config.reg_weight * embedding_norm(*layer_0),
+        }
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Mean over layers, users [U, D] and items [I, D]."""
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
+        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        return users, items

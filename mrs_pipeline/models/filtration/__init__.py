@@ -1,0 +1,1 @@
+"""Models that filter noise from graphs or features: one file a model."""

@@ -1,0 +1,187 @@
+"""FREEDOM. Zhou & Shen, "A Tale of Two Graphs", MM 2023.
+
+In full: "Freezing and Denoising Graph Structures for Multimodal Recommendation".
+https://arxiv.org/abs/2211.06924
+
+Equation: (e_u, e_i) = LightGCN on a user-item graph of which each epoch keeps a share 1 - dropout of the
+edges, drawn with probability proportional to 1 / sqrt(d_u d_i) and normalised anew; e_i += S E_item with a
+frozen item graph S = sum_m w_m S_m, S_m = normalised binary kNN of modality m; y_ui = <e_u, e_i> on the full
+graph; loss = BPR(e) + reg_weight * sum_m BPR(e_u, W_m x^m).
+
+Deviations: any number of modalities (the published mix, image .1 and text .9, where exactly these two are
+there, else equal shares unless `modality_weights` says otherwise); an item that lacks a modality passes its
+share to the modalities it has, and takes no part in that modality's loss; raw features stay frozen (the
+published code fine-tunes them), so only the batch's rows are projected; the projection has no bias, which
+would cancel between the two items.
+
+Complexity: O(((1 - dropout) E L + k I) D + B F D) a step, O(E log E) an epoch to prune, plus Adam's
+O((U + I) D).
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, nearest, normalise_symmetric
+from mrs_pipeline.functional.losses import bpr, bpr_inner
+from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.models.base import (
+    FeatureUse,
+    GradientConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import embedding, linear, pair_rows, user_item_operator
+from mrs_pipeline.taxonomy import Cell, Modality
+
+_PUBLISHED_MIX = {Modality.IMAGE.value: 0.1, Modality.TEXT.value: 0.9}
+
+
+class FreedomConfig(GradientConfig):
+    """Settings of FREEDOM."""
+
+    search_space: ClassVar[SearchSpace] = {"dropout": (0.8, 0.9), "reg_weight": (0.0, 1e-5, 1e-4, 1e-3)}
+
+    n_layers: int = Field(default=2, ge=1, le=8)
+    """Propagation steps on the user-item graph."""
+    n_item_layers: int = Field(default=1, ge=1, le=8)
+    """Propagation steps on the item graph."""
+    knn_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
+    dropout: float = Field(default=0.8, ge=0, lt=1)
+    """Share of user-item edges left out in an epoch."""
+    reg_weight: float = Field(default=1e-3, ge=0)
+    """Weight of the modalities' own ranking losses."""
+    modality_weights: Mapping[str, float] = {}
+    """Share of each modality in the item graph; empty for the published mix or equal shares."""
+
+
+class Freedom(Recommender):
+    """Frozen item graph, pruned user-item graph; see the module."""
+
+    spec = ModelSpec(
+        name="freedom",
+        title="FREEDOM",
+        paper="Zhou & Shen, MM 2023",
+        url="https://arxiv.org/abs/2211.06924",
+        cells=frozenset({Cell.FILTRATION, Cell.ITEM_ITEM_GRAPH}),
+        complexity="O((E L + k I) D + B F D)",
+        features=FeatureUse.REQUIRED,
+        item_graph=True,
+    )
+    Config = FreedomConfig
+
+    def __init__(self, config: FreedomConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        self._inputs = inputs
+        self._adjacency = self._pruned = user_item_operator(inputs)
+        self._edge_weights = _degree_weights(inputs)
+        self._item_graph = _item_graph(inputs, config)
+        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
+        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), config.embedding_size, generator)
+        self.projections = nn.ModuleDict()
+        if config.reg_weight > 0:
+            for modality, values in inputs.features.items():
+                self.projections[modality] = linear(
+                    values.shape[1], config.embedding_size, generator, bias=False
+                )
+        self._complete = {modality: bool(present.all()) for modality, present in inputs.present.items()}
+
+    def start_epoch(self) -> None:
+        """Draws the edges that this epoch keeps."""
+        if self.config.dropout == 0:
+            return
+        inputs = self._inputs
+        n_kept = int(len(self._edge_weights) * (1 - self.config.dropout))
+        kept = _weighted_sample(self._edge_weights, n_kept, self.generator)
+        graph = bipartite_graph(inputs.users[kept], inputs.items[kept], self.n_users, self.n_items)
+        self._pruned = SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """BPR of the final vectors, and of the users with each modality's projection."""
+        user, positives, negatives = pair_rows(*self._propagate(self._pruned), batch)
+        terms = {"bpr": bpr_inner(user, positives, negatives)}
+        for modality, projection in self.projections.items():
+            terms[f"bpr_{modality}"] = self.config.reg_weight * self._modality_loss(
+                modality, projection, user, batch
+            )
+        return terms
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Propagation on the full graph."""
+        return self._propagate(self._adjacency)
+
+    def _propagate(self, adjacency: SparseOperator) -> tuple[Tensor, Tensor]:
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        mean = mean_propagation(adjacency, nodes, self.config.n_layers)
+        neighbours: Tensor = self.item_embedding
+        for _ in range(self.config.n_item_layers):
+            neighbours = self._item_graph @ neighbours
+        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        return users, items + neighbours
+
+    def _modality_loss(self, modality: str, projection: nn.Module, user: Tensor, batch: PairBatch) -> Tensor:
+        """BPR over the pairs both of whose items have the modality."""
+        values, present = self._inputs.features[modality], self._inputs.present[modality]
+        positives, negatives = batch.positives, batch.negatives
+        if not self._complete[modality]:
+            usable = take_rows(present, positives) & take_rows(present, negatives)
+            user, positives, negatives = user[usable], positives[usable], negatives[usable]
+            if not len(user):
+                return user.new_zeros(())
+        return bpr((user * projection(take_rows(values, positives) - take_rows(values, negatives))).sum(1))
+
+
+def _degree_weights(inputs: ModelInputs) -> Tensor:
+    """[E] 1 / sqrt(d_u d_i): edges between popular ends are the likelier noise."""
+    user_degrees = torch.bincount(inputs.users, minlength=inputs.n_users)
+    item_degrees = torch.bincount(inputs.items, minlength=inputs.n_items)
+    return (user_degrees[inputs.users] * item_degrees[inputs.items]).float().rsqrt()
+
+
+def _weighted_sample(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """[n] distinct positions, drawn one after another with probability proportional to `weights` [E].
+
+    The n smallest of independent exponential clocks with these rates are such a sample (Efraimidis &
+    Spirakis, 2006); unlike `torch.multinomial` this has no limit on E.
+    """
+    clocks = torch.empty_like(weights).exponential_(generator=generator) / weights
+    return torch.topk(clocks, n, largest=False).indices.sort().values
+
+
+def _item_graph(inputs: ModelInputs, config: FreedomConfig) -> SparseOperator:
+    """S = sum_m w_m S_m with each item's weights summing to one over the modalities it has."""
+    weights = _mixing_weights(list(inputs.features), config.modality_weights)
+    graphs, shares = [], []
+    for modality, weight in weights.items():
+        if modality not in inputs.item_graphs:
+            raise InputError(
+                f"model 'freedom' needs the item graph of modality '{modality}' and it was not built; "
+                "materialise the graph of that feature set first"
+            )
+        graph = nearest(inputs.item_graphs[modality], config.knn_k)
+        graphs.append(normalise_symmetric(binary(graph)))
+        shares.append(weight * (graph.indptr.diff() > 0).float())
+    total = torch.stack(shares).sum(0).clamp(min=torch.finfo(torch.float32).tiny)
+    return SparseOperator.from_csr(mix(graphs, [share / total for share in shares]))
+
+
+def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> dict[str, float]:
+    if configured:
+        unknown = sorted(set(configured) ^ set(modalities))
+        if unknown:
+            raise InputError(
+                f"model 'freedom': modality_weights must name exactly {sorted(modalities)}; "
+                f"'{unknown[0]}' does not fit"
+            )
+        return dict(configured)
+    if set(modalities) == set(_PUBLISHED_MIX):
+        return dict(_PUBLISHED_MIX)
+    return {modality: 1.0 / len(modalities) for modality in modalities}

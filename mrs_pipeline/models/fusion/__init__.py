@@ -1,0 +1,1 @@
+"""Models that fuse modality features into the item vector: one file a model."""

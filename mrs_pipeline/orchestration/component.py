@@ -1,0 +1,56 @@
+"""The Dagster component: one `defs.yaml` becomes one dataset's assets, checks, jobs, schedule and sensor.
+
+The attributes are `dataset.DatasetConfig` as it stands; an unknown key or a bad value is refused with file and line.
+"""
+
+import sys
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.ingest.opening import open_source
+from mrs_pipeline.ingest.paths import SourceAbsent
+from mrs_pipeline.orchestration.assets import build_asset, build_checks
+from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.storage.home import find_home
+
+
+class Dataset(dg.Component):
+    """One dataset's pipeline, from raw files to a report."""
+
+    def __init__(self, config: DatasetConfig) -> None:
+        self.config = config
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of `attributes:`."""
+        return DatasetConfig
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Take the validated attributes as they are."""
+        assert isinstance(attributes, DatasetConfig)
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """All definitions of the dataset; none, and one notice, where its files are absent."""
+        home = find_home()
+        try:
+            open_source(self.config.source, home.root)
+        except SourceAbsent as absent:
+            print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
+            return dg.Definitions()
+        tasks = plan(self.config)
+        by_output = {output: task for task in tasks for output in task.outputs}
+        jobs = build_jobs(self.config)
+        schedule = build_schedule(self.config, jobs)
+        return dg.Definitions(
+            assets=[build_asset(self.config, home, task, by_output) for task in tasks],
+            asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
+            jobs=jobs,
+            schedules=[schedule] if schedule else [],
+            sensors=[build_sensor(self.config, home, jobs)],
+        )

@@ -1,0 +1,237 @@
+"""Running a dataset from the command line: which tasks are due, and their execution through Dagster in this process.
+
+The runs land in the same instance that `dagster dev` shows. Whether a task is due is decided by content
+(`stages.nodes.is_current`), so a run that was killed goes on where it stopped and a second run does nothing.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster.components.core.component_tree import ComponentTree
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.errors import InputError, MrsError
+from mrs_pipeline.orchestration.assets import key_of
+from mrs_pipeline.orchestration.automation import ingest_job_name, pipeline_job_name
+from mrs_pipeline.orchestration.component import Dataset
+from mrs_pipeline.schema import FULL_WINDOW
+from mrs_pipeline.stages.base import Stage, Task
+from mrs_pipeline.stages.lineage import checks_hold
+from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
+from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.windows import scored_keys, window_end
+
+
+class RunFailedError(MrsError):
+    """A step failed; the sentence is the step's own."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The datasets of a home and their Dagster definitions."""
+
+    home: Home
+    configs: dict[str, DatasetConfig]
+    definitions: dg.Definitions
+
+    def config(self, name: str) -> DatasetConfig:
+        """The settings of a dataset; InputError lists those there are."""
+        if name not in self.configs:
+            known = ", ".join(sorted(self.configs)) or "none"
+            raise InputError(
+                f"no dataset is called {name}; this home has {known} (add one with `mrs init FOLDER --name {name}`)."
+            )
+        return self.configs[name]
+
+
+def load_project(home: Home) -> Project:
+    """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
+    try:
+        tree = ComponentTree.for_project(home.root)
+        components = tree.get_all_components(of_type=Dataset)
+        return Project(home, {each.config.name: each.config for each in components}, tree.build_defs())
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise InputError(reason) from error
+
+
+def default_windows(config: DatasetConfig) -> list[str]:
+    """The last window that has closed; `full` for a dataset without windows."""
+    now = datetime.now(UTC)
+    keys = scored_keys(config.window, now)
+    if not config.windowed:
+        return keys
+    closed = [key for key in keys if window_end(config.window.every, key) <= now]
+    if not closed:
+        raise InputError(
+            f"{config.name} has no closed window with history before it; set window.start in its defs.yaml."
+        )
+    return closed[-1:]
+
+
+def run_dataset(
+    project: Project, name: str, windows: Sequence[str], models: Sequence[str] | None, force: bool
+) -> Iterator[str]:
+    """Run what is due, window by window; yields a line before each Dagster run.
+
+    Args:
+        windows: keys of windows to train and score; earlier ones are ingested as their history.
+        models: only these models; all of the dataset's if None.
+        force: run everything again, whether it is current or not.
+
+    Raises:
+        InputError: an unknown window or model.
+        RunFailedError: a step failed.
+    """
+    config = project.config(name)
+    tasks = _chosen(config, models)
+    _check_windows(config, windows)
+    os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
+    with dg.DagsterInstance.get() as instance:
+        raw = _stale_raw(project, config, windows, force)
+        if raw:
+            yield f"{name}: reading raw files, {_span(raw)}"
+            _execute(project, instance, config, ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw)
+        for window in windows:
+            due = [task for task in _due(Stage(config, project.home, window), tasks, force)]
+            yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due"
+            outputs = [output for task in due for output in task.outputs]
+            _execute(project, instance, config, pipeline_job_name(name), outputs, [window])
+
+
+def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
+    """The tasks after ingest, without those of models that were not asked for."""
+    if models is not None:
+        unknown = [model for model in models if model not in config.model_configs]
+        if unknown:
+            raise InputError(
+                f"{config.name} does not list the model {unknown[0]}; its defs.yaml has "
+                f"{', '.join(config.model_configs)} (see `mrs models` for all that can be added)."
+            )
+        config = config.model_copy(
+            update={
+                "models": config.models.model_copy(
+                    update={name: None for name in config.model_configs if name not in models}
+                )
+            }
+        )
+    return [task for task in plan(config) if task.name not in (RAW_INTERACTIONS, RAW_ITEMS)]
+
+
+def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:
+    keys = scored_keys(config.window, datetime.now(UTC))
+    for window in windows:
+        if window not in keys:
+            raise InputError(
+                f"{config.name} cannot be run for window {window}: "
+                + (
+                    f"its windows with history are {keys[0]} to {keys[-1]}."
+                    if config.windowed and keys
+                    else "it has no windows, leave --window out."
+                )
+            )
+
+
+def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], force: bool) -> list[str]:
+    """The windows whose raw partition must be read (again) before the given windows can be made."""
+    tasks = {task.name: task for task in plan(config)}
+    needed = [
+        node.partition("@")[2] for node in expand(Stage(config, project.home, max(windows)), tasks["core/tables"], RAW_INTERACTIONS)
+    ]
+    if force:
+        return needed
+    if not _done(Stage(config, project.home), tasks[RAW_ITEMS]):
+        return needed
+    return [
+        window
+        for window in needed
+        if not _done(Stage(config, project.home, window), tasks[RAW_INTERACTIONS])
+    ]
+
+
+def _done(stage: Stage, task: Task) -> bool:
+    """Current, and its checks have passed on what lies there now."""
+    return is_current(stage, task) and checks_hold(stage, task)
+
+
+def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> list[Task]:
+    """What is not current, and all that is made from it."""
+    due: list[Task] = []
+    changed: set[str] = set()
+    for task in tasks:
+        if force or not task.windowed or changed & set(task.inputs) or not _done(stage, task):
+            due.append(task)
+            changed |= set(task.outputs)
+    return due
+
+
+def _execute(
+    project: Project,
+    instance: dg.DagsterInstance,
+    config: DatasetConfig,
+    job: str,
+    outputs: Sequence[str],
+    windows: Sequence[str],
+) -> None:
+    tags = {}
+    partition = windows[0] if config.windowed and len(windows) == 1 else None
+    if config.windowed and len(windows) > 1:
+        tags = {
+            "dagster/asset_partition_range_start": windows[0],
+            "dagster/asset_partition_range_end": windows[-1],
+        }
+    result = project.definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=partition,
+        asset_selection=[key_of(config.name, output) for output in outputs],
+        tags=tags,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # our own lines tell the way
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise RunFailedError(_failure(result, job))
+
+
+def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
+    """The first failed step's own sentence, or its error and where the whole of it stands."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                return str(failure.user_failure_data.description)
+            error = failure.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            message = error.message.strip() if error else "unknown error"
+            return f"step {event.step_key} of {job} failed: {message} (run {result.run_id} in `mrs ui` has the details)"
+    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+    if failed:
+        return f"check {failed[0].check_name} of {failed[0].asset_key.to_user_string()} failed: {failed[0].description}"
+    return f"{job} failed; run {result.run_id} in `mrs ui` has the details"
+
+
+def _reason(error: BaseException) -> str | None:
+    """The validation message with file and line, if that is what lies behind an error while loading."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MrsError) or type(cause).__name__ == "ValidationError":
+            return _first_sentence(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _first_sentence(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if "errors.pydantic.dev" not in line]
+    return " ".join(lines).replace("`", "")
+
+
+def _span(windows: Sequence[str]) -> str:
+    if windows == [FULL_WINDOW]:
+        return "all of them"
+    return f"windows {windows[0]} to {windows[-1]}" if len(windows) > 1 else f"window {windows[0]}"

@@ -1,0 +1,78 @@
+"""Facts of an outcome as Dagster metadata that a person can use: numbers, tables, pictures, column schemas."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from mrs_pipeline.tables import TABLES
+
+_SHOWN_ROWS = 12
+
+
+def as_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
+    """Frames become tables, PNG bytes pictures, paths links; the rest stays what it is."""
+    return {name: _value(fact) for name, fact in facts.items() if fact is not None}
+
+
+def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:
+    """The first rows of a frame as a Markdown table; text from strangers cannot break out of its cell."""
+    head = frame.head(rows)
+    lines = [f"| {' | '.join(head.columns)} |", f"|{'---|' * len(head.columns)}"]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in head.iter_rows()]
+    more = f"\n\n{frame.height - rows} more rows" if frame.height > rows else ""
+    return "\n".join(lines) + more
+
+
+def column_metadata(asset_prefix: str, node: str, columns: Mapping[str, str]) -> dict[str, dg.MetadataValue]:
+    """Column schema with descriptions, and where each column comes from."""
+    if not columns:
+        return {}
+    table = TABLES.get(node)
+    described = table.columns if table else {}
+    schema = dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, kind, description=described[name].description if name in described else None)
+            for name, kind in columns.items()
+        ]
+    )
+    metadata: dict[str, dg.MetadataValue] = {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
+    if table and table.lineage:
+        deps = {
+            column: [
+                dg.TableColumnDep(dg.AssetKey([asset_prefix, *source.split("/")]), name)
+                for source, name in sources
+            ]
+            for column, sources in table.lineage.items()
+            if column in columns
+        }
+        metadata["dagster/column_lineage"] = dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))
+    return metadata
+
+
+def _value(fact: Any) -> dg.MetadataValue:
+    if isinstance(fact, pl.DataFrame):
+        return dg.MetadataValue.md(markdown_table(fact))
+    if isinstance(fact, bytes):
+        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(fact).decode()})")
+    if isinstance(fact, Path):
+        return dg.MetadataValue.path(fact)
+    if isinstance(fact, bool):
+        return dg.MetadataValue.bool(fact)
+    if isinstance(fact, int):
+        return dg.MetadataValue.int(fact)
+    if isinstance(fact, float):
+        return dg.MetadataValue.float(fact)
+    if isinstance(fact, Mapping | list):
+        return dg.MetadataValue.json(fact)
+    return dg.MetadataValue.text(str(fact))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")[:120]

@@ -1,0 +1,63 @@
+"""Titles of the figures and the captions that say how to read them. Sentences about results: `narrative`."""
+
+from collections.abc import Mapping
+from typing import Final
+
+Words = Mapping[str, tuple[str, str]]
+
+RESULT_WORDS: Final[Words] = {
+    "accuracy": (
+        "Accuracy by model",
+        "Each dot is a model's mean over users; the bar is the 95 % interval of that mean. Colour is the "
+        "branch of the taxonomy. Bars that overlap may still differ: the paired test in the table compares "
+        "the same users.",
+    ),
+    "time": (
+        "Accuracy and its price",
+        "Up is better, left is cheaper. The grey line joins the models that nothing cheaper beats.",
+    ),
+    "cold": (
+        "Warm and cold items",
+        "Each panel ranks, and looks for, items of its kind only, on a scale of its own. Cold items have no "
+        "interaction in training; only a model that reads their content can tell them apart.",
+    ),
+    "walk": (
+        "Walk-forward",
+        "Each point is a model trained on everything before the window and tested on the window's own "
+        "events. Coloured are the leaders of the latest window, the best model without content and "
+        "popularity.",
+    ),
+    "training": (
+        "Training",
+        "Over epochs. Above: the validation metric; the dot is the epoch that was kept. Below: the terms "
+        "of the loss, on a log scale where all are positive. A validation line that still rises at its end "
+        "asks for more epochs.",
+    ),
+}
+DATA_WORDS: Final[Words] = {
+    "over-time": ("Interactions over time", "Events a period, by what they were used for."),
+    "coverage": (
+        "Modality coverage",
+        "Items whose content was there and could be read, one bar a feature set.",
+    ),
+    "tail": (
+        "Long tail",
+        "The further the line bends from the dashed diagonal, the fewer items hold most interactions.",
+    ),
+    "activity": (
+        "User activity",
+        "How many interactions users have; little history makes content matter more.",
+    ),
+}
+FEATURE_WORDS: Final[Words] = {
+    "spectrum": (
+        "Spectrum",
+        "How the variance spreads over directions. A steep fall means that the vectors lie in a thin slice "
+        "of their space and tell items apart less than their width suggests.",
+    ),
+    "norms": (
+        "Norms",
+        "Lengths of the vectors. A spike at zero, or a second hill, points to content that was empty or of "
+        "another kind.",
+    ),
+}

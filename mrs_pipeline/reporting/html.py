@@ -1,0 +1,276 @@
+"""The report and the feature page as one HTML file each: no network, no second file, pictures inline.
+
+Here belong: gathering the sections, rendering the templates. Words and rows come from `narrative` and
+`sections`. Text from the data is escaped by the template engine, and a content security policy forbids the
+page to load or run anything but its own style and its one script.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.reporting import sections
+from mrs_pipeline.reporting.captions import DATA_WORDS, FEATURE_WORDS, RESULT_WORDS
+from mrs_pipeline.reporting.inputs import (
+    CHECKS,
+    COVERAGE,
+    FEATURES,
+    HISTORY,
+    METRICS,
+    OVER_TIME,
+    QUARANTINE,
+    RUNS,
+    SPLIT_ROWS,
+    DataStatistics,
+    FeaturePageInputs,
+    ReportInputs,
+    conform,
+)
+from mrs_pipeline.reporting.leaderboard import leaderboard, walk_forward
+from mrs_pipeline.reporting.narrative import best_baseline, best_content, summary
+from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
+from mrs_pipeline.schema import FULL_WINDOW
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """An inline figure: SVG made by us, and a caption that says how to read it."""
+
+    svg: str
+    caption: str
+    title: str
+
+
+def report(inputs: ReportInputs) -> str:
+    """The whole report as HTML text.
+
+    Args:
+        inputs: frames and facts; sections whose frames are empty are left out.
+
+    Raises:
+        InputError: there are no metrics, or a frame lacks a column (see `leaderboard`).
+    """
+    if inputs.metrics.is_empty():
+        raise InputError(
+            "There are no metrics to report on; materialise the metrics of at least one model first."
+        )
+    board = leaderboard(
+        inputs.metrics,
+        inputs.runs,
+        inputs.user_metrics,
+        shown=inputs.metrics_shown,
+        popularity=inputs.popularity_model,
+    )
+    metrics = conform(inputs.metrics, METRICS, "metrics")
+    parts = board.partition_by("protocol", "dataset", maintain_order=True)
+    checks = conform(inputs.checks, CHECKS, "checks")
+    return _render(
+        "report.html.j2",
+        inputs=inputs,
+        boards=[_board(part, inputs, number) for number, part in enumerate(parts)],
+        notices=_notices(board, metrics, checks),
+        data=[_data(statistics, number) for number, statistics in enumerate(inputs.data)],
+        checks=sections.checks_table(checks) if len(checks) else None,
+        n_passed=int(checks["passed"].sum()),
+        runs=sections.runs_table(inputs.runs, metrics),
+        provenance={
+            **inputs.provenance,
+            "Seeds": ", ".join(map(str, sorted(metrics["seed"].unique()))),
+            "Data digests": ", ".join(_short(metrics["data_digest"])),
+        },
+    )
+
+
+def feature_page(inputs: FeaturePageInputs) -> str:
+    """One feature set on a page: coverage, spectrum, norms, and the nearest neighbours of a dozen items.
+
+    Args:
+        inputs: numbers and cards; empty ones are left out.
+    """
+    from mrs_pipeline.reporting import plots
+
+    drawn = []
+    if len(inputs.spectrum):
+        drawn.append(_plot(plots.spectrum(inputs.spectrum), "spectrum", *FEATURE_WORDS["spectrum"]))
+    if len(inputs.norms):
+        drawn.append(_plot(plots.norms(inputs.norms), "norms", *FEATURE_WORDS["norms"]))
+    failures = conform(inputs.failures, QUARANTINE, "failures")
+    return _render(
+        "feature_page.html.j2",
+        inputs=inputs,
+        plots=drawn,
+        failures=sections.plain_table(failures) if len(failures) else None,
+    )
+
+
+def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str, Any]:
+    """Everything shown of one (protocol, dataset): its leading window, and the walk over the others."""
+    windows = part["window"].unique().sort()
+    timed = windows.filter(windows != FULL_WINDOW)
+    lead = timed[-1] if len(timed) else FULL_WINDOW
+    group = part.filter(pl.col("window") == lead)
+    shown, popularity = inputs.metrics_shown, inputs.popularity_model
+    models, matrix = sections.matrix_rows(group)
+    several = len(timed) > 1
+    return {
+        "anchor": f"board{number}",
+        "dataset": group["dataset"][0],
+        "window": lead,
+        "protocol": group["protocol"][0],
+        "summary": summary(group, shown[0], popularity),
+        "tiles": sections.tiles(group, shown[0], popularity),
+        "table": sections.leaderboard_table(group, shown, popularity),
+        "all_metrics": sections.all_metrics_table(group),
+        "walk": sections.walk_forward_table(walk_forward(part, shown[0])) if several else None,
+        "axes": {
+            axis.value: title for axis, title in AXIS_TITLES.items() if axis.value in set(group["axis"])
+        },
+        "models": models,
+        "matrix": matrix if group["cells"].is_not_null().any() else [],
+        "plots": _result_plots(part, group, inputs, f"b{number}"),
+    }
+
+
+def _result_plots(
+    part: pl.DataFrame, group: pl.DataFrame, inputs: ReportInputs, prefix: str
+) -> Mapping[str, Plot]:
+    """The figures of one board by name; those without data are absent."""
+    from mrs_pipeline.reporting import plots
+
+    metric, popularity = inputs.metrics_shown[0], inputs.popularity_model
+    measured = group.filter(pl.col(metric).is_not_null())
+    here = (pl.col("dataset") == group["dataset"][0]) & (pl.col("window") == group["window"][0])
+    history = conform(inputs.history, HISTORY, "history").filter(here)
+    runs = conform(inputs.runs, RUNS, "runs").filter(here)
+    candidates: list[tuple[str, bool, Callable[[], Figure]]] = [
+        ("accuracy", len(measured) > 0, lambda: plots.accuracy_by_model(measured, metric, popularity)),
+        (
+            "time",
+            len(measured.filter(pl.col("seconds") > 0)) > 1,
+            lambda: plots.accuracy_against_time(measured, metric),
+        ),
+        (
+            "cold",
+            any(
+                f"{name}_{metric}" in part.columns and group[f"{name}_{metric}"].is_not_null().any()
+                for name in ("warm", "cold")
+            ),
+            lambda: plots.warm_and_cold(group, metric),
+        ),
+        (
+            "walk",
+            part.filter(pl.col("window") != FULL_WINDOW)["window"].n_unique() > 1,
+            lambda: plots.walk_forward_lines(
+                part.filter(pl.col("window") != FULL_WINDOW), metric, _highlighted(group, popularity)
+            ),
+        ),
+        (
+            "training",
+            history["model"].is_in(group["model"].to_list()).any(),
+            lambda: plots.training_curves(history, runs, group["model"].to_list()),
+        ),
+    ]
+    return {
+        name: _plot(draw(), f"{prefix}-{name}", *RESULT_WORDS[name])
+        for name, wanted, draw in candidates
+        if wanted
+    }
+
+
+def _highlighted(group: pl.DataFrame, popularity: str) -> list[str]:
+    """The three leaders, the best model of each kind and popularity: at most six names."""
+    rows = group.to_dicts()
+    kinds = (best_content(rows), best_baseline(rows, popularity))
+    names = [*group["model"].to_list()[:3], *(row["model"] for row in kinds if row is not None)]
+    names += [popularity] if popularity in group["model"] else []
+    return list(dict.fromkeys(names))
+
+
+def _data(statistics: DataStatistics, number: int) -> Mapping[str, Any]:
+    """Figures and tables of one dataset."""
+    from mrs_pipeline.reporting import plots
+
+    over_time = conform(statistics.over_time, OVER_TIME, "interactions over time")
+    coverage = conform(statistics.coverage, COVERAGE, "coverage")
+    features = conform(statistics.features, FEATURES, "features")
+    splits = conform(statistics.splits, SPLIT_ROWS, "splits")
+    total = max(int(splits["rows"].sum()), 1)
+    candidates: list[tuple[str, int, Callable[[], Figure]]] = [
+        ("over-time", len(over_time), lambda: plots.interactions_over_time(over_time)),
+        ("coverage", len(coverage), lambda: plots.modality_coverage(coverage)),
+        ("tail", int(statistics.item_counts.sum()), lambda: plots.long_tail(statistics.item_counts)),
+        ("activity", int(statistics.user_counts.sum()), lambda: plots.user_activity(statistics.user_counts)),
+    ]
+    return {
+        "statistics": statistics,
+        "quarantine": sections.quarantine_table(statistics),
+        "features": sections.plain_table(features) if len(features) else None,
+        "splits": [(row["split"], row["rows"], row["rows"] / total) for row in splits.to_dicts()],
+        "plots": [
+            _plot(draw(), f"d{number}-{name}", *DATA_WORDS[name])
+            for name, wanted, draw in candidates
+            if wanted
+        ],
+    }
+
+
+def _notices(board: pl.DataFrame, metrics: pl.DataFrame, checks: pl.DataFrame) -> list[str]:
+    """What a reader must know before comparing numbers."""
+    notices = []
+    protocols = board["protocol"].n_unique()
+    if protocols > 1:
+        notices.append(
+            f"The numbers come from {protocols} evaluation protocols; each has a ranking of its own."
+        )
+    ranked = metrics.filter(pl.col("slice") == "all").group_by("protocol", "dataset", "window")
+    versions = ranked.agg(pl.col("data_digest").n_unique())
+    notices += [
+        f"Models of {row['dataset']} (window {row['window']}) were measured on {row['data_digest']} "
+        "versions of the data and are not strictly comparable; train the older ones again."
+        for row in versions.filter(pl.col("data_digest") > 1).sort("dataset", "window").to_dicts()
+    ]
+    failed = checks.filter(~pl.col("passed"))
+    if len(failed):
+        notices.append(f"{len(failed)} of {len(checks)} checks did not pass: {', '.join(failed['name'])}.")
+    return notices
+
+
+def _short(digests: pl.Series) -> list[str]:
+    return [digest[:12] for digest in digests.drop_nulls().unique().sort()]
+
+
+def _plot(figure: "Figure", name: str, title: str, caption: str) -> Plot:
+    from mrs_pipeline.reporting.drawing import svg
+
+    return Plot(svg(figure, name), caption, title)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mrs_pipeline.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = environment.get_template("sort.js.j2").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    environment.globals.update(script=script, script_digest=digest)
+    return environment
+
+
+def _render(template: str, **context: object) -> str:
+    return _environment().get_template(template).render(**context)

@@ -1,0 +1,265 @@
+"""What a report is made of: frame schemas, frozen dataclasses. No drawing, no HTML, no reading of the lake.
+
+Every frame may be absent (`pl.DataFrame()`), except `metrics`: the report then leaves that section out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mrs_pipeline.errors import InputError
+
+FrameSchema = Mapping[str, pl.DataType]
+
+_KEYS: Final[dict[str, pl.DataType]] = {
+    "dataset": pl.String(),
+    "window": pl.String(),
+    "model": pl.String(),
+    "seed": pl.Int64(),
+}
+METRICS: Final[FrameSchema] = {
+    **_KEYS,
+    "slice": pl.String(),
+    "metric": pl.String(),
+    "k": pl.Int64(),
+    "value": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "n_users": pl.Int64(),
+    "protocol": pl.String(),
+    "data_digest": pl.String(),
+    "code_digest": pl.String(),
+}
+"""Long: one row a (run, slice, metric, k). `slice` is all, warm or cold; `metric` is recall, ndcg, ...
+
+A run is compared under the `protocol` of its rows of slice `all`; other slices may name theirs there."""
+RUNS: Final[FrameSchema] = {
+    **_KEYS,
+    "cells": pl.List(pl.String()),
+    "modalities": pl.List(pl.String()),
+    "epochs": pl.Int64(),
+    "best_epoch": pl.Int64(),
+    "seconds": pl.Float64(),
+    "seconds_per_epoch": pl.Float64(),
+    "seconds_evaluation": pl.Float64(),
+    "peak_memory_mb": pl.Float64(),
+    "n_parameters": pl.Int64(),
+    "config": pl.String(),
+    "select_value": pl.Float64(),
+}
+"""One row a run; `cells`: values of `taxonomy.Cell`; `select_value`: the validation score at `best_epoch`."""
+HISTORY: Final[FrameSchema] = {
+    **_KEYS,
+    "epoch": pl.Int64(),
+    "seconds": pl.Float64(),
+    "term": pl.String(),
+    "value": pl.Float64(),
+}
+"""Long: one row a (run, epoch, term); the term `VALID_TERM` is the selection metric on validation."""
+USER_METRICS: Final[FrameSchema] = {**_KEYS, "user": pl.Int64()}
+"""Wide: one row a (run, user) of the slice `all`, with one Float64 column a metric: `recall@20`, ..."""
+CHECKS: Final[FrameSchema] = {
+    "name": pl.String(),
+    "asset": pl.String(),
+    "severity": pl.String(),
+    "passed": pl.Boolean(),
+    "description": pl.String(),
+}
+QUARANTINE: Final[FrameSchema] = {"reason": pl.String(), "rows": pl.Int64()}
+SPLIT_ROWS: Final[FrameSchema] = {"split": pl.String(), "rows": pl.Int64()}
+OVER_TIME: Final[FrameSchema] = {"period": pl.Date(), "split": pl.String(), "rows": pl.Int64()}
+"""Interactions a period (its first day) and split; periods of one length, e.g. months."""
+COVERAGE: Final[FrameSchema] = {"feature_set": pl.String(), "present": pl.Int64(), "missing": pl.Int64()}
+FEATURES: Final[FrameSchema] = {
+    "feature_set": pl.String(),
+    "width": pl.Int64(),
+    "effective_rank": pl.Float64(),
+    "mean_norm": pl.Float64(),
+    "duplicates": pl.Int64(),
+}
+
+VALID_TERM: Final = "valid"
+"""The `term` of a history row that holds the validation metric instead of a loss."""
+
+Counts = npt.NDArray[np.int64]
+
+
+def conform(frame: pl.DataFrame, schema: FrameSchema, name: str) -> pl.DataFrame:
+    """Give `frame` the schema's types; NaN becomes null, columns beyond the schema stay behind it.
+
+    Args:
+        frame: any frame with the schema's columns, or one without any column (then: no rows).
+        schema: column -> type.
+        name: what the frame is, for the message.
+
+    Raises:
+        InputError: a column is missing or cannot be read as its type.
+    """
+    if not frame.columns:
+        return pl.DataFrame(schema=schema)
+    missing = [column for column in schema if column not in frame.columns]
+    if missing:
+        raise InputError(
+            f"The report's {name} frame lacks the column {missing[0]!r}; it needs {', '.join(schema)}."
+        )
+    try:
+        typed = frame.with_columns(pl.col(column).cast(dtype) for column, dtype in schema.items())
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"The report's {name} frame holds a value of another type: {error}") from error
+    return typed.select(*schema, pl.exclude(*schema)).with_columns(pl.selectors.float().fill_nan(None))
+
+
+@dataclass(frozen=True)
+class DataStatistics:
+    """What went into one dataset's window, and what was left out.
+
+    Attributes:
+        dataset: key of the dataset.
+        window: the window these numbers describe.
+        rows_read: raw interaction rows read.
+        rows_kept: rows in `core.interactions`.
+        n_users: users that survived the filters.
+        n_items: items, warm and cold.
+        quarantine: `QUARANTINE` rows.
+        splits: `SPLIT_ROWS` rows.
+        over_time: `OVER_TIME` rows; empty where the source has no time.
+        item_counts: interactions of each item, any order.
+        user_counts: interactions of each user, any order.
+        coverage: `COVERAGE` rows, one a feature set.
+        features: `FEATURES` rows, one a feature set.
+    """
+
+    dataset: str
+    window: str
+    rows_read: int
+    rows_kept: int
+    n_users: int
+    n_items: int
+    quarantine: pl.DataFrame = field(default_factory=pl.DataFrame)
+    splits: pl.DataFrame = field(default_factory=pl.DataFrame)
+    over_time: pl.DataFrame = field(default_factory=pl.DataFrame)
+    item_counts: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    user_counts: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    coverage: pl.DataFrame = field(default_factory=pl.DataFrame)
+    features: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def density(self) -> float:
+        """Share of the user-item matrix that is filled."""
+        cells = self.n_users * self.n_items
+        return self.rows_kept / cells if cells else 0.0
+
+
+@dataclass(frozen=True)
+class ItemCard:
+    """One item as the report shows it.
+
+    Attributes:
+        title: text from the catalogue, shown escaped.
+        image: a `data:image/...;base64,` URI made by `thumbnails.thumbnail`, or None.
+        note: a few words under the title, e.g. the reason or the score.
+        hit: the item is among the user's held-out ones.
+    """
+
+    title: str
+    image: str | None = None
+    note: str = ""
+    hit: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an image that a browser would have to fetch."""
+        if self.image is not None and not self.image.startswith(
+            ("data:image/jpeg;base64,", "data:image/png;base64,")
+        ):
+            raise InputError(
+                f"The picture of {self.title!r} is no inline JPEG or PNG; make it with thumbnails.thumbnail."
+            )
+
+
+@dataclass(frozen=True)
+class SampleUser:
+    """One user's history and what a model recommends to them, best first."""
+
+    user_id: str
+    model: str
+    history: tuple[ItemCard, ...]
+    recommended: tuple[ItemCard, ...]
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything `html.report` shows.
+
+    Attributes:
+        title: heading of the page.
+        generated: moment of generation as text, passed in so that the page is a function of its inputs.
+        metrics: `METRICS` rows of one or many datasets, windows, models and seeds; must not be empty.
+        runs: `RUNS` rows.
+        history: `HISTORY` rows.
+        user_metrics: `USER_METRICS` rows plus metric columns; needed for paired tests.
+        checks: `CHECKS` rows.
+        data: statistics, one a dataset (of the window the report leads with).
+        samples: example users.
+        provenance: label -> value for the footer: git commit, versions, digests.
+        metrics_shown: metric columns of the leaderboard; the first one ranks.
+        popularity_model: name of the non-personal reference.
+    """
+
+    title: str
+    generated: str
+    metrics: pl.DataFrame
+    runs: pl.DataFrame = field(default_factory=pl.DataFrame)
+    history: pl.DataFrame = field(default_factory=pl.DataFrame)
+    user_metrics: pl.DataFrame = field(default_factory=pl.DataFrame)
+    checks: pl.DataFrame = field(default_factory=pl.DataFrame)
+    data: tuple[DataStatistics, ...] = ()
+    samples: tuple[SampleUser, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    metrics_shown: tuple[str, ...] = ("recall@20", "ndcg@20")
+    popularity_model: str = "most_pop"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """An item and the items nearest to it in a feature set, nearest first, with the cosine in `note`."""
+
+    item: ItemCard
+    nearest: tuple[ItemCard, ...]
+
+
+@dataclass(frozen=True)
+class FeaturePageInputs:
+    """Everything `html.feature_page` shows of one feature set.
+
+    Attributes:
+        dataset: key of the dataset.
+        name: `<modality>_<encoder>`.
+        generated: moment of generation as text.
+        present: items with a row.
+        missing: items without content, or whose content could not be read.
+        spectrum: [min(I, F)] singular values of the centred matrix, any order; may be empty.
+        norms: [present] Euclidean norms of the rows; may be empty.
+        neighbours: a dozen items with their nearest ones.
+        facts: label -> value, e.g. width, encoder revision, items a second.
+        failures: `QUARANTINE`-shaped rows: why content could not be read.
+    """
+
+    dataset: str
+    name: str
+    generated: str
+    present: int
+    missing: int
+    spectrum: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros(0, np.float64))
+    norms: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros(0, np.float64))
+    neighbours: tuple[Neighbours, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    failures: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def coverage(self) -> float:
+        """Share of items with a row."""
+        return self.present / max(self.present + self.missing, 1)

@@ -1,0 +1,263 @@
+"""From stored metrics to a ranking: means over seeds, intervals over users, paired tests. No drawing here.
+
+Rows are compared inside one (protocol, dataset, window) only: numbers of two protocols are never ranked
+together.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.reporting.inputs import METRICS, RUNS, USER_METRICS, conform
+from mrs_pipeline.reporting.significance import Comparison, Values, compare, holm, mean_interval
+from mrs_pipeline.reporting.taxonomy_matrix import axis_of
+
+GROUP = ("protocol", "dataset", "window")
+RUN = ("dataset", "window", "model", "seed")
+COSTS = (
+    "seconds",
+    "seconds_per_epoch",
+    "seconds_evaluation",
+    "peak_memory_mb",
+    "n_parameters",
+    "epochs",
+    "best_epoch",
+)
+SHOWN = ("recall@20", "ndcg@20")
+POPULARITY = "most_pop"
+
+
+def leaderboard(
+    metrics: pl.DataFrame,
+    runs: pl.DataFrame | None = None,
+    user_metrics: pl.DataFrame | None = None,
+    *,
+    shown: Sequence[str] = SHOWN,
+    popularity: str = POPULARITY,
+) -> pl.DataFrame:
+    """One row a (protocol, dataset, window, model), best first inside each group.
+
+    Args:
+        metrics: `inputs.METRICS` rows.
+        runs: `inputs.RUNS` rows; without them cells, modalities and costs are null.
+        user_metrics: `inputs.USER_METRICS` rows; without them there are no tests and the intervals are the
+        means
+            over seeds of those in `metrics`.
+        shown: metrics that get spread and intervals; the first one ranks and is tested.
+        popularity: model every other is tested against besides the leader.
+
+    Returns:
+        rank, the group, model, axis, cells, modalities, seeds, n_users; `<metric>@<k>` means over seeds of
+        slice `all`; of those shown `_spread` (standard deviation over seeds, null for one seed), `_ci_low`,
+        `_ci_high` (95 % over users); `<slice>_<metric>` for other slices; `best_*` and `popularity_*` (model
+        minus that
+        reference: `difference`, `low`, `high`, and `p` after Holm inside the group); costs as means over
+        seeds.
+
+    Raises:
+        InputError: a column is missing, a metric stands there twice for a run, or the ranking one does not at
+        all.
+    """
+    rows = _checked(conform(metrics, METRICS, "metrics"), shown)
+    board = _means(rows, shown)
+    board = board.join(_run_facts(conform(_or_empty(runs), RUNS, "runs")), on=RUN[:3], how="left")
+    users = _user_values(conform(_or_empty(user_metrics), USER_METRICS, "user metrics"), rows)
+    board = _with_user_intervals(board, users, shown)
+    groups = [
+        _ranked(group, users.filter(_same_group(group)), shown[0], popularity)
+        for group in board.partition_by(GROUP, maintain_order=True)
+    ]
+    return _ordered(pl.concat(groups), shown)
+
+
+def walk_forward(board: pl.DataFrame, metric: str = SHOWN[0]) -> pl.DataFrame:
+    """Models by windows: columns protocol, dataset, model, one a window in order, and their `mean`.
+
+    The mean is null where a model lacks a window: an average over easier windows would flatter it. Sorted by
+    (protocol, dataset), best mean first.
+
+    Args:
+        board: result of `leaderboard`.
+        metric: a column of it.
+    """
+    windows = sorted(board["window"].unique())
+    wide = board.pivot("window", index=["protocol", "dataset", "model"], values=metric)
+    tables = []
+    for table in wide.partition_by("protocol", "dataset", maintain_order=True):
+        own = [window for window in windows if table[window].is_not_null().any()]
+        complete = pl.all_horizontal(pl.col(own).is_not_null())
+        tables.append(table.with_columns(pl.when(complete).then(pl.mean_horizontal(own)).alias("mean")))
+    order = ["protocol", "dataset", "mean", "model"]
+    return (
+        pl.concat(tables)
+        .sort(order, descending=[False, False, True, False], nulls_last=True)
+        .select("protocol", "dataset", "model", *windows, "mean")
+    )
+
+
+def _or_empty(frame: pl.DataFrame | None) -> pl.DataFrame:
+    return pl.DataFrame() if frame is None else frame
+
+
+def _checked(metrics: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
+    """The metrics with a `name` column such as `recall@20`, after the checks that `leaderboard` promises."""
+    key = [*RUN, "slice", "metric", "k"]
+    twice = metrics.filter(pl.struct(key).is_duplicated())
+    if len(twice):
+        row = twice.row(0, named=True)
+        raise InputError(
+            f"The metrics hold {row['metric']}@{row['k']} of {row['model']} (dataset {row['dataset']}, "
+            f"window {row['window']}, seed {row['seed']}, slice {row['slice']}) twice; keep one."
+        )
+    named = _stamped(metrics).with_columns(name=pl.format("{}@{}", "metric", "k"))
+    known = named.filter(pl.col("slice") == "all")["name"].unique(maintain_order=True)
+    for name in shown:
+        if name not in known:
+            raise InputError(
+                f"The metrics hold no {name} of slice 'all', only {', '.join(known) or 'none'}; evaluate it."
+            )
+    return named
+
+
+def _stamped(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Every row of a run under the protocol of its slice `all`: other slices name themselves in theirs."""
+    stamps = metrics.filter(pl.col("slice") == "all").select(*RUN, "protocol").unique(maintain_order=True)
+    twice = stamps.filter(pl.struct(RUN).is_duplicated())
+    if len(twice):
+        row = twice.row(0, named=True)
+        raise InputError(
+            f"The metrics of {row['model']} (dataset {row['dataset']}, window {row['window']}, "
+            f"seed {row['seed']}) mix protocols; evaluate the run again."
+        )
+    joined = metrics.join(stamps, on=RUN, how="left", suffix="_of_run", maintain_order="left")
+    return joined.with_columns(protocol=pl.coalesce("protocol_of_run", "protocol")).drop("protocol_of_run")
+
+
+def _means(rows: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
+    """Seeds averaged, metrics as columns."""
+    prefix = pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_")
+    rows = rows.with_columns(column=prefix + pl.col("name"))
+    index = [*GROUP, "model"]
+    grouped = rows.group_by(*index, "column", maintain_order=True).agg(
+        pl.col("value", "ci_low", "ci_high").mean(), spread=pl.col("value").std()
+    )
+    board = rows.group_by(index, maintain_order=True).agg(
+        seeds=pl.col("seed").n_unique(), n_users=pl.col("n_users").filter(pl.col("slice") == "all").max()
+    )
+    values = grouped.pivot("column", index=index, values="value")
+    board = board.join(values, on=index)
+    for value, suffix in (("spread", "_spread"), ("ci_low", "_ci_low"), ("ci_high", "_ci_high")):
+        part = grouped.filter(_is_shown(shown)).with_columns(pl.col("column") + suffix)
+        board = board.join(part.pivot("column", index=index, values=value), on=index, how="left")
+    return board
+
+
+def _is_shown(shown: Sequence[str]) -> pl.Expr:
+    """Columns that carry spread and interval: the metrics shown, and the ranking one in each slice."""
+    return pl.col("column").is_in(list(shown)) | pl.col("column").str.ends_with("_" + shown[0])
+
+
+def _run_facts(runs: pl.DataFrame) -> pl.DataFrame:
+    """Cells and costs a (dataset, window, model), costs averaged over seeds."""
+    return runs.group_by(RUN[:3], maintain_order=True).agg(
+        pl.col("cells", "modalities").first(), pl.col(COSTS).mean()
+    )
+
+
+def _user_values(users: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
+    """Per-user metrics averaged over seeds, stamped with the protocol their run was evaluated under."""
+    names = [column for column in users.columns if column not in USER_METRICS]
+    stamps = metrics.select("protocol", *RUN).unique()
+    return (
+        users.join(stamps, on=RUN)
+        .group_by(*GROUP, "model", "user")
+        .agg(pl.col(names).cast(pl.Float64).mean())
+        .sort(*GROUP, "model", "user")
+    )
+
+
+def _same_group(group: pl.DataFrame) -> pl.Expr:
+    return pl.all_horizontal(pl.col(key) == group[key][0] for key in GROUP)
+
+
+def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
+    """Replace the intervals of `shown` by those over users, where per-user values are there."""
+    for metric in (name for name in shown if name in users.columns):
+        found = [
+            (*key, *mean_interval(part[metric].fill_null(np.nan).to_numpy())[1:])
+            for key, part in users.group_by(*GROUP, "model", maintain_order=True)
+        ]
+        schema = {**dict.fromkeys([*GROUP, "model"], pl.String), "low": pl.Float64, "high": pl.Float64}
+        board = board.join(
+            pl.DataFrame(found, schema=schema, orient="row"), on=[*GROUP, "model"], how="left"
+        ).with_columns(
+            pl.coalesce("low", f"{metric}_ci_low").alias(f"{metric}_ci_low"),
+            pl.coalesce("high", f"{metric}_ci_high").alias(f"{metric}_ci_high"),
+        )
+        board = board.drop("low", "high")
+    return board
+
+
+def _ranked(group: pl.DataFrame, users: pl.DataFrame, metric: str, popularity: str) -> pl.DataFrame:
+    """One group, best first, with its two families of tests."""
+    group = group.sort([metric, "model"], descending=[True, False], nulls_last=True)
+    axes = [None if cells is None else axis_of(cells).value for cells in group["cells"].to_list()]
+    group = group.with_columns(
+        pl.Series("axis", axes, dtype=pl.String),
+        rank=pl.col(metric).rank("min", descending=True).cast(pl.Int64),
+    )
+    columns = _by_model(users, metric)
+    for name, reference in (("best", group["model"][0]), ("popularity", popularity)):
+        group = group.with_columns(_tests(name, group["model"].to_list(), reference, columns))
+    return group
+
+
+def _by_model(users: pl.DataFrame, metric: str) -> dict[str, Values]:
+    """Model -> [U] values aligned on the users of the whole group, NaN where a model lacks a user."""
+    if metric not in users.columns or users.is_empty():
+        return {}
+    wide = users.pivot("model", index="user", values=metric)
+    return {model: wide[model].fill_null(np.nan).to_numpy() for model in wide.columns if model != "user"}
+
+
+def _tests(name: str, models: Sequence[str], reference: str, columns: dict[str, Values]) -> list[pl.Series]:
+    """Columns `<name>_difference`, `_low`, `_high`, `_p` (Holm over `models`), null for the reference."""
+    found: list[Comparison | None] = [
+        compare(columns[model], columns[reference])
+        if model != reference and model in columns and reference in columns
+        else None
+        for model in models
+    ]
+    adjusted = holm([test.p if test else float("nan") for test in found])
+    parts: dict[str, list[float | None]] = {
+        "difference": [test.difference if test else None for test in found],
+        "low": [test.low if test else None for test in found],
+        "high": [test.high if test else None for test in found],
+        "p": [*adjusted],
+    }
+    return [
+        pl.Series(f"{name}_{part}", values, dtype=pl.Float64, strict=False).fill_nan(None)
+        for part, values in parts.items()
+    ]
+
+
+def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
+    """Identity first, then the metrics shown with their intervals, the others, the tests, the costs."""
+    first = ["rank", *GROUP, "model", "axis", "cells", "modalities", "seeds", "n_users"]
+    first += [name + suffix for name in shown for suffix in ("", "_spread", "_ci_low", "_ci_high")]
+    tests = [
+        f"{name}_{part}" for name in ("best", "popularity") for part in ("difference", "low", "high", "p")
+    ]
+    metrics = [column for column in board.columns if column not in {*first, *tests, *COSTS}]
+    return board.select(*first, *sorted(metrics, key=_metric_order), *tests, *COSTS).sort(
+        *GROUP, maintain_order=True
+    )
+
+
+def _metric_order(column: str) -> tuple[str, int, str]:
+    """`recall@5` before `recall@10`."""
+    name, _, rest = column.partition("@")
+    cut, _, suffix = rest.partition("_")
+    return name, int(cut) if cut.isdigit() else 0, suffix

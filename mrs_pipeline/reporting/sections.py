@@ -1,0 +1,295 @@
+"""The report's tables as plain rows of text, ready for a template. Numbers come from `leaderboard`.
+
+Not here: HTML (`templates/`), figures (`plots`), sentences (`narrative`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from mrs_pipeline.reporting.inputs import CHECKS, QUARANTINE, RUNS, DataStatistics, conform
+from mrs_pipeline.reporting.leaderboard import GROUP
+from mrs_pipeline.reporting.narrative import ALPHA, best_baseline, gain, p_text, seconds_text
+from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES, as_cell, cell_title, taxonomy_matrix
+from mrs_pipeline.taxonomy import Axis, Cell
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Header:
+    """A column's title, its explanation on hover, and whether its cells are numbers."""
+
+    title: str
+    hint: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Value:
+    """One table cell: text, its value for sorting, lines below, a bar (0..1), badges, a colour class."""
+
+    text: str
+    sort: float | str | None = None
+    notes: tuple[str, ...] = ()
+    bar: float | None = None
+    badges: tuple[str, ...] = ()
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the table macro draws."""
+
+    headers: tuple[Header, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+
+def number(value: float | None, digits: int = 4) -> Value:
+    """A number as a cell, a dash where there is none."""
+    return Value(DASH) if value is None else Value(f"{value:,.{digits}f}", value)
+
+
+def leaderboard_table(group: pl.DataFrame, shown: Sequence[str], popularity: str) -> Table:
+    """The ranking of one (protocol, dataset, window).
+
+    Args:
+        group: leaderboard rows, best first.
+        shown: metrics with intervals.
+        popularity: name of the reference model.
+    """
+    first, rows = shown[0], group.to_dicts()
+    slices = [column for column in (f"warm_{first}", f"cold_{first}") if column in group.columns]
+    headers = [
+        Header("#", "rank by " + first),
+        Header("Model", "coloured by the branch of the taxonomy it stands for", numeric=False),
+        *(Header(name, "mean over users and seeds; below it the 95 % interval over users") for name in shown),
+        *(
+            Header(name.replace("_", " "), "ranking, and looking for, items of this kind only")
+            for name in slices
+        ),
+        Header("vs. leader", "mean paired difference to the leader; p after Holm's correction"),
+        Header(f"vs. {popularity}", "multiple of what the most popular items reach"),
+        Header("Training", "wall-clock time, mean over seeds"),
+        Header("Memory", "peak while training"),
+    ]
+    top = max((row[first] or 0 for row in rows), default=0) or 1
+    reference = next((row[first] for row in rows if row["model"] == popularity), None)
+    body = []
+    for row in rows:
+        cells = [Value(str(row["rank"] or DASH), row["rank"]), _model_cell(row)]
+        cells += [_metric_cell(row, name, top if name == first else None) for name in shown]
+        cells += [number(row[name]) for name in slices]
+        cells += [_leader_cell(row), _popularity_cell(row, first, reference), *_cost_cells(row)]
+        body.append(tuple(cells))
+    return _without_empty_columns(Table(tuple(headers), tuple(body)))
+
+
+def _without_empty_columns(table: Table) -> Table:
+    kept = [
+        column for column in range(len(table.headers)) if any(row[column].text != DASH for row in table.rows)
+    ]
+    return Table(
+        tuple(table.headers[column] for column in kept),
+        tuple(tuple(row[column] for column in kept) for row in table.rows),
+    )
+
+
+def _model_cell(row: dict[str, Any]) -> Value:
+    cells = [cell_title(as_cell(cell)) for cell in row["cells"] or ()]
+    plain = {
+        cell_title(Cell.END_TO_END),
+        cell_title(Cell.BASELINE),
+    }  # said of nearly every model, so not worth a line
+    words = ", ".join(cell for cell in cells if cell not in plain)
+    badges = ("tied with the leader",) if row["best_p"] is not None and row["best_p"] >= ALPHA else ()
+    return Value(row["model"], row["model"], (words,) if words else (), badges=badges, kind=row["axis"] or "")
+
+
+def _metric_cell(row: dict[str, Any], name: str, top: float | None) -> Value:
+    value, low, high, spread = (row[name + part] for part in ("", "_ci_low", "_ci_high", "_spread"))
+    if value is None:
+        return Value(DASH)
+    notes = [f"{low:.4f}–{high:.4f}"] if low is not None and high is not None else []
+    if spread is not None:
+        notes.append(f"± {spread:.4f}, {row['seeds']} seeds")
+    return Value(f"{value:.4f}", value, tuple(notes), bar=value / top if top else None)
+
+
+def _leader_cell(row: dict[str, Any]) -> Value:
+    if row["best_difference"] is None:
+        return Value("leader" if row["rank"] == 1 else DASH, 0.0 if row["rank"] == 1 else None)
+    text = f"{row['best_difference']:+.4f}".replace("-", "−")
+    return Value(text, row["best_difference"], (p_text(row["best_p"]),) if row["best_p"] is not None else ())
+
+
+def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) -> Value:
+    if not reference or row[metric] is None:
+        return Value(DASH)
+    notes = (p_text(row["popularity_p"]),) if row["popularity_p"] is not None else ()
+    return Value(f"{row[metric] / reference:.1f}×", row[metric] / reference, notes)
+
+
+def _cost_cells(row: dict[str, Any]) -> tuple[Value, Value]:
+    seconds, memory = row["seconds"], row["peak_memory_mb"]
+    epochs = (f"{row['epochs']:.0f} epochs",) if row["epochs"] else ()
+    return (
+        Value(DASH) if seconds is None else Value(seconds_text(seconds), seconds, epochs),
+        Value(DASH) if memory is None else Value(f"{memory:,.0f} MB", memory),
+    )
+
+
+def tiles(group: pl.DataFrame, metric: str, popularity: str) -> list[tuple[str, str, str]]:
+    """Key figures as (label, value, note)."""
+    rows = group.filter(pl.col(metric).is_not_null()).to_dicts()
+    if not rows:
+        return []
+    leader = rows[0]
+    found = [
+        (
+            "Leading model" if len(rows) > 1 else "Model",
+            leader["model"],
+            AXIS_TITLES[Axis(leader["axis"])] if leader["axis"] else "",
+        )
+    ]
+    found.append((metric, f"{leader[metric]:.4f}", " · ".join(_metric_cell(leader, metric, None).notes)))
+    baseline = best_baseline(rows, popularity)
+    if baseline is not None and baseline is not leader:
+        found.append(
+            (f"Against {baseline['model']}", gain(leader[metric], baseline[metric]), "best without content")
+        )
+    reference = next((row for row in rows if row["model"] == popularity), None)
+    if reference is not None and reference is not leader:
+        found.append(
+            ("Against popularity", gain(leader[metric], reference[metric]), "same list for everybody")
+        )
+    found.append(("Models compared", str(len(rows)), f"{leader['n_users'] or 0:,} users measured"))
+    return found
+
+
+def all_metrics_table(group: pl.DataFrame) -> Table:
+    """Every metric and cut-off, one row a model."""
+    columns = [
+        name for name in group.columns if "@" in name and not name.endswith(("_low", "_high", "_spread"))
+    ]
+    headers = (Header("Model", numeric=False), *(Header(name.replace("_", " ")) for name in columns))
+    rows = [
+        (Value(row["model"], row["model"], kind=row["axis"] or ""), *(number(row[name]) for name in columns))
+        for row in group.to_dicts()
+    ]
+    return Table(headers, tuple(rows))
+
+
+def walk_forward_table(table: pl.DataFrame) -> Table:
+    """Models by windows, for the rows of one (protocol, dataset) of `leaderboard.walk_forward`."""
+    windows = [
+        name
+        for name in table.columns
+        if name not in {*GROUP, "model", "mean"} and table[name].is_not_null().any()
+    ]
+    headers = (Header("Model", numeric=False), *(Header(name) for name in windows), Header("mean"))
+    rows = [
+        (Value(row["model"], row["model"]), *(number(row[name]) for name in (*windows, "mean")))
+        for row in table.to_dicts()
+    ]
+    return Table(headers, tuple(rows))
+
+
+def runs_table(runs: pl.DataFrame, metrics: pl.DataFrame) -> Table:
+    """What each number was made from: one row a run, with its settings and digests."""
+    key = ["dataset", "window", "model", "seed"]
+    digests = metrics.select(*key, "data_digest", "code_digest").unique(subset=key, maintain_order=True)
+    joined = digests.join(conform(runs, RUNS, "runs"), on=key, how="left")
+    headers = (
+        *(Header(name.title(), numeric=False) for name in key),
+        *(Header(title) for title in ("Epochs", "Best epoch", "Parameters")),
+        *(Header(title, numeric=False) for title in ("Data", "Code", "Settings")),
+    )
+    rows = [
+        (
+            *(Value(str(row[name]), str(row[name])) for name in key),
+            *(number(row[name], 0) for name in ("epochs", "best_epoch", "n_parameters")),
+            *(Value((row[name] or DASH)[:12], kind="code") for name in ("data_digest", "code_digest")),
+            Value(row["config"] or DASH, kind="code"),
+        )
+        for row in joined.to_dicts()
+    ]
+    return Table(headers, tuple(rows))
+
+
+def checks_table(checks: pl.DataFrame) -> Table:
+    """Data-quality checks, failed ones first."""
+    ordered = conform(checks, CHECKS, "checks").sort("passed", "severity", "asset", "name")
+    headers = tuple(Header(name, numeric=False) for name in ("Result", "Check", "Asset", "What it asks"))
+    rows = []
+    for row in ordered.to_dicts():
+        kind = "passed" if row["passed"] else "failed" if row["severity"].upper() == "ERROR" else "warned"
+        rows.append(
+            (
+                Value(kind, kind, kind=kind),
+                Value(row["name"], row["name"]),
+                Value(row["asset"], row["asset"], kind="code"),
+                Value(row["description"], row["description"]),
+            )
+        )
+    return Table(headers, tuple(rows))
+
+
+def quarantine_table(data: DataStatistics) -> Table:
+    """Rejected rows by reason, most frequent first."""
+    rows = conform(data.quarantine, QUARANTINE, "quarantine").sort("rows", "reason", descending=[True, False])
+    share = max(data.rows_read, 1)
+    body = [
+        (
+            Value(row["reason"], row["reason"]),
+            number(row["rows"], 0),
+            Value(f"{100 * row['rows'] / share:.2f} %", row["rows"]),
+        )
+        for row in rows.to_dicts()
+    ]
+    return Table((Header("Reason", numeric=False), Header("Rows"), Header("of those read")), tuple(body))
+
+
+def plain_table(frame: pl.DataFrame, digits: int = 2) -> Table:
+    """Any small frame as a table: whole numbers and text as they are, others with `digits`."""
+    numeric = {name: dtype.is_numeric() for name, dtype in frame.schema.items()}
+    headers = tuple(Header(name.replace("_", " "), numeric=numeric[name]) for name in frame.columns)
+    rows = [
+        tuple(
+            number(cell, digits if isinstance(cell, float) else 0)
+            if numeric[name]
+            else Value(str(cell), str(cell))
+            for name, cell in row.items()
+        )
+        for row in frame.to_dicts()
+    ]
+    return Table(headers, tuple(rows))
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One cell of the taxonomy: is it covered by each model, and which of them ranks best."""
+
+    axis: str
+    cell: str
+    covered: tuple[bool, ...]
+    best: str
+
+
+def matrix_rows(group: pl.DataFrame) -> tuple[list[str], list[MatrixRow]]:
+    """Models (best first) and the taxonomy's cells, for the coverage section."""
+    cells = [list(value) if value is not None else [] for value in group["cells"].to_list()]
+    models = group["model"].to_list()
+    matrix = taxonomy_matrix(list(zip(models, cells, strict=True)))
+    rows = [
+        MatrixRow(
+            row["axis"],
+            cell_title(Cell(row["cell"])),
+            tuple(model in row["models"] for model in models),
+            row["models"][0] if row["models"] else "",
+        )
+        for row in matrix.to_dicts()
+    ]
+    return models, rows

@@ -1,0 +1,138 @@
+"""Raw rows into the `core` tables of a window, and their split.
+
+The SQL and the rules are `tables.core`; the strategies are `splits`. Here they meet the lake.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.schema import SPLIT, TIMESTAMP
+from mrs_pipeline.splits.labelling import label, label_window
+from mrs_pipeline.splits.labels import NO_TIME, Labelled
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.checks import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
+from mrs_pipeline.stages.nodes import (
+    CORE,
+    RAW_INTERACTIONS,
+    RAW_ITEMS,
+    SPLITS,
+    expand,
+    provenance_of,
+    table_of,
+)
+from mrs_pipeline.tables.core import build_core
+from mrs_pipeline.types import IntArray
+from mrs_pipeline.windows import window_start
+
+_SAMPLE = 8
+
+
+def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """De-duplicate, filter, k-core and number the interactions; what is rejected is kept with its reason."""
+    provenance = provenance_of(stage, task)
+    raw = [table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)]
+    start = window_start(stage.config.window.every, stage.window) if stage.config.windowed else None
+    with stage.lake.connect() as con:
+        built = build_core(
+            con,
+            stage.lake.scan(*raw),
+            stage.lake.scan(table_of(stage, RAW_ITEMS)),
+            stage.config.interactions,
+            start,
+        )
+        outcomes = []
+        for node in CORE:
+            source = getattr(built, node.partition("/")[2])
+            manifest = stage.lake.write(con, table_of(stage, node), f"SELECT * FROM {source}", provenance)
+            sample = con.sql(f"SELECT * FROM {stage.lake.scan(table_of(stage, node))} LIMIT {_SAMPLE}").pl()
+            outcomes.append(
+                Outcome(node, manifest.digest, {"rows": manifest.rows, "sample": sample}, manifest.columns)
+            )
+        outcomes[-1] = _with_reasons(stage, outcomes[-1])
+    return outcomes
+
+
+def build_splits(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Label every core interaction train, valid or test."""
+    frame = stage.lake.read(table_of(stage, "core/interactions")).select(
+        "user", "item", TIMESTAMP, SPLIT, "is_history"
+    )
+    labelled = _labelled(stage.config, frame)
+    splits = (
+        frame.select("user", "item", TIMESTAMP)
+        .with_columns(pl.Series(SPLIT, labelled.names, dtype=pl.String))
+        .filter(pl.col(SPLIT).is_not_null())
+        .sort("user", "item", TIMESTAMP)
+    )
+    manifest = stage.lake.write_frame(table_of(stage, SPLITS), splits, provenance_of(stage, task))
+    report = labelled.report
+    facts = {
+        "rows": manifest.rows,
+        **{f"{name} rows": rows for name, rows in report.rows.items()},
+        **{f"{name} users": users for name, users in report.users.items()},
+        "realised ratios": {name: round(share, 4) for name, share in report.ratios.items()},
+        "rows left out (user without a training row)": report.rows_without_history,
+    }
+    return [Outcome(SPLITS, manifest.digest, facts, manifest.columns)]
+
+
+def _labelled(config: DatasetConfig, frame: pl.DataFrame) -> Labelled:
+    users, items = frame["user"].to_numpy(), frame["item"].to_numpy()
+    times = _times(frame)
+    if config.windowed:
+        return label_window(config.split, users, times, frame["is_history"].to_numpy())
+    given = None if frame[SPLIT].null_count() == frame.height else frame[SPLIT].to_list()
+    return label(config.split, users, items, None if (times == NO_TIME).all() else times, given)
+
+
+def _times(frame: pl.DataFrame) -> IntArray:
+    """[E] microseconds, `NO_TIME` where there is none."""
+    return np.asarray(frame[TIMESTAMP].cast(pl.Datetime("us")).cast(pl.Int64).fill_null(NO_TIME).to_numpy())
+
+
+def _with_reasons(stage: Stage, outcome: Outcome) -> Outcome:
+    reasons = (
+        stage.lake.read(table_of(stage, outcome.node))
+        .group_by("reason")
+        .len("rows")
+        .sort("rows", descending=True)
+    )
+    return Outcome(outcome.node, outcome.digest, {**outcome.facts, "reasons": reasons}, outcome.columns)
+
+
+def core_tasks(config: DatasetConfig) -> list[Task]:
+    """Core tables and splits."""
+    return [
+        Task(
+            name="core/tables",
+            outputs=CORE,
+            inputs=(RAW_INTERACTIONS, RAW_ITEMS),
+            run=build_tables,
+            code=("tables",),
+            settings=json.dumps(
+                [config.interactions.model_dump(mode="json"), config.window.every], sort_keys=True
+            ),
+            group="core",
+            description="De-duplicated, thresholded, k-cored interactions with dense numbers; rejected rows with their reason.",
+            kinds=("duckdb", "parquet"),
+            check_specs=CORE_SPECS,
+            check=check_core,
+        ),
+        Task(
+            name=SPLITS,
+            outputs=(SPLITS,),
+            inputs=("core/interactions",),
+            run=build_splits,
+            code=("splits",),
+            settings=json.dumps([config.split.model_dump(mode="json"), config.windowed], sort_keys=True),
+            group="core",
+            description="Which interaction trains, validates or tests; one label for all models.",
+            kinds=("duckdb", "parquet"),
+            check_specs=SPLITS_SPECS,
+            check=check_splits,
+        ),
+    ]

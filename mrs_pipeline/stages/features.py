@@ -1,0 +1,207 @@
+"""Feature sets and item graphs of a window: extraction into the store, a SQL copy in the lake, nearest neighbours.
+
+How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.checks` and `tables`.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.checks import FeatureSummary, summarise
+from mrs_pipeline.encoders.engine import extract
+from mrs_pipeline.encoders.identity import ReadyMatrix
+from mrs_pipeline.encoders.options import IdentityOptions
+from mrs_pipeline.encoders.report import ExtractionReport
+from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtraction
+from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.checks import check_features, feature_specs
+from mrs_pipeline.stages.files import source_of
+from mrs_pipeline.stages.nodes import provenance_of, windows
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.types import FeatureMatrix, SparseGraph
+
+GRAPH_FILE = "graph.safetensors"
+
+
+def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Encode what has changed of one modality and publish matrix, mask and SQL table."""
+    name = task.name.partition("/")[2]
+    options = stage.config.feature(name)
+    provenance = provenance_of(stage, task)
+    items = stage.lake.read(stage.table("core", "items"))
+    source = source_of(stage)
+    facts: dict[str, object] = {}
+    keys = (stage.config.name, stage.window, name)
+    with stage.features.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
+        report = extract(
+            options,
+            items,
+            source.root,
+            directory,
+            previous=_previous(stage, name),
+            matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
+            progress=True,
+        )
+        facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "present": report.present}
+    artifact = stage.features.read(*keys)
+    features = read_features(stage, name)
+    _write_tables(stage, name, items, features, report, provenance)
+    return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary_of(stage, name)))]
+
+
+def read_features(stage: Stage, name: str) -> FeatureMatrix:
+    """A materialised feature set, memory-mapped."""
+    directory = stage.features.read(stage.config.name, stage.window, name).directory
+    values = np.load(directory / MATRIX, mmap_mode="r", allow_pickle=False)
+    return FeatureMatrix(values, np.load(directory / PRESENT, allow_pickle=False), name)
+
+
+def summary_of(stage: Stage, name: str) -> FeatureSummary:
+    """A materialised feature set in numbers."""
+    features = read_features(stage, name)
+    return summarise(features.values, features.present)
+
+
+def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """The kNN item graph of one feature set."""
+    from safetensors.numpy import save_file
+
+    name = task.name.partition("/")[2]
+    graph = knn_graph(read_features(stage, name), stage.config.knn_k)
+    keys = (stage.config.name, stage.window, name)
+    with stage.graphs.writing(
+        *keys, provenance=provenance_of(stage, task), facts={"knn_k": stage.config.knn_k}
+    ) as directory:
+        save_file(
+            {
+                "indptr": graph.indptr,
+                "indices": graph.indices,
+                "weights": graph.weights,
+                "shape": np.array(graph.shape, dtype=np.int64),
+            },
+            directory / GRAPH_FILE,
+        )
+    connected = int((np.diff(graph.indptr) > 0).sum())
+    facts = {
+        "items": graph.shape[0],
+        "items with neighbours": connected,
+        "edges": len(graph.indices),
+        "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
+    }
+    return [Outcome(task.outputs[0], stage.graphs.read(*keys).digest, facts)]
+
+
+def read_graph(stage: Stage, name: str) -> SparseGraph:
+    """A materialised item graph."""
+    from safetensors.numpy import load_file
+
+    arrays = load_file(stage.graphs.read(stage.config.name, stage.window, name).directory / GRAPH_FILE)
+    rows, columns = arrays["shape"].tolist()
+    return SparseGraph(arrays["indptr"], arrays["indices"], arrays["weights"], (rows, columns))
+
+
+def _previous(stage: Stage, name: str) -> PreviousExtraction | None:
+    """The extraction to take unchanged rows from: this window's, else that of the nearest earlier window."""
+    earlier = [key for key in windows(stage.config) if key <= stage.window]
+    for window in reversed(earlier):
+        if stage.features.exists(stage.config.name, window, name):
+            directory = stage.features.read(stage.config.name, window, name).directory
+            if (directory / SUMMARY).is_file():
+                return PreviousExtraction.read(directory)
+    return None
+
+
+def _ready_matrix(stage: Stage, options: IdentityOptions) -> ReadyMatrix:
+    with stage.lake.connect() as con:
+        matrix = source_of(stage).read_matrix(con, options.matrix)
+    path = source_of(stage).matrices()[options.matrix].path
+    return (
+        ReadyMatrix(path, row_ids=matrix.item_ids)
+        if path.suffix == ".npy"
+        else ReadyMatrix(path, id_column="item_id")
+    )
+
+
+def _write_tables(
+    stage: Stage,
+    name: str,
+    items: pl.DataFrame,
+    features: FeatureMatrix,
+    report: ExtractionReport,
+    provenance: Provenance,
+) -> None:
+    """The vectors for SQL, the rows that failed and the summary that checks look at."""
+    values = np.asarray(features.values, dtype=np.float32)
+    vectors = pl.Series(values, dtype=pl.Array(pl.Float32, values.shape[1])).cast(pl.List(pl.Float32))
+    frame = items.select("item", "item_id").with_columns(
+        present=pl.Series(features.present),
+        vector=pl.when(pl.Series(features.present)).then(vectors),
+    )
+    stage.lake.write_frame(stage.table("features", name), frame, provenance)
+    stage.lake.write_frame(
+        stage.table("quality", "failed_media", feature_set=name), report.failures(), provenance
+    )
+
+
+def _facts(report: ExtractionReport, summary: FeatureSummary) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "items": report.items,
+        "present": report.present,
+        "missing": report.missing,
+        "failed": len(report.failed),
+        "encoded now": report.encoded,
+        "taken over unchanged": report.reused,
+        "dimensions": report.dimensions,
+        "items per second": round(report.items_per_second, 1),
+        "seconds": round(report.seconds, 2),
+        "peak memory MB": round(report.peak_memory_mb),
+        "MB read": round(report.bytes_read / 1e6, 2),
+    }
+    facts |= {f"feature {name}": value for name, value in summary.to_row().items()}
+    if report.failed:
+        facts["failed rows"] = report.failures()
+    return facts
+
+
+def feature_task(config: DatasetConfig, name: str) -> Task:
+    """The task that makes the feature set `name`."""
+    options = config.feature(name)
+    reads = (
+        f"matrix/{options.matrix}" if isinstance(options, IdentityOptions) else f"media/{options.modality}"
+    )
+    return Task(
+        name=f"features/{name}",
+        outputs=(f"features/{name}",),
+        inputs=("core/items",),
+        files=() if options.modality == "text" and not isinstance(options, IdentityOptions) else (reads,),
+        run=extract_features,
+        code=("encoders",),
+        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        group="features",
+        description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing items are masked.",
+        tags=(f"modality/{options.modality}", f"encoder/{options.encoder}"),
+        kinds=(str(options.modality),),
+        pool="gpu",
+        check_specs=feature_specs(name),
+        check=check_features,
+    )
+
+
+def graph_task(config: DatasetConfig, name: str) -> Task:
+    """The task that makes the item graph of the feature set `name`."""
+    return Task(
+        name=f"graphs/{name}",
+        outputs=(f"graphs/{name}",),
+        inputs=(f"features/{name}",),
+        run=build_graph,
+        code=("functional.graphs", "functional.ranking"),
+        settings=json.dumps({"knn_k": config.knn_k}),
+        group="features",
+        description=f"The {config.knn_k} nearest items by cosine of {name}, built in blocks.",
+        tags=(f"modality/{config.feature(name).modality}",),
+        kinds=("graph",),
+    )

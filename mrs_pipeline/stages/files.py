@@ -1,0 +1,54 @@
+"""Digests of what a task reads outside the stores: the source's files, its media, its ready matrices.
+
+Media are compared by name, size and time of change, since reading every picture only to learn that nothing changed
+would cost as much as the work it saves; the extraction engine then compares contents row by row.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from mrs_pipeline.ingest.opening import open_source
+from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.schema import FULL_WINDOW
+from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.storage.digests import file_digest, text_digest
+
+SOURCE = "source"
+MEDIA = "media"
+MATRIX = "matrix"
+
+
+def source_of(stage: Stage) -> Source:
+    """The dataset's raw files; InputError where they are absent."""
+    return open_source(stage.config.source, stage.home.root)
+
+
+def files_digests(stage: Stage, files: str) -> dict[str, str]:
+    """Name -> digest now, for `source`, `media/<modality>` or `matrix/<name>`."""
+    source = source_of(stage)
+    kind, _, name = files.partition("/")
+    if kind == SOURCE:
+        return {f"{SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
+    if kind == MATRIX:
+        matrix = source.matrices().get(name)
+        return {files: _digest(matrix.path) if matrix else "absent"}
+    paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[name].drop_nulls()
+    return {files: text_digest(*(_signature(source.root / path) for path in paths))}
+
+
+def _digest(path: Path) -> str:
+    status = path.stat()
+    return _cached_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _cached_digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - parts of the cache's key
+    return file_digest(path)
+
+
+def _signature(path: Path) -> str:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return f"{path.name} absent"
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"

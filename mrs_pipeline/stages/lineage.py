@@ -1,0 +1,136 @@
+"""The lineage tables: who made what, from what, with which code. Append-only; one small file a materialisation.
+
+Column lineage is declared with each table (`tables`); digests come from the outcomes. When a record is written is
+decided by `orchestration`.
+"""
+
+import subprocess
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from mrs_pipeline import __version__
+from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
+from mrs_pipeline.stages.nodes import node_of, provenance_of, record
+from mrs_pipeline.storage.lake import Table
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.tables import TABLES
+
+_OWN = Provenance("lineage")
+"""Lineage rows describe other tables' provenance; their own is nobody's input."""
+
+
+def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str) -> None:
+    """Append one row a materialised output, one an input that it was made from, and its columns' sources."""
+    provenance = _provenance(stage, task, outcomes)
+    made = [
+        {
+            "asset": outcome.node.partition("@")[0],
+            "run": run,
+            "made_at": datetime.now(UTC).replace(tzinfo=None),
+            "data_version": outcome.digest,
+            "code_version": provenance.code_version,
+            "git_commit": git_commit(stage.home.root),
+            "package_version": __version__,
+        }
+        for outcome in outcomes
+    ]
+    edges = [
+        {"asset": row["asset"], "run": run, "upstream": name, "upstream_version": digest}
+        for row in made
+        for name, digest in provenance.upstream.items()
+    ]
+    columns = [
+        {"asset": row["asset"], "column": column, "upstream": source, "upstream_column": source_column}
+        for row in made
+        if (table := TABLES.get(str(row["asset"])))
+        for column, sources in table.lineage.items()
+        for source, source_column in sources
+    ]
+    _append(stage, "materializations", task.name, run, pl.DataFrame(made, infer_schema_length=None))
+    _append(
+        stage, "edges", task.name, run, pl.DataFrame(edges, schema=dict.fromkeys(_EDGE_COLUMNS, pl.String))
+    )
+    _append(
+        stage,
+        "columns",
+        task.name,
+        "latest",
+        pl.DataFrame(columns, schema=dict.fromkeys(_COLUMN_COLUMNS, pl.String)),
+    )
+
+
+LATEST = "latest"
+"""In place of a run, for what is replaced instead of appended to."""
+_EDGE_COLUMNS = ("asset", "run", "upstream", "upstream_version")
+_COLUMN_COLUMNS = ("asset", "column", "upstream", "upstream_column")
+
+
+def record_checks(stage: Stage, task: Task, outcomes: list[CheckOutcome], run: str) -> None:
+    """Replace the latest results of a task's checks at this window."""
+    rows = [
+        {
+            "asset": outcome.output,
+            "name": outcome.name,
+            "severity": "error" if outcome.blocking else "warning",
+            "passed": outcome.passed,
+            "description": outcome.description,
+            "data_version": record(stage, node_of(stage, outcome.output))[0],
+            "run": run,
+        }
+        for outcome in outcomes
+    ]
+    _append(stage, "checks", task.name, LATEST, pl.DataFrame(rows))
+
+
+def checks_hold(stage: Stage, task: Task) -> bool:
+    """Whether the task's checks have looked at its outputs as they are now, and no blocking one failed."""
+    if task.check is None:
+        return True
+    table = _table(stage, "checks", task.name, LATEST)
+    if not stage.lake.exists(table):
+        return False
+    latest = stage.lake.read(table)
+    blocked = latest.filter(~pl.col("passed") & (pl.col("severity") == "error"))
+    seen = dict(latest.select("asset", "data_version").iter_rows())
+    outputs = {spec.output for spec in task.check_specs}
+    return blocked.is_empty() and all(
+        seen.get(output) == record(stage, node_of(stage, output))[0] for output in outputs
+    )
+
+
+@lru_cache(maxsize=1)
+def git_commit(root: Path) -> str | None:
+    """The commit that the project's folder is at, with `+` for changes on top; None outside a repository."""
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10
+        )
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if head.returncode:
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def _provenance(stage: Stage, task: Task, outcomes: list[Outcome]) -> Provenance:
+    """What was stamped on the outputs; outputs that are files outside the stores derive theirs again."""
+    node = outcomes[0].node
+    if task.windowed or node.startswith("raw/"):
+        return record(stage, node)[1]
+    return provenance_of(stage, task)
+
+
+def _append(stage: Stage, name: str, task: str, run: str, frame: pl.DataFrame) -> None:
+    if not frame.is_empty():
+        stage.lake.write_frame(_table(stage, name, task, run), frame, _OWN)
+
+
+def _table(stage: Stage, name: str, task: str, run: str) -> Table:
+    key = f"{run.split('-')[0]}.{task.replace('/', '.')}"
+    return Table.of("lineage", name, dataset=stage.config.name, window=stage.window, record=key)

@@ -1,0 +1,302 @@
+"""Leaderboard and report of a dataset: every finished window and model, fetched from the lake and handed to `reporting`.
+
+Figures, tables and words are `reporting`'s; here is only where their inputs come from.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from mrs_pipeline import __version__
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.reporting.html import report as render
+from mrs_pipeline.reporting.inputs import DataStatistics, ItemCard, ReportInputs, SampleUser
+from mrs_pipeline.reporting.leaderboard import leaderboard
+from mrs_pipeline.reporting.thumbnails import thumbnail
+from mrs_pipeline.schema import FULL_WINDOW
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.checks import LEADERBOARD_SPECS, check_leaderboard
+from mrs_pipeline.stages.features import summary_of
+from mrs_pipeline.stages.files import source_of
+from mrs_pipeline.stages.lineage import git_commit
+from mrs_pipeline.stages.models import long_history
+from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, provenance_of, table_of
+from mrs_pipeline.storage.digests import text_digest
+
+POPULARITY = "most_pop"
+_SAMPLE_USERS = 4
+_SAMPLE_ITEMS = 8
+
+
+def leaderboard_frame(stage: Stage) -> pl.DataFrame:
+    """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
+    metrics = _all(stage, "eval", "metrics")
+    if metrics.is_empty():
+        return metrics
+    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY)
+
+
+def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Rank what has been measured so far, windows apart."""
+    frame = leaderboard_frame(stage).drop("dataset")
+    manifest = stage.lake.write_frame(table_of(stage, LEADERBOARD), frame, provenance_of(stage, task))
+    shown = [
+        name
+        for name in ("window", "rank", "model", "recall@20", "ndcg@20", "seconds")
+        if name in frame.columns
+    ]
+    return [Outcome(LEADERBOARD, manifest.digest, {"leaderboard": frame.select(shown)}, manifest.columns)]
+
+
+def make_report(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Write `data/reports/<dataset>/report.html`, one self-contained file."""
+    page = render(_inputs(stage))
+    path = report_path(stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
+    aside.write_text(page, encoding="utf-8")
+    os.replace(aside, path)
+    return [Outcome(REPORT, text_digest(page), {"report": path, "size kB": round(len(page.encode()) / 1000)})]
+
+
+def report_path(stage: Stage) -> Path:
+    """Where the dataset's report lies."""
+    return stage.home.reports / stage.config.name / "report.html"
+
+
+def _inputs(stage: Stage) -> ReportInputs:
+    metrics = _all(stage, "eval", "metrics")
+    if metrics.is_empty():
+        raise InputError(
+            f"{stage.config.name} has no measured model yet: run `mrs run {stage.config.name}` first."
+        )
+    latest = stage.at(str(metrics["window"].max()))
+    return ReportInputs(
+        title=f"{stage.config.name}: which recommender works here",
+        generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        metrics=_metrics(metrics),
+        runs=_runs(stage),
+        history=_history(stage),
+        user_metrics=_user_metrics(stage),
+        checks=_checks(latest),
+        data=(_statistics(latest),),
+        samples=_samples(latest, _leader(stage, latest.window)),
+        provenance={
+            "git commit": git_commit(stage.home.root) or "not in a repository",
+            "mrs_pipeline": __version__,
+            "source": stage.config.source.path or stage.config.source.reader,
+            **{
+                name: latest.lake.manifest(latest.table("core", name)).digest[:16]
+                for name in ("interactions", "items", "splits")
+            },
+        },
+        popularity_model=POPULARITY,
+    )
+
+
+def _all(stage: Stage, schema: str, name: str, where: str = "true") -> pl.DataFrame:
+    """All windows and models of a table that belong to the dataset and are still in its settings."""
+    keys = {"dataset": stage.config.name}
+    if not stage.lake.partitions(schema, name, **keys):
+        return pl.DataFrame()
+    models = ", ".join(f"'{model}'" for model in stage.config.model_configs)
+    with stage.lake.connect() as con:
+        scan = stage.lake.scan_all(schema, name, **keys)
+        frame: pl.DataFrame = con.sql(f"SELECT * FROM {scan} WHERE model IN ({models}) AND {where}").pl()
+    return frame
+
+
+def _metrics(metrics: pl.DataFrame) -> pl.DataFrame:
+    return metrics.rename({"users": "n_users"})
+
+
+def _runs(stage: Stage) -> pl.DataFrame:
+    evaluation = _all(stage, "eval", "metrics").select("window", "model", "seconds_evaluation").unique()
+    runs = _all(stage, "models", "runs").rename({"parameters": "n_parameters", "best_score": "select_value"})
+    return runs.join(evaluation, on=["window", "model"], how="left")
+
+
+def _history(stage: Stage) -> pl.DataFrame:
+    return long_history(_all(stage, "models", "history"))
+
+
+def _user_metrics(stage: Stage) -> pl.DataFrame:
+    """Wide, the metrics that the leaderboard tests."""
+    long = _all(stage, "eval", "user_metrics", "slice = 'all' AND k = 20 AND metric IN ('recall', 'ndcg')")
+    return long.with_columns(name=pl.format("{}@{}", "metric", "k")).pivot(
+        "name", index=["window", "dataset", "model", "seed", "user"], values="value"
+    )
+
+
+def _checks(stage: Stage) -> pl.DataFrame:
+    with stage.lake.connect() as con:
+        scan = stage.lake.scan_all("lineage", "checks", dataset=stage.config.name)
+        wanted = f"\"window\" IN ('{stage.window}', '{FULL_WINDOW}')"
+        frame: pl.DataFrame = con.sql(
+            f"SELECT name, asset, severity, passed, description FROM {scan} WHERE {wanted} ORDER BY asset, name"
+        ).pl()
+    return frame
+
+
+def _leader(stage: Stage, window: str) -> str:
+    board = stage.lake.read(table_of(stage, LEADERBOARD))
+    return str(board.filter(pl.col("window") == window).sort("rank")["model"][0])
+
+
+def _statistics(stage: Stage) -> DataStatistics:
+    table = {
+        name: stage.lake.scan(stage.table("core", name))
+        for name in ("interactions", "quarantine", "splits", "users", "items")
+    }
+    period = {"day": "day", "week": "week"}.get(stage.config.window.every, "month")
+    with stage.lake.connect() as con:
+        quarantine = con.sql(
+            f"SELECT reason, count(*) AS rows FROM {table['quarantine']} GROUP BY reason ORDER BY rows DESC"
+        ).pl()
+        splits = con.sql(f"SELECT split, count(*) AS rows FROM {table['splits']} GROUP BY split").pl()
+        over_time = con.sql(
+            f"SELECT date_trunc('{period}', timestamp)::DATE AS period, split, count(*) AS rows FROM {table['splits']} "
+            "WHERE timestamp IS NOT NULL GROUP BY ALL ORDER BY ALL"
+        ).pl()
+        items = (
+            con.sql(f"SELECT count(*) AS n FROM {table['interactions']} GROUP BY item").pl()["n"].to_numpy()
+        )
+        users = (
+            con.sql(f"SELECT count(*) AS n FROM {table['interactions']} GROUP BY user").pl()["n"].to_numpy()
+        )
+        kept, n_users, n_items = (
+            con.sql(f"SELECT count(*) FROM {table[name]}").fetchall()[0][0]
+            for name in ("interactions", "users", "items")
+        )
+    rejected = int(quarantine["rows"].sum())
+    coverage, features = _feature_frames(stage)
+    return DataStatistics(
+        dataset=stage.config.name,
+        window=stage.window,
+        rows_read=kept + rejected,
+        rows_kept=kept,
+        n_users=n_users,
+        n_items=n_items,
+        quarantine=quarantine,
+        splits=splits,
+        over_time=over_time,
+        item_counts=items.astype("int64"),
+        user_counts=users.astype("int64"),
+        coverage=coverage,
+        features=features,
+    )
+
+
+def _feature_frames(stage: Stage) -> tuple[pl.DataFrame, pl.DataFrame]:
+    coverage, features = [], []
+    for name in stage.config.feature_names:
+        if not stage.features.exists(stage.config.name, stage.window, name):
+            continue
+        summary = summary_of(stage, name)
+        coverage.append(
+            {"feature_set": name, "present": summary.present, "missing": summary.items - summary.present}
+        )
+        features.append(
+            {
+                "feature_set": name,
+                "width": summary.dimensions,
+                "effective_rank": summary.effective_rank,
+                "mean_norm": summary.norm_mean,
+                "duplicates": round(summary.duplicate_share * summary.present),
+            }
+        )
+    return pl.DataFrame(coverage), pl.DataFrame(features)
+
+
+def _samples(stage: Stage, model: str) -> tuple[SampleUser, ...]:
+    """A few users with test rows: what they had, what the leading model offers them, what of it they took."""
+    items = stage.lake.read(stage.table("core", "items"))
+    splits = stage.lake.read(stage.table("core", "splits"))
+    lists = stage.lake.read(stage.table("serving", "recommendations", model=model))
+    tested = splits.filter(pl.col("split") == "test")
+    users = tested.group_by("user").len().sort("len", "user", descending=[True, False])["user"].head(40)
+    chosen = users.gather_every(max(1, len(users) // _SAMPLE_USERS)).head(_SAMPLE_USERS)
+    cards = _Cards(stage, items)
+    samples = []
+    for user in chosen:
+        had = splits.filter((pl.col("user") == user) & (pl.col("split") != "test")).sort(
+            "timestamp", descending=True, nulls_last=True
+        )
+        took = set(tested.filter(pl.col("user") == user)["item"])
+        offered = lists.filter(pl.col("user") == user).sort("rank")["item"].head(_SAMPLE_ITEMS)
+        name = lists.filter(pl.col("user") == user)["user_id"]
+        samples.append(
+            SampleUser(
+                user_id=str(name[0]) if len(name) else str(user),
+                model=MODELS[model].spec.title,
+                history=tuple(cards.card(item, False) for item in had["item"].head(_SAMPLE_ITEMS)),
+                recommended=tuple(cards.card(item, item in took) for item in offered),
+            )
+        )
+    return tuple(samples)
+
+
+class _Cards:
+    """Item cards with thumbnails, each picture opened once."""
+
+    def __init__(self, stage: Stage, items: pl.DataFrame) -> None:
+        self._root = source_of(stage).root
+        self._items = items
+        self._pictures: dict[str, str | None] = {}
+
+    def card(self, item: int, hit: bool) -> ItemCard:
+        row = self._items.row(item, named=True)
+        return ItemCard(
+            title=row.get("title") or row["item_id"], image=self._picture(row.get("image")), hit=hit
+        )
+
+    def _picture(self, path: str | None) -> str | None:
+        if path is None:
+            return None
+        if path not in self._pictures:
+            try:
+                self._pictures[path] = thumbnail(self._root / path)
+            except InputError:  # extraction has already listed it as failed, with the reason
+                self._pictures[path] = None
+        return self._pictures[path]
+
+
+def report_tasks(config: DatasetConfig) -> list[Task]:
+    """Leaderboard and report over all windows."""
+    metrics = tuple(f"metrics/{name}" for name in config.model_configs)
+    lists = tuple(f"recommendations/{name}" for name in config.model_configs)
+    return [
+        Task(
+            name=LEADERBOARD,
+            outputs=(LEADERBOARD,),
+            inputs=metrics,
+            run=make_leaderboard,
+            code=("reporting.leaderboard", "reporting.significance"),
+            settings=json.dumps(sorted(config.model_configs)),
+            group="report",
+            description="All models of all windows, with 95 % intervals over users and paired tests against the leader.",
+            windowed=False,
+            kinds=("duckdb",),
+            check_specs=LEADERBOARD_SPECS,
+            check=check_leaderboard,
+        ),
+        Task(
+            name=REPORT,
+            outputs=(REPORT,),
+            inputs=(LEADERBOARD, *lists),
+            run=make_report,
+            code=("reporting",),
+            settings=config.description,
+            group="report",
+            description="One self-contained HTML page: results, costs, training curves, data, checks, sample lists.",
+            windowed=False,
+            kinds=("html",),
+        ),
+    ]

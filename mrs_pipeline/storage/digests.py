@@ -1,0 +1,109 @@
+"""Digests: the names under which contents and code are compared. Hexadecimal SHA-256 throughout.
+
+Pure functions of bytes, arrays, tables and source text. What a digest is compared with, and what a difference
+means, belongs to `provenance`.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+import mrs_pipeline
+from mrs_pipeline.storage.sql import identifier
+
+PACKAGE = Path(mrs_pipeline.__file__).resolve().parent
+_CHUNK_BYTES = 1 << 24
+
+
+def file_digest(path: Path | str) -> str:
+    """Digest of a file's bytes, read in chunks."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_digest(*parts: str) -> str:
+    """Digest of a sequence of texts; where one part ends and the next begins counts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        digest.update(f"{len(encoded)}:".encode() + encoded)
+    return digest.hexdigest()
+
+
+def array_digest(*arrays: npt.NDArray[np.generic]) -> str:
+    """Digest of arrays of numbers by type, shape and values; memory maps are read in chunks of rows."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array.dtype.hasobject:
+            raise TypeError("arrays of Python objects have no stable digest")
+        digest.update(f"{array.dtype.str}{array.shape};".encode())
+        rows = np.atleast_1d(array)
+        step = max(1, _CHUNK_BYTES // max(1, rows[:1].nbytes))
+        for start in range(0, len(rows), step):
+            digest.update(np.ascontiguousarray(rows[start : start + step]).tobytes())
+    return digest.hexdigest()
+
+
+def rows_digest(con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """Digest of a table's columns, types and rows, whatever the order of the rows.
+
+    Each row becomes a length-prefixed text, each text an MD5; the sums of both halves over all rows make a
+    digest of the multiset. MD5 and casts to text are fixed, unlike DuckDB's `hash`, which may change between
+    versions.
+
+    Args:
+        con: connection that knows `relation`.
+        relation: quoted name of a table or view.
+    """
+    described = con.execute(f"DESCRIBE {relation}").fetchall()
+    columns = [(str(name), str(kind)) for name, kind, *_ in described]
+    row = ", ".join(_field_text(name) for name, _ in columns)
+    counted = con.execute(
+        f"SELECT count(*), coalesce(sum(md5_number_lower(row_text)), 0), "
+        f"coalesce(sum(md5_number_upper(row_text)), 0) "
+        f"FROM (SELECT concat({row}) AS row_text FROM {relation})"
+    ).fetchall()[0]  # all rows: an unfinished result keeps a connection busy
+    return text_digest(*(part for column in columns for part in column), *(str(number) for number in counted))
+
+
+def code_digest(*names: str) -> str:
+    """Digest of the code of modules and packages of `mrs_pipeline`, found without importing them.
+
+    Comments and layout do not count: reflowing a file must not retrain every model.
+
+    Args:
+        names: dotted names below `mrs_pipeline`, e.g. "models.fusion.vbpr" or "functional".
+
+    Raises:
+        ValueError: a name is neither a module nor a package.
+    """
+    parts: list[str] = []
+    for name in sorted(set(names)):
+        for file in _source_files(name):
+            parts += [file.relative_to(PACKAGE).as_posix(), _syntax(file, file.stat().st_mtime_ns)]
+    return text_digest(*parts)
+
+
+def _field_text(column: str) -> str:
+    text = f"CAST({identifier(column)} AS VARCHAR)"
+    return f"coalesce(length({text}) || ':' || {text}, '-')"
+
+
+def _source_files(name: str) -> list[Path]:
+    target = PACKAGE.joinpath(*name.split("."))
+    if target.is_dir():
+        return sorted(target.rglob("*.py"))
+    module = target.with_name(target.name + ".py")
+    if not module.is_file():
+        raise ValueError(f"mrs_pipeline.{name} is neither a module nor a package")
+    return [module]
+
+
+@cache
+def _syntax(file: Path, modified: int) -> str:  # noqa: ARG001 - part of the cache's key
+    return ast.dump(ast.parse(file.read_bytes()))

@@ -1,0 +1,85 @@
+"""The project's folder and the places under it. Only paths: nothing is read, made or deleted here."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrs_pipeline.errors import InputError
+
+HOME_VARIABLE = "MRS_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A project folder: what it configures and what its runs produce.
+
+    Attributes:
+        root: the folder that holds `pyproject.toml` or `dg.toml`.
+    """
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """All that runs produce except checkpoints."""
+        return self.root / "data"
+
+    @property
+    def lake(self) -> Path:
+        """Parquet tables, see `lake.Lake`."""
+        return self.data / "lake"
+
+    @property
+    def catalogue(self) -> Path:
+        """The DuckDB file of views, see `catalogue`."""
+        return self.data / "mrs.duckdb"
+
+    @property
+    def features(self) -> Path:
+        """Feature matrices, see `artifacts.ArtifactStore`."""
+        return self.data / "features"
+
+    @property
+    def graphs(self) -> Path:
+        """Item graphs, see `artifacts.ArtifactStore`."""
+        return self.data / "graphs"
+
+    @property
+    def models(self) -> Path:
+        """Checkpoints, see `artifacts.ArtifactStore`."""
+        return self.root / "models"
+
+    @property
+    def reports(self) -> Path:
+        """HTML reports and plots."""
+        return self.data / "reports"
+
+
+def find_home() -> Home:
+    """The project that `MRS_HOME` names, or else the current directory.
+
+    Raises:
+        InputError: the folder is not a project.
+    """
+    root = Path(os.environ.get(HOME_VARIABLE) or Path.cwd()).expanduser().resolve()
+    if not _is_project(root):
+        raise InputError(
+            f"{root} is not an mrs project (no dg.toml and no pyproject.toml with a [tool.dg] table): "
+            f"change into one, set {HOME_VARIABLE}, or run `mrs init`."
+        )
+    return Home(root)
+
+
+def _is_project(root: Path) -> bool:
+    if (root / "dg.toml").is_file():
+        return True
+    pyproject = root / "pyproject.toml"
+    if not pyproject.is_file():
+        return False
+    try:
+        settings = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{pyproject} cannot be read as TOML: {error}; correct that line.") from error
+    tool = settings.get("tool")
+    return isinstance(tool, dict) and "dg" in tool

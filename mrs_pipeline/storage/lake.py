@@ -1,0 +1,216 @@
+"""Parquet tables: one file a partition, replaced as a whole, with its manifest inside the file.
+
+Layout: `<root>/<schema>/<table>/dataset=<d>/window=<w>/[model=<m>/seed=<s>/]part.parquet`. Because the
+manifest (digest, rows, provenance) travels in the Parquet key-value metadata, one rename publishes rows and
+manifest together: who opens the file sees the old partition or the new one. DuckDB opens a file twice (to
+plan, and to scan), so a query that runs while a partition it reads is replaced must be asked again; the
+orchestrator orders writers before readers, and `catalogue.query` asks again itself.
+
+What the columns mean belongs to `tables`; the SQL views over all partitions to `catalogue`.
+"""
+
+import glob
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from filelock import FileLock
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.schema import SEED
+from mrs_pipeline.storage.connection import open_memory
+from mrs_pipeline.storage.digests import rows_digest
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.storage.sql import literal
+from mrs_pipeline.storage.table import Table, TableManifest, is_safe_name
+
+__all__ = ["PART", "Lake", "Table", "TableManifest"]
+
+PART = "part.parquet"
+_MANIFEST_KEY = "mrs_manifest"
+
+
+class Lake:
+    """The Parquet tables under one folder. Safe to use from many processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """An in-memory connection in UTC for transformations; close it after use.
+
+        Bounds and their variables: see `connection`. What exceeds the memory spills to the lake's disk.
+
+        Raises:
+            InputError: a bound in the environment cannot be understood.
+        """
+        return open_memory(self.root / ".spill")
+
+    def write(
+        self, con: duckdb.DuckDBPyConnection, table: Table, query: str, provenance: Provenance
+    ) -> TableManifest:
+        """Replace a partition by the rows of a query, in the query's order.
+
+        The rows are staged in a temporary table of `con` (which spills to disk beyond its memory bound),
+        since their digest must be known before the file is begun.
+
+        Raises:
+            InputError: a column is named like a partition key.
+            ValueError: other partitions of the table have other keys.
+        """
+        staged = f"staged_{_token()}"
+        con.execute(f"CREATE TEMP TABLE {staged} AS {query}")
+        try:
+            columns = {
+                str(name): str(kind) for name, kind, *_ in con.execute(f"DESCRIBE {staged}").fetchall()
+            }
+            self._check_columns(table, columns)
+            rows = int(con.execute(f"SELECT count(*) FROM {staged}").fetchall()[0][0])
+            manifest = TableManifest(table, rows_digest(con, staged), rows, columns, provenance)
+            self._publish(con, staged, manifest)
+        finally:
+            con.execute(f"DROP TABLE {staged}")
+        return manifest
+
+    def write_frame(self, table: Table, frame: pl.DataFrame, provenance: Provenance) -> TableManifest:
+        """Replace a partition by a frame's rows, in their order."""
+        with self.connect() as con:
+            con.register("frame_to_write", frame.to_arrow())
+            return self.write(con, table, "SELECT * FROM frame_to_write", provenance)
+
+    def exists(self, table: Table) -> bool:
+        """Whether the partition has been written."""
+        return self._part(table).is_file()
+
+    def manifest(self, table: Table) -> TableManifest:
+        """Read a partition's manifest without reading its rows.
+
+        Raises:
+            InputError: the partition is absent, or its file carries no manifest.
+        """
+        self._require(table)
+        text = pl.read_parquet_metadata(self._part(table)).get(_MANIFEST_KEY)
+        if text is None:
+            raise InputError(
+                f"{self._part(table)} was not written by mrs: remove it and materialise {table.path} again."
+            )
+        return TableManifest.from_json(text)
+
+    def scan(self, *tables: Table) -> str:
+        """SQL that reads partitions of one table: a `read_parquet(...)` to put after FROM, without the keys.
+
+        A column that some of several partitions lack is NULL there.
+
+        Raises:
+            InputError: a partition is absent.
+        """
+        for table in tables:
+            self._require(table)
+        files = ", ".join(literal(glob.escape(str(self._part(table)))) for table in tables)
+        return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+
+    def scan_all(self, schema: str, name: str, **keys: str | int) -> str:
+        """SQL that reads all partitions of a table whose keys agree, with every key as a column.
+
+        Partitions that are written later are read too, if at least one exists now. Keys are VARCHAR, but
+        `seed` is INTEGER.
+
+        Raises:
+            InputError: no such partition exists.
+        """
+        found = self.partitions(schema, name, **keys)
+        if not found:
+            raise InputError(_absent(Table.of(schema, name, **keys)))
+        names = [key for key, _ in found[0].keys]
+        folders = (f"{key}={keys[key]}" if key in keys else f"{key}=*" for key in names)
+        pattern = "/".join((glob.escape(str(self.root / schema / name)), *folders, PART))
+        types = ", ".join(f"{literal(key)}: {'INTEGER' if key == SEED else 'VARCHAR'}" for key in names)
+        hive = f"hive_partitioning = true, hive_types = {{{types}}}" if names else "hive_partitioning = false"
+        return f"read_parquet({literal(pattern)}, union_by_name = true, {hive})"
+
+    def read(self, table: Table) -> pl.DataFrame:
+        """A partition's rows, without the keys.
+
+        Raises:
+            InputError: the partition is absent.
+        """
+        self._require(table)
+        return pl.read_parquet(self._part(table), hive_partitioning=False)
+
+    def partitions(self, schema: str, name: str, **keys: str | int) -> list[Table]:
+        """The written partitions of a table whose keys agree with those given, sorted."""
+        wanted = {(key, str(value)) for key, value in keys.items()}
+        return sorted(table for table in self._partitions(schema, name) if wanted <= set(table.keys))
+
+    def tables(self) -> list[tuple[str, str]]:
+        """(schema, name) of every table that has at least one partition, sorted."""
+        folders = (folder for folder in self.root.glob("*/*") if is_safe_name(folder.parent.name))
+        named = sorted((folder.parent.name, folder.name) for folder in folders)
+        return [pair for pair in named if next(self._partitions(*pair), None) is not None]
+
+    def delete(self, table: Table) -> None:
+        """Remove a partition; nothing happens where it is absent."""
+        if self.exists(table):
+            with self._writing(table):
+                self._part(table).unlink(missing_ok=True)
+
+    def _publish(self, con: duckdb.DuckDBPyConnection, staged: str, manifest: TableManifest) -> None:
+        with self._writing(manifest.table) as folder:
+            aside = folder / f".{_token()}.parquet"
+            con.execute(
+                f"COPY (FROM {staged}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
+                f"KV_METADATA {{{_MANIFEST_KEY}: {literal(manifest.to_json())}}})"
+            )
+            _flush(aside)
+            aside.replace(folder / PART)
+
+    @contextmanager
+    def _writing(self, table: Table) -> Iterator[Path]:
+        """Hold the partition's write lock; what a killed writer left aside is removed, as none can own it."""
+        folder = self._part(table).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            for leftover in folder.glob(".*.parquet"):
+                leftover.unlink()
+            yield folder
+
+    def _check_columns(self, table: Table, columns: Mapping[str, str]) -> None:
+        clash = {key for key, _ in table.keys} & {column.lower() for column in columns}
+        if clash:
+            raise InputError(
+                f"{table} cannot have a column named {min(clash)!r}, its partition key: rename it."
+            )
+        sibling = next(self._partitions(table.schema, table.name), table)
+        if [key for key, _ in sibling.keys] != [key for key, _ in table.keys]:
+            raise ValueError(f"{table} must have the same keys as {sibling}")
+
+    def _partitions(self, schema: str, name: str) -> Iterator[Table]:
+        folder = self.root / Table.of(schema, name).path
+        for part in folder.glob(f"**/{PART}"):
+            pairs = (step.partition("=") for step in part.parent.relative_to(folder).parts)
+            yield Table.of(schema, name, **{key: value for key, _, value in pairs})
+
+    def _part(self, table: Table) -> Path:
+        return self.root.joinpath(table.path, *(f"{key}={value}" for key, value in table.keys), PART)
+
+    def _require(self, table: Table) -> None:
+        if not self.exists(table):
+            raise InputError(_absent(table))
+
+
+def _absent(table: Table) -> str:
+    return f"{table} has not been written yet: materialise {table.path} for this partition first."
+
+
+def _token() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def _flush(path: Path) -> None:
+    """Have the bytes on the disk before the name points at them."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

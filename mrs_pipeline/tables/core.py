@@ -1,0 +1,273 @@
+"""From raw rows to core tables: rejected rows get a reason, the rest dense numbers. Ids are fixed here alone.
+
+The order of the rules: ids, catalogue, rating, duplicates, k-core, users without history. Every row that was
+read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What the columns mean
+stands in the tables' own files.
+
+With a window, what lies before its start is the history. Only the history shapes the core: its duplicates and
+its k-core are found without a look at the window's events, which come after it. An event is kept when its
+user is still in the history; items that only events name follow the others as cold items.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.tables.k_core import ITEM_BELOW, USER_BELOW, largest_k, reject_below
+from mrs_pipeline.tables.rules import InteractionRules
+
+if TYPE_CHECKING:
+    import duckdb
+
+MISSING_USER: Final = "missing user_id"
+MISSING_ITEM: Final = "missing item_id"
+UNKNOWN_ITEM: Final = "unknown item"
+MISSING_RATING: Final = "missing rating"
+LOW_RATING: Final = "below minimum rating"
+DUPLICATE: Final = "duplicate"
+NO_HISTORY: Final = "user without history"
+REASONS: Final = (
+    MISSING_USER,
+    MISSING_ITEM,
+    UNKNOWN_ITEM,
+    MISSING_RATING,
+    LOW_RATING,
+    DUPLICATE,
+    USER_BELOW,
+    ITEM_BELOW,
+    NO_HISTORY,
+)
+"""Why a raw row is not in the core, in the order in which the rules are applied."""
+
+_WORK = "core_work"
+
+
+@dataclass(frozen=True)
+class CoreTables:
+    """Names of temporary tables on the connection that built them, each in its final order, and counts.
+
+    Attributes:
+        users, items, interactions, quarantine: tables, to be read with `SELECT * FROM ...`.
+        rows_read: raw rows; always rows_kept plus the sum of `rejected`.
+        rows_kept: rows of `interactions`.
+        rejected: reason -> rows of `quarantine`, for the reasons that occur.
+    """
+
+    users: str
+    items: str
+    interactions: str
+    quarantine: str
+    rows_read: int
+    rows_kept: int
+    rejected: dict[str, int]
+
+
+def build_core(
+    con: "duckdb.DuckDBPyConnection",
+    raw_interactions: str,
+    raw_items: str,
+    rules: InteractionRules,
+    window_start: datetime | None = None,
+) -> CoreTables:
+    """Build the core tables of a dataset, or of one window of it, as temporary tables of `con`.
+
+    A second call on the same connection replaces the tables of the first.
+
+    Args:
+        con: in-memory connection in UTC.
+        raw_interactions: what to put after FROM to read `raw.interactions` (all windows up to this one).
+        raw_items: what to put after FROM to read `raw.items`.
+        rules: which interactions count.
+        window_start: first moment of the window, with its time zone; None where everything is history.
+
+    Raises:
+        InputError: no row was read or none is left, ratings are needed and absent, or the catalogue cannot be
+            joined.
+    """
+    _require_catalogue(con, raw_items)
+    _stage(con, raw_interactions, window_start)
+    _reject_rows(con, raw_items, rules)
+    _reject_duplicates(con, rules)
+    _reject_sparse(con, rules, window_start)
+    _number_users(con)
+    _number_items(con, raw_items)
+    _number_interactions(con)
+    return _counted(con)
+
+
+def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
+    names = {str(row[0]).lower() for row in con.execute(f"DESCRIBE SELECT * FROM {raw_items}").fetchall()}
+    clash = names & {"item", "is_cold"}
+    if clash:
+        raise InputError(
+            f"the items have a column '{min(clash)}', which the core needs for itself: rename it."
+        )
+    twice = con.execute(
+        f"SELECT item_id FROM {raw_items} GROUP BY item_id HAVING count(*) > 1 ORDER BY item_id LIMIT 1"
+    ).fetchall()
+    if twice:
+        raise InputError(f"the items contain item_id '{twice[0][0]}' more than once: keep one row of it.")
+
+
+def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start: datetime | None) -> None:
+    """Copy the raw rows, with a number in source order, a reason to be filled and their side of the start.
+
+    Rows without time count as history: they cannot be shown to lie in the window.
+    """
+    history = "true" if window_start is None else "timestamp IS NULL OR timestamp < CAST($start AS TIMESTAMP)"
+    start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, "
+        "CAST(NULL AS VARCHAR) AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, "
+        f"item_id, timestamp, rating, split) AS place FROM {raw_interactions}",
+        start,
+    )
+    rows = _count(con, "true")
+    if rows == 0:
+        raise InputError("the dataset has no interaction at all: point source at the file that has them.")
+    if _count(con, "is_history") == 0:
+        raise InputError(
+            f"no interaction lies before {window_start:%Y-%m-%d}, so there is nothing to learn from: choose "
+            "a later window (window.score_from)."
+        )
+
+
+def _reject_rows(con: "duckdb.DuckDBPyConnection", raw_items: str, rules: InteractionRules) -> None:
+    """Reject rows that are wrong by themselves; the first rule that applies gives the reason."""
+    _reject(con, MISSING_USER, "coalesce(trim(user_id), '') = ''")
+    _reject(con, MISSING_ITEM, "coalesce(trim(item_id), '') = ''")
+    _reject(con, UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)")
+    if rules.min_rating is None:
+        return
+    if _count(con, "rating IS NOT NULL") == 0:
+        raise InputError(
+            f"interactions.min_rating is {rules.min_rating:g}, but no interaction has a rating: map the "
+            "rating column under source, or remove min_rating."
+        )
+    _reject(con, MISSING_RATING, "rating IS NULL OR isnan(rating)")
+    _reject(con, LOW_RATING, f"rating < {rules.min_rating!r}")
+
+
+def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
+    """Keep one row of each pair; an event that repeats the history is a duplicate whatever the rule.
+
+    Which of the history's rows stays is decided among the history: later events must not reach back.
+    """
+    if rules.deduplicate == "none":
+        return
+    direction = {"last": "DESC", "first": "ASC"}[rules.deduplicate]
+    sign = {"last": "-", "first": ""}[rules.deduplicate]
+    _reject(
+        con,
+        DUPLICATE,
+        "place NOT IN (SELECT first_value(place) OVER (PARTITION BY user_id, item_id "
+        f"ORDER BY is_history DESC, timestamp {direction} NULLS LAST, "
+        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) "
+        f"FROM {_WORK} WHERE reason IS NULL)",
+    )
+
+
+def _reject_sparse(
+    con: "duckdb.DuckDBPyConnection", rules: InteractionRules, window_start: datetime | None
+) -> None:
+    """Reject what is below the k-core of the history, then events of users whom the history no longer has."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE core_history AS SELECT user_id, item_id, place, reason FROM {_WORK} "
+        "WHERE is_history AND reason IS NULL"
+    )
+    before = _count(con, "is_history AND reason IS NULL")
+    if before == 0:
+        raise InputError(f"{_where(window_start)}, no interaction is left: {_rejections(con)}.")
+    if rules.k_core > 1:
+        reject_below(con, "core_history", rules.k_core)
+        con.execute(
+            f"UPDATE {_WORK} SET reason = core_history.reason FROM core_history "
+            f"WHERE core_history.place = {_WORK}.place AND core_history.reason IS NOT NULL"
+        )
+    if _count(con, "is_history AND reason IS NULL") == 0:
+        con.execute("UPDATE core_history SET reason = NULL")
+        raise InputError(
+            f"{_where(window_start)}, interactions.k_core = {rules.k_core} leaves none of {before} rows: "
+            f"the largest that leaves any is {largest_k(con, 'core_history', rules.k_core)}."
+        )
+    con.execute("DROP TABLE core_history")
+    known = f"SELECT user_id FROM {_WORK} WHERE is_history AND reason IS NULL"
+    _reject(con, NO_HISTORY, f"NOT is_history AND user_id NOT IN ({known})")
+
+
+def _number_users(con: "duckdb.DuckDBPyConnection") -> None:
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE core_users AS SELECT row_number() OVER (ORDER BY user_id) - 1 AS user, "
+        f"user_id FROM (SELECT DISTINCT user_id FROM {_WORK} WHERE reason IS NULL) ORDER BY user_id"
+    )
+
+
+def _number_items(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE core_items AS
+        WITH seen AS (
+            SELECT item_id, NOT bool_or(is_history) AS is_cold
+            FROM {_WORK} WHERE reason IS NULL GROUP BY item_id
+        )
+        SELECT row_number() OVER (ORDER BY seen.is_cold, item_id) - 1 AS item, item_id, seen.is_cold,
+               catalogue.* EXCLUDE (item_id)
+        FROM seen JOIN {raw_items} AS catalogue USING (item_id)
+        ORDER BY item
+        """
+    )
+
+
+def _number_interactions(con: "duckdb.DuckDBPyConnection") -> None:
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE core_interactions AS
+        SELECT users.user, items.item, user_id, item_id, timestamp, rating, split, is_history
+        FROM {_WORK} JOIN core_users AS users USING (user_id) JOIN core_items AS items USING (item_id)
+        WHERE reason IS NULL
+        ORDER BY users.user, timestamp NULLS FIRST, items.item, place
+        """
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE core_quarantine AS SELECT * EXCLUDE (is_history, place, reason), "
+        f"reason FROM {_WORK} WHERE reason IS NOT NULL ORDER BY place"
+    )
+
+
+def _counted(con: "duckdb.DuckDBPyConnection") -> CoreTables:
+    rejected = con.execute("SELECT reason, count(*) FROM core_quarantine GROUP BY reason").fetchall()
+    kept = con.execute("SELECT count(*) FROM core_interactions").fetchall()
+    tables = CoreTables(
+        users="core_users",
+        items="core_items",
+        interactions="core_interactions",
+        quarantine="core_quarantine",
+        rows_read=_count(con, "true"),
+        rows_kept=int(kept[0][0]),
+        rejected={str(reason): int(rows) for reason, rows in sorted(rejected)},
+    )
+    assert tables.rows_kept + sum(tables.rejected.values()) == tables.rows_read
+    con.execute(f"DROP TABLE {_WORK}")
+    return tables
+
+
+def _reject(con: "duckdb.DuckDBPyConnection", reason: str, condition: str) -> None:
+    con.execute(f"UPDATE {_WORK} SET reason = ? WHERE reason IS NULL AND ({condition})", [reason])
+
+
+def _count(con: "duckdb.DuckDBPyConnection", condition: str) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {_WORK} WHERE {condition}").fetchall()[0][0])
+
+
+def _where(window_start: datetime | None) -> str:
+    return "in the dataset" if window_start is None else f"in the history before {window_start:%Y-%m-%d}"
+
+
+def _rejections(con: "duckdb.DuckDBPyConnection") -> str:
+    """The reasons with their rows, most frequent first."""
+    counted = con.execute(
+        f"SELECT reason, count(*) AS rows FROM {_WORK} WHERE reason IS NOT NULL GROUP BY reason "
+        "ORDER BY rows DESC, reason"
+    ).fetchall()
+    return ", ".join(f"{rows} rows: {reason}" for reason, rows in counted)

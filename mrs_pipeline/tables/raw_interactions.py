@@ -1,0 +1,51 @@
+"""`raw.interactions`: the event log as read, one partition a window. Made by `ingest`; typed, not judged."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from mrs_pipeline.schema import SPLITS
+from mrs_pipeline.tables import expect
+from mrs_pipeline.tables.base import Column, Suite, TableSchema
+
+FIRST_MOMENT: Final = datetime(1970, 1, 1)
+CLOCK_TOLERANCE: Final = timedelta(days=1)
+"""How far a source's clock may run ahead, or its time zone be mistaken."""
+NAMED_SHARE: Final = 0.95
+"""Rows without an id go to quarantine; where more than one in twenty has none, the wrong column was read."""
+
+RAW_INTERACTIONS = TableSchema(
+    path="raw/interactions",
+    description="One row of the source's event log.",
+    columns={
+        "user_id": Column("VARCHAR", "The source's name of the user; NULL where it has none."),
+        "item_id": Column("VARCHAR", "The source's name of the item; NULL where it has none."),
+        "timestamp": Column("TIMESTAMP", "When it happened, in UTC; NULL where the source has no time."),
+        "rating": Column("DOUBLE", "The user's rating; NULL where the source has none."),
+        "split": Column("VARCHAR", "The source's own label train, valid or test; NULL where it has none."),
+        "source_file": Column("VARCHAR", "File that the row comes from."),
+        "source_row": Column("BIGINT", "Row in that file, from 1, the header not counted."),
+    },
+)
+
+
+def suites(interactions: str, now: datetime) -> list[Suite]:
+    """What must hold of a window's raw rows, however few they are.
+
+    Args:
+        interactions: what to put after FROM to read the partition.
+        now: moment (UTC, without zone) after which nothing can have happened yet.
+    """
+    return [
+        Suite(
+            f"SELECT user_id, item_id, timestamp, rating, split, source_row FROM {interactions}",
+            [
+                expect.not_null("user_id", "nearly every interaction names its user", mostly=NAMED_SHARE),
+                expect.not_null("item_id", "nearly every interaction names its item", mostly=NAMED_SHARE),
+                expect.between("timestamp", FIRST_MOMENT, None, "nothing happened before 1970"),
+                expect.between("timestamp", None, now + CLOCK_TOLERANCE, "nothing happened in the future"),
+                expect.between("rating", -1e6, 1e6, "ratings are ordinary numbers"),
+                expect.one_of("split", list(SPLITS), "given splits are train, valid or test"),
+                expect.between("source_row", 1, None, "every interaction knows its row in the source"),
+            ],
+        )
+    ]

@@ -1,0 +1,47 @@
+"""`raw.items`: the catalogue as read. Made by `ingest`; attributes of any name follow as text."""
+
+from typing import Final
+
+from mrs_pipeline.tables import expect
+from mrs_pipeline.tables.base import Column, Suite, TableSchema
+
+MEDIA: Final = ("image", "audio", "video")
+
+RAW_ITEMS = TableSchema(
+    path="raw/items",
+    description="One item of the source's catalogue.",
+    columns={
+        "item_id": Column("VARCHAR", "The source's name of the item."),
+        "title": Column("VARCHAR", "Title; NULL where it has none."),
+        "description": Column("VARCHAR", "Longer text; NULL where it has none."),
+        "image": Column("VARCHAR", "Path of the picture inside the source's folder; NULL where it has none."),
+        "audio": Column("VARCHAR", "Path of the sound inside the source's folder; NULL where it has none."),
+        "video": Column("VARCHAR", "Path of the film inside the source's folder; NULL where it has none."),
+    },
+    open=True,
+)
+
+_INSIDE = r"^(?![/\\]|[A-Za-z]:)(?!(?:.*[/\\])?\.\.(?:[/\\]|$)).+"
+"""A path that is neither absolute nor steps up."""
+
+
+def suites(items: str) -> list[Suite]:
+    """What must hold of the catalogue.
+
+    Args:
+        items: what to put after FROM to read the partition.
+    """
+    return [
+        Suite(
+            f"SELECT item_id, {', '.join(MEDIA)} FROM {items}",
+            [
+                expect.some_rows("the catalogue is not empty"),
+                expect.not_null("item_id", "every item has an id"),
+                expect.unique("item_id", "no item stands there twice"),
+                *(
+                    expect.matches(medium, _INSIDE, f"no {medium} lies outside the source's folder")
+                    for medium in MEDIA
+                ),
+            ],
+        )
+    ]

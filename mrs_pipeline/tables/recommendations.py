@@ -1,0 +1,89 @@
+"""`serving.recommendations`: the list that each user would be shown. Made by the recommendation stage."""
+
+from mrs_pipeline.schema import TRAIN, VALID
+from mrs_pipeline.tables import expect
+from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+
+RECOMMENDATIONS = TableSchema(
+    path="serving/recommendations",
+    description="One place of one user's list.",
+    columns={
+        "user": Column("BIGINT", "Dense number of the user."),
+        "rank": Column("INTEGER", "Place in the list, from 1, best first."),
+        "item": Column("BIGINT", "Dense number of the item."),
+        "user_id": Column("VARCHAR", "The source's name of the user."),
+        "item_id": Column("VARCHAR", "The source's name of the item."),
+        "score": Column("FLOAT", "The model's score; comparable inside one list only."),
+    },
+    lineage={**copied("core/users", "user", "user_id"), **copied("core/items", "item", "item_id")},
+)
+
+
+def suites(recommendations: str, users: str, items: str, splits: str, list_length: int) -> list[Suite]:
+    """What must hold of the lists.
+
+    Args:
+        recommendations: what to put after FROM to read the partition.
+        users: the same for `core.users`.
+        items: the same for `core.items`.
+        splits: the same for `core.splits`.
+        list_length: K; a user with fewer items left to recommend has all of those.
+    """
+    return [
+        _places(recommendations, users, items, splits),
+        _lists(recommendations, users, items, splits, list_length),
+    ]
+
+
+def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
+    frame = f"""
+        SELECT CASE WHEN users.user_id IS NULL THEN rows.user_id END AS stranger,
+               CASE WHEN items.item_id IS NULL THEN rows.item_id END AS uncatalogued,
+               CASE WHEN seen.item IS NOT NULL THEN rows.item_id END AS seen_before,
+               CASE WHEN isfinite(score) THEN score END AS score,
+               score - lag(score) OVER (PARTITION BY rows."user" ORDER BY rank) AS gain
+        FROM {recommendations} AS rows
+        LEFT JOIN {users} AS users USING ("user", user_id)
+        LEFT JOIN {items} AS items USING (item, item_id)
+        LEFT JOIN ({_seen(splits)}) AS seen ON seen."user" = rows."user" AND seen.item = rows.item
+    """
+    offenders = {
+        "stranger": "every user is one of core.users",
+        "uncatalogued": "every item is one of core.items",
+        "seen_before": "nobody is recommended what they already had",
+    }
+    return Suite(
+        frame,
+        [
+            *(expect.no_offender(column, description) for column, description in offenders.items()),
+            expect.not_null("score", "every score is finite"),
+            expect.between("gain", None, 0, "scores do not rise along a list"),
+        ],
+    )
+
+
+def _lists(recommendations: str, users: str, items: str, splits: str, list_length: int) -> Suite:
+    frame = f"""
+        SELECT coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)) AS surplus,
+               lists.rows - lists.items AS repeated, lists.misnumbered
+        FROM {users} AS users CROSS JOIN (SELECT count(*) AS n_items FROM {items})
+        LEFT JOIN (SELECT "user", count(*) AS rows, count(DISTINCT item) AS items,
+                   (min(rank) != 1 OR max(rank) != count(*) OR count(DISTINCT rank) != count(*))::INTEGER AS misnumbered
+                   FROM {recommendations} GROUP BY "user")
+            AS lists ON lists."user" = users."user"
+        LEFT JOIN (SELECT "user", count(*) AS rows FROM ({_seen(splits)}) GROUP BY "user")
+            AS seen ON seen."user" = users."user"
+    """
+    exactly = {
+        "surplus": f"every user has {list_length} items, or all that are left",
+        "repeated": "no item stands twice in a list",
+        "misnumbered": "places are numbered from 1 without gaps",
+    }
+    return Suite(
+        frame,
+        [expect.one_of(column, [0], description) for column, description in exactly.items()],
+    )
+
+
+def _seen(splits: str) -> str:
+    return f"SELECT DISTINCT \"user\", item FROM {splits} WHERE split IN ('{TRAIN}', '{VALID}')"

@@ -1,0 +1,215 @@
+"""The one training loop: sums a model's loss terms, steps, validates, stops; may be killed at any moment.
+
+Losses belong to models, batches to `batches`, ranking quality to whoever passes `validate`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mrs_pipeline.errors import NonFiniteLossError
+from mrs_pipeline.models.base import BatchKind, GradientConfig, ModelInputs, Recommender
+from mrs_pipeline.training.batches import SOURCES, BatchSource
+from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer_tensors, restore_optimizer
+from mrs_pipeline.training.early_stopping import EarlyStopping
+from mrs_pipeline.training.options import TrainingOptions
+
+Validate = Callable[[Recommender], float]
+"""Score of a model on held-out interactions, larger is better."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch as it went.
+
+    Attributes:
+        epoch: 1-based.
+        seconds: of training alone.
+        validation_seconds: 0.0 where the epoch was not validated.
+        losses: term -> mean over the epoch's steps; empty for a closed form.
+        score: validation score, None where the epoch was not validated.
+    """
+
+    epoch: int
+    seconds: float
+    validation_seconds: float
+    losses: Mapping[str, float]
+    score: float | None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training run went.
+
+    Attributes:
+        history: one record an epoch, those before an interruption included.
+        best_epoch: the epoch whose weights the model has now.
+        best_score: its validation score.
+        seconds: wall time of all epochs and validations.
+        peak_memory_mb: highest resident memory seen after an epoch; on a GPU the most it had allocated.
+    """
+
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    best_score: float
+    seconds: float
+    peak_memory_mb: float
+
+
+def train(
+    model: Recommender,
+    inputs: ModelInputs,
+    options: TrainingOptions,
+    validate: Validate,
+    checkpoint: CheckpointFile | None = None,
+) -> FitResult:
+    """Trains `model` in place and leaves it with the weights of its best epoch.
+
+    Raises:
+        NonFiniteLossError: a loss term was NaN or infinite; names model, epoch, step and term.
+    """
+    if model.spec.batches is BatchKind.NONE:
+        return _solve(model, validate)
+    run = _Run(model, SOURCES[model.spec.batches](inputs, options.batch_size), options, validate, checkpoint)
+    return run.go()
+
+
+def _solve(model: Recommender, validate: Validate) -> FitResult:
+    started = time.perf_counter()
+    model.fit_closed_form()
+    solved = time.perf_counter()
+    model.eval()
+    score = validate(model)
+    ended = time.perf_counter()
+    record = EpochRecord(1, solved - started, ended - solved, {}, score)
+    return FitResult((record,), 1, score, ended - started, _memory_mb(model.device))
+
+
+@dataclass
+class _Run:
+    """State of a run in flight."""
+
+    model: Recommender
+    source: BatchSource
+    options: TrainingOptions
+    validate: Validate
+    checkpoint: CheckpointFile | None
+    history: list[EpochRecord] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    peak_memory_mb: float = 0.0
+
+    def __post_init__(self) -> None:
+        config: GradientConfig = self.model.config
+        self.stopping = EarlyStopping(self.options.patience)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+
+    def go(self) -> FitResult:
+        self._resume()
+        first = len(self.history) + 1
+        with tqdm(
+            range(first, self.options.epochs + 1), desc=self.model.spec.name, unit="epoch", leave=False
+        ) as bar:
+            for epoch in bar:
+                if self.stopping.finished:
+                    break
+                record = self._epoch(epoch)
+                bar.set_postfix(loss=sum(record.losses.values()), best=self.stopping.best_score)
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        return FitResult(
+            history=tuple(self.history),
+            best_epoch=self.stopping.best_epoch,
+            best_score=self.stopping.best_score,
+            seconds=sum(record.seconds + record.validation_seconds for record in self.history),
+            peak_memory_mb=self.peak_memory_mb,
+        )
+
+    def _epoch(self, epoch: int) -> EpochRecord:
+        started = time.perf_counter()
+        losses = self._steps(epoch)
+        trained = time.perf_counter()
+        last = epoch == self.options.epochs
+        score = self._validated(epoch) if last or epoch % self.options.eval_every == 0 else None
+        seconds = 0.0 if score is None else time.perf_counter() - trained
+        record = EpochRecord(epoch, trained - started, seconds, losses, score)
+        self.history.append(record)
+        self.peak_memory_mb = max(self.peak_memory_mb, _memory_mb(self.model.device))
+        self._keep(epoch)
+        return record
+
+    def _steps(self, epoch: int) -> dict[str, float]:
+        """One pass over the data; the mean of each loss term."""
+        model, generator = self.model, self.model.generator
+        model.train()
+        model.start_epoch()
+        names: list[str] = []
+        values: list[Tensor] = []
+        for batch in self.source.epoch(generator):
+            terms = model.loss(batch)
+            stacked = torch.stack(list(terms.values()))
+            self.optimizer.zero_grad(set_to_none=True)
+            stacked.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            names = list(terms)
+            values.append(stacked.detach())
+        steps = torch.stack(values).cpu()  # read once an epoch: a GPU is not made to wait at every step
+        self._require_finite(epoch, names, steps)
+        return dict(zip(names, steps.double().mean(0).tolist(), strict=True))
+
+    def _require_finite(self, epoch: int, names: list[str], steps: Tensor) -> None:
+        bad = torch.nonzero(~torch.isfinite(steps))
+        if len(bad):
+            step, term = bad[0].tolist()
+            raise NonFiniteLossError(
+                f"model '{self.model.spec.name}': loss term '{names[term]}' is {steps[step, term].item()} "
+                f"at epoch {epoch}, step {step + 1}; lower learning_rate, or look for extreme feature values"
+            )
+
+    def _validated(self, epoch: int) -> float:
+        self.model.eval()
+        score = self.validate(self.model)
+        if not math.isfinite(score):
+            raise NonFiniteLossError(
+                f"model '{self.model.spec.name}': validation score is {score} at epoch {epoch}"
+            )
+        if self.stopping.update(epoch, score):
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        return score
+
+    def _keep(self, epoch: int) -> None:
+        every = self.options.checkpoint_every
+        if self.checkpoint is None or not every or epoch % every or not self.best:
+            return
+        facts: dict[str, Any] = {
+            "history": [asdict(record) for record in self.history],
+            "stopping": self.stopping.state(),
+            "peak_memory_mb": self.peak_memory_mb,
+        }
+        optimizer = optimizer_tensors(self.optimizer)
+        state = self.model.state_dict()
+        self.checkpoint.write(RunState(state, self.best, optimizer, self.model.generator.get_state(), facts))
+
+    def _resume(self) -> None:
+        state = self.checkpoint.read(self.model.device) if self.checkpoint else None
+        if state is None:
+            return
+        self.model.load_state_dict(dict(state.weights))
+        restore_optimizer(self.optimizer, state.optimizer)
+        self.model.generator.set_state(state.generator)
+        self.best = dict(state.best)
+        self.stopping = EarlyStopping(**{**state.facts["stopping"], "patience": self.options.patience})
+        self.history = [EpochRecord(**record) for record in state.facts["history"]]
+        self.peak_memory_mb = state.facts["peak_memory_mb"]
+
+
+def _memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return float(psutil.Process().memory_info().rss) / 1e6

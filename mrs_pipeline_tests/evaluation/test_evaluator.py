@@ -1,0 +1,115 @@
+"""The evaluator against a naive loop over users, for any exclusion, candidates and model."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation import scoring
+from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
+from mrs_pipeline.evaluation.recommending import rank
+from mrs_pipeline.models.base import GradientConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.taxonomy import Cell
+from mrs_pipeline.types import Interactions
+from mrs_pipeline_tests.toy import interactions
+
+N_USERS, N_ITEMS = 7, 11
+
+
+class Table(Recommender):
+    """A model whose scores are given."""
+
+    spec = ModelSpec("table", "Table", "-", "-", frozenset({Cell.BASELINE}), "-")
+    Config = GradientConfig
+
+    def __init__(self, scores: np.ndarray) -> None:
+        none = torch.zeros(0, dtype=torch.int64)
+        super().__init__(GradientConfig(), ModelInputs(*scores.shape, none, none), torch.Generator())
+        self.table = torch.from_numpy(scores.astype(np.float32))
+
+    def scorer(self):
+        return lambda users: self.table[users]  # bracketed rows are a copy, as a scorer must give
+
+
+def naive_list(scores: np.ndarray, banned: set[int], candidates: np.ndarray | None) -> list[int]:
+    allowed = [i for i in range(len(scores)) if i not in banned and (candidates is None or candidates[i])]
+    return sorted(allowed, key=lambda item: (-scores[item], item))
+
+
+def pairs_of(seed: int, density: float) -> Interactions:
+    rng = np.random.default_rng(seed)
+    return interactions(np.argwhere(rng.random((N_USERS, N_ITEMS)) < density), N_USERS, N_ITEMS)
+
+
+def taken(part: Interactions, user: int) -> set[int]:
+    return set(part.items[part.users == user].tolist())
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.floats(0, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_equal_to_a_loop_over_users(seed, restricted, excluded_share):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, size=(N_USERS, N_ITEMS)).astype(float)
+    truth, train, valid = pairs_of(seed, 0.3), pairs_of(seed + 1, excluded_share), pairs_of(seed + 2, 0.1)
+    candidates = rng.random(N_ITEMS) < 0.6 if restricted else None
+    task = ranking_task(truth, [train, valid], candidates=candidates)
+    found = user_metrics(Table(scores), task, [3])
+    expected = {}
+    for user in range(N_USERS):
+        banned = taken(train, user) | taken(valid, user)
+        wanted = {i for i in taken(truth, user) - banned if candidates is None or candidates[i]}
+        if wanted:
+            top = naive_list(scores[user], banned, candidates)[:3]
+            expected[user] = len(wanted & set(top)) / len(wanted)
+    assert task.users.tolist() == list(expected)
+    assert found["recall@3"].tolist() == pytest.approx(list(expected.values()))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 14))
+@settings(max_examples=40, deadline=None)
+def test_rank_lists_what_is_left_in_the_order_asked_for(seed, k):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, size=(N_USERS, N_ITEMS)).astype(float)
+    train = pairs_of(seed, 0.5)
+    users = rng.integers(0, N_USERS, size=5)
+    lists = rank(Table(scores), users, k, [train])
+    assert np.array_equal(lists.users, users)
+    for row, user in enumerate(users):
+        expected = naive_list(scores[user], taken(train, user), None)[:k]
+        expected += [-1] * (k - len(expected))
+        assert lists.items[row].tolist() == expected
+        assert (np.isneginf(lists.scores[row]) == (lists.items[row] == -1)).all()
+
+
+def test_small_chunks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    model, truth, train = Table(rng.normal(size=(N_USERS, N_ITEMS))), pairs_of(1, 0.3), pairs_of(2, 0.3)
+    task = ranking_task(truth, [train])
+    whole = user_metrics(model, task, [2, 5])
+    monkeypatch.setattr(scoring, "_SCORES_AT_ONCE", 2 * N_ITEMS)
+    parts = user_metrics(model, task, [2, 5])
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_true_pair_that_is_excluded_does_not_count():
+    truth = interactions(np.array([[0, 1], [0, 2], [3, 4]]), N_USERS, N_ITEMS)
+    train = interactions(np.array([[0, 1], [3, 4]]), N_USERS, N_ITEMS)
+    task = ranking_task(truth, [train])
+    assert task.users.tolist() == [0]
+    assert task.truth.items.tolist() == [2]
+
+
+def test_nobody_to_ask_gives_empty_metrics():
+    none = interactions(np.zeros((0, 2)), N_USERS, N_ITEMS)
+    found = user_metrics(Table(np.zeros((N_USERS, N_ITEMS))), ranking_task(none, []), [5])
+    assert all(values.shape == (0,) for values in found.values())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(bad):
+    scores = np.zeros((N_USERS, N_ITEMS))
+    scores[2, 3] = bad
+    with pytest.raises(InputError, match="scores some items with NaN or infinity"):
+        rank(Table(scores), np.arange(N_USERS), 2, [])

@@ -1,0 +1,221 @@
+"""What every model of the registry must do. A new model is tested here by being registered."""
+
+import builtins
+import inspect
+import io
+import os
+import socket
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
+from mrs_pipeline.experiment import fit, load, save
+from mrs_pipeline.models.base import BatchKind, FeatureUse, Recommender
+from mrs_pipeline.models.registry import MODELS, model_class
+from mrs_pipeline.training.batches import SOURCES
+from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline_tests.toy import N_ITEMS, N_USERS, build, interactions, small_config, toy_market, trained
+
+ALL = sorted(MODELS)
+BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
+WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
+EVERYONE = torch.arange(N_USERS)
+CONTENT = {"item_knn": {"source": "content"}, "ease": {"feature_weight": 5.0}}
+"""Overrides that make a model whose features are optional use them."""
+
+
+def first_batch(model, inputs):
+    model.train()
+    model.start_epoch()
+    return next(SOURCES[model.spec.batches](inputs, 512).epoch(model.generator))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_declares_itself(name):
+    model = model_class(name)
+    spec, text = model.spec, inspect.getmodule(model).__doc__
+    assert spec.name == name
+    assert spec.cells
+    assert spec.url.startswith("https://")
+    assert all((spec.title, spec.paper, spec.complexity, model.__doc__))
+    assert "Complexity:" in text and "Equation:" in text
+    for field, info in model.Config.model_fields.items():
+        assert info.description, f"{field} has no docstring"
+    for field, values in model.Config.search_space.items():
+        assert all(getattr(model.Config(**{field: value}), field) == value for value in values)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_config_round_trip(name):
+    config = small_config(name)
+    assert type(config).model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(ValidationError):
+        type(config)(no_such_setting=1)
+    for field in type(config).model_fields:
+        with pytest.raises(ValidationError):
+            setattr(config, field, 0)
+
+
+@pytest.mark.parametrize("name", BY_GRADIENT)
+def test_every_parameter_gets_a_gradient(name, market):
+    model, inputs = build(name, market.data)
+    sum(model.loss(first_batch(model, inputs)).values()).backward()
+    for parameter, value in model.named_parameters():
+        assert value.grad is not None and value.grad.abs().sum() > 0, parameter
+
+
+@pytest.mark.parametrize("name", BY_GRADIENT)
+def test_loss_terms_are_finite_and_their_sum_falls(name, market):
+    options = TrainingOptions(epochs=15, batch_size=64, patience=1000)
+    history = fit(market.data, name, small_config(name), training=options).result.history
+    totals = [sum(record.losses.values()) for record in history]
+    assert np.isfinite(totals).all()
+    assert totals[-1] < 0.9 * totals[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_same_seed_same_scores_whatever_the_global_one(name, market):
+    torch.manual_seed(0)
+    first = trained(name, market.data, seed=3).score(EVERYONE)
+    torch.manual_seed(1)
+    assert torch.equal(first, trained(name, market.data, seed=3).score(EVERYONE))
+    other = trained(name, market.data, seed=4).score(EVERYONE)
+    assert torch.equal(first, other) == (name not in BY_GRADIENT)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_scores_are_deterministic_and_do_not_depend_on_the_batch(name, market):
+    model = trained(name, market.data)
+    state = model.generator.get_state()
+    scores = model.score(EVERYONE)
+    some = torch.tensor([17, 3, 58, 3])
+    assert scores.shape == (N_USERS, N_ITEMS)
+    assert scores.isfinite().all()
+    assert torch.equal(model.score(EVERYONE), scores)
+    assert torch.allclose(model.score(some), scores[some], atol=1e-6)
+    assert torch.equal(model.generator.get_state(), state)
+
+
+def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> TrainingData:
+    """User u becomes users[u], item i becomes items[i]."""
+    parts = [
+        interactions(np.stack([users[part.users], items[part.items]], axis=1))
+        for part in (data.train, data.valid)
+    ]
+    back = np.argsort(items)
+    features = {
+        name: FeatureMatrix(matrix.values[back], matrix.present[back], name)
+        for name, matrix in data.features.items()
+    }
+    return TrainingData(*parts, features)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_relabelling_users_and_items_permutes_the_scores_and_nothing_else(name, market):
+    rng = np.random.default_rng(2)
+    users, items = rng.permutation(N_USERS), rng.permutation(N_ITEMS)
+    model, _ = build(name, market.data, **CONTENT.get(name, {}))
+    twin, _ = build(name, relabelled(market.data, users, items), **CONTENT.get(name, {}))
+    if name in BY_GRADIENT:
+        state = model.state_dict()
+        for key, value in state.items():
+            for dim, size in enumerate(value.shape):
+                order = {N_USERS: users, N_ITEMS: items}.get(size)
+                if order is not None:
+                    state[key] = state[key].index_select(dim, torch.from_numpy(np.argsort(order)))
+        twin.load_state_dict(state)
+    expected = model.score(EVERYONE)
+    assert torch.allclose(twin.score(torch.from_numpy(users))[:, items], expected, atol=1e-5)
+    assert expected.std() > 0
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_save_and_load_keep_the_scores(name, market, tmp_path):
+    options = TrainingOptions(epochs=2, batch_size=64)
+    fitted = fit(market.data, name, small_config(name), seed=9, training=options)
+    save(fitted, tmp_path)
+    again = load(tmp_path, market.data)
+    assert torch.equal(again.score(EVERYONE), fitted.model.score(EVERYONE))
+    assert again.config == fitted.model.config
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "most_pop"])
+def test_beats_popularity_where_structure_is_planted(name, market):
+    task = ranking_task(market.test, [market.data.train, market.data.valid])
+
+    def recall(model: Recommender) -> float:
+        return float(user_metrics(model, task, [5])["recall@5"].mean())
+
+    floor = recall(trained("most_pop", market.data))
+    assert recall(trained(name, market.data, epochs=40)) > 1.5 * floor
+
+
+@pytest.mark.parametrize("name", WITH_FEATURES)
+@pytest.mark.parametrize("garbage", [1e6, np.nan])
+def test_what_stands_in_a_missing_row_does_not_matter(name, market, garbage):
+    """A missing row is told by the mask alone; its values may be anything and the scores stay finite."""
+    dirty = {}
+    for modality, matrix in market.data.features.items():
+        values = matrix.values.copy()
+        values[~matrix.present] = garbage
+        dirty[modality] = FeatureMatrix(values, matrix.present, modality)
+    clean = trained(name, market.data, epochs=2, **CONTENT.get(name, {})).score(EVERYONE)
+    soiled = trained(name, replace(market.data, features=dirty), epochs=2, **CONTENT.get(name, {})).score(
+        EVERYONE
+    )
+    assert clean.isfinite().all()
+    assert torch.equal(clean, soiled)
+
+
+@pytest.mark.parametrize("name", WITH_FEATURES)
+def test_a_modality_that_nobody_has_changes_nothing_but_its_own_parameters(name, market):
+    empty = FeatureMatrix(np.zeros((N_ITEMS, 3), np.float32), np.zeros(N_ITEMS, bool), "audio")
+    data = replace(market.data, features={**market.data.features, "audio": empty})
+    assert trained(name, data, epochs=2, **CONTENT.get(name, {})).score(EVERYONE).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("n_modalities", range(5))
+def test_works_with_any_number_of_modalities(name, n_modalities):
+    data = toy_market(("text", "image", "audio", "video")[:n_modalities]).data
+    overrides = CONTENT.get(name, {})
+    needs = MODELS[name].spec.features is FeatureUse.REQUIRED or overrides
+    if needs and not n_modalities:
+        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) item features"):
+            build(name, data, **overrides)
+        return
+    assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_touches_no_file_and_no_network(name, market, monkeypatch):
+    build(name, market.data)[0].score(EVERYONE)  # whatever libraries load late is loaded now
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError(f"{name} opened {args[:1]}")
+
+    for place, function in ((builtins, "open"), (io, "open"), (os, "open"), (socket, "socket")):
+        monkeypatch.setattr(place, function, forbidden)
+    model, inputs = build(name, market.data)
+    if name in BY_GRADIENT:
+        sum(model.loss(first_batch(model, inputs)).values()).backward()
+    model.score(EVERYONE)
+
+
+@pytest.mark.parametrize("name", ["vbpr", "freedom"])
+def test_features_rank_cold_items_better_than_a_blind_model_does(name, market):
+    cold = np.arange(N_ITEMS) >= 36
+    task = ranking_task(market.test, [], candidates=cold)
+
+    def hits(model: Recommender) -> float:
+        return float(user_metrics(model, task, [1])["hit@1"].mean())
+
+    assert hits(trained(name, market.data, epochs=40)) > 1.5 * hits(
+        trained("lightgcn", market.data, epochs=40)
+    )

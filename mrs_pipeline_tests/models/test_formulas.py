@@ -1,0 +1,227 @@
+"""Each model against its equation, written down again in dense NumPy on a small market."""
+
+import numpy as np
+import pytest
+import torch
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.graphs import DEGREE_EPSILON
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline_tests.toy import build, interactions
+
+N_USERS, N_ITEMS = 5, 6
+PAIRS = np.array([[0, 0], [0, 1], [1, 1], [1, 2], [2, 0], [2, 3], [3, 4], [3, 1], [4, 2]])
+BATCH = PairBatch(torch.tensor([0, 1, 3, 2]), torch.tensor([1, 2, 4, 3]), torch.tensor([3, 0, 2, 4]))
+EVERYONE = torch.arange(N_USERS)
+
+
+def small_market() -> TrainingData:
+    """Item 5 is cold; item 1 has no image, item 3 no text."""
+    rng = np.random.default_rng(0)
+    features = {}
+    for name, width, lacking in (("image", 4, 1), ("text", 3, 3)):
+        values = rng.normal(size=(N_ITEMS, width)).astype(np.float32)
+        values[lacking] = 0
+        features[name] = FeatureMatrix(values, np.arange(N_ITEMS) != lacking, name)
+    train = interactions(PAIRS, N_USERS, N_ITEMS)
+    return TrainingData(train, interactions(np.array([[0, 2]]), N_USERS, N_ITEMS), features)
+
+
+DATA = small_market()
+RATINGS = np.zeros((N_USERS, N_ITEMS))
+RATINGS[PAIRS[:, 0], PAIRS[:, 1]] = 1
+
+
+def weights(model) -> dict[str, np.ndarray]:
+    return {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
+
+
+def scores(model) -> np.ndarray:
+    return model.score(EVERYONE).numpy()
+
+
+def losses(model) -> dict[str, float]:
+    return {name: term.item() for name, term in model.loss(BATCH).items()}
+
+
+def bpr(users: np.ndarray, items: np.ndarray) -> float:
+    user, positive, negative = users[BATCH.users], items[BATCH.positives], items[BATCH.negatives]
+    return float(np.mean(np.log1p(np.exp(-((user * positive).sum(1) - (user * negative).sum(1))))))
+
+
+def norms(users: np.ndarray, items: np.ndarray) -> float:
+    parts = (users[BATCH.users], items[BATCH.positives], items[BATCH.negatives])
+    return sum(np.sqrt((part**2).sum()) for part in parts) / len(BATCH.users)
+
+
+def adjacency(ratings: np.ndarray) -> np.ndarray:
+    n_users, n_items = ratings.shape
+    matrix = np.block([[np.zeros((n_users, n_users)), ratings], [ratings.T, np.zeros((n_items, n_items))]])
+    scale = (matrix.sum(1) + DEGREE_EPSILON) ** -0.5
+    return scale[:, None] * matrix * scale[None, :]
+
+
+def propagated(
+    matrix: np.ndarray, state: dict[str, np.ndarray], n_layers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    layers = [np.concatenate([state["user_embedding"], state["item_embedding"]])]
+    for _ in range(n_layers):
+        layers.append(matrix @ layers[-1])
+    mean = np.mean(layers, axis=0)
+    return mean[:N_USERS], mean[N_USERS:]
+
+
+def test_most_pop_counts():
+    model, _ = build("most_pop", DATA)
+    assert np.array_equal(scores(model), np.tile(RATINGS.sum(0), (N_USERS, 1)))
+
+
+def test_bpr_mf():
+    model, _ = build("bpr_mf", DATA, reg_weight=0.1)
+    state = weights(model)
+    assert np.allclose(scores(model), state["user_embedding"] @ state["item_embedding"].T, atol=1e-6)
+    expected = {
+        "bpr": bpr(state["user_embedding"], state["item_embedding"]),
+        "reg": 0.1 * norms(state["user_embedding"], state["item_embedding"]),
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_lightgcn(n_layers):
+    model, _ = build("lightgcn", DATA, n_layers=n_layers, reg_weight=0.1)
+    state = weights(model)
+    users, items = propagated(adjacency(RATINGS), state, n_layers)
+    assert np.allclose(scores(model), users @ items.T, atol=1e-6)
+    expected = {
+        "bpr": bpr(users, items),
+        "reg": 0.1 * norms(state["user_embedding"], state["item_embedding"]),
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+def test_identifiers_that_training_never_saw_are_zero():
+    state = weights(build("lightgcn", DATA)[0])
+    assert (state["item_embedding"][5] == 0).all()
+    assert (np.abs(state["item_embedding"][:5]).max(1) > 0).all()
+
+
+def test_vbpr_sums_projections_and_learns_a_vector_for_a_missing_modality():
+    model, _ = build("vbpr", DATA, reg_weight=0.1)
+    state = weights(model)
+    content = np.zeros((N_ITEMS, 16))
+    for name, matrix in DATA.features.items():
+        rows = (
+            matrix.values @ state[f"projection.layers.{name}.weight"].T
+            + state[f"projection.layers.{name}.bias"]
+        )
+        rows[~matrix.present] = state[f"projection.missing.{name}"]
+        content += rows
+    assert np.abs(state["projection.missing.image"]).min() > 0
+    items = np.concatenate([state["item_embedding"], content], axis=1)
+    assert np.allclose(scores(model), state["user_embedding"] @ items.T, atol=1e-6)
+    expected = {
+        "bpr": bpr(state["user_embedding"], items),
+        "reg": 0.1 * norms(state["user_embedding"], items),
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+def freedom_item_graph(k: int, shares: dict[str, float]) -> np.ndarray:
+    graph, total = np.zeros((N_ITEMS, N_ITEMS)), np.zeros((N_ITEMS, 1))
+    for name, matrix in DATA.features.items():
+        norm = np.linalg.norm(matrix.values, axis=1, keepdims=True)
+        cosine = matrix.values @ matrix.values.T / np.maximum(norm * norm.T, 1e-12)
+        cosine[:, ~matrix.present] = -np.inf
+        for item in np.flatnonzero(matrix.present):
+            graph[item, np.argsort(-cosine[item], kind="stable")[:k]] += shares[name] / k
+            total[item] += shares[name]
+    return graph / total
+
+
+def test_freedom():
+    model, _ = build("freedom", DATA, knn_k=2, dropout=0.0, reg_weight=0.5)
+    state = weights(model)
+    users, items = propagated(adjacency(RATINGS), state, 2)
+    items = items + freedom_item_graph(2, {"image": 0.1, "text": 0.9}) @ state["item_embedding"]
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    found = losses(model)
+    assert found["bpr"] == pytest.approx(bpr(users, items), abs=1e-6)
+    for name, matrix in DATA.features.items():
+        content = matrix.values @ state[f"projections.{name}.weight"].T
+        usable = matrix.present[BATCH.positives] & matrix.present[BATCH.negatives]
+        gap = (users[BATCH.users] * (content[BATCH.positives] - content[BATCH.negatives])).sum(1)[usable]
+        assert 0 < usable.sum() < len(usable)
+        assert found[f"bpr_{name}"] == pytest.approx(0.5 * np.mean(np.log1p(np.exp(-gap))), abs=1e-6)
+
+
+def test_freedom_takes_the_weights_it_is_given():
+    model, _ = build("freedom", DATA, knn_k=2, modality_weights={"image": 0.6, "text": 0.2})
+    expected = freedom_item_graph(2, {"image": 0.6, "text": 0.2})
+    assert np.allclose(model._item_graph.matrix.to_dense().numpy(), expected, atol=1e-6)
+
+
+def test_freedom_refuses_weights_of_other_modalities():
+    with pytest.raises(InputError, match=r"modality_weights.*'audio' does not fit"):
+        build("freedom", DATA, modality_weights={"image": 0.5, "text": 0.4, "audio": 0.1})
+
+
+def test_freedom_prunes_edges_between_popular_ends_and_normalises_anew():
+    model, _ = build("freedom", DATA, dropout=0.5)
+    degrees = RATINGS.sum(1)[PAIRS[:, 0]] * RATINGS.sum(0)[PAIRS[:, 1]]
+    kept = np.zeros((N_USERS, N_ITEMS))
+    rounds = 400
+    for _ in range(rounds):
+        model.start_epoch()
+        pruned = model._pruned.matrix.to_dense().numpy()
+        edges = (pruned[:N_USERS, N_USERS:] > 0).astype(float)
+        assert edges.sum() == int(0.5 * len(PAIRS))
+        assert np.allclose(pruned, adjacency(edges), atol=1e-6)
+        kept += edges / rounds
+    share = kept[PAIRS[:, 0], PAIRS[:, 1]]
+    assert share[degrees == degrees.min()].mean() > share[degrees == degrees.max()].mean() + 0.1
+    assert np.allclose(
+        model.representations()[0].detach(), propagated(adjacency(RATINGS), weights(model), 2)[0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("feature_weight", [0.0, 3.0])
+def test_ease(feature_weight):
+    model, _ = build("ease", DATA, reg_weight=2.0, feature_weight=feature_weight)
+    content = np.concatenate(
+        [
+            (m.values - m.values[m.present].astype(np.float64).mean(0)) * m.present[:, None]
+            for m in DATA.features.values()
+        ],
+        axis=1,
+    )
+    content /= np.linalg.norm(content, axis=1, keepdims=True)
+    gram = RATINGS.T @ RATINGS + feature_weight * content @ content.T + 2.0 * np.eye(N_ITEMS)
+    inverse = np.linalg.inv(gram)
+    expected = -inverse / np.diag(inverse)[None, :]
+    np.fill_diagonal(expected, 0)
+    assert np.allclose(scores(model), RATINGS @ expected, atol=1e-5)
+
+
+def test_ease_refuses_a_catalogue_that_does_not_fit():
+    with pytest.raises(InputError, match=r"'ease' would need about 0\.0 GB for 6 items.*memory_limit_gb"):
+        build("ease", DATA, memory_limit_gb=1e-9)
+
+
+@pytest.mark.parametrize("source", ["interactions", "content"])
+def test_item_knn(source):
+    model, _ = build("item_knn", DATA, source=source, knn_k=2, shrink=0.5)
+    vectors = (
+        RATINGS.T
+        if source == "interactions"
+        else np.concatenate([m.values for m in DATA.features.values()], 1)
+    )
+    norm = np.linalg.norm(vectors, axis=1)
+    cosine = vectors @ vectors.T / (np.outer(norm, norm) + 0.5)
+    np.fill_diagonal(cosine, -np.inf)
+    kept = np.zeros_like(cosine)
+    for item in range(N_ITEMS):
+        nearest = np.argsort(-cosine[item], kind="stable")[:2]
+        kept[item, nearest] = cosine[item, nearest]
+    assert np.allclose(scores(model), RATINGS @ kept, atol=1e-5)

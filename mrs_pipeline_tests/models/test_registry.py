@@ -1,0 +1,23 @@
+"""The list of models."""
+
+import pytest
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.registry import MODELS, model_class
+
+
+def subclasses(base):
+    for each in base.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def test_no_model_escapes_the_registry():
+    defined = {each for each in subclasses(Recommender) if each.__module__.startswith("mrs_pipeline.models.")}
+    assert defined == set(MODELS.values())
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"no model 'lightgnc'.*lightgcn"):
+        model_class("lightgnc")

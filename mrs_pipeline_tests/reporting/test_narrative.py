@@ -1,0 +1,121 @@
+import polars as pl
+import pytest
+
+from mrs_pipeline.reporting.leaderboard import leaderboard
+from mrs_pipeline.reporting.narrative import gain, p_text, seconds_text, summary
+
+
+@pytest.fixture(scope="module")
+def board(full_inputs):
+    return leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
+
+
+def told(board):
+    return " ".join(summary(board, "recall@20", "most_pop"))
+
+
+def altered(board, model, **values):
+    """The leaderboard with one model's columns overwritten, sorted and ranked again."""
+    changed = board.with_columns(
+        pl.when(pl.col("model") == model).then(pl.lit(value, board.schema[name])).otherwise(name).alias(name)
+        for name, value in values.items()
+    ).sort("recall@20", descending=True)
+    return changed.with_columns(rank=pl.int_range(1, len(changed) + 1))
+
+
+def test_leader_value_interval_and_users_are_told(board):
+    leader = board.row(0, named=True)
+    text = told(board)
+    assert text.startswith(f"{leader['model']} (feature ")
+    assert f"recall@20 {leader['recall@20']:.4f} (95 % interval {leader['recall@20_ci_low']:.4f} to" in text
+    assert "over 300 users" in text
+    assert "leads the 5 models" in text
+
+
+def test_a_separated_baseline_is_called_separated_with_its_numbers(board):
+    ease = board.row(by_predicate=pl.col("model") == "ease", named=True)
+    text = told(board)
+    assert f"{gain(board['recall@20'][0], ease['recall@20'])} against ease" in text
+    assert "separates the two" in text
+    assert f"difference {-ease['best_difference']:.4f}" in text
+
+
+def test_a_baseline_within_noise_is_not_called_beaten(board):
+    text = told(altered(board, "ease", best_p=0.4))
+    assert "does not separate the two" in text
+    assert "p = 0.400" in text
+    assert "Not to be told apart from the leader on these users:" in text
+
+
+def test_a_leading_baseline_is_said_plainly(board):
+    text = told(altered(board, "ease", **{"recall@20": 0.5, "best_p": None, "best_difference": None}))
+    assert text.startswith("ease (collaborative baseline)")
+    assert "No model that reads content does better" in text
+    assert "That is" not in text
+
+
+def test_leading_popularity_is_said_plainly(board):
+    text = told(altered(board, "most_pop", **{"recall@20": 0.5}))
+    assert "Nothing beats most_pop here" in text
+
+
+def test_untested_differences_are_called_untested(full_inputs):
+    text = told(leaderboard(full_inputs.metrics, full_inputs.runs))
+    assert "could not be tested" in text
+    assert "separate" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "cold", "words"),
+    [
+        (0.046, 0.05, "content helps there."),
+        (0.0001, 0.05, "their intervals overlap"),
+        (0.0, 0.0, "does not help there"),
+    ],
+)
+def test_cold_items(board, low, cold, words):
+    frame = board.filter(pl.col("model") != "bm3")
+    assert words in told(altered(frame, "freedom", **{"cold_recall@20": cold, "cold_recall@20_ci_low": low}))
+
+
+def test_no_cold_slice_no_cold_sentence(full_inputs):
+    frame = leaderboard(
+        full_inputs.metrics.filter(pl.col("slice") == "all"), full_inputs.runs, full_inputs.user_metrics
+    )
+    assert "cold" not in told(frame)
+
+
+def test_models_below_popularity_are_named(board):
+    assert "Below popularity: lightgcn." in told(altered(board, "lightgcn", **{"recall@20": 0.001}))
+
+
+def test_a_much_faster_tie_is_recommended(board):
+    frame = altered(board, "ease", best_p=0.3)
+    assert "ease is as good as the test can see at 3 s" in told(frame)
+
+
+def test_one_seed_is_admitted(full_inputs, board):
+    assert "one seed" not in told(board)
+    first = full_inputs.metrics.filter(pl.col("seed") == 0)
+    assert "one seed" in told(leaderboard(first, full_inputs.runs, full_inputs.user_metrics))
+
+
+def test_one_model_without_anything(bare_inputs):
+    board = leaderboard(bare_inputs.metrics)
+    assert told(board).startswith("ease is the only model here, with recall@20")
+
+
+def test_small_formats():
+    assert gain(0.12, 0.1) == "+20.0 %"
+    assert gain(0.09, 0.1) == "−10.0 %"
+    assert gain(0.3, 0.1) == "3.0×"
+    assert gain(0.3, 0.0) == "from zero"
+    assert p_text(0.0004) == "p < 0.001"
+    assert p_text(0.0124) == "p = 0.012"
+    assert [seconds_text(s) for s in (0.42, 42, 200, 3900, 59.7)] == [
+        "0.42 s",
+        "42 s",
+        "3 min 20 s",
+        "1 h 05 min",
+        "1 min 00 s",
+    ]

@@ -1,0 +1,261 @@
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.reporting.html import feature_page, report
+from mrs_pipeline.reporting.inputs import FeaturePageInputs, ItemCard, Neighbours, ReportInputs, SampleUser
+from mrs_pipeline.reporting.leaderboard import leaderboard
+from mrs_pipeline.reporting.thumbnails import thumbnail
+
+VOID = {"meta", "img", "br", "input", "link"}
+ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'>"
+
+
+class Page(HTMLParser):
+    """Tags in order, attributes, visible text; fails on tags that do not close."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.ids, self.text, self.rows, self._open = [], [], [], [], []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self._open, f"</{tag}> without a start"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self._open or "script" in self._open:
+            return
+        self.text.append(data)
+        if {"td", "th"} & set(self._open):
+            self.rows[-1][-1] += " " + data.strip()
+
+    def row(self, name):
+        """Cells of the first row that holds `name` in its first two cells."""
+        return next(row for row in self.rows if any(cell.strip().split(" ")[0] == name for cell in row[:2]))
+
+
+@pytest.fixture(scope="module")
+def full(full_inputs):
+    return report(full_inputs)
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(full):
+    page = Page(full)
+    assert len(page.ids) == len(set(page.ids))
+    anchors = [attrs["href"][1:] for tag, attrs in page.tags if tag == "a"]
+    assert anchors
+    assert set(anchors) <= set(page.ids)
+
+
+def test_the_page_loads_nothing(full):
+    page = Page(full)
+    assert not {"link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}
+    for tag, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):
+            assert attrs.get(name) is None or attrs[name].startswith(("#", "data:")), (tag, attrs)
+    assert "http://" not in full
+    assert "https://" not in full
+    assert "@import" not in full
+    assert not re.search(r"url\((?!#)", full)
+
+
+def test_the_policy_allows_exactly_the_one_script(full):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', full)
+    (script,) = re.findall(r"<script>(.*?)</script>", full, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy.replace("&#39;", "'")
+    assert "default-src 'none'" in policy
+
+
+def test_the_leaderboard_shows_the_numbers_of_the_frame(full, full_inputs):
+    board = leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
+    page = Page(full)
+    for row in board.to_dicts():
+        cells = " ".join(page.row(row["model"]))
+        assert f"{row['recall@20']:.4f}" in cells
+        assert f"{row['recall@20_ci_low']:.4f}–{row['recall@20_ci_high']:.4f}" in cells
+        assert f"± {row['recall@20_spread']:.4f}, 2 seeds" in cells
+        assert f"{row['cold_recall@20']:.4f}" in cells
+    assert "leader" in " ".join(page.row(board["model"][0]))
+
+
+def test_rows_carry_the_value_they_sort_by(full, full_inputs):
+    board = leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
+    keys = [attrs.get("data-sort") for tag, attrs in Page(full).tags if tag == "td"]
+    assert str(board["recall@20"][0]) in keys
+
+
+def test_all_sections_are_there(full):
+    text = " ".join(Page(full).text)
+    for words in (
+        "full ranking; candidates=all items", "leads the 5 models", "Accuracy by model",
+        "Accuracy and its price",
+        "Warm and cold items", "Training", "Coverage of the taxonomy", "Interactions over time", "Long tail",
+        "10,000", "of 10,500 rows read", "8.333 %", "duplicate", "4.57 %", "Blue scarf", "User u17", "0, 1",
+        "2 of 3 checks passed", "At least 90 % of items.", "0123abcd", "2024-05-01 12:00 UTC", "d" * 12,
+        "bridge: knowledge graph", "not covered", "1 of 3 checks did not pass: coverage.",
+        '{"embedding_size": 64}',
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Walk-forward" not in text  # one window only
+
+
+def test_one_model_and_nothing_else(bare_inputs):
+    page = Page(report(bare_inputs))
+    text = " ".join(page.text)
+    assert "ease is the only model" in text
+    for absent in (
+        "Training",
+        "Warm and cold",
+        "Coverage of the taxonomy",
+        "Interactions over time",
+        "checks passed",
+    ):
+        assert absent not in text, absent
+    assert "None" not in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_several_windows_lead_with_the_latest_and_walk_through_all(build_inputs):
+    text = " ".join(
+        Page(
+            report(replace(build_inputs(windows=("2021", "2022", "2023")), history=pl.DataFrame(), data=()))
+        ).text
+    )
+    assert "tested on window 2023" in text
+    assert "Walk-forward" in text
+    assert {"2021", "2022", "2023"} <= set(text.split())
+
+
+def test_protocols_get_sections_of_their_own(full_inputs):
+    full_inputs = replace(full_inputs, history=pl.DataFrame(), data=())
+    easy = full_inputs.metrics.with_columns(
+        protocol=pl.lit("easy"), dataset=pl.lit("demo"), window=pl.lit("other")
+    )
+    inputs = replace(full_inputs, metrics=pl.concat([full_inputs.metrics, easy]))
+    html = report(inputs)
+    assert html.count('class="protocol"') == 2
+    assert "2 evaluation protocols" in html
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_versions_of_data_that_differ_are_told(full_inputs):
+    full_inputs = replace(full_inputs, history=pl.DataFrame(), data=())
+    digest = pl.when(pl.col("model") == "ease").then(pl.lit("e" * 32)).otherwise("data_digest")
+    assert "measured on" not in report(full_inputs)
+    assert "2 versions of the data" in report(
+        replace(full_inputs, metrics=full_inputs.metrics.with_columns(data_digest=digest))
+    )
+
+
+def test_text_of_strangers_stays_text(full_inputs):
+    rename = {"bm3": ATTACK}
+    strange = replace(
+        full_inputs,
+        title=ATTACK,
+        metrics=full_inputs.metrics.with_columns(pl.col("model").replace(rename), protocol=pl.lit(ATTACK)),
+        runs=full_inputs.runs.with_columns(pl.col("model").replace(rename), config=pl.lit(ATTACK)),
+        history=full_inputs.history.with_columns(
+            pl.col("model").replace(rename), pl.col("term").replace({"bpr": ATTACK})
+        ),
+        user_metrics=full_inputs.user_metrics.with_columns(pl.col("model").replace(rename)),
+        checks=full_inputs.checks.with_columns(description=pl.lit(ATTACK), name=pl.lit(ATTACK)),
+        data=(
+            replace(
+                full_inputs.data[0],
+                quarantine=pl.DataFrame({"reason": [ATTACK], "rows": [1]}),
+                coverage=pl.DataFrame({"feature_set": [ATTACK], "present": [1], "missing": [1]}),
+            ),
+        ),
+        samples=(SampleUser(ATTACK, ATTACK, (ItemCard(ATTACK, note=ATTACK),), (ItemCard(ATTACK),)),),
+        provenance={ATTACK: ATTACK},
+    )
+    html = report(strange)
+    page = Page(html)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert "".join(page.text).count("alert('x')") > 10
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://example.org/a.png", "javascript:alert(1)", "data:image/svg+xml;base64,AAAA", "a.png"]
+)
+def test_a_picture_that_is_not_inline_is_refused(uri):
+    with pytest.raises(InputError, match="no inline JPEG or PNG"):
+        ItemCard("x", uri)
+
+
+def test_pictures_are_inline_and_absent_ones_get_a_placeholder(full_inputs, tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (10, 10)).save(path)
+    uri = thumbnail(path)
+    sample = SampleUser("u", "bm3", (), (ItemCard("With", uri), ItemCard("Without"), ItemCard("")))
+    page = Page(report(replace(full_inputs, samples=(sample,))))
+    assert [attrs["src"] for tag, attrs in page.tags if tag == "img"] == [uri]
+    assert "(no title)" in " ".join(page.text)
+    assert "No history." in " ".join(page.text)
+
+
+def test_no_metrics_is_refused():
+    with pytest.raises(InputError, match="no metrics to report on"):
+        report(ReportInputs("x", "now", pl.DataFrame()))
+
+
+def test_the_page_is_a_function_of_its_inputs(full, full_inputs):
+    assert report(full_inputs) == full
+
+
+def test_feature_page_shows_coverage_neighbours_and_failures():
+    inputs = FeaturePageInputs(
+        dataset="demo", name="image_color", generated="now", present=75, missing=25,
+        spectrum=np.array([5.0, 3.0, 1.0]), norms=np.linspace(0.5, 1.5, 75),
+        neighbours=(Neighbours(ItemCard("Red <b>scarf</b>"), (ItemCard("Blue scarf", note="0.91"),)),),
+        facts={"Width": "128"}, failures=pl.DataFrame({"reason": ["truncated file"], "rows": [3]}),
+    )  # fmt: skip
+    html = feature_page(inputs)
+    text = " ".join(Page(html).text)
+    for words in (
+        "75.0 %",
+        "Blue scarf",
+        "0.91",
+        "128",
+        "truncated file",
+        "Spectrum",
+        "Norms",
+        "2 of 3 directions hold 90 %",
+    ):
+        assert words in text, words
+    assert "<b>scarf" not in html
+
+
+def test_feature_page_of_an_empty_set():
+    text = " ".join(Page(feature_page(FeaturePageInputs("demo", "text_x", "now", 0, 0))).text)
+    assert "0.0 %" in text
+    assert "Spectrum" not in text

@@ -1,0 +1,189 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.storage.catalogue import query, refresh
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.storage.table import Table
+
+PROVENANCE = Provenance("code")
+
+
+def _write(lake: Lake, window: str, *values: int, **extra: object) -> None:
+    frame = pl.DataFrame({"value": values}).with_columns(
+        **{name: pl.lit(each) for name, each in extra.items()}
+    )
+    lake.write_frame(Table.of("core", "items", dataset="demo", window=window), frame, PROVENANCE)
+
+
+def _write_features(
+    lake: Lake, window: str, vectors: list[list[float] | None], dataset: str = "demo"
+) -> None:
+    frame = pl.DataFrame(
+        {"item": range(len(vectors)), "item_id": [str(i) for i in range(len(vectors))], "vector": vectors},
+        schema_overrides={"vector": pl.List(pl.Float32)},
+    )
+    lake.write_frame(Table.of("features", "image_x", dataset=dataset, window=window), frame, PROVENANCE)
+
+
+def test_every_table_is_a_view_with_its_keys(home: Home, lake: Lake) -> None:
+    _write(lake, "2024-03", 1)
+    _write(lake, "full", 2)
+    rows = query(home, 'SELECT value, dataset, "window" FROM core.items ORDER BY value').rows()
+    assert rows == [(1, "demo", "2024-03"), (2, "demo", "full")]
+
+
+def test_new_partitions_are_seen_without_a_refresh_and_new_columns_after_one(home: Home, lake: Lake) -> None:
+    _write(lake, "a", 1)
+    refresh(home)
+    _write(lake, "b", 2, colour="red")
+    assert query(home, 'SELECT * EXCLUDE (dataset, "window") FROM core.items ORDER BY ALL').rows() == [
+        (1,),
+        (2,),
+    ]
+    refresh(home)
+    assert query(home, "SELECT colour FROM core.items ORDER BY value").rows() == [(None,), ("red",)]
+
+
+def test_an_empty_lake_has_an_empty_catalogue(home: Home) -> None:
+    assert query(home, "SELECT count(*) FROM duckdb_views() WHERE NOT internal").item() == 0
+
+
+def test_a_deleted_table_leaves_the_catalogue(home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    refresh(home)
+    lake.delete(Table.of("core", "items", dataset="demo", window="full"))
+    refresh(home)
+    with pytest.raises(InputError, match="does not exist"):
+        query(home, "SELECT * FROM core.items")
+
+
+def test_feature_sets_are_arrays_in_a_view_of_their_own(home: Home, lake: Lake) -> None:
+    _write_features(lake, "full", [None, [3.0, 4.0], [4.0, 3.0]])
+    _write_features(lake, "full", [[1.0, 0.0, 0.0]], dataset="other-one")
+    near = query(
+        home,
+        "SELECT array_cosine_similarity(a.vector, b.vector) FROM features.demo_image_x a, features.demo_image_x b "
+        "WHERE a.item = 1 AND b.item = 2",
+    ).item()
+    assert near == pytest.approx(0.96)
+    kind = 'SELECT typeof(vector) FROM features."other-one_image_x" LIMIT 1'
+    assert query(home, kind).item() == "FLOAT[3]"
+
+
+def test_feature_windows_of_different_widths_stay_lists(home: Home, lake: Lake) -> None:
+    _write_features(lake, "a", [[1.0]])
+    _write_features(lake, "b", [[1.0, 2.0]])
+    widths = query(
+        home, "SELECT len(vector) AS n, typeof(vector) FROM features.demo_image_x ORDER BY n"
+    ).rows()
+    assert widths == [(1, "FLOAT[]"), (2, "FLOAT[]")]
+
+
+def test_feature_sets_without_any_vector_have_a_view_too(home: Home, lake: Lake) -> None:
+    _write_features(lake, "full", [None, None])
+    assert query(home, "SELECT count(*), count(vector) FROM features.demo_image_x").rows() == [(2, 0)]
+
+
+def test_two_feature_sets_of_one_view_name_are_refused(home: Home, lake: Lake) -> None:
+    frame = pl.DataFrame({"item": [0], "vector": [[1.0]]})
+    lake.write_frame(Table.of("features", "x", dataset="a_image", window="full"), frame, PROVENANCE)
+    lake.write_frame(Table.of("features", "image_x", dataset="a", window="full"), frame, PROVENANCE)
+    with pytest.raises(InputError, match=r"two feature sets would be features\.a_image_x"):
+        refresh(home)
+
+
+@pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM core.items", "SELECT * FROM nowhere"])
+def test_a_wrong_query_is_one_sentence(sql: str, home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    with pytest.raises(InputError, match=r"cannot be answered: (Parser|Binder|Catalog) Error") as caught:
+        query(home, sql)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE TABLE t (a INT)", "CREATE VIEW core.v AS SELECT 1", "", "-- nothing"]
+)
+def test_the_catalogue_cannot_be_written(sql: str, home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    with pytest.raises(InputError):
+        query(home, sql)
+
+
+def test_a_parquet_file_that_is_none_is_named(home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    bad = lake.root / "core" / "items" / "dataset=demo" / "window=bad" / "part.parquet"
+    bad.parent.mkdir()
+    bad.write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match=r"core/items/.*too small.*materialise it again"):
+        refresh(home)
+
+
+def test_an_open_reader_keeps_its_file_and_blocks_nobody(home: Home, lake: Lake) -> None:
+    _write(lake, "a", 1)
+    path = refresh(home)
+    with duckdb.connect(str(path), read_only=True) as reader:
+        _write(lake, "b", 2)
+        refresh(home)
+        assert reader.sql("SELECT count(*) FROM core.items").fetchall() == [(2,)]
+    assert sorted(each.name for each in home.data.iterdir()) == [".catalogue.lock", "lake", "mrs.duckdb"]
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from mrs_pipeline.storage.catalogue import refresh
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.storage.table import Table
+
+home, number = Home(Path(sys.argv[1])), int(sys.argv[2])
+lake = Lake(home.lake)
+with lake.connect() as con:
+    for step in range(4):
+        table = Table.of("core", "items", dataset=f"d{number}", window=f"w{step}")
+        lake.write(con, table, f"SELECT i AS value FROM range({1000 * (number + 1)}) AS t(i)", Provenance("x"))
+        refresh(home)
+"""
+
+_READER = """
+import sys, time
+from pathlib import Path
+import duckdb
+
+path, stop, queries, last = sys.argv[1], Path(sys.argv[2]), 0, 0
+held = duckdb.connect(path, read_only=True)  # a shell that stays open
+while not stop.exists():
+    rows = held.sql("SELECT count(*) FROM core.items").fetchall()[0][0]
+    assert rows >= last, (rows, last)
+    last, queries = rows, queries + 1
+print(queries, last)
+"""
+
+
+def test_eight_writers_and_an_open_reader_neither_fail_nor_lose_a_row(home: Home, lake: Lake) -> None:
+    _write(lake, "first", 1)
+    path, stop = refresh(home), home.root / "stop"
+    run = [sys.executable, "-c"]
+    reader = subprocess.Popen([*run, _READER, str(path), str(stop)], stdout=subprocess.PIPE, text=True)
+    writers = [subprocess.Popen([*run, _WRITER, str(home.root), str(number)]) for number in range(8)]
+    assert [writer.wait(timeout=120) for writer in writers] == [0] * 8
+    time.sleep(0.5)
+    stop.touch()
+    output, _ = reader.communicate(timeout=60)
+    assert reader.returncode == 0
+    expected = 1 + sum(4 * 1000 * (number + 1) for number in range(8))
+    queries, last = map(int, output.split())
+    assert queries > 5
+    assert last == expected
+    assert query(home, "SELECT count(*) FROM core.items").item() == expected
+    assert list(Path(home.data).glob(".catalogue-*")) == []
