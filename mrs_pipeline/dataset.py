@@ -59,7 +59,7 @@ class DatasetConfig(BaseModel):
     """Feature sets; where a modality has several, models use the first of it."""
     split: SplitOptions = SplitOptions()
     """How train, validation and test are told apart. With windows only the validation share is used."""
-    models: _models_section() = Field(default_factory=lambda: _models_section()())  # type: ignore[valid-type]
+    models: _models_section() = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
     knn_k: int = Field(default=10, ge=1, le=200)
     """Neighbours a row of the item-item graphs."""

@@ -1,5 +1,6 @@
 """Slices of a held-out set (all, warm and cold items) and the rows of metrics that are reported for them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,8 @@ class Selection:
         return len(self._task.users)
 
     def __call__(self, model: Recommender) -> float:
-        """Mean of `select_on` over the users."""
+        """Mean of `select_on` over the users; NaN where there are none."""
+        if not self.n_users:
+            return math.nan
         values = user_metrics(model, self._task, [self._options.select_k])
         return float(values[self._options.select_on].mean(dtype=np.float64))

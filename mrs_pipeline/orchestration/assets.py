@@ -6,11 +6,13 @@ An asset's key is `<dataset>/<output>`, its partitions are the dataset's windows
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.orchestration.frames import FRAME_TYPES, LakeFrames, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
@@ -20,7 +22,7 @@ from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, refuse_stale, version
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
-
+from mrs_pipeline.storage.lake import Lake
 
 LOG = logging.getLogger("mrs_pipeline")
 
@@ -33,21 +35,18 @@ def key_of(dataset: str, output: str) -> dg.AssetKey:
 def build_asset(
     config: DatasetConfig, home: Home, task: Task, tasks: Mapping[str, Task]
 ) -> dg.AssetsDefinition:
-    """One task as a multi-asset.
-
-    Args:
-        tasks: output name -> the task that makes it, for all of the dataset.
-    """
-    partitions = partitions_of(config.window) if task.windowed else None
+    """One task as a multi-asset; `tasks` maps each output of the dataset to the task that makes it."""
 
     @dg.multi_asset(
         name=_op_name(config, task),
-        specs=[_spec(config, task, output, tasks) for output in task.outputs],
-        partitions_def=partitions,
+        outs={_out_name(output): _out(config, task, output) for output in task.outputs},
+        deps=[_dep(config, task, name, tasks) for name in task.inputs],
+        resource_defs={"lake_frames": LakeFrames(home)},
+        partitions_def=partitions_of(config.window) if task.windowed else None,
         backfill_policy=dg.BackfillPolicy.single_run() if task.name == RAW_INTERACTIONS else None,
         pool=task.pool,
     )
-    def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         results: dict[str, list[Outcome]] = {output: [] for output in task.outputs}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
             stage = Stage(config, home, window)
@@ -55,7 +54,7 @@ def build_asset(
                 results[outcome.node.partition("@")[0]].append(outcome)
         refresh(home)
         for output, outcomes in results.items():
-            yield _result(config, output, outcomes)
+            yield _result(config, home, output, outcomes)
 
     return materialise
 
@@ -86,7 +85,9 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
             record_checks(stage, task, outcomes, context.run.run_id)
             for outcome in outcomes:
                 found.setdefault((outcome.output, outcome.name), []).append(outcome)
-        for outcomes in found.values():  # one result a check: the first window that fails speaks for the range
+        for (
+            outcomes
+        ) in found.values():  # one result a check: the first window that fails speaks for the range
             yield _check_result(config, min(outcomes, key=lambda outcome: outcome.passed))
 
     return run_checks
@@ -100,22 +101,26 @@ def _perform(stage: Stage, task: Task, tasks: Mapping[str, Task], run: str) -> l
             refuse_stale(stage, task, tasks)
         outcomes = list(task.run(stage, task))
         record_outcomes(stage, task, outcomes, run)
-        LOG.info("%s %s %s: %.1f s", stage.config.name, stage.window, task.name, time.perf_counter() - started)
+        LOG.info(
+            "%s %s %s: %.1f s", stage.config.name, stage.window, task.name, time.perf_counter() - started
+        )
     except MrsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     return outcomes
 
 
-def _spec(config: DatasetConfig, task: Task, output: str, tasks: Mapping[str, Task]) -> dg.AssetSpec:
-    return dg.AssetSpec(
+def _out(config: DatasetConfig, task: Task, output: str) -> dg.AssetOut:
+    spec = dg.AssetSpec(
         key_of(config.name, output),
-        deps=[_dep(config, task, name, tasks) for name in task.inputs],
         description=task.description,
         group_name=f"{config.name}__{task.group}",
         code_version=version(task),
         kinds=set(task.kinds),
         tags={"dataset": config.name, **dict.fromkeys(task.tags, "")},
     )
+    if output in FRAME_TYPES:
+        return dg.AssetOut.from_spec(spec, dagster_type=FRAME_TYPES[output], io_manager_key="lake_frames")
+    return dg.AssetOut.from_spec(spec, dagster_type=dg.Nothing)
 
 
 def _dep(config: DatasetConfig, task: Task, name: str, tasks: Mapping[str, Task]) -> dg.AssetDep:
@@ -124,17 +129,24 @@ def _dep(config: DatasetConfig, task: Task, name: str, tasks: Mapping[str, Task]
         return dg.AssetDep(key)
     if not task.windowed:
         return dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
-    return dg.AssetDep(key, partition_mapping=up_to_here(config.window)) if name == RAW_INTERACTIONS else dg.AssetDep(key)
-
-
-def _result(config: DatasetConfig, output: str, outcomes: list[Outcome]) -> dg.MaterializeResult:
-    last = outcomes[-1]
-    versions = [outcome.digest for outcome in outcomes]
-    return dg.MaterializeResult(
-        asset_key=key_of(config.name, output),
-        metadata={**as_metadata(last.facts), **column_metadata(config.name, output, last.columns)},
-        data_version=dg.DataVersion(versions[0] if len(versions) == 1 else text_digest(*versions)),
+    return (
+        dg.AssetDep(key, partition_mapping=up_to_here(config.window))
+        if name == RAW_INTERACTIONS
+        else dg.AssetDep(key)
     )
+
+
+def _result(
+    config: DatasetConfig, home: Home, output: str, outcomes: list[Outcome]
+) -> dg.MaterializeResult[Any]:
+    last, versions = outcomes[-1], [outcome.digest for outcome in outcomes]
+    key = key_of(config.name, output)
+    metadata = {**as_metadata(last.facts), **column_metadata(config.name, output, last.columns)}
+    data_version = dg.DataVersion(versions[0] if len(versions) == 1 else text_digest(*versions))
+    if output in FRAME_TYPES:
+        frame = shown_frame(Lake(home.lake), config.name)
+        return dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version, value=frame)
+    return dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version)
 
 
 def _check_result(config: DatasetConfig, outcome: CheckOutcome) -> dg.AssetCheckResult:
@@ -146,6 +158,10 @@ def _check_result(config: DatasetConfig, outcome: CheckOutcome) -> dg.AssetCheck
         description=outcome.description,
         metadata=as_metadata(outcome.facts),
     )
+
+
+def _out_name(output: str) -> str:
+    return output.replace("/", "__")
 
 
 def _op_name(config: DatasetConfig, task: Task) -> str:

@@ -49,9 +49,7 @@ def build_jobs(config: DatasetConfig) -> Jobs:
     )
 
 
-def build_schedule(
-    config: DatasetConfig, jobs: Jobs
-) -> dg.ScheduleDefinition | None:
+def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition | None:
     """At the start of a window: score the one that has closed, train for the one that opens."""
     if not config.windowed:
         return None
@@ -79,9 +77,7 @@ def build_schedule(
     return retrain
 
 
-def build_sensor(
-    config: DatasetConfig, home: Home, jobs: Jobs
-) -> dg.SensorDefinition:
+def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefinition:
     """Requests the windows whose rows stand in source files that are new or have changed."""
 
     @dg.sensor(

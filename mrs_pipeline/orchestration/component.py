@@ -30,12 +30,12 @@ class Dataset(dg.Component):
         return DatasetConfig
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:  # noqa: ARG003
         """Take the validated attributes as they are."""
         assert isinstance(attributes, DatasetConfig)
         return cls(attributes)
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """All definitions of the dataset; none, and one notice, where its files are absent."""
         home = find_home()
         try:

@@ -81,6 +81,8 @@ def run_dataset(
     """Run what is due, window by window; yields a line before each Dagster run.
 
     Args:
+        project: the home's datasets.
+        name: which of them.
         windows: keys of windows to train and score; earlier ones are ingested as their history.
         models: only these models; all of the dataset's if None.
         force: run everything again, whether it is current or not.
@@ -97,12 +99,14 @@ def run_dataset(
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
-            _execute(project, instance, config, ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw)
+            _Execution(project, instance, config).run(
+                ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
+            )
         for window in windows:
-            due = [task for task in _due(Stage(config, project.home, window), tasks, force)]
+            due = _due(Stage(config, project.home, window), tasks, force)
             yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due"
             outputs = [output for task in due for output in task.outputs]
-            _execute(project, instance, config, pipeline_job_name(name), outputs, [window])
+            _Execution(project, instance, config).run(pipeline_job_name(name), outputs, [window])
 
 
 def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
@@ -142,16 +146,15 @@ def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], 
     """The windows whose raw partition must be read (again) before the given windows can be made."""
     tasks = {task.name: task for task in plan(config)}
     needed = [
-        node.partition("@")[2] for node in expand(Stage(config, project.home, max(windows)), tasks["core/tables"], RAW_INTERACTIONS)
+        node.partition("@")[2]
+        for node in expand(Stage(config, project.home, max(windows)), tasks["core/tables"], RAW_INTERACTIONS)
     ]
     if force:
         return needed
     if not _done(Stage(config, project.home), tasks[RAW_ITEMS]):
         return needed
     return [
-        window
-        for window in needed
-        if not _done(Stage(config, project.home, window), tasks[RAW_INTERACTIONS])
+        window for window in needed if not _done(Stage(config, project.home, window), tasks[RAW_INTERACTIONS])
     ]
 
 
@@ -171,31 +174,33 @@ def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> list[Task]:
     return due
 
 
-def _execute(
-    project: Project,
-    instance: dg.DagsterInstance,
-    config: DatasetConfig,
-    job: str,
-    outputs: Sequence[str],
-    windows: Sequence[str],
-) -> None:
-    tags = {}
-    partition = windows[0] if config.windowed and len(windows) == 1 else None
-    if config.windowed and len(windows) > 1:
-        tags = {
-            "dagster/asset_partition_range_start": windows[0],
-            "dagster/asset_partition_range_end": windows[-1],
-        }
-    result = project.definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        partition_key=partition,
-        asset_selection=[key_of(config.name, output) for output in outputs],
-        tags=tags,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # our own lines tell the way
-        raise_on_error=False,
-    )
-    if not result.success:
-        raise RunFailedError(_failure(result, job))
+@dataclass(frozen=True)
+class _Execution:
+    """Runs jobs of one dataset in this process, recorded in the instance."""
+
+    project: Project
+    instance: dg.DagsterInstance
+    config: DatasetConfig
+
+    def run(self, job: str, outputs: Sequence[str], windows: Sequence[str]) -> None:
+        """Run a job's assets for a window or a range of them; RunFailedError if a step or blocking check fails."""
+        result = self.project.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
+            asset_selection=[key_of(self.config.name, output) for output in outputs],
+            tags=self._range(windows),
+            # Dagster's own log goes to the instance; on the terminal our lines tell the way.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise RunFailedError(_failure(result, job))
+
+    def _range(self, windows: Sequence[str]) -> dict[str, str]:
+        if not self.config.windowed or len(windows) == 1:
+            return {}
+        start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+        return {start: windows[0], end: windows[-1]}
 
 
 def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from mrs_pipeline.tables import TABLES
+from mrs_pipeline.stages.nodes import schema_of
 
 _SHOWN_ROWS = 12
 
 
-def as_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
+def as_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
     """Frames become tables, PNG bytes pictures, paths links; the rest stays what it is."""
     return {name: _value(fact) for name, fact in facts.items() if fact is not None}
 
@@ -27,11 +27,13 @@ def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:
     return "\n".join(lines) + more
 
 
-def column_metadata(asset_prefix: str, node: str, columns: Mapping[str, str]) -> dict[str, dg.MetadataValue]:
+def column_metadata(
+    asset_prefix: str, node: str, columns: Mapping[str, str]
+) -> dict[str, dg.MetadataValue[Any]]:
     """Column schema with descriptions, and where each column comes from."""
     if not columns:
         return {}
-    table = TABLES.get(node)
+    table = schema_of(node)
     described = table.columns if table else {}
     schema = dg.TableSchema(
         columns=[
@@ -39,7 +41,9 @@ def column_metadata(asset_prefix: str, node: str, columns: Mapping[str, str]) ->
             for name, kind in columns.items()
         ]
     )
-    metadata: dict[str, dg.MetadataValue] = {"dagster/column_schema": dg.MetadataValue.table_schema(schema)}
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        "dagster/column_schema": dg.MetadataValue.table_schema(schema)
+    }
     if table and table.lineage:
         deps = {
             column: [
@@ -53,22 +57,25 @@ def column_metadata(asset_prefix: str, node: str, columns: Mapping[str, str]) ->
     return metadata
 
 
-def _value(fact: Any) -> dg.MetadataValue:
-    if isinstance(fact, pl.DataFrame):
-        return dg.MetadataValue.md(markdown_table(fact))
-    if isinstance(fact, bytes):
-        return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(fact).decode()})")
-    if isinstance(fact, Path):
-        return dg.MetadataValue.path(fact)
+def _value(fact: Any) -> dg.MetadataValue[Any]:
+    match fact:
+        case pl.DataFrame():
+            return dg.MetadataValue.md(markdown_table(fact))
+        case bytes():
+            return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(fact).decode()})")
+        case Path():
+            return dg.MetadataValue.path(fact)
+        case Mapping() | list():
+            return dg.MetadataValue.json(fact)
+        case bool() | int() | float():
+            return _number(fact)
+    return dg.MetadataValue.text(str(fact))
+
+
+def _number(fact: float) -> dg.MetadataValue[Any]:
     if isinstance(fact, bool):
         return dg.MetadataValue.bool(fact)
-    if isinstance(fact, int):
-        return dg.MetadataValue.int(fact)
-    if isinstance(fact, float):
-        return dg.MetadataValue.float(fact)
-    if isinstance(fact, Mapping | list):
-        return dg.MetadataValue.json(fact)
-    return dg.MetadataValue.text(str(fact))
+    return dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.float(fact)
 
 
 def _cell(value: Any) -> str:

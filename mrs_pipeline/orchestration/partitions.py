@@ -7,10 +7,12 @@ import dagster as dg
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.windows import CRON, KEY_FORMATS, WindowOptions, window_end, window_keys
 
+
 def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
     """The windows as partitions, the open one included; None for a dataset without time."""
     if options.every == "none":
         return None
+    assert options.start is not None
     end = f"{window_end(options.every, options.end):{KEY_FORMATS[options.every]}}" if options.end else None
     return dg.TimeWindowPartitionsDefinition(
         cron_schedule=CRON[options.every],
@@ -27,12 +29,12 @@ def up_to_here(options: WindowOptions) -> dg.PartitionMapping:
     Dagster cuts the range at the first window, but its calendar must be able to count back so far.
     """
     back = len(window_keys(options, datetime.now(UTC)))
-    return dg.TimeWindowPartitionMapping(
-        start_offset=-back, allow_nonexistent_upstream_partitions=True
-    )
+    return dg.TimeWindowPartitionMapping(start_offset=-back, allow_nonexistent_upstream_partitions=True)
 
 
 def windows_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[str]:
     """The windows that this step is to make or to check."""
     step = context.op_execution_context
-    return list(step.partition_keys) if step.has_partition_key or step.has_partition_key_range else [FULL_WINDOW]
+    return (
+        list(step.partition_keys) if step.has_partition_key or step.has_partition_key_range else [FULL_WINDOW]
+    )

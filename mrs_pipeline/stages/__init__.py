@@ -1,1 +1,4 @@
-"""One file a stage of the pipeline: fetches its inputs from the stores, calls pure code, stores and describes the result."""
+"""One file a stage: fetches its inputs from the stores, calls pure code, stores and describes the result.
+
+What is computed belongs to the rooms below; how a stage is scheduled and shown, to `orchestration`.
+"""

@@ -144,8 +144,16 @@ def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of a model's lists."""
     name = task.name.partition("/")[2]
-    scans = (_scan(stage, node) for node in (f"recommendations/{name}", "core/users", "core/items", SPLITS))
-    return [_suite(stage, recommendation_specs(name)[0], recommendations.suites(*scans, LIST_LENGTH))]
+    lists, user_rows, item_rows, splits = (
+        _scan(stage, node) for node in (f"recommendations/{name}", "core/users", "core/items", SPLITS)
+    )
+    return [
+        _suite(
+            stage,
+            recommendation_specs(name)[0],
+            recommendations.suites(lists, user_rows, item_rows, splits, LIST_LENGTH),
+        )
+    ]
 
 
 def check_metrics(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

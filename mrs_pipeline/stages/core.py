@@ -112,12 +112,12 @@ def core_tasks(config: DatasetConfig) -> list[Task]:
             outputs=CORE,
             inputs=(RAW_INTERACTIONS, RAW_ITEMS),
             run=build_tables,
-            code=("tables",),
+            code=("tables.core", "tables.k_core", "tables.rules"),
             settings=json.dumps(
                 [config.interactions.model_dump(mode="json"), config.window.every], sort_keys=True
             ),
             group="core",
-            description="De-duplicated, thresholded, k-cored interactions with dense numbers; rejected rows with their reason.",
+            description="De-duplicated, thresholded, k-cored interactions with dense numbers; rejected rows and why.",
             kinds=("duckdb", "parquet"),
             check_specs=CORE_SPECS,
             check=check_core,

@@ -21,7 +21,7 @@ from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks import check_features, feature_specs
 from mrs_pipeline.stages.files import source_of
 from mrs_pipeline.stages.nodes import provenance_of, windows
-from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.types import FeatureMatrix, SparseGraph
 
 GRAPH_FILE = "graph.safetensors"
@@ -34,7 +34,7 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     provenance = provenance_of(stage, task)
     items = stage.lake.read(stage.table("core", "items"))
     source = source_of(stage)
-    facts: dict[str, object] = {}
+    facts: dict[str, JSON] = {}
     keys = (stage.config.name, stage.window, name)
     with stage.features.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
         report = extract(
@@ -49,7 +49,9 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "present": report.present}
     artifact = stage.features.read(*keys)
     features = read_features(stage, name)
-    _write_tables(stage, name, items, features, report, provenance)
+    stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
+    failures = stage.table("quality", "failed_media", feature_set=name)
+    stage.lake.write_frame(failures, report.failures(), provenance)
     return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary_of(stage, name)))]
 
 
@@ -126,24 +128,13 @@ def _ready_matrix(stage: Stage, options: IdentityOptions) -> ReadyMatrix:
     )
 
 
-def _write_tables(
-    stage: Stage,
-    name: str,
-    items: pl.DataFrame,
-    features: FeatureMatrix,
-    report: ExtractionReport,
-    provenance: Provenance,
-) -> None:
-    """The vectors for SQL, the rows that failed and the summary that checks look at."""
+def _vectors(items: pl.DataFrame, features: FeatureMatrix) -> pl.DataFrame:
+    """The feature set as the table that SQL sees; a missing item's vector is NULL."""
     values = np.asarray(features.values, dtype=np.float32)
     vectors = pl.Series(values, dtype=pl.Array(pl.Float32, values.shape[1])).cast(pl.List(pl.Float32))
-    frame = items.select("item", "item_id").with_columns(
-        present=pl.Series(features.present),
-        vector=pl.when(pl.Series(features.present)).then(vectors),
-    )
-    stage.lake.write_frame(stage.table("features", name), frame, provenance)
-    stage.lake.write_frame(
-        stage.table("quality", "failed_media", feature_set=name), report.failures(), provenance
+    present = pl.Series(features.present)
+    return items.select("item", "item_id").with_columns(
+        present=present, vector=pl.when(present).then(vectors)
     )
 
 
@@ -182,7 +173,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         code=("encoders",),
         settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
         group="features",
-        description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing items are masked.",
+        description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",
         tags=(f"modality/{options.modality}", f"encoder/{options.encoder}"),
         kinds=(str(options.modality),),
         pool="gpu",

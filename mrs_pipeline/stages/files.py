@@ -42,7 +42,7 @@ def _digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _cached_digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - parts of the cache's key
+def _cached_digest(path: Path, size: int, modified: int) -> str:
     return file_digest(path)
 
 

@@ -28,6 +28,19 @@ from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.windows import window_end, window_start
 
 _SAMPLE = 8
+_READING = (
+    "datafile",
+    "folder",
+    "interactions",
+    "items",
+    "media",
+    "mmrec",
+    "paths",
+    "source",
+    "sql",
+    "values",
+)
+"""Modules of `ingest` that decide which rows come out."""
 
 
 def ingest_interactions(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -73,7 +86,7 @@ def ingest_items(stage: Stage, task: Task) -> Sequence[Outcome]:
 
 
 @lru_cache(maxsize=1)
-def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - digests are a key
+def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     """A connection with the checked source in the table `parsed`, kept for the other windows of the same run.
 
     Memory is DuckDB's bound (`storage.connection`); beyond it the table spills to disk.
@@ -110,7 +123,7 @@ def _moment(moment: datetime) -> str:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
-    code = ("ingest",)
+    code = tuple(f"ingest.{name}" for name in _READING)
     return [
         Task(
             name=RAW_ITEMS,
@@ -121,7 +134,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             code=code,
             settings=json.dumps(source, sort_keys=True),
             group="raw",
-            description="The catalogue as read: titles, descriptions, attributes as text, media paths inside the source.",
+            description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
             windowed=False,
             kinds=("duckdb", "parquet"),
             check_specs=RAW_ITEMS_SPECS,

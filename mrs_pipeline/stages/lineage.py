@@ -13,10 +13,9 @@ import polars as pl
 
 from mrs_pipeline import __version__
 from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
-from mrs_pipeline.stages.nodes import node_of, provenance_of, record
+from mrs_pipeline.stages.nodes import node_of, provenance_of, record, schema_of
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.tables import TABLES
 
 _OWN = Provenance("lineage")
 """Lineage rows describe other tables' provenance; their own is nobody's input."""
@@ -45,7 +44,7 @@ def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str)
     columns = [
         {"asset": row["asset"], "column": column, "upstream": source, "upstream_column": source_column}
         for row in made
-        if (table := TABLES.get(str(row["asset"])))
+        if (table := schema_of(str(row["asset"])))
         for column, sources in table.lineage.items()
         for source, source_column in sources
     ]
@@ -104,18 +103,18 @@ def checks_hold(stage: Stage, task: Task) -> bool:
 @lru_cache(maxsize=1)
 def git_commit(root: Path) -> str | None:
     """The commit that the project's folder is at, with `+` for changes on top; None outside a repository."""
+    head = _git(root, "rev-parse", "HEAD")
+    return head and head + ("+" if _git(root, "status", "--porcelain") else "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None where there is no git, no repository, or no answer in ten seconds."""
+    command = ["git", *arguments]
     try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10
-        )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if head.returncode:
-        return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _provenance(stage: Stage, task: Task, outcomes: list[Outcome]) -> Provenance:
@@ -132,5 +131,5 @@ def _append(stage: Stage, name: str, task: str, run: str, frame: pl.DataFrame) -
 
 
 def _table(stage: Stage, name: str, task: str, run: str) -> Table:
-    key = f"{run.split('-')[0]}.{task.replace('/', '.')}"
+    key = f"{run.split('-', 1)[0]}.{task.replace('/', '.')}"
     return Table.of("lineage", name, dataset=stage.config.name, window=stage.window, record=key)

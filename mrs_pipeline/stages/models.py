@@ -18,8 +18,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.models.base import FeatureUse, ModelConfig, ModelSpec, Recommender
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.reporting.inputs import VALID_TERM
 from mrs_pipeline.reporting.drawing import png
+from mrs_pipeline.reporting.inputs import VALID_TERM
 from mrs_pipeline.reporting.plots import training_curves
 from mrs_pipeline.schema import ITEM, SPLIT, TEST, TRAIN, USER, VALID
 from mrs_pipeline.stages.base import Outcome, Stage, Task
@@ -248,7 +248,7 @@ def _rows(lists: TopK) -> pl.DataFrame:
     ).filter(pl.col("item") >= 0)
 
 
-def _runs(stage: Stage, name: str, facts: list[dict[str, object]]) -> pl.DataFrame:
+def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
     spec = MODELS[name].spec
     modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
     return (
@@ -322,7 +322,6 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
-    common = {"group": family, "tags": tags}
     inputs = ("core/users", "core/items", SPLITS, *sources)
     fitting = [
         settings.model_dump(mode="json"),
@@ -343,7 +342,8 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             pool="gpu",
             check_specs=trained_specs(name),
             check=check_trained,
-            **common,
+            group=family,
+            tags=tags,
         ),
         Task(
             name=f"recommendations/{name}",
@@ -357,7 +357,8 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             pool="gpu",
             check_specs=recommendation_specs(name),
             check=check_recommendations,
-            **common,
+            group=family,
+            tags=tags,
         ),
         Task(
             name=f"metrics/{name}",
@@ -366,11 +367,12 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             run=measure_model,
             code=(*code, "evaluation"),
             settings=json.dumps(config.evaluation.model_dump(mode="json"), sort_keys=True),
-            description=f"{spec.title} on the test rows: recall, ndcg, precision, map, mrr, hit; all, warm and cold items.",
+            description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
             kinds=("duckdb",),
             pool="gpu",
             check_specs=metrics_specs(name),
             check=check_metrics,
-            **common,
+            group=family,
+            tags=tags,
         ),
     ]

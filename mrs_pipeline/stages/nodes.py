@@ -16,6 +16,8 @@ from mrs_pipeline.storage.artifacts import ArtifactStore
 from mrs_pipeline.storage.digests import code_digest, text_digest
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance, require_current
+from mrs_pipeline.tables import TABLES
+from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.windows import window_keys
 
 RAW_INTERACTIONS = "raw/interactions"
@@ -38,8 +40,7 @@ def expand(stage: Stage, task: Task, name: str) -> list[str]:
     (leaderboard, report) an input means every window of it that there is.
     """
     if not task.windowed and name not in (RAW_ITEMS, LEADERBOARD):
-        found = [key for key in windows(stage.config) if exists(stage.at(key), name)]
-        return [f"{name}@{key}" for key in found] or [name]
+        return [f"{name}@{key}" for key in windows(stage.config) if exists(stage.at(key), name)]
     if name != RAW_INTERACTIONS:
         return [name]
     if not stage.config.windowed:
@@ -72,6 +73,13 @@ def table_of(stage: Stage, node: str) -> Table:
     if name == LEADERBOARD:
         return Table.of(schema, rest, dataset=stage.config.name)
     raise KeyError(node)
+
+
+def schema_of(output: str) -> TableSchema | None:
+    """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
+    kind = output.partition("/")[0]
+    paths = {"features": "features", "metrics": "eval/metrics", "recommendations": "serving/recommendations"}
+    return TABLES.get(paths.get(kind, output))
 
 
 def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:
@@ -121,11 +129,7 @@ def upstream(stage: Stage, task: Task) -> dict[str, str]:
 
 
 def refuse_stale(stage: Stage, task: Task, tasks: Mapping[str, Task]) -> None:
-    """Refuse inputs that were made from something other than what lies there now, by name.
-
-    Args:
-        tasks: output name -> the task that makes it.
-    """
+    """Refuse inputs made from something other than what lies there now; `tasks`: output -> the task that makes it."""
     for name in task.inputs:
         maker = tasks[name]
         if not maker.inputs:  # raw tables: their source may go on growing while the runs below them finish

@@ -1,10 +1,9 @@
-"""Leaderboard and report of a dataset: every finished window and model, fetched from the lake and handed to `reporting`.
+"""Leaderboard and report of a dataset: every measured window and model, handed from the lake to `reporting`.
 
 Figures, tables and words are `reporting`'s; here is only where their inputs come from.
 """
 
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -37,9 +36,7 @@ _SAMPLE_ITEMS = 8
 
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
-    metrics = _all(stage, "eval", "metrics")
-    if metrics.is_empty():
-        return metrics
+    metrics = _measured(stage)
     return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY)
 
 
@@ -55,14 +52,14 @@ def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(LEADERBOARD, manifest.digest, {"leaderboard": frame.select(shown)}, manifest.columns)]
 
 
-def make_report(stage: Stage, task: Task) -> Sequence[Outcome]:
+def make_report(stage: Stage, _: Task) -> Sequence[Outcome]:
     """Write `data/reports/<dataset>/report.html`, one self-contained file."""
     page = render(_inputs(stage))
     path = report_path(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
     aside.write_text(page, encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
     return [Outcome(REPORT, text_digest(page), {"report": path, "size kB": round(len(page.encode()) / 1000)})]
 
 
@@ -99,6 +96,15 @@ def _inputs(stage: Stage) -> ReportInputs:
         },
         popularity_model=POPULARITY,
     )
+
+
+def _measured(stage: Stage) -> pl.DataFrame:
+    metrics = _all(stage, "eval", "metrics")
+    if metrics.is_empty():
+        raise InputError(
+            f"{stage.config.name} has no measured model yet: run `mrs run {stage.config.name}` first."
+        )
+    return metrics
 
 
 def _all(stage: Stage, schema: str, name: str, where: str = "true") -> pl.DataFrame:
@@ -281,7 +287,7 @@ def report_tasks(config: DatasetConfig) -> list[Task]:
             code=("reporting.leaderboard", "reporting.significance"),
             settings=json.dumps(sorted(config.model_configs)),
             group="report",
-            description="All models of all windows, with 95 % intervals over users and paired tests against the leader.",
+            description="Models of all windows, with 95 % intervals over users and paired tests against the leader.",
             windowed=False,
             kinds=("duckdb",),
             check_specs=LEADERBOARD_SPECS,
@@ -295,7 +301,7 @@ def report_tasks(config: DatasetConfig) -> list[Task]:
             code=("reporting",),
             settings=config.description,
             group="report",
-            description="One self-contained HTML page: results, costs, training curves, data, checks, sample lists.",
+            description="One self-contained HTML page: results, costs, curves, data, checks, sample lists.",
             windowed=False,
             kinds=("html",),
         ),

@@ -11,10 +11,8 @@ def resolve_device(options: TrainingOptions) -> torch.device:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.device == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found if found is not None else torch.device("cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(options.device)
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[device.type]:
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"training.device is '{options.device}' but this machine has none; use auto or cpu")
     return device

@@ -51,7 +51,7 @@ class FitResult:
     Attributes:
         history: one record an epoch, those before an interruption included.
         best_epoch: the epoch whose weights the model has now.
-        best_score: its validation score.
+        best_score: its validation score; NaN where nothing was held out (only possible in closed form).
         seconds: wall time of all epochs and validations.
         peak_memory_mb: highest resident memory seen after an epoch; on a GPU the most it had allocated.
     """
@@ -114,7 +114,11 @@ class _Run:
         self._resume()
         first = len(self.history) + 1
         with tqdm(
-            range(first, self.options.epochs + 1), desc=self.model.spec.name, unit="epoch", leave=False
+            range(first, self.options.epochs + 1),
+            desc=self.model.spec.name,
+            unit="epoch",
+            leave=False,
+            disable=None,
         ) as bar:
             for epoch in bar:
                 if self.stopping.finished:

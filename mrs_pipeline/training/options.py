@@ -18,7 +18,7 @@ class TrainingOptions(BaseModel):
     """Epochs from one validation to the next."""
     checkpoint_every: int = Field(default=10, ge=0)
     """Epochs from one checkpoint to the next; 0 for none. An interrupted run resumes from the last one."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
-    """`auto` takes the first accelerator there is, else the CPU."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """`auto` takes a CUDA device where there is one, else the CPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of tensor operations; left as the process has it where not given."""

@@ -1,6 +1,7 @@
 """From data to numbers without Dagster: fit, resume, save, load, recommend, measure."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -168,6 +169,7 @@ def test_training_by_gradient_needs_validation_rows(market):
     data = replace(market.data, valid=interactions(np.zeros((0, 2))))
     with pytest.raises(InputError, match="no validation interaction"):
         fit(data, "bpr_mf")
+    assert math.isnan(fit(data, "ease").result.best_score)  # in closed form there is no epoch to choose
 
 
 def test_graphs_are_built_where_they_are_missing(market):

@@ -13,13 +13,12 @@ def test_the_cpu_is_always_there():
     assert resolve_device(TrainingOptions(device="cpu")) == torch.device("cpu")
 
 
-def test_auto_takes_an_accelerator_only_where_there_is_one():
-    device = resolve_device(TrainingOptions())
-    assert (device.type == "cpu") == (not torch.accelerator.is_available())
+def test_auto_takes_a_gpu_only_where_there_is_one():
+    assert (resolve_device(TrainingOptions()).type == "cuda") == torch.cuda.is_available()
 
 
 def test_an_absent_device_is_refused():
-    absent = "cuda" if not torch.cuda.is_available() else "mps"
+    absent = "cuda:99" if torch.cuda.is_available() else "cuda"
     with pytest.raises(InputError, match=f"'{absent}' but this machine has none"):
         resolve_device(TrainingOptions(device=absent))
 

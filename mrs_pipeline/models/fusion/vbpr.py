@@ -67,7 +67,9 @@ class Vbpr(Recommender):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR and the norm of the rows used."""
         users = take_rows(self.user_embedding, batch.users)
-        positives, negatives = self._items(torch.cat([batch.positives, batch.negatives])).chunk(2)
+        # popular items occur many times in a batch: each is projected once
+        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        positives, negatives = take_rows(self._items(items), place).chunk(2)
         return {
             "bpr": bpr_inner(users, positives, negatives),
             "reg": self.config.reg_weight * embedding_norm(users, positives, negatives),
