@@ -1,55 +1,86 @@
 """`mrs`: the command line. Each command is a few lines over the rooms below; results on stdout, notices on stderr.
 
-A mistake that a user can mend ends with one sentence and exit code 1; wrong usage with 2.
+A mistake that a user can mend ends with one sentence and exit code 1; wrong usage with 2. How results look is
+`cli_tables`. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 """
 
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import polars as pl
 import typer
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.table import Table as RichTable
+from typer.core import TyperGroup
 
 from mrs_pipeline.errors import InputError, MrsError
-from mrs_pipeline.storage.home import Home, find_home
+from mrs_pipeline.storage.home import HOME_VARIABLE, Home, find_home
 
 if TYPE_CHECKING:
-    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.dataset import DatasetConfig
+
+_PIPE_WIDTH = 140
+
+
+def _console(*, stderr: bool) -> Console:
+    """As wide as the terminal; wide enough for a table where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    return (
+        console
+        if console.is_terminal or "COLUMNS" in os.environ
+        else Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
+    )
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+class _OneSentence(TyperGroup):
+    """Turns the errors that people meet into one sentence on stderr and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except MrsError as error:
+            err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(1) from error
+
 
 app = typer.Typer(
+    cls=_OneSentence,
     help="Multimodal recommender systems as a pipeline: raw files to features, models, checks and reports.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bench = typer.Typer(
-    help="Measure speed and memory; nothing is asserted, a table is printed.", no_args_is_help=True
+    help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
 )
 app.add_typer(bench, name="bench")
 
-out = Console()
-err = Console(stderr=True)
-
-DatasetName = Annotated[str, typer.Argument(help="A dataset of this home, see `mrs datasets`.")]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A dataset of this home, see `mrs datasets`.")
+]
+Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. Default: the last one.")]
 
 
 def main() -> NoReturn:
-    """Entry point: run the command line and turn known errors into one sentence."""
+    """Entry point: run the command line and leave with its exit code."""
     code = 0
     try:
         app()
-    except MrsError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        code = 1
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
+    except Exception:  # a fault of the program: said in full, and the exit below must still be taken
+        traceback.print_exc()
+        code = 1
     _leave(code)
 
 
@@ -70,9 +101,10 @@ def init(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder with interactions, items, images/, audio/, *.npy. Without it, only the home is made."
+            help="A folder with interactions, items, images/, audio/, *.npy. Without it, only a home is made."
         ),
     ] = None,
+    *,
     name: Annotated[
         str | None, typer.Option(help="Name of the dataset; by default that of the folder.")
     ] = None,
@@ -86,11 +118,11 @@ def init(
     rating_column: Annotated[str | None, typer.Option(help="Column of the rating.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset's defs.yaml.")] = False,
 ) -> None:
-    """Make this folder a home and write a defs.yaml for a folder of raw files, saying what was found."""
+    """Make this directory a home, and write the defs.yaml of a folder of raw files, saying what was found."""
     from mrs_pipeline.ingest.inspection import Overrides, inspect_folder
-    from mrs_pipeline.orchestration.home import add_dataset, is_home, make_home
+    from mrs_pipeline.orchestration.home import add_dataset, make_home
 
-    root = Path(os.environ.get("MRS_HOME") or Path.cwd()).resolve()
+    root = Path(os.environ.get(HOME_VARIABLE) or Path.cwd()).resolve()
     overrides = Overrides(
         user_column=user_column,
         item_column=item_column,
@@ -101,28 +133,32 @@ def init(
         name=name,
     )
     inspection = inspect_folder(folder.resolve(), overrides) if folder else None
-    for path in [] if is_home(root) else make_home(root):
-        out.print(f"wrote {path.relative_to(root)}", highlight=False)
+    for path in make_home(root):
+        out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:
-        out.print("next: mrs run demo, or mrs init FOLDER for your own data", highlight=False)
+        out.print("next: `mrs run demo`, or `mrs init FOLDER` for your own data", markup=False)
         return
     for line in inspection.findings:
-        out.print(f"found {line}", highlight=False, soft_wrap=True)
+        out.print(f"found {line}", soft_wrap=True, markup=False)
     path = add_dataset(root, inspection, overwrite)
     out.print(
-        f"wrote {path.relative_to(root)}: look it over, then mrs run {inspection.settings['name']}",
+        f"wrote {path.relative_to(root)}: look it over, then `mrs run {inspection.settings['name']}`",
         soft_wrap=True,
-        highlight=False,
+        markup=False,
     )
 
 
 @app.command()
 def run(
     dataset: DatasetName,
+    *,
     window: Annotated[
         list[str] | None,
         typer.Option(
-            help="Window to train and score, e.g. 2021; repeat it, or give a range 2018..2021. Default: the last closed one."
+            "--window",
+            "-w",
+            help="Window to train and score, e.g. 2021; may be repeated, or a range 2018..2021. "
+            "Default: the last closed one.",
         ),
     ] = None,
     models: Annotated[str | None, typer.Option(help="Only these models, separated by commas.")] = None,
@@ -130,118 +166,239 @@ def run(
         bool, typer.Option("--force", help="Run everything again, also what is current.")
     ] = False,
 ) -> None:
-    """Run a dataset's pipeline through Dagster: whatever is missing or out of date, from raw files to the report."""
+    """Run a dataset's pipeline through Dagster: what is missing or out of date, from raw files to the report."""
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
 
+    chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    if chosen == []:
+        raise typer.BadParameter("name at least one model, or leave --models out for all of them")
     home = _enter_home()
-    _show_progress()
     project = load_project(home)
     config = project.config(dataset)
-    windows = _windows(window, project, dataset) if window else default_windows(config)
-    chosen = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
+    windows = _windows(window, config) if window else default_windows(config)
+    _show_steps()
     for line in run_dataset(project, dataset, windows, chosen, force):
-        err.print(line, highlight=False)
-    _print_leaderboard(home, dataset, windows)
-    out.print(f"report    {home.reports / dataset / 'report.html'}", soft_wrap=True, highlight=False)
-    out.print(f"database  {home.catalogue}", soft_wrap=True, highlight=False)
+        err.print(line, markup=False)
+    if config.model_configs:
+        _print_leaderboard(home, dataset, windows)
+        out.print(f"report    {home.reports / dataset / 'report.html'}", soft_wrap=True, markup=False)
+    else:
+        err.print(
+            f"notice: {dataset} lists no models, so there is no leaderboard and no report", markup=False
+        )
+    out.print(f"database  {home.catalogue}", soft_wrap=True, markup=False)
 
 
 @app.command()
 def leaderboard(
     dataset: DatasetName,
-    window: Annotated[str | None, typer.Option(help="Only this window.")] = None,
+    *,
+    window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
 ) -> None:
-    """Print the leaderboard of a dataset: recall and ndcg with 95 % intervals over users, time and memory."""
+    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
     _print_leaderboard(_enter_home(), dataset, [window] if window else None)
 
 
 @app.command()
+def recommend(
+    dataset: DatasetName,
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user, as the raw files call them.")],
+    *,
+    model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
+    window: Window = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+) -> None:
+    """Print the items that a trained model recommends to a user, from the stored lists."""
+    from mrs_pipeline.cli_tables import frame_table
+    from mrs_pipeline.stages.results import recommended
+    from mrs_pipeline.storage.lake import Lake
+
+    found = recommended(Lake(_enter_home().lake), dataset, user_id, model=model, window=window, k=k)
+    title = f"{dataset}, user {user_id}: {found.model}, window {found.window}"
+    out.print(frame_table(found.items, escape(title)))
+
+
+@app.command()
+def lineage(
+    dataset: DatasetName,
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="E.g. core/items, metrics/lightgcn or eval/report.")
+    ],
+    *,
+    window: Window = None,
+) -> None:
+    """Show what made an asset and from what, with digests, up the chain to the raw files."""
+    from mrs_pipeline.cli_tables import origin_tree
+    from mrs_pipeline.stages.tracing import trace
+    from mrs_pipeline.storage.lake import Lake
+
+    out.print(origin_tree(trace(Lake(_enter_home().lake), dataset, asset, window)), soft_wrap=True)
+
+
+@app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')],
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')
+    ],
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV instead of a table.")] = False,
 ) -> None:
     """Ask the DuckDB catalogue a question; works while runs go on."""
+    from mrs_pipeline.cli_tables import csv_text, frame_table
     from mrs_pipeline.storage.catalogue import query as ask
 
     frame = ask(_enter_home(), sql)
     if csv:
-        sys.stdout.write(frame.write_csv())
-        return
-    with pl.Config(
-        tbl_rows=60, tbl_cols=40, fmt_str_lengths=60, tbl_hide_dataframe_shape=True, tbl_width_chars=200
-    ):
-        out.print(str(frame), soft_wrap=True, highlight=False, markup=False)
+        sys.stdout.write(csv_text(frame))
+    else:
+        out.print(frame_table(frame))
 
 
 @app.command()
 def datasets() -> None:
-    """List the datasets of this home, their windows and models."""
+    """List the datasets of this home with their sources, windows, features and models."""
+    import polars as pl
+
+    from mrs_pipeline.cli_tables import frame_table
     from mrs_pipeline.orchestration.launch import load_project
 
-    project = load_project(_enter_home())
-    table = RichTable("dataset", "source", "windows", "features", "models")
-    for name, config in sorted(project.configs.items()):
-        windows = f"{config.window.every} from {config.window.start}" if config.windowed else "none"
-        features = ", ".join(sorted(f"{modality}" for modality in config.model_features)) or "none"
-        table.add_row(
-            name,
-            config.source.path or config.source.reader,
-            windows,
-            features,
-            ", ".join(config.model_configs),
-        )
-    out.print(table)
+    rows = [
+        {
+            "dataset": name,
+            "source": config.source.path or config.source.reader,
+            "windows": f"{config.window.every} from {config.window.start}" if config.windowed else "none",
+            "features": ", ".join(config.feature_names),
+            "models": ", ".join(config.model_configs),
+        }
+        for name, config in sorted(load_project(_enter_home()).configs.items())
+    ]
+    out.print(frame_table(pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"])))
 
 
 @app.command()
 def models(
+    *,
     by_cell: Annotated[
         bool,
         typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
     ] = False,
 ) -> None:
     """List the models with their places in the survey's taxonomy, what they need and what they cost."""
+    import polars as pl
+
+    from mrs_pipeline.cli_tables import frame_table
     from mrs_pipeline.models.registry import MODELS
     from mrs_pipeline.reporting.taxonomy_matrix import matrix_text, taxonomy_matrix
 
     if by_cell:
-        matrix = taxonomy_matrix(
-            [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
-        )
-        out.print(matrix_text(matrix, width=out.width), highlight=False, markup=False)
+        cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
+        out.print(matrix_text(taxonomy_matrix(cells), width=out.width), markup=False)
         return
-    table = RichTable("model", "taxonomy", "item features", "time and memory", "paper")
-    for name, model in MODELS.items():
-        spec = model.spec
-        table.add_row(
-            name, "\n".join(sorted(spec.cells)), spec.features, spec.complexity, f"{spec.title}, {spec.paper}"
-        )
-    out.print(table)
+    rows = [
+        {
+            "model": name,
+            "taxonomy": "\n".join(sorted(model.spec.cells)),
+            "item features": str(model.spec.features),
+            "time and memory": model.spec.complexity,
+            "paper": f"{model.spec.title}, {model.spec.paper}",
+        }
+        for name, model in MODELS.items()
+    ]
+    out.print(frame_table(pl.DataFrame(rows)))
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on localhost.")] = 3000) -> None:
-    """Open the Dagster UI with this home's runs, on localhost only."""
+def tune(
+    dataset: DatasetName,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of the zoo, see `mrs models`.")],
+    *,
+    trials: Annotated[int, typer.Option(min=1, help="Most settings to try.")] = 20,
+    window: Window = None,
+) -> None:
+    """Search a model's settings on validation rows; the test rows are not looked at."""
+    import yaml
+
+    from mrs_pipeline.cli_tables import frame_table
+    from mrs_pipeline.models.registry import model_class
+    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.bench import contents
+    from mrs_pipeline.tuning import tune as search
+
     home = _enter_home()
-    arguments = [
-        "dagster",
-        "dev",
-        "--workspace",
-        str(home.root / "workspace.yaml"),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    program = Path(sys.executable).with_name("dagster")
-    os.execv(str(program), arguments)  # noqa: S606 - hands the terminal over to Dagster
+    project = load_project(home)
+    config = project.config(dataset)
+    wanted = model_class(model)
+    chosen = [window] if window else default_windows(config)
+    _show_steps()
+    for line in run_dataset(project, dataset, chosen, [], force=False):
+        err.print(line, markup=False)
+    set_by_hand = (
+        config.model_configs[model].model_dump(exclude_unset=True) if model in config.model_configs else {}
+    )
+    found = search(
+        contents(Stage(config, home, chosen[-1]), wanted.spec),
+        model,
+        {name: value for name, value in set_by_hand.items() if name not in wanted.Config.search_space},
+        trials=trials,
+        seed=config.seeds[0],
+        training=config.training,
+        evaluation=config.evaluation,
+    )
+    table = found.trials.sort("score", descending=True)
+    out.print(frame_table(table, f"{dataset}, window {chosen[-1]}: validation {config.evaluation.select_on}"))
+    out.print("the best, for the dataset's defs.yaml:", markup=False)
+    out.print(
+        yaml.safe_dump({"models": {model: dict(found.overrides)}}, default_flow_style=None), markup=False
+    )
 
 
-def _show_progress() -> None:
+@bench.command("train")
+def bench_training(
+    *,
+    epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
+) -> None:
+    """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
+    import polars as pl
+
+    from mrs_pipeline.cli_tables import bench_table
+    from mrs_pipeline.orchestration.launch import load_project, run_dataset
+    from mrs_pipeline.schema import FULL_WINDOW
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.bench import DATASETS, PEER, bench_dataset, write_table
+
+    home = _enter_home()
+    project = load_project(home)
+    configs = [project.config(dataset) for dataset in DATASETS]
+    _show_steps()
+    tables = []
+    for config in configs:
+        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
+            err.print(line, markup=False)
+        tables.append(bench_dataset(Stage(config, home), epochs=epochs))
+    table = pl.concat(tables)
+    path = home.reports / "bench_train.csv"
+    write_table(table, path)
+    out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
+    """Open the Dagster UI with this home's assets and runs, on localhost only."""
+    workspace = _enter_home().root / "workspace.yaml"
+    if not workspace.is_file():
+        raise InputError(f"{workspace} is not there; run `mrs init` to have it written again.")
+    where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
+
+
+def _show_steps() -> None:
     """A line on stderr for each finished step."""
-    handler = RichHandler(console=err, show_path=False, show_level=False, highlighter=NullHighlighter())
     log = logging.getLogger("mrs_pipeline")
-    log.addHandler(handler)
+    log.handlers = [
+        RichHandler(console=err, show_path=False, show_level=False, highlighter=NullHighlighter())
+    ]
     log.setLevel(logging.INFO)
 
 
@@ -249,53 +406,31 @@ def _enter_home() -> Home:
     """Work from the home's folder, so that relative paths in its settings hold, with its Dagster instance."""
     home = find_home()
     os.chdir(home.root)
-    os.environ["MRS_HOME"] = str(home.root)
+    os.environ[HOME_VARIABLE] = str(home.root)
     os.environ["DAGSTER_HOME"] = str(home.root)
     if str(home.root) not in sys.path:
         sys.path.insert(0, str(home.root))
     return home
 
 
-def _windows(asked: list[str], project: "Project", dataset: str) -> list[str]:
-    """Single windows and ranges `first..last`, in order, each once."""
+def _windows(asked: list[str], config: "DatasetConfig") -> list[str]:
+    """Single windows and ranges `first..last`, in order, each once; what is unknown is left to be refused."""
     from datetime import UTC, datetime
 
     from mrs_pipeline.windows import scored_keys
 
-    keys = scored_keys(project.config(dataset).window, datetime.now(UTC))
+    keys = scored_keys(config.window, datetime.now(UTC))
     chosen: set[str] = set()
     for part in asked:
         first, dots, last = part.partition("..")
-        chosen |= {key for key in keys if first <= key <= last} if dots else {part}
-        if dots and not chosen:
-            raise InputError(
-                f"{dataset} has no window between {first} and {last}; its windows are {keys[0]} to {keys[-1]}."
-            )
+        chosen |= {key for key in keys if dots and first <= key <= last} or {part}
     return sorted(chosen)
 
 
 def _print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
-    """The leaderboard of some windows as a table on stdout."""
-    from mrs_pipeline.storage.lake import Lake, Table
+    from mrs_pipeline.cli_tables import leaderboard_table
+    from mrs_pipeline.stages.results import read_leaderboard
+    from mrs_pipeline.storage.lake import Lake
 
-    board = Lake(home.lake).read(Table.of("eval", "leaderboard", dataset=dataset))
-    chosen = board.filter(pl.col("window").is_in(windows)) if windows else board
-    table = RichTable(title=f"{dataset}: mean over seeds, 95 % interval over users", title_justify="left")
-    for name in ("window", "rank", "model"):
-        table.add_column(name)
-    for name in ("recall@20", "interval", "ndcg@20", "cold recall@20", "seconds", "MB"):
-        table.add_column(name, justify="right")
-    for row in chosen.sort("window", "rank").iter_rows(named=True):
-        cold = row.get("cold_recall@20")
-        table.add_row(
-            row["window"],
-            str(row["rank"]),
-            row["model"],
-            f"{row['recall@20']:.4f}",
-            f"{row['recall@20_ci_low']:.4f} to {row['recall@20_ci_high']:.4f}",
-            f"{row['ndcg@20']:.4f}",
-            "" if cold is None else f"{cold:.4f}",
-            f"{row['seconds']:.1f}",
-            f"{row['peak_memory_mb']:.0f}",
-        )
-    out.print(table)
+    board = read_leaderboard(Lake(home.lake), dataset, windows)
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
-from mrs_pipeline.evaluation.slices import Selection, UserMetrics, evaluate
-from mrs_pipeline.evaluation.summary import summary_rows
+from mrs_pipeline.evaluation.slices import Selection, evaluate
+from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
 from mrs_pipeline.models.registry import model_class
@@ -63,13 +63,15 @@ class Measurement:
     user_metrics: pl.DataFrame
 
 
-def prepare(data: TrainingData, model: str, config: ModelConfig) -> TrainingData:
+def prepare(
+    data: TrainingData, model: str, config: ModelConfig, *, device: torch.device | str = "cpu"
+) -> TrainingData:
     """`data` with the item graphs that `model` needs and lacks, of `config.knn_k` neighbours each."""
     if not model_class(model).spec.item_graph:
         return data
     missing = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
     k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
-    graphs = {name: knn_graph(matrix, k) for name, matrix in missing.items()}
+    graphs = {name: knn_graph(matrix, k, device=device) for name, matrix in missing.items()}
     return replace(data, item_graphs={**data.item_graphs, **graphs})
 
 
@@ -112,7 +114,7 @@ def fit(
     training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
     settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
     device = resolve_device(training)
-    data = prepare(data, model, settings)
+    data = prepare(data, model, settings, device=device)
     inputs = ModelInputs.from_data(data, device)
     recommender = _build(model, settings, inputs, seed)
     validate = _selection(data, evaluation, recommender)
@@ -185,14 +187,13 @@ def measure(
 ) -> Measurement:
     """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything."""
     slices = evaluate(model, data, test, options or EvaluationOptions())
-    rows = [row for metrics in slices for row in summary_rows(metrics)]
-    metrics = pl.DataFrame(rows, schema=_SUMMARY_SCHEMA).with_columns(
+    metrics = summary_table(slices).with_columns(
         pl.lit(model.spec.name).alias("model"),
         pl.lit(seed, pl.Int64).alias("seed"),
         pl.lit(data_digest).alias("data_digest"),
         pl.lit(code_digest).alias("code_digest"),
     )
-    return Measurement(metrics, pl.concat([pl.DataFrame(schema=_USER_SCHEMA), *map(_user_table, slices)]))
+    return Measurement(metrics, user_table(slices))
 
 
 def history_table(result: FitResult) -> pl.DataFrame:
@@ -230,32 +231,6 @@ def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
         "seconds_per_epoch": float(np.median([record.seconds for record in result.history])),
         "peak_memory_mb": result.peak_memory_mb,
     }
-
-
-_SUMMARY_SCHEMA = {
-    "slice": pl.String,
-    "protocol": pl.String,
-    "metric": pl.String,
-    "k": pl.Int64,
-    "users": pl.Int64,
-    "value": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-}
-_USER_SCHEMA = {"user": pl.Int64, "slice": pl.String, "metric": pl.String, "k": pl.Int64, "value": pl.Float32}
-
-
-def _user_table(metrics: UserMetrics) -> pl.DataFrame:
-    wide = pl.DataFrame({"user": metrics.users, **metrics.values})
-    long = wide.unpivot(index="user", variable_name="name", value_name="value")
-    parts = pl.col("name").str.split_exact("@", 1)
-    return long.select(
-        "user",
-        pl.lit(metrics.slice).alias("slice"),
-        parts.struct[0].alias("metric"),
-        parts.struct[1].cast(pl.Int64).alias("k"),
-        "value",
-    )
 
 
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> Recommender:

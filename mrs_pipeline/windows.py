@@ -6,10 +6,10 @@ in `orchestration.partitions`.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from mrs_pipeline.schema import FULL_WINDOW
 
@@ -27,6 +27,14 @@ CRON: Final[dict[str, str]] = {
 """When a window of that length begins."""
 
 
+def _as_written(value: Any) -> Any:
+    """YAML reads an unquoted 2021 as a number and 2021-03-01 as a date; here they are keys."""
+    return str(value) if isinstance(value, int | date) and not isinstance(value, bool) else value
+
+
+Key = Annotated[str, BeforeValidator(_as_written)]
+
+
 class WindowOptions(BaseModel):
     """How a dataset is cut in time."""
 
@@ -34,11 +42,11 @@ class WindowOptions(BaseModel):
 
     every: Every = "none"
     """Length of a window; `none` for data without time, or a benchmark with a given split."""
-    start: str | None = None
+    start: Key | None = None
     """Key of the first window, e.g. `2015`, `2015-04` or `2015-04-06`; weeks start on Monday."""
-    end: str | None = None
-    """Key of the last window; without it windows go on to the one that is open now."""
-    score_from: str | None = None
+    end: Key | None = None
+    """Key of the last window; without it, or before it, windows go on to the one that is open now."""
+    score_from: Key | None = None
     """Key of the first window that models are trained for; earlier ones are only read, as its history. Default:
     the second window."""
 
@@ -54,21 +62,31 @@ class WindowOptions(BaseModel):
         for name, key in (("end", self.end), ("score_from", self.score_from)):
             if key is not None and window_start(self.every, key) <= start:
                 raise ValueError(f"window.{name} {key} must lie after window.start {self.start}")
+        if self.end is not None and self.score_from is not None and self.score_from > self.end:
+            raise ValueError(f"window.score_from {self.score_from} must not lie after window.end {self.end}")
         return self
 
 
 def window_start(every: str, key: str) -> datetime:
     """First moment (UTC) of the window `key`; ValueError says how a key of that length is written."""
-    try:
-        start = datetime.strptime(key, KEY_FORMATS[every]).replace(tzinfo=UTC)
-    except ValueError:
+    start = _parsed(KEY_FORMATS[every], key)
+    if start is None:
         example = datetime(2021, 3, 1, tzinfo=UTC).strftime(KEY_FORMATS[every])
-        raise ValueError(f"'{key}' is no {every} window; a {every} is written like {example}") from None
+        raise ValueError(f"'{key}' is no {every} window; a {every} is written like {example}")
     if every == "week" and start.weekday() != 0:
         raise ValueError(
             f"'{key}' is no week window; weeks start on Monday, here {start - timedelta(start.weekday()):%Y-%m-%d}"
         )
     return start
+
+
+def _parsed(form: str, key: str) -> datetime | None:
+    """The moment that `key` names; None if it is not written in full: keys are compared as text."""
+    try:
+        moment = datetime.strptime(key, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if moment.strftime(form) == key else None
 
 
 def window_end(every: str, key: str) -> datetime:
@@ -77,7 +95,7 @@ def window_end(every: str, key: str) -> datetime:
 
 
 def window_keys(options: WindowOptions, now: datetime) -> list[str]:
-    """All windows from the first to the last, or to the one that is open at `now`; `full` where there are none."""
+    """All windows from the first to the last, at most to the one open at `now`; `full` where there are none."""
     if options.every == "none":
         return [FULL_WINDOW]
     return [start.strftime(KEY_FORMATS[options.every]) for start in _starts(options, now)]
@@ -94,7 +112,7 @@ def scored_keys(options: WindowOptions, now: datetime) -> list[str]:
 def _starts(options: WindowOptions, now: datetime) -> Iterator[datetime]:
     assert options.start is not None
     start = window_start(options.every, options.start)
-    last = window_start(options.every, options.end) if options.end else now
+    last = min(window_start(options.every, options.end), now) if options.end else now
     while start <= last:
         yield start
         start = _next(options.every, start)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 import psutil
 
-_SAMPLE_SECONDS = 0.1
+_LISTING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,19 @@ class PeakMemory:
 
     megabytes: float = 0.0
     _process: psutil.Process = field(default_factory=psutil.Process)
-    _next: float = 0.0
+    _children: list[psutil.Process] = field(default_factory=list)
+    _next_listing: float = 0.0
 
     def look(self) -> None:
-        """Take one sample, but not more often than pays: listing the children takes milliseconds."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _SAMPLE_SECONDS
+        """Take one sample."""
+        # Finding the children means reading the whole process table, which takes milliseconds.
+        if time.monotonic() >= self._next_listing:
+            self._children = self._process.children(recursive=True)
+            self._next_listing = time.monotonic() + _LISTING_SECONDS
         resident = self._process.memory_info().rss
-        for child in self._process.children(recursive=True):
+        for child in self._children:
             try:
                 resident += child.memory_info().rss
             except psutil.NoSuchProcess:
-                continue  # it ended between listing and asking
+                continue  # it ended since it was listed
         self.megabytes = max(self.megabytes, resident / 1e6)

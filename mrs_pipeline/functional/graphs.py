@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.ranking import top_k
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph
 
@@ -68,7 +70,9 @@ def mix(graphs: list[Csr], shares: list[Tensor]) -> Csr:
     return Csr.from_pairs(torch.cat(rows), columns, torch.cat(weights), graphs[0].shape)
 
 
-def knn_graph(features: FeatureMatrix, k: int, block: int = 1024) -> SparseGraph:
+def knn_graph(
+    features: FeatureMatrix, k: int, *, block: int = 1024, device: torch.device | str = "cpu"
+) -> SparseGraph:
     """Cosine nearest neighbours of each item among the items that have features; never a dense [I, I].
 
     An item is its own first neighbour with weight 1. Missing rows, and rows of norm zero (which have no
@@ -78,35 +82,39 @@ def knn_graph(features: FeatureMatrix, k: int, block: int = 1024) -> SparseGraph
         features: values [I, F] in any float width, present [I].
         k: neighbours a row, the item itself among them; fewer where fewer items have features.
         block: rows a step; memory is block x I floats.
+        device: where similarities are computed.
+
+    Raises:
+        InputError: a present row holds a NaN or an infinite value.
     """
     values = np.asarray(features.values, dtype=np.float32)
-    usable: BoolArray = features.present & (np.abs(values).max(axis=1, initial=0) > 0)
+    usable: BoolArray = features.present & (np.abs(values).max(axis=1, initial=0) != 0)
+    if not np.isfinite(values[usable]).all():
+        raise InputError(f"feature matrix '{features.name}' holds a NaN or infinite value; extract it again")
     items = torch.from_numpy(np.flatnonzero(usable))
-    unit = torch.nn.functional.normalize(torch.from_numpy(values[usable]), dim=1)
+    unit = torch.nn.functional.normalize(torch.from_numpy(values[usable]).to(device), dim=1)
     k = min(k, len(items))
-    columns, weights = _neighbours(unit, k, block)
+    columns, cosines = _neighbours(unit, k, block)
     indptr = np.zeros(len(values) + 1, dtype=np.int32)
     indptr[1:] = np.cumsum(np.where(usable, k, 0))
     return SparseGraph(
         indptr=indptr,
-        indices=items[columns].flatten().numpy().astype(np.int32),
-        weights=weights.flatten().numpy(),
+        indices=items[columns.cpu()].flatten().numpy().astype(np.int32),
+        weights=cosines.cpu().flatten().numpy(),
         shape=(len(values), len(values)),
     )
 
 
 def _neighbours(unit: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
     """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F]."""
-    from mrs_pipeline.functional.ranking import top_k
-
-    columns = torch.empty(len(unit), k, dtype=torch.int64)
-    cosines = torch.empty(len(unit), k)
+    columns = torch.empty(len(unit), k, dtype=torch.int64, device=unit.device)
+    cosines = torch.empty(len(unit), k, device=unit.device)
     for start in range(0, len(unit), block):
-        similarity = unit[start : start + block] @ unit.T
-        own = torch.arange(len(similarity))
-        similarity[own, start + own] = 2.0  # above every cosine: an item stays among its own neighbours
+        rows = slice(start, start + block)
+        similarity = unit[rows] @ unit.T
+        # above every cosine, so that an item stays among its own neighbours
+        similarity.diagonal(start).fill_(2.0)
         found, nearest_columns = top_k(similarity, k)
-        order = nearest_columns.argsort(dim=1)
-        columns[start : start + block] = nearest_columns.gather(1, order)
-        cosines[start : start + block] = found.gather(1, order).clamp(max=1.0)
+        columns[rows], order = nearest_columns.sort(dim=1)
+        cosines[rows] = found.gather(1, order).clamp(max=1.0)
     return columns, cosines

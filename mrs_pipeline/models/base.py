@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.functional.sparse import Csr, take_rows
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
 
@@ -228,7 +228,7 @@ class Recommender(nn.Module):
         """
         users, items = self.representations()
         columns = items.T.contiguous()
-        return lambda batch: users[batch] @ columns
+        return lambda batch: take_rows(users, batch) @ columns
 
     def score(self, users: Tensor) -> Tensor:
         """Scores [B, I] of all items for `users` [B] int64."""

@@ -12,7 +12,7 @@ import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import MrsError
-from mrs_pipeline.orchestration.frames import FRAME_TYPES, LakeFrames, shown_frame
+from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
@@ -41,7 +41,7 @@ def build_asset(
         name=_op_name(config, task),
         outs={_out_name(output): _out(config, task, output) for output in task.outputs},
         deps=[_dep(config, task, name, tasks) for name in task.inputs],
-        resource_defs={"lake_frames": LakeFrames(home)},
+        resource_defs={"lake_frames": LAKE_FRAMES},
         partitions_def=partitions_of(config.window) if task.windowed else None,
         backfill_policy=dg.BackfillPolicy.single_run() if task.name == RAW_INTERACTIONS else None,
         pool=task.pool,

@@ -13,7 +13,7 @@ import polars as pl
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
 from mrs_pipeline.stages.nodes import LEADERBOARD
-from mrs_pipeline.storage.home import Home
+from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.storage.lake import Lake, Table
 
 _SHOWN = (
@@ -55,12 +55,13 @@ def shown_frame(lake: Lake, dataset: str) -> pd.DataFrame:
 class LakeFrames(dg.IOManager):
     """Gives typed frames of the lake to downstream assets; writing has been the stage's work."""
 
-    def __init__(self, home: Home) -> None:
-        self._lake = Lake(home.lake)
-
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Nothing is left to store: the frame was read from the lake."""
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The frame of the upstream asset `<dataset>/eval/leaderboard`."""
-        return shown_frame(self._lake, context.asset_key.path[0])
+        return shown_frame(Lake(find_home().lake), context.asset_key.path[0])
+
+
+LAKE_FRAMES = dg.IOManagerDefinition.hardcoded_io_manager(LakeFrames())
+"""One object, since Dagster tells resources of one name apart by identity."""

@@ -5,49 +5,50 @@ A home is a folder with `dg.toml` (or this project's `pyproject.toml`); where re
 
 import textwrap
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Final
 
+from pydantic import ValidationError
+
+from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, to_yaml
 
-_TEMPLATES = files("mrs_pipeline") / "templates"
+_PACKAGE = files("mrs_pipeline")
 _COMPONENT = "mrs_pipeline.orchestration.Dataset"
-
-
-def is_home(root: Path) -> bool:
-    """Whether datasets can be added here."""
-    return (root / "dg.toml").is_file() or "dg" in _tools(root)
+_TEMPLATES: Final = {
+    "dg.toml": "dg.toml",
+    "workspace.yaml": "workspace.yaml",
+    "dagster.yaml": "dagster.yaml",
+    "data/README.md": "data.md",
+    "models/README.md": "models.md",
+}
+"""File of a home -> the template that it is written from."""
 
 
 def make_home(root: Path) -> list[Path]:
-    """Write what a home needs and is not there yet; returns what was written."""
-    wanted = {
-        "dg.toml": "dg.toml",
-        "workspace.yaml": "workspace.yaml",
-        "dagster.yaml": "dagster.yaml",
-        "data/README.md": "data.md",
-        "models/README.md": "models.md",
-    }
-    written = [root / name for name in wanted if not (root / name).exists()]
+    """Write what a home needs and is not there yet; returns what was written. A checkout is a home as it stands."""
+    if "dg" in _tools(root):
+        return []
+    wanted = {root / name: _PACKAGE / "templates" / template for name, template in _TEMPLATES.items()}
+    if not (root / "dg.toml").exists():  # a demo that somebody has taken out of a home stays out
+        wanted[root / "defs" / "demo" / "defs.yaml"] = _PACKAGE / "defs" / "demo" / "defs.yaml"
+    written = [path for path in wanted if not path.exists()]
     for path in written:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            (_TEMPLATES / wanted[str(path.relative_to(root))]).read_text(encoding="utf-8"), encoding="utf-8"
-        )
-    demo = root / "defs" / "demo" / "defs.yaml"
-    if not demo.exists():
-        demo.parent.mkdir(parents=True)
-        demo.write_text(
-            (files("mrs_pipeline") / "defs" / "demo" / "defs.yaml").read_text(encoding="utf-8"),
-            encoding="utf-8",
-        )
-        written.append(demo)
+        path.write_text(wanted[path].read_text(encoding="utf-8"), encoding="utf-8")
     return written
 
 
 def add_dataset(root: Path, inspection: Inspection, overwrite: bool) -> Path:
-    """Write the dataset's `defs.yaml`; InputError if there is one already."""
+    """Write the dataset's `defs.yaml`.
+
+    Raises:
+        InputError: there is one already, or the settings would be refused when they are read.
+    """
+    _check(inspection.settings)
     path = defs_folder(root) / str(inspection.settings["name"]) / "defs.yaml"
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; give another --name, or --overwrite to replace it.")
@@ -65,9 +66,25 @@ def defs_folder(root: Path) -> Path:
     return root.joinpath(*module.split("."))
 
 
+def _check(settings: Mapping[str, Any]) -> None:
+    try:
+        DatasetConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        remedy = "; give another --name" if place == "name" else ""
+        raise InputError(f"{place} cannot be {first['input']!r}: {first['msg']}{remedy}.") from error
+
+
 def _tools(root: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """The `[tool]` tables of the folder's `pyproject.toml`."""
     pyproject = root / "pyproject.toml"
-    tools: dict[str, dict[str, dict[str, str]]] = (
-        tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}) if pyproject.is_file() else {}
-    )
+    if not pyproject.is_file():
+        return {}
+    try:
+        tools: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
+            pyproject.read_text(encoding="utf-8")
+        ).get("tool", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{pyproject} cannot be read as TOML: {error}; correct that line.") from error
     return tools

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
@@ -17,8 +18,10 @@ from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.assets import key_of
 from mrs_pipeline.orchestration.automation import ingest_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
+from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage, Task
+from mrs_pipeline.stages.ingest import check_source
 from mrs_pipeline.stages.lineage import checks_hold
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
 from mrs_pipeline.stages.plan import plan
@@ -52,13 +55,21 @@ def load_project(home: Home) -> Project:
     """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
     try:
         tree = ComponentTree.for_project(home.root)
-        components = tree.get_all_components(of_type=Dataset)
-        return Project(home, {each.config.name: each.config for each in components}, tree.build_defs())
+        configs = [component.config for component in tree.get_all_components(of_type=Dataset)]
+        _require_own_names(configs)
+        return Project(home, {config.name: config for config in configs}, tree.build_defs())
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        mistake = explain(error)
+        if mistake is None:
             raise
-        raise InputError(reason) from error
+        raise InputError(mistake) from error
+
+
+def _require_own_names(configs: Sequence[DatasetConfig]) -> None:
+    names = sorted(config.name for config in configs)
+    twice = [name for name, following in pairwise(names) if name == following]
+    if twice:
+        raise InputError(f"two defs.yaml files describe a dataset named {twice[0]}; give one of them another name.")
 
 
 def default_windows(config: DatasetConfig) -> list[str]:
@@ -99,6 +110,7 @@ def run_dataset(
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
+            check_source(Stage(config, project.home))
             _Execution(project, instance, config).run(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
@@ -106,7 +118,8 @@ def run_dataset(
             due = _due(Stage(config, project.home, window), tasks, force)
             yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due"
             outputs = [output for task in due for output in task.outputs]
-            _Execution(project, instance, config).run(pipeline_job_name(name), outputs, [window])
+            if outputs:  # Dagster takes an empty selection for all assets
+                _Execution(project, instance, config).run(pipeline_job_name(name), outputs, [window])
 
 
 def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
@@ -130,16 +143,16 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
 
 def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:
     keys = scored_keys(config.window, datetime.now(UTC))
-    for window in windows:
-        if window not in keys:
-            raise InputError(
-                f"{config.name} cannot be run for window {window}: "
-                + (
-                    f"its windows with history are {keys[0]} to {keys[-1]}."
-                    if config.windowed and keys
-                    else "it has no windows, leave --window out."
-                )
-            )
+    unknown = next((window for window in windows if window not in keys), None)
+    if unknown is None:
+        return
+    if not config.windowed:
+        reason = "it has no windows, leave --window out"
+    elif keys:
+        reason = f"its windows with history are {keys[0]} to {keys[-1]}"
+    else:
+        reason = "none of its windows has history before it yet"
+    raise InputError(f"{config.name} cannot be run for window {unknown}: {reason}.")
 
 
 def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], force: bool) -> list[str]:
@@ -204,7 +217,11 @@ class _Execution:
 
 
 def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
-    """The first failed step's own sentence, or its error and where the whole of it stands."""
+    """What failed first, in its own words: a blocking check, a step that says why, or an error and where it stands."""
+    details = f"(run {result.run_id} in `mrs ui` has the details)"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            return f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description} {details}"
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data
@@ -214,26 +231,8 @@ def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             message = error.message.strip() if error else "unknown error"
-            return f"step {event.step_key} of {job} failed: {message} (run {result.run_id} in `mrs ui` has the details)"
-    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
-    if failed:
-        return f"check {failed[0].check_name} of {failed[0].asset_key.to_user_string()} failed: {failed[0].description}"
-    return f"{job} failed; run {result.run_id} in `mrs ui` has the details"
-
-
-def _reason(error: BaseException) -> str | None:
-    """The validation message with file and line, if that is what lies behind an error while loading."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, MrsError) or type(cause).__name__ == "ValidationError":
-            return _first_sentence(str(cause))
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _first_sentence(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if "errors.pydantic.dev" not in line]
-    return " ".join(lines).replace("`", "")
+            return f"step {event.step_key} of {job} failed: {message} {details}"
+    return f"{job} failed {details}"
 
 
 def _span(windows: Sequence[str]) -> str:

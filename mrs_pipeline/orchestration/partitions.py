@@ -19,7 +19,7 @@ def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
         fmt=KEY_FORMATS[options.every],
         start=options.start,
         end=end,
-        end_offset=0 if end else 1,
+        end_offset=1,
     )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.options import IdentityOptions
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
@@ -45,8 +46,7 @@ _READING = (
 
 def ingest_interactions(stage: Stage, task: Task) -> Sequence[Outcome]:
     """The rows of one window. The first window also takes rows before it or without time, so that none is lost."""
-    digests = json.dumps(files_digests(stage, SOURCE))
-    con = _parsed(stage.home, stage.config.source.model_dump_json(), digests)
+    con = _parsed_source(stage)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
     manifest = stage.lake.write(con, table, select, provenance_of(stage, task))
@@ -83,6 +83,26 @@ def ingest_items(stage: Stage, task: Task) -> Sequence[Outcome]:
     names = ("with title", "with description", "with image", "with audio", "with video")
     facts = {"rows": manifest.rows, **dict(zip(names, coverage, strict=True)), "sample": sample}
     return [Outcome(RAW_ITEMS, manifest.digest, facts, manifest.columns)]
+
+
+def check_source(stage: Stage) -> None:
+    """Read the whole source once, so that a fault anywhere in it is met before any part of it is written.
+
+    What was parsed is kept for the runs that follow in the same process.
+
+    Raises:
+        InputError: interactions, catalogue, media paths or a matrix that a feature set wants cannot be used.
+    """
+    source, con = source_of(stage), _parsed_source(stage)
+    source.items_sql(con)
+    wanted = (options for options in stage.config.features if isinstance(options, IdentityOptions))
+    for matrix in sorted({options.matrix for options in wanted}):
+        source.read_matrix(con, matrix)
+
+
+def _parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
+    digests = json.dumps(files_digests(stage, SOURCE))
+    return _parsed(stage.home, stage.config.source.model_dump_json(), digests)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ import pytest
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.slices import Selection, evaluate
-from mrs_pipeline.evaluation.summary import summary_rows
+from mrs_pipeline.evaluation.summary import summary_table
 from mrs_pipeline.functional import metrics
 from mrs_pipeline_tests.toy import COLD_ITEMS, N_ITEMS, interactions, trained
 
@@ -58,7 +58,7 @@ def test_selection_is_the_mean_over_validation_users(model, market):
 
 def test_intervals_hold_the_mean_and_narrow_with_users(model, market):
     result = by_name(evaluate(model, market.data, market.test, EvaluationOptions(ks=(5, 10))))["all"]
-    rows = {(row["metric"], row["k"]): row for row in summary_rows(result)}
+    rows = {(row["metric"], row["k"]): row for row in summary_table([result]).to_dicts()}
     assert set(rows) == {(metric, k) for metric in metrics.METRICS for k in (5, 10)}
     row = rows["recall", 5]
     values = result.values["recall@5"].astype(float)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import (
     DEGREE_EPSILON,
     binary,
@@ -82,7 +83,7 @@ def test_knn_graph_equals_a_dense_sort(seed, k, block):
     values = np.zeros((15, 3), dtype=np.float32)
     values[np.arange(15), rng.integers(0, 3, 15)] = rng.integers(-2, 3, 15)
     present = rng.random(15) > 0.2
-    graph = knn_graph(FeatureMatrix(values, present), k, block)
+    graph = knn_graph(FeatureMatrix(values, present), k, block=block)
     expected = naive_knn(values, present, k)
     assert np.allclose(dense(graph), expected, atol=1e-6)
     neighbours = np.diff(graph.indptr)
@@ -103,6 +104,15 @@ def test_an_item_stays_its_own_neighbour_among_many_twins():
 def test_knn_graph_of_nothing_or_one_item(present):
     features = FeatureMatrix(np.ones((4, 2), np.float32), np.arange(4) < present)
     assert dense(knn_graph(features, 3)).sum() == present
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_knn_graph_refuses_what_is_not_finite(bad):
+    values = np.ones((4, 2), np.float32)
+    values[2, 1] = bad
+    with pytest.raises(InputError, match="'text' holds a NaN or infinite value"):
+        knn_graph(FeatureMatrix(values, np.ones(4, bool), "text"), 2)
+    assert knn_graph(FeatureMatrix(values, np.arange(4) != 2, "text"), 2).indptr.tolist() == [0, 2, 4, 4, 6]
 
 
 def test_nearest_keeps_the_largest_of_each_row():

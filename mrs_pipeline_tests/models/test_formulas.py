@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.experiment import prepare
 from mrs_pipeline.functional.graphs import DEGREE_EPSILON
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.types import FeatureMatrix, TrainingData
-from mrs_pipeline_tests.toy import build, interactions
+from mrs_pipeline_tests.toy import build, interactions, small_config
 
 N_USERS, N_ITEMS = 5, 6
 PAIRS = np.array([[0, 0], [0, 1], [1, 1], [1, 2], [2, 0], [2, 3], [3, 4], [3, 1], [4, 2]])
@@ -165,6 +166,19 @@ def test_freedom_takes_the_weights_it_is_given():
 def test_freedom_refuses_weights_of_other_modalities():
     with pytest.raises(InputError, match=r"modality_weights.*'audio' does not fit"):
         build("freedom", DATA, modality_weights={"image": 0.5, "text": 0.4, "audio": 0.1})
+
+
+def test_freedom_refuses_a_graph_with_too_few_neighbours():
+    narrow = prepare(DATA, "freedom", small_config("freedom", knn_k=2))
+    with pytest.raises(
+        InputError, match=r"knn_k 3 but the item graph of modality 'image' holds 2 neighbours"
+    ):
+        build("freedom", narrow, knn_k=3)
+    wide = prepare(DATA, "freedom", small_config("freedom", knn_k=4))
+    assert np.allclose(
+        build("freedom", wide, knn_k=2)[0]._item_graph.matrix.to_dense(),
+        build("freedom", narrow, knn_k=2)[0]._item_graph.matrix.to_dense(),
+    )
 
 
 def test_freedom_prunes_edges_between_popular_ends_and_normalises_anew():

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, nearest, normalise_symmetric
 from mrs_pipeline.functional.losses import bpr, bpr_inner
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,
@@ -166,11 +166,22 @@ def _item_graph(inputs: ModelInputs, config: FreedomConfig) -> SparseOperator:
                 f"model 'freedom' needs the item graph of modality '{modality}' and it was not built; "
                 "materialise the graph of that feature set first"
             )
-        graph = nearest(inputs.item_graphs[modality], config.knn_k)
+        graph = nearest(_wide_enough(inputs.item_graphs[modality], modality, config.knn_k), config.knn_k)
         graphs.append(normalise_symmetric(binary(graph)))
         shares.append(weight * (graph.indptr.diff() > 0).float())
     total = torch.stack(shares).sum(0).clamp(min=torch.finfo(torch.float32).tiny)
     return SparseOperator.from_csr(mix(graphs, [share / total for share in shares]))
+
+
+def _wide_enough(graph: Csr, modality: str, k: int) -> Csr:
+    neighbours = graph.indptr.diff()
+    width, items = int(neighbours.max()), int((neighbours > 0).sum())
+    if width < min(k, items):
+        raise InputError(
+            f"model 'freedom' has knn_k {k} but the item graph of modality '{modality}' holds {width} neighbours "
+            "an item; build the graph with more, or lower the model's knn_k"
+        )
+    return graph
 
 
 def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> dict[str, float]:

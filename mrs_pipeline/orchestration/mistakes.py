@@ -1,0 +1,44 @@
+"""Mistakes in a `defs.yaml` as sentences with file and line, whatever error they surfaced as while loading.
+
+Which settings there are is declared in `dataset` and the rooms below it; other errors are not explained here.
+"""
+
+from dagster_shared.error import DagsterUnresolvableSymbolError
+from pydantic import ValidationError
+from yaml import MarkedYAMLError
+
+from mrs_pipeline.errors import MrsError
+
+_WORDS = {"extra_forbidden": "there is no such key here", "missing": "this key is missing"}
+
+
+def explain(error: BaseException) -> str | None:
+    """The mistake behind an error, or behind what it was raised from; None if it is none of the user's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MrsError):
+            return str(cause)
+        if isinstance(cause, ValidationError):
+            return "; ".join(_settings(cause))
+        if isinstance(cause, MarkedYAMLError):
+            return _syntax(cause)
+        if isinstance(cause, DagsterUnresolvableSymbolError):
+            return f"the type: of a defs.yaml cannot be found, write mrs_pipeline.orchestration.Dataset: {cause}"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _settings(error: ValidationError) -> list[str]:
+    """A clause a wrong value. Dagster has put the place into the location: `attributes.name at file:line`."""
+    clauses = []
+    for wrong in error.errors(include_url=False, include_input=False):
+        key, _, place = ".".join(str(part) for part in wrong["loc"]).partition(" at ")
+        words = _WORDS.get(wrong["type"]) or wrong["msg"].removeprefix("Value error, ")
+        clauses.append(": ".join(part for part in (place, key.removeprefix("attributes."), words) if part))
+    return clauses
+
+
+def _syntax(error: MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.name}:{mark.line + 1}" if mark else "a defs.yaml"
+    return f"{place}: this is not YAML: {error.problem or error.context}"

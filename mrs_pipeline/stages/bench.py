@@ -1,0 +1,90 @@
+"""What `mrs bench` measures: training and evaluation on two benchmark packs, beside a measured peer.
+
+Timing itself is `training_bench`; here is what is timed, with which settings, and what it is compared with.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from mrs_pipeline.models.base import ModelSpec
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.stages.models import training_data
+from mrs_pipeline.training_bench import bench_train
+from mrs_pipeline.types import TrainingData
+
+PEER: Final = "MMRec e775373, same packs, two cores"
+"""Who the peer's numbers were measured on, at the same settings and batch size; its embeddings are 64 wide too."""
+
+
+@dataclass(frozen=True)
+class PeerCost:
+    """What a model costs the peer."""
+
+    seconds_per_epoch: float
+    seconds_per_evaluation: float
+    peak_memory_mb: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to time on a dataset, with the settings that the peer ran with."""
+
+    dataset: str
+    model: str
+    overrides: Mapping[str, Any]
+    peer: PeerCost
+
+
+CANDIDATES: Final = (
+    Candidate("tiktok", "bpr_mf", {"reg_weight": 1e-2}, PeerCost(0.26, 0.39, 650)),
+    Candidate("tiktok", "lightgcn", {"n_layers": 2, "reg_weight": 1e-4}, PeerCost(1.26, 0.41, 717)),
+    Candidate("tiktok", "vbpr", {"reg_weight": 1e-3}, PeerCost(0.50, 0.42, 699)),
+    Candidate("tiktok", "freedom", {"dropout": 0.8, "reg_weight": 1e-3}, PeerCost(1.45, 0.42, 761)),
+    Candidate("baby", "lightgcn", {"n_layers": 2, "reg_weight": 1e-4}, PeerCost(4.75, 3.1, 919)),
+)
+"""In the order of the table."""
+
+DATASETS: Final = tuple(dict.fromkeys(candidate.dataset for candidate in CANDIDATES))
+
+_MEASURES = ("seconds_per_epoch", "seconds_per_evaluation", "peak_memory_mb")
+
+
+def contents(stage: Stage, spec: ModelSpec) -> TrainingData:
+    """What the model may see, without the stored item graphs: they are built with the neighbours that are wanted."""
+    return training_data(stage, replace(spec, item_graph=False))
+
+
+def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
+    """Time the candidates of one dataset on the CPU, two threads, batches of 2048; one row a model.
+
+    Args:
+        stage: the dataset, whose features are materialised.
+        epochs: timed epochs.
+
+    Returns:
+        dataset, what `training_bench.bench_train` measures, and the peer's numbers with `peer_` in front.
+    """
+    chosen = {each.model: each for each in CANDIDATES if each.dataset == stage.config.name}
+    rows = []
+    for name, candidate in chosen.items():
+        data = contents(stage, MODELS[name].spec)
+        (row,) = bench_train(
+            data, {name: candidate.overrides}, epochs=epochs, batch_size=2048, threads=2, device="cpu"
+        )
+        peer = {f"peer_{measure}": getattr(candidate.peer, measure) for measure in _MEASURES}
+        rows.append({"dataset": stage.config.name, **row, **peer})
+    return pl.DataFrame(rows).with_columns(peer=pl.lit(PEER), cores=pl.lit(os.cpu_count()))
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a bench's table as CSV, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}")
+    table.write_csv(aside)
+    aside.replace(path)

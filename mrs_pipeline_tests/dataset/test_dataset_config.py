@@ -1,0 +1,107 @@
+"""What the attributes of a `defs.yaml` may say, without reading one."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.registry import MODELS
+
+SOURCE = {"reader": "demo"}
+TEXT = {"modality": "text", "encoder": "tfidf_svd"}
+
+
+def _config(**attributes: Any) -> DatasetConfig:
+    return DatasetConfig.model_validate({"name": "shop", "source": SOURCE, **attributes})
+
+
+def test_name_and_source_are_enough() -> None:
+    config = _config()
+    assert not config.windowed
+    assert config.model_configs == {}
+    assert config.feature_names == ()
+    assert config.seeds == (1,)
+    assert not config.automation.retrain
+    assert not config.automation.watch
+
+
+def test_a_bare_model_name_means_its_defaults() -> None:
+    config = _config(models={"lightgcn": None, "most_pop": {}})
+    assert config.model_configs == {
+        "most_pop": MODELS["most_pop"].Config(),
+        "lightgcn": MODELS["lightgcn"].Config(),
+    }
+
+
+def test_overrides_reach_the_model_and_no_other() -> None:
+    config = _config(models={"lightgcn": {"n_layers": 4}, "bpr_mf": None})
+    assert config.model_configs["lightgcn"].n_layers == 4
+    assert config.model_configs["lightgcn"].embedding_size == MODELS["lightgcn"].Config().embedding_size
+    assert config.model_configs["bpr_mf"] == MODELS["bpr_mf"].Config()
+
+
+def test_every_registered_model_can_be_listed() -> None:
+    assert list(_config(models=dict.fromkeys(MODELS)).model_configs) == list(MODELS)
+
+
+def test_models_get_the_first_feature_set_of_a_modality() -> None:
+    config = _config(features=[TEXT, {**TEXT, "name": "titles", "columns": ["title"]}])
+    assert config.feature_names == ("text_tfidf_svd", "text_titles")
+    assert config.model_features == {"text": "text_tfidf_svd"}
+    assert config.feature("text_titles").columns == ("title",)
+    with pytest.raises(KeyError):
+        config.feature("text_other")
+
+
+def test_settings_survive_json() -> None:
+    config = _config(
+        models={"freedom": {"knn_k": 3}},
+        features=[TEXT, {"modality": "image", "encoder": "color_gradient"}],
+        window={"every": "month", "start": "2024-01"},
+        interactions={"min_rating": 3.5, "k_core": 4},
+    )
+    assert DatasetConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("attributes", "where", "sentence"),
+    [
+        ({"colour": "red"}, ("colour",), "Extra inputs"),
+        ({"name": "My Shop"}, ("name",), "match pattern"),
+        ({"name": "../shop"}, ("name",), "match pattern"),
+        ({"models": {"lightgnc": None}}, ("models", "lightgnc"), "Extra inputs"),
+        ({"models": {"lightgcn": {"layers": 2}}}, ("models", "lightgcn", "layers"), "Extra inputs"),
+        ({"models": {"lightgcn": {"n_layers": -1}}}, ("models", "lightgcn", "n_layers"), "greater than"),
+        ({"features": [TEXT, TEXT]}, (), "text_tfidf_svd is listed twice"),
+        ({"features": [{"modality": "text", "encoder": "magic"}]}, ("features", 0), "'magic'"),
+        ({"seeds": []}, ("seeds",), "each once"),
+        ({"seeds": [1, 2, 1]}, ("seeds",), "each once"),
+        ({"knn_k": 0}, ("knn_k",), "greater than"),
+        ({"window": {"every": "month"}}, ("window",), "needs window.start"),
+        ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
+        ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),
+        ({"training": {"epochs": 0}}, ("training", "epochs"), "greater than"),
+        ({"evaluation": {"exclude": "nothing"}}, ("evaluation", "exclude"), "'train'"),
+        ({"automation": {"watch": "sometimes"}}, ("automation", "watch"), "valid boolean"),
+        ({"source": {"reader": "folder"}}, ("source",), "source.path is missing"),
+    ],
+)
+def test_bad_settings_are_refused_at_their_place(
+    attributes: dict[str, Any], where: tuple[str | int, ...], sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        _config(**attributes)
+    error = refused.value.errors()[0]
+    assert error["loc"][: len(where)] == where
+    assert sentence in error["msg"]
+
+
+def test_settings_load_without_the_heavy_libraries() -> None:
+    """Reading a YAML file must not cost an encoder's or a report's imports."""
+    heavy = "{'transformers', 'sklearn', 'skimage', 'librosa', 'great_expectations', 'matplotlib', 'dagster'}"
+    code = f"import sys, mrs_pipeline.dataset; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,117 @@
+"""Small homes for tests: made in a temporary folder, entered as the command line enters one."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mrs_pipeline.orchestration.home import make_home
+from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
+from mrs_pipeline.stages.base import Stage, Task
+from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.storage.home import Home
+
+WINDOW = "2024-11"
+"""The window that tests look at; the one after it is the demonstration's last."""
+
+TINY: Mapping[str, Any] = {
+    "name": "tiny",
+    "source": {"reader": "demo", "demo": {"users": 60, "items": 60}},
+    "window": {"every": "month", "start": "2024-01", "end": "2024-12", "score_from": "2024-05"},
+    "interactions": {"min_rating": 3, "k_core": 2},
+    "features": [
+        {"modality": "text", "encoder": "tfidf_svd", "dimensions": 8},
+        {"modality": "image", "encoder": "color_gradient"},
+    ],
+    "models": {"most_pop": None, "ease": None, "bpr_mf": {}, "lightgcn": None, "freedom": None},
+    "training": {"epochs": 2, "patience": 2},
+}
+"""Sixty listeners and sixty records, every stage of the pipeline, two epochs."""
+
+BARE: Mapping[str, Any] = {**TINY, "features": [], "models": {"most_pop": None}}
+"""The same data with the one model that needs neither features nor training."""
+
+
+def make(root: Path, *datasets: Mapping[str, Any]) -> Home:
+    """A home with these datasets and no other."""
+    make_home(root)
+    shutil.rmtree(root / "defs" / "demo")
+    for attributes in datasets:
+        describe(root, attributes)
+    return Home(root.resolve())
+
+
+def describe(root: Path, attributes: Mapping[str, Any]) -> Path:
+    """Write one dataset's `defs.yaml`."""
+    path = root / "defs" / attributes["name"] / "defs.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    component = {"type": "mrs_pipeline.orchestration.Dataset", "attributes": dict(attributes)}
+    path.write_text(yaml.safe_dump(component, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def copied(home: Home, root: Path) -> Home:
+    """The same home elsewhere, with the times of its files, so that what is current there is current here."""
+    shutil.copytree(home.root, root)
+    return Home(root.resolve())
+
+
+@contextmanager
+def entered(home: Home) -> Iterator[None]:
+    """Work in a home. A process has one home for life; here what was imported from it is forgotten again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRS_HOME", str(home.root))
+        patch.setenv("DAGSTER_HOME", str(home.root))
+        patch.setattr(sys, "path", [str(home.root), *sys.path])
+        _forget()
+        try:
+            yield
+        finally:
+            _forget()
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "defs"]:
+        del sys.modules[name]
+
+
+def run(
+    home: Home,
+    windows: Sequence[str] = (WINDOW,),
+    *,
+    dataset: str = "tiny",
+    models: Sequence[str] | None = None,
+    force: bool = False,
+) -> list[str]:
+    """Run a dataset as `mrs run` does; its lines."""
+    with entered(home):
+        return list(run_dataset(load_project(home), dataset, windows, models, force))
+
+
+def load(home: Home) -> Project:
+    """The home's datasets, as the command line loads them."""
+    with entered(home):
+        return load_project(home)
+
+
+def stage_of(home: Home, window: str = WINDOW, dataset: str = "tiny") -> Stage:
+    """A dataset of the home at a window."""
+    return Stage(load(home).config(dataset), home, window)
+
+
+def task_of(stage: Stage, name: str) -> Task:
+    """One task of the stage's dataset."""
+    return next(task for task in plan(stage.config) if task.name == name)
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Environment of a process that works in the home, on one core."""
+    package = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "MRS_HOME": str(home.root), "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
