@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FLAGS ?=
 
-.PHONY: run test ui lint format install clean
+.PHONY: run test ui lint docs format install clean
 
 run: install
 	$(BIN)/mrs run demo
@@ -20,6 +20,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python docs/generate.py
 
 format: install
 	$(BIN)/ruff check --fix .

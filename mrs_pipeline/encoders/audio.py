@@ -16,9 +16,10 @@ from mrs_pipeline.types import FloatArray
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-RATES = (1_000, 400_000)
+RATES = (1_000, 192_000)
 """Sample rates in Hz that a header may state; others are damage."""
-MAX_CHANNELS = 32
+MAX_CHANNELS = 8
+"""More would make a window too large; no catalogue has them."""
 SHORTEST_SECONDS = 0.05
 """Less sound than this holds no spectrum."""
 
@@ -55,7 +56,8 @@ class Windows:
             with soundfile.SoundFile(io.BytesIO(data)) as file:
                 return self._read(file)
         except soundfile.SoundFileError as error:
-            raise ContentError(f"not audio that libsndfile can read: {error}") from None
+            reason = getattr(error, "error_string", error)
+            raise ContentError(f"not audio that libsndfile can read: {reason}") from None
 
     def _read(self, file: "SoundFile") -> list[FloatArray]:
         duration = self._checked_duration(file)

@@ -48,7 +48,8 @@ class MediaFolder:
         except FileNotFoundError:
             raise ContentError("file not found") from None
         except (OSError, ValueError, RuntimeError) as error:
-            raise ContentError(f"path cannot be used: {error}") from None
+            # Not the whole message: it holds the path on this machine.
+            raise ContentError(f"path cannot be used: {getattr(error, 'strerror', None) or error}") from None
         self._require_usable(status)
         return path
 

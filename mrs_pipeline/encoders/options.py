@@ -244,6 +244,9 @@ _ImageEncoderOptions = Annotated[
 class FramesOptions(VideoOptions):
     """Evenly spaced frames of a clip, each encoded as an image, pooled over time."""
 
+    NEUTRAL: ClassVar[frozenset[str]] = EncoderOptions.NEUTRAL | {"image"}
+    """The image encoder's own fingerprint counts, not the words that named it."""
+
     encoder: Literal["frames"]
     image: _ImageEncoderOptions
     """How a frame is encoded; an entry as for the modality image."""

@@ -8,7 +8,8 @@ revision or a folder. What goes in and how hidden states become a vector belongs
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +128,20 @@ def _from_hub(options: PretrainedOptions, kept: Path) -> Path:
         ) from error
 
 
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """The library draws a bar for each file it reads; ours is the one of the extraction."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 class Network:
     """A pretrained network in evaluation mode on its device. Weights are read when first needed."""
 
@@ -171,17 +186,18 @@ class Network:
 
         if self.options.precision == "float16" and self.device == "cpu":
             raise InputError("precision: float16 needs a GPU; on a CPU use bfloat16 or float32")
-        module, report = self.folder.open(
-            "the weights (model.safetensors)",
-            lambda: AutoModel.from_pretrained(
-                self.folder.path,
-                dtype=getattr(torch, self.options.precision),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            ),
-        )
+        with _without_progress_bars():
+            module, report = self.folder.open(
+                "the weights (model.safetensors)",
+                lambda: AutoModel.from_pretrained(
+                    self.folder.path,
+                    dtype=getattr(torch, self.options.precision),
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    output_loading_info=True,
+                ),
+            )
         self._require_complete(sorted(report["missing_keys"]))
         module = module.eval().requires_grad_(False).to(self.device)
         return torch.compile(module) if self.settings.compile else module  # type: ignore[return-value]

@@ -59,7 +59,9 @@ class FrameSampler:
         except ContentError:
             raise
         except (OSError, ValueError, av.error.FFmpegError) as error:
-            raise ContentError(f"not a video that can be decoded: {error}") from None
+            # Not the whole message: it holds the path on this machine.
+            reason = getattr(error, "strerror", None) or error
+            raise ContentError(f"not a video that can be decoded: {reason}") from None
 
     def _read(self, container: Any) -> list["Image"]:
         if not container.streams.video:

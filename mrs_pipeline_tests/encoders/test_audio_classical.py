@@ -73,12 +73,13 @@ def test_four_hours_are_refused_by_the_header(monkeypatch):
         (encoded(tone(0.01)), "too short"),
         (encoded(np.full(RATE, np.nan), subtype="FLOAT"), "not finite"),
         (encoded(tone(), rate=500), "500 Hz"),
-        (encoded(np.zeros((RATE, 40))), "40 channels"),
+        (encoded(np.zeros((RATE, 9))), "9 channels"),
     ],
 )
 def test_what_cannot_be_heard_is_refused(data, reason):
-    with pytest.raises(ContentError, match=reason):
+    with pytest.raises(ContentError, match=reason) as caught:
         windows().read(data)
+    assert "0x" not in str(caught.value)
 
 
 def test_a_truncated_file_is_refused():

@@ -70,8 +70,9 @@ def test_what_is_no_video_is_refused(tmp_path, clip, tone):
     }
     for name, data in hostile.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ContentError):
+        with pytest.raises(ContentError) as caught:
             sampler().read(tmp_path / name)
+        assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_playlist_cannot_open_other_files(tmp_path, clip):
@@ -167,4 +168,5 @@ def test_the_image_encoder_is_part_of_the_fingerprint(tmp_path, parse, tiny):
 
     model = {"modality": "image", "encoder": "transformer", "model": str(tiny("vit"))}
     assert fingerprint(**model, pooling="cls") != fingerprint(**model, pooling="mean")
+    assert fingerprint(**model, pooling="cls") == fingerprint(**model, pooling="cls", batch_size=7)
     assert fingerprint(encoder="color_gradient") != fingerprint(encoder="color_gradient", size=64)
