@@ -13,7 +13,7 @@ ui: install
 	$(BIN)/mrs ui
 
 test: install
-	$(BIN)/pytest $(FLAGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(FLAGS)
 
 lint: install
 	$(BIN)/ruff check .

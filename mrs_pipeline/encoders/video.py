@@ -97,7 +97,7 @@ def _duration(container: Any, stream: Any) -> float:
         if number > MAX_PACKETS:
             raise ContentError("video states no length and has too many packets to count")
     container.seek(0)
-    return last
+    return max(last - float((stream.start_time or 0) * stream.time_base), 0.0)
 
 
 def _frames_at(container: Any, stream: Any, times: list[float]) -> Iterator["Image"]:

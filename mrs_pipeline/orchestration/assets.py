@@ -141,7 +141,7 @@ def _result(
 ) -> dg.MaterializeResult[Any]:
     last, versions = outcomes[-1], [outcome.digest for outcome in outcomes]
     key = key_of(config.name, output)
-    metadata = {**as_metadata(last.facts), **column_metadata(config.name, output, last.columns)}
+    metadata = {**as_metadata(last.facts), **column_metadata(config, output, last.columns)}
     data_version = dg.DataVersion(versions[0] if len(versions) == 1 else text_digest(*versions))
     if output in FRAME_TYPES:
         frame = shown_frame(Lake(home.lake), config.name)

@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from mrs_pipeline.stages.nodes import schema_of
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.stages.nodes import column_sources, schema_of
 
 _SHOWN_ROWS = 12
 
@@ -28,12 +29,12 @@ def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:
 
 
 def column_metadata(
-    asset_prefix: str, node: str, columns: Mapping[str, str]
+    config: DatasetConfig, output: str, columns: Mapping[str, str]
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Column schema with descriptions, and where each column comes from."""
     if not columns:
         return {}
-    table = schema_of(node)
+    table = schema_of(output)
     described = table.columns if table else {}
     schema = dg.TableSchema(
         columns=[
@@ -44,15 +45,14 @@ def column_metadata(
     metadata: dict[str, dg.MetadataValue[Any]] = {
         "dagster/column_schema": dg.MetadataValue.table_schema(schema)
     }
-    if table and table.lineage:
-        deps = {
-            column: [
-                dg.TableColumnDep(dg.AssetKey([asset_prefix, *source.split("/")]), name)
-                for source, name in sources
-            ]
-            for column, sources in table.lineage.items()
-            if column in columns
-        }
+    deps = {
+        column: [
+            dg.TableColumnDep(dg.AssetKey([config.name, *asset.split("/")]), name) for asset, name in sources
+        ]
+        for column, sources in column_sources(config, output).items()
+        if column in columns
+    }
+    if deps:
         metadata["dagster/column_lineage"] = dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))
     return metadata
 

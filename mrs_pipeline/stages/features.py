@@ -19,6 +19,7 @@ from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtrac
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks import check_features, feature_specs
+from mrs_pipeline.stages.feature_page import write_feature_page
 from mrs_pipeline.stages.files import source_of
 from mrs_pipeline.stages.nodes import provenance_of, windows
 from mrs_pipeline.storage.artifacts import JSON
@@ -52,7 +53,9 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
-    return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary_of(stage, name)))]
+    page = write_feature_page(stage, features, report)
+    facts_shown = {"page": page, **_facts(report, summary_of(stage, name))}
+    return [Outcome(task.outputs[0], artifact.digest, facts_shown)]
 
 
 def read_features(stage: Stage, name: str) -> FeatureMatrix:

@@ -13,7 +13,7 @@ import polars as pl
 
 from mrs_pipeline import __version__
 from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
-from mrs_pipeline.stages.nodes import node_of, provenance_of, record, schema_of
+from mrs_pipeline.stages.nodes import column_sources, node_of, provenance_of, record
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance
 
@@ -44,8 +44,7 @@ def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str)
     columns = [
         {"asset": row["asset"], "column": column, "upstream": source, "upstream_column": source_column}
         for row in made
-        if (table := schema_of(str(row["asset"])))
-        for column, sources in table.lineage.items()
+        for column, sources in column_sources(stage.config, str(row["asset"])).items()
         for source, source_column in sources
     ]
     _append(stage, "materializations", task.name, run, pl.DataFrame(made, infer_schema_length=None))

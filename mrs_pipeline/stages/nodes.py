@@ -18,6 +18,8 @@ from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance, require_current
 from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.metrics import METRICS
+from mrs_pipeline.tables.user_metrics import USER_METRICS
 from mrs_pipeline.windows import window_keys
 
 RAW_INTERACTIONS = "raw/interactions"
@@ -80,6 +82,26 @@ def schema_of(output: str) -> TableSchema | None:
     kind = output.partition("/")[0]
     paths = {"features": "features", "metrics": "eval/metrics", "recommendations": "serving/recommendations"}
     return TABLES.get(paths.get(kind, output))
+
+
+def column_sources(config: DatasetConfig, output: str) -> dict[str, list[tuple[str, str]]]:
+    """Column -> (asset, column) pairs that it is computed from; empty where the output is no table."""
+    table = schema_of(output)
+    if table is None:
+        return {}
+    return {
+        column: [pair for name, source in sources for pair in _asset_columns(config, name, source)]
+        for column, sources in table.lineage.items()
+    }
+
+
+def _asset_columns(config: DatasetConfig, table: str, column: str) -> list[tuple[str, str]]:
+    """The assets behind a table's column: metrics are one asset a model, users' metrics are none of their own."""
+    if table == METRICS.path:
+        return [(f"metrics/{model}", column) for model in config.model_configs]
+    if table == USER_METRICS.path:
+        return list(USER_METRICS.lineage[column])
+    return [(table, column)]
 
 
 def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:

@@ -16,14 +16,13 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.html import report as render
-from mrs_pipeline.reporting.inputs import DataStatistics, ItemCard, ReportInputs, SampleUser
+from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
 from mrs_pipeline.reporting.leaderboard import leaderboard
-from mrs_pipeline.reporting.thumbnails import thumbnail
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.cards import Cards
 from mrs_pipeline.stages.checks import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.stages.features import summary_of
-from mrs_pipeline.stages.files import source_of
 from mrs_pipeline.stages.lineage import git_commit
 from mrs_pipeline.stages.models import long_history
 from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, provenance_of, table_of
@@ -223,13 +222,12 @@ def _feature_frames(stage: Stage) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _samples(stage: Stage, model: str) -> tuple[SampleUser, ...]:
     """A few users with test rows: what they had, what the leading model offers them, what of it they took."""
-    items = stage.lake.read(stage.table("core", "items"))
     splits = stage.lake.read(stage.table("core", "splits"))
     lists = stage.lake.read(stage.table("serving", "recommendations", model=model))
     tested = splits.filter(pl.col("split") == "test")
     users = tested.group_by("user").len().sort("len", "user", descending=[True, False])["user"].head(40)
     chosen = users.gather_every(max(1, len(users) // _SAMPLE_USERS)).head(_SAMPLE_USERS)
-    cards = _Cards(stage, items)
+    cards = Cards(stage)
     samples = []
     for user in chosen:
         had = splits.filter((pl.col("user") == user) & (pl.col("split") != "test")).sort(
@@ -242,36 +240,11 @@ def _samples(stage: Stage, model: str) -> tuple[SampleUser, ...]:
             SampleUser(
                 user_id=str(name[0]) if len(name) else str(user),
                 model=MODELS[model].spec.title,
-                history=tuple(cards.card(item, False) for item in had["item"].head(_SAMPLE_ITEMS)),
-                recommended=tuple(cards.card(item, item in took) for item in offered),
+                history=tuple(cards.card(item) for item in had["item"].head(_SAMPLE_ITEMS)),
+                recommended=tuple(cards.card(item, hit=item in took) for item in offered),
             )
         )
     return tuple(samples)
-
-
-class _Cards:
-    """Item cards with thumbnails, each picture opened once."""
-
-    def __init__(self, stage: Stage, items: pl.DataFrame) -> None:
-        self._root = source_of(stage).root
-        self._items = items
-        self._pictures: dict[str, str | None] = {}
-
-    def card(self, item: int, hit: bool) -> ItemCard:
-        row = self._items.row(item, named=True)
-        return ItemCard(
-            title=row.get("title") or row["item_id"], image=self._picture(row.get("image")), hit=hit
-        )
-
-    def _picture(self, path: str | None) -> str | None:
-        if path is None:
-            return None
-        if path not in self._pictures:
-            try:
-                self._pictures[path] = thumbnail(self._root / path)
-            except InputError:  # extraction has already listed it as failed, with the reason
-                self._pictures[path] = None
-        return self._pictures[path]
 
 
 def report_tasks(config: DatasetConfig) -> list[Task]:

@@ -1,14 +1,157 @@
-"""`mrs leaderboard`, `recommend`, `lineage`, `query`, `datasets`, `models` on a finished run."""
+"""What is read from a finished run: `leaderboard`, `recommend`, `lineage`, `query`; and `datasets`, `models`."""
 
 import csv
+import hashlib
 import io
+import json
 
-import polars as pl
-import pytest
+from mrs_pipeline_tests.cli.homes import Mrs, add_shop
 
 
-def test_leaderboard(finished):
+def rows(mrs: Mrs, sql: str) -> list[dict[str, str]]:
+    told = mrs("query", "--csv", sql)
+    assert told.code == 0, told.err
+    return list(csv.DictReader(io.StringIO(told.out)))
+
+
+def test_leaderboard_shows_every_model_with_its_interval(finished: Mrs) -> None:
     shown = finished("leaderboard", "shop")
     assert shown.code == 0
-    assert "recall@20" in shown.out and "95 % interval" in shown.out
-    assert "most_pop" in shown.out and "ease" in shown.out
+    for row in rows(finished, 'SELECT model, "recall@20" AS recall FROM eval.leaderboard'):
+        line = next(line for line in shown.out.splitlines() if f" {row['model']} " in line)
+        assert f"{float(row['recall']):.4f}" in line and " to " in line
+
+
+def test_leaderboard_refusals(finished: Mrs) -> None:
+    unknown = finished("leaderboard", "shoe")
+    assert unknown.code == 1
+    assert "no results of a dataset shoe" in unknown.sentence and "results of shop" in unknown.sentence
+    window = finished("leaderboard", "shop", "--window", "2021")
+    assert window.code == 1
+    assert window.sentence.startswith("shop has no results for window 2021; it has them for full")
+
+
+def test_recommend_prints_the_leader_s_list_with_titles(finished: Mrs) -> None:
+    leader = rows(finished, "SELECT model FROM eval.leaderboard ORDER BY rank LIMIT 1")[0]["model"]
+    wanted = rows(
+        finished,
+        "SELECT item_id FROM serving.recommendations WHERE dataset = 'shop' AND user_id = 'u7' "
+        f"AND model = '{leader}' AND rank <= 4 ORDER BY rank",
+    )
+    shown = finished("recommend", "shop", "u7", "-k", "4")
+    assert shown.code == 0
+    assert f"shop, user u7: {leader}, window full" in shown.out
+    lines = [line for line in shown.out.splitlines() if "Thing " in line]
+    assert [line.split("│")[2].strip() for line in lines] == [row["item_id"] for row in wanted]
+    assert all(f"Thing {row['item_id'][1:]} " in line for row, line in zip(wanted, lines, strict=True))
+
+
+def test_recommend_of_another_model(finished: Mrs) -> None:
+    shown = finished("recommend", "shop", "u7", "--model", "most_pop", "--window", "full")
+    assert shown.code == 0 and "most_pop, window full" in shown.out
+
+
+def test_recommend_refusals(finished: Mrs) -> None:
+    refusals = {
+        ("shop", "nobody"): "shop has no user nobody in window full; its users are called like u0, u1, u10.",
+        (
+            "shop",
+            "u1",
+            "--model",
+            "vbpr",
+        ): "shop has no recommendations for window full by model vbpr; there are ",
+        ("shop", "u1", "--window", "2020"): "shop has no recommendations for window 2020; there are full.",
+        ("shoe", "u1"): "there are no results of a dataset shoe in ",
+    }
+    for arguments, sentence in refusals.items():
+        told = finished("recommend", *arguments)
+        assert told.code == 1 and told.sentence.startswith(sentence)
+
+
+def test_lineage_leads_from_the_report_to_the_digests_of_the_raw_files(finished: Mrs) -> None:
+    shown = finished("lineage", "shop", "eval/report")
+    assert shown.code == 0
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("eval/report full ") and " by run " in lines[0] and ", code " in lines[0]
+    made = rows(
+        finished, "SELECT asset, data_version FROM lineage.materializations WHERE asset != 'core/quarantine'"
+    )
+    for row in made:  # the report rests on everything, and each thing is spelt out once
+        assert sum(f"{row['asset']} full {row['data_version'][:12]}" in line for line in lines) == 1
+    for name in ("interactions.csv", "items.csv", "sound.npy"):
+        version = next(
+            row["upstream_version"]
+            for row in rows(finished, "SELECT DISTINCT upstream, upstream_version FROM lineage.edges")
+            if row["upstream"] == f"source/{name}"
+        )
+        assert any(f"source/{name} {version[:12]}" in line for line in lines)
+
+
+def test_lineage_refusals(finished: Mrs) -> None:
+    asset = finished("lineage", "shop", "core/item")
+    assert asset.code == 1
+    assert asset.sentence.startswith(
+        "nothing called core/item has been made of shop; its assets are core/inter"
+    )
+    window = finished("lineage", "shop", "core/items", "--window", "2020")
+    assert window.sentence == "core/items of shop has not been made for window 2020; it has for full."
+    assert finished("lineage", "shoe", "core/items").code == 1
+
+
+def test_query_as_a_table_and_as_csv(finished: Mrs) -> None:
+    table = finished("query", "SELECT item_id, title, NULL AS nothing FROM core.items ORDER BY item LIMIT 2")
+    assert table.code == 0
+    assert "Thing 0" in table.out and "null" not in table.out.lower().replace("nothing", "")
+    cut = finished("query", "SELECT * FROM core.interactions")
+    assert "60 of 320 rows" in cut.out
+    assert len(rows(finished, "SELECT * FROM core.interactions")) == 320
+
+
+def test_query_of_vectors(finished: Mrs) -> None:
+    vector = rows(finished, "SELECT vector FROM features.shop_audio_identity LIMIT 1")[0]["vector"]
+    assert len(json.loads(vector)) == 6
+    assert finished("query", "SELECT vector FROM features.shop_audio_identity").code == 0
+
+
+def test_query_refusals(finished: Mrs) -> None:
+    for sql, clause in {
+        "SELECT * FROM core.itms": "Table with name itms does not exist",
+        "DROP VIEW core.items": "read-only",
+        "": "the statement is not a query",
+    }.items():
+        told = finished("query", sql)
+        assert told.code == 1 and clause in told.sentence
+
+
+def test_datasets_are_listed(home: Mrs) -> None:
+    add_shop(home.root)
+    add_shop(home.root, "other")
+    told = home("datasets")
+    assert told.code == 0
+    shop = next(line for line in told.out.splitlines() if " shop " in line)
+    assert "raw/shop" in shop and "audio_identity" in shop and "most_pop, ease" in shop
+    assert any(" other " in line for line in told.out.splitlines())
+
+
+def test_models_are_listed_with_their_cells(empty: Mrs) -> None:
+    from mrs_pipeline.models.registry import MODELS
+
+    told = empty("models")
+    assert told.code == 0
+    for name, model in MODELS.items():
+        assert name in told.out
+        assert all(cell.value in told.out for cell in model.spec.cells)
+    by_cell = empty("models", "--by-cell")
+    assert by_cell.code == 0
+    fusion = next(line for line in by_cell.out.splitlines() if line.startswith("  fusion: other"))
+    assert fusion.endswith("vbpr")
+
+
+def test_digests_of_the_lineage_are_those_of_the_files(finished: Mrs) -> None:
+    found = rows(
+        finished, "SELECT upstream_version FROM lineage.edges WHERE upstream = 'source/items.csv' LIMIT 1"
+    )
+    content = (finished.root / "raw" / "shop" / "items.csv").read_bytes()
+    assert found[0]["upstream_version"] in {
+        hashlib.new(name, content).hexdigest() for name in ("sha256", "blake2b", "blake2s")
+    }

@@ -144,3 +144,31 @@ def test_the_towers_of_one_model_are_two_feature_sets(parse, tiny):
     entry = {"encoder": "clip", "model": str(tiny("clip"))}
     names = [feature_set_name(parse(modality=modality, **entry)) for modality in ("text", "image")]
     assert names == ["text_clip", "image_clip"]
+
+
+@pytest.mark.parametrize("size", [(50, 51), (47, 60)])
+def test_a_crop_larger_than_the_image_is_filled_with_black(tmp_path, size):
+    import transformers as hf
+
+    from mrs_pipeline.encoders.pixels import open_pixels
+
+    crop = {"height": 45, "width": 44}
+    hf.BitImageProcessorPil(size={"shortest_edge": 32}, crop_size=crop).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8))
+    recipe = open_pixels(ModelFolder(tmp_path, "", "padded"))
+    assert isinstance(recipe, PixelRecipe)
+    ours = recipe.normalize(torch.from_numpy(np.array(recipe.prepare(image)))[None])
+    theirs = hf.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")(image, return_tensors="pt")
+    assert np.allclose(ours, theirs["pixel_values"], atol=1e-4)
+
+
+def test_both_towers_through_the_engine(shop, parse, catalogue, tiny):
+    items = catalogue(title=["red wine", None, "fast car"], image=[*shop.pictures(2), None])
+    entry = {"encoder": "clip", "model": str(tiny("clip"))}
+    text = shop.extract(parse(modality="text", columns=["title"], **entry), items, "text")
+    image = shop.extract(parse(modality="image", **entry), items, "image")
+    assert (text.present, image.present) == (2, 2)
+    assert text.dimensions == image.dimensions == 12
+    assert shop.present("text").tolist() == [True, False, True]
+    assert shop.present("image").tolist() == [True, True, False]

@@ -170,3 +170,56 @@ def test_the_image_encoder_is_part_of_the_fingerprint(tmp_path, parse, tiny):
     assert fingerprint(**model, pooling="cls") != fingerprint(**model, pooling="mean")
     assert fingerprint(**model, pooling="cls") == fingerprint(**model, pooling="cls", batch_size=7)
     assert fingerprint(encoder="color_gradient") != fingerprint(encoder="color_gradient", size=64)
+
+
+def test_a_file_with_sound_only_is_no_video(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16_000)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono"
+        )
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(ContentError, match="no video stream"):
+        sampler().read(tmp_path / "a.mp4")
+
+
+def test_a_length_that_no_header_states_is_counted_in_packets(tmp_path, clip, monkeypatch):
+    from mrs_pipeline.encoders import video
+
+    clip(tmp_path / "a.mkv", frames=40, fps=10)
+    expected = reds(sampler(4).read(tmp_path / "a.mkv"))
+
+    class Silent:
+        """A container or a stream whose header states no length."""
+
+        def __init__(self, inner):
+            self.inner = inner
+            self.duration = None
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def demux(self, stream):
+            return self.inner.demux(stream.inner)
+
+    duration = video._duration
+    monkeypatch.setattr(
+        video, "_duration", lambda container, stream: duration(Silent(container), Silent(stream))
+    )
+    assert np.allclose(reds(sampler(4).read(tmp_path / "a.mkv")), expected, atol=8)
+    monkeypatch.setattr(video, "MAX_PACKETS", 5)
+    with pytest.raises(ContentError, match="too many packets"):
+        sampler(4).read(tmp_path / "a.mkv")
+
+
+def test_the_way_to_a_frame_is_bounded(tmp_path, clip, monkeypatch):
+    from mrs_pipeline.encoders import video
+
+    clip(tmp_path / "a.mp4", frames=60)
+    monkeypatch.setattr(video, "MAX_STEPS", 5)
+    with pytest.raises(ContentError, match="too many frames"):
+        sampler(2).read(tmp_path / "a.mp4")

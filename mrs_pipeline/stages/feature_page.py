@@ -1,0 +1,75 @@
+"""The page of one feature set: its numbers, its spectrum, and what it takes for similar, as pictures and texts.
+
+What the page looks like is `reporting.html`; what the numbers mean, `encoders.checks`.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from mrs_pipeline.encoders.checks import spectrum, unit_rows
+from mrs_pipeline.encoders.report import ExtractionReport
+from mrs_pipeline.reporting.html import feature_page
+from mrs_pipeline.reporting.inputs import FeaturePageInputs, Neighbours
+from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.stages.cards import Cards
+from mrs_pipeline.types import FeatureMatrix, IntArray
+
+_EXAMPLES = 12
+_NEIGHBOURS = 6
+_NORM_SAMPLE = 20_000
+"""Rows whose norms are drawn; bounds memory for large catalogues."""
+
+
+def write_feature_page(stage: Stage, features: FeatureMatrix, report: ExtractionReport) -> Path:
+    """Write `data/reports/<dataset>/features/<window>/<feature set>.html`."""
+    path = stage.home.reports / stage.config.name / "features" / stage.window / f"{features.name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    present = np.flatnonzero(features.present)
+    sampled = np.asarray(features.values[present[:_NORM_SAMPLE]], dtype=np.float32)
+    page = feature_page(
+        FeaturePageInputs(
+            dataset=stage.config.name,
+            name=features.name,
+            generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            present=report.present,
+            missing=report.items - report.present,
+            spectrum=spectrum(features.values, features.present),
+            norms=np.linalg.norm(sampled, axis=1),
+            neighbours=_neighbours(stage, features, present),
+            facts={
+                "window": stage.window,
+                "dimensions": f"{report.dimensions} x {report.dtype}",
+                "encoded in the last run": f"{report.encoded:,}",
+                "taken over unchanged": f"{report.reused:,}",
+                "items a second": f"{report.items_per_second:,.0f}",
+                "peak memory": f"{report.peak_memory_mb:,.0f} MB",
+                "fingerprint": report.fingerprint[:16],
+            },
+            failures=report.failures().group_by("reason").len("rows").sort("rows", descending=True),
+        )
+    )
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
+    aside.write_text(page, encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def _neighbours(stage: Stage, features: FeatureMatrix, present: IntArray) -> tuple[Neighbours, ...]:
+    """A dozen items spread over the catalogue with those nearest to them by cosine."""
+    if len(present) < 2:
+        return ()
+    cards = Cards(stage)
+    examples = present[np.linspace(0, len(present) - 1, min(_EXAMPLES, len(present))).astype(int)]
+    unit = unit_rows(np.asarray(features.values[present], dtype=np.float32))
+    cosines = unit[np.searchsorted(present, examples)] @ unit.T  # [examples, present]
+    return tuple(_row(cards, int(item), present, row) for item, row in zip(examples, cosines, strict=True))
+
+
+def _row(cards: Cards, item: int, present: IntArray, cosines: np.ndarray) -> Neighbours:
+    order = np.argsort(-cosines, kind="stable")
+    nearest = [place for place in order[: _NEIGHBOURS + 1] if present[place] != item][:_NEIGHBOURS]
+    found = (cards.card(int(present[place]), note=f"cosine {cosines[place]:.2f}") for place in nearest)
+    return Neighbours(cards.card(item), tuple(found))
