@@ -8,6 +8,8 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -29,12 +31,9 @@ _PIPE_WIDTH = 140
 
 def _console(*, stderr: bool) -> Console:
     """As wide as the terminal; wide enough for a table where there is none."""
-    console = Console(stderr=stderr, highlight=False)
-    return (
-        console
-        if console.is_terminal or "COLUMNS" in os.environ
-        else Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
-    )
+    stream = sys.stderr if stderr else sys.stdout
+    fits_itself = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, highlight=False, width=None if fits_itself else _PIPE_WIDTH)
 
 
 out = _console(stderr=False)
@@ -116,6 +115,13 @@ def init(
     item_column: Annotated[str | None, typer.Option(help="Column of the item.")] = None,
     time_column: Annotated[str | None, typer.Option(help="Column of the time.")] = None,
     rating_column: Annotated[str | None, typer.Option(help="Column of the rating.")] = None,
+    item_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="A column of the items file: item_id, title, description, image, audio or video; may be repeated.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset's defs.yaml.")] = False,
 ) -> None:
     """Make this directory a home, and write the defs.yaml of a folder of raw files, saying what was found."""
@@ -131,6 +137,7 @@ def init(
         interactions=interactions,
         items=items,
         name=name,
+        item_fields=_pairs(item_field or []),
     )
     inspection = inspect_folder(folder.resolve(), overrides) if folder else None
     for path in make_home(root):
@@ -322,7 +329,7 @@ def tune(
     from mrs_pipeline.models.registry import model_class
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
     from mrs_pipeline.stages.base import Stage
-    from mrs_pipeline.stages.bench import contents
+    from mrs_pipeline.stages.models import training_data
     from mrs_pipeline.tuning import tune as search
 
     home = _enter_home()
@@ -333,20 +340,20 @@ def tune(
     _show_steps()
     for line in run_dataset(project, dataset, chosen, [], force=False):
         err.print(line, markup=False)
-    set_by_hand = (
-        config.model_configs[model].model_dump(exclude_unset=True) if model in config.model_configs else {}
-    )
+    stage = Stage(config, home, chosen[-1])
     found = search(
-        contents(Stage(config, home, chosen[-1]), wanted.spec),
+        training_data(stage, replace(wanted.spec, item_graph=False)),  # trials differ in their neighbours
         model,
-        {name: value for name, value in set_by_hand.items() if name not in wanted.Config.search_space},
+        _settings_kept(config, model, wanted.Config.search_space),
         trials=trials,
         seed=config.seeds[0],
         training=config.training,
         evaluation=config.evaluation,
     )
     table = found.trials.sort("score", descending=True)
-    out.print(frame_table(table, f"{dataset}, window {chosen[-1]}: validation {config.evaluation.select_on}"))
+    out.print(
+        frame_table(table, f"{dataset}, window {stage.window}: validation {config.evaluation.select_on}")
+    )
     out.print("the best, for the dataset's defs.yaml:", markup=False)
     out.print(
         yaml.safe_dump({"models": {model: dict(found.overrides)}}, default_flow_style=None), markup=False
@@ -393,6 +400,14 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
 
 
+def _pairs(texts: list[str]) -> dict[str, str]:
+    """`image=photo` as name and column."""
+    pairs = [text.partition("=")[::2] for text in texts]
+    if not all(name and column for name, column in pairs):
+        raise typer.BadParameter("write --item-field NAME=COLUMN, e.g. --item-field image=photo")
+    return dict(pairs)
+
+
 def _show_steps() -> None:
     """A line on stderr for each finished step."""
     log = logging.getLogger("mrs_pipeline")
@@ -425,6 +440,14 @@ def _windows(asked: list[str], config: "DatasetConfig") -> list[str]:
         first, dots, last = part.partition("..")
         chosen |= {key for key in keys if dots and first <= key <= last} or {part}
     return sorted(chosen)
+
+
+def _settings_kept(config: "DatasetConfig", model: str, searched: Collection[str]) -> dict[str, Any]:
+    """What the dataset's YAML sets for a model beyond what is searched: it holds in every trial."""
+    if model not in config.model_configs:
+        return {}
+    settings: dict[str, Any] = config.model_configs[model].model_dump(exclude_unset=True)
+    return {name: value for name, value in settings.items() if name not in searched}
 
 
 def _print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:

@@ -4,7 +4,7 @@ Each part is declared where it is used (source in `ingest`, rules in `tables`, .
 together and holds what spans them. Reading YAML with file and line is the component's work (`orchestration`).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
@@ -18,6 +18,9 @@ from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.windows import WindowOptions
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+COMPARED_AT = 20
+"""Cut-off of the metrics that leaderboard and report show."""
 
 
 class AutomationOptions(BaseModel):
@@ -57,6 +60,9 @@ class DatasetConfig(BaseModel):
     """De-duplication, rating threshold and k-core."""
     features: tuple[FeatureOptions, ...] = ()
     """Feature sets; where a modality has several, models use the first of it."""
+    missing: Literal["mask", "zero", "mean", "neighbours", "propagate"] = "mask"
+    """What models receive where an item lacks a modality: nothing (`mask`), a row of zeros, the mean of the others,
+    the mean of the nearest by another modality, or what reaches it over the training interactions."""
     split: SplitOptions = SplitOptions()
     """How train, validation and test are told apart. With windows only the validation share is used."""
     models: _models_section() = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
@@ -93,6 +99,14 @@ class DatasetConfig(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"features: {twice[0]} is listed twice; give one of them another name")
+        if COMPARED_AT not in self.evaluation.ks:
+            raise ValueError(
+                f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
+            )
+        if self.missing == "neighbours" and len(self.model_features) < 2:
+            raise ValueError(
+                "missing: neighbours looks them up in another modality; list features of a second one"
+            )
         return self
 
     @property

@@ -65,7 +65,7 @@ def extract(
         directory: where the files are written (see `store.py`); given again after a kill, the work goes on
             there.
         previous: an earlier extraction, of any encoder, to take unchanged rows from.
-        matrix: the file behind the `identity` encoder.
+        matrix: what the `identity` encoder takes its rows from.
         settings: processes, chunks and device.
         progress: show a progress bar.
 

@@ -1,13 +1,11 @@
-"""Ready-made feature matrices aligned with the catalogue: npy, CSV or Parquet, by item id or by row order.
+"""Ready-made feature matrices, aligned with the catalogue by item id.
 
-Where such a file lies and which row is which item is the source's knowledge (`ReadyMatrix`). A row that is
-all zero or holds a non-finite value counts as failed, which is what publishers mean by it.
+Reading such a file and knowing which row is which item is the source's work (`ingest.matrices`). A row that is
+all zero counts as failed, which is what publishers mean by it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,108 +20,17 @@ from mrs_pipeline.types import FloatArray
 
 @dataclass(frozen=True)
 class ReadyMatrix:
-    """A matrix file and how its rows are told apart.
+    """A matrix that somebody else has computed, read and checked.
 
     Attributes:
-        path: `.npy` (two dimensions), `.csv` or `.parquet` (numeric columns, or one column of equal-length
-            lists).
-        id_column: the column with the item ids (CSV, Parquet).
-        row_ids: [rows] item id of each row, where the order of rows says it.
+        name: as the settings call it, for messages.
+        values: [R, F] numbers, may be a memory map.
+        item_ids: [R] the item of each row, each once.
     """
 
-    path: Path
-    id_column: str | None = None
-    row_ids: Sequence[str] | None = None
-
-    @cached_property
-    def _table(self) -> pl.DataFrame:
-        try:
-            if self.path.suffix == ".parquet":
-                return pl.read_parquet(self.path)
-            return pl.read_csv(self.path, infer_schema_length=None)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                f"{self.path}: cannot be read as a feature matrix ({error}); check the file"
-            ) from error
-
-    @cached_property
-    def values(self) -> npt.NDArray[Any]:
-        """[rows, F]; npy files stay on disk and are mapped."""
-        if self.path.suffix == ".npy":
-            return self._mapped()
-        if self.path.suffix not in (".csv", ".parquet"):
-            raise InputError(
-                f"{self.path}: feature matrices are read from .npy, .csv and .parquet files only"
-            )
-        column = self._id_column()
-        return self._numbers(self._table if column is None else self._table.drop(column))
-
-    def _mapped(self) -> npt.NDArray[Any]:
-        try:
-            values: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.path}: cannot be read as a NumPy matrix ({error}); check the file"
-            ) from error
-        if values.ndim != 2 or values.dtype.kind not in "fiu":
-            raise InputError(
-                f"{self.path}: holds {values.dtype} of shape {values.shape}; a feature matrix is numeric "
-                f"with two dimensions (rows, features)"
-            )
-        return values
-
-    def _numbers(self, table: pl.DataFrame) -> npt.NDArray[Any]:
-        if table.width == 1 and isinstance(table.dtypes[0], pl.Array | pl.List):
-            return self._stacked(table.to_series())
-        for name, dtype in table.schema.items():
-            if not dtype.is_numeric():
-                raise InputError(
-                    f"{self.path}: column '{name}' holds {dtype}, not numbers; "
-                    f"name it as id_column or remove it"
-                )
-        return table.cast(pl.Float32).fill_null(float("nan")).to_numpy()
-
-    def _stacked(self, vectors: pl.Series) -> npt.NDArray[Any]:
-        lengths = vectors.list.len() if isinstance(vectors.dtype, pl.List) else None
-        if lengths is not None and lengths.n_unique() != 1:
-            raise InputError(
-                f"{self.path}: the vectors of column '{vectors.name}' differ in length; they must not"
-            )
-        return np.array(vectors.to_list(), dtype=np.float32)
-
-    def _id_column(self) -> str | None:
-        if self.id_column is not None and self.id_column not in self._table.columns:
-            raise InputError(
-                f"{self.path}: has no column '{self.id_column}' with item ids; its columns are "
-                f"{', '.join(self._table.columns[:10])}"
-            )
-        return self.id_column
-
-    def ids(self) -> pl.Series:
-        """[rows] item ids; InputError if they are unknown, too few, too many, or repeated."""
-        column = None if self.path.suffix == ".npy" else self._id_column()
-        if column is not None:
-            ids = self._table[column].cast(pl.String)
-        elif self.row_ids is not None:
-            ids = pl.Series(self.row_ids, dtype=pl.String)
-        else:
-            raise InputError(
-                f"{self.path}: nothing says which row is which item; give id_column or a row order"
-            )
-        return self._checked(ids.rename("item_id"))
-
-    def _checked(self, ids: pl.Series) -> pl.Series:
-        if len(ids) != len(self.values):
-            raise InputError(
-                f"{self.path}: has {len(self.values)} rows for {len(ids)} item ids; "
-                f"the two must be equal in number"
-            )
-        repeated = ids.filter(ids.is_duplicated() & ids.is_not_null())
-        if len(repeated):
-            raise InputError(
-                f"{self.path}: item id '{repeated[0]}' occurs more than once; keep one row an item"
-            )
-        return ids
+    name: str
+    values: npt.NDArray[Any]
+    item_ids: Sequence[str]
 
 
 class IdentityEncoder(Encoder):
@@ -140,13 +47,13 @@ class IdentityEncoder(Encoder):
 
     def prepare(self, items: pl.DataFrame) -> None:
         """Find the row of each item; InputError if there is none at all: then the ids are of another kind."""
-        ready = self._matrix.ids().to_frame().with_row_index("row").drop_nulls()
+        ready = pl.DataFrame({"item_id": pl.Series(self._matrix.item_ids, dtype=pl.String)}).with_row_index("row")
         ids = items.select(pl.col("item_id").cast(pl.String))
         self._rows = ids.join(ready, on="item_id", how="left", maintain_order="left")["row"].cast(pl.String)
         if self._rows.null_count() == len(items):
             raise InputError(
-                f"{self._matrix.path}: none of its {len(ready)} item ids is in the catalogue (whose first is "
-                f"'{ids['item_id'][0]}'); check the id column or the row order"
+                f"matrix '{self._matrix.name}': none of its {len(ready)} item ids is in the catalogue (whose first "
+                f"is '{ids['item_id'][0]}'); check the column or file with the item ids, or the order of rows"
             )
 
     def references(self, items: pl.DataFrame) -> pl.Series:

@@ -97,8 +97,6 @@ class IdentityOptions(EncoderOptions):
     encoder: Literal["identity"]
     matrix: str
     """Name of one of the source's ready matrices."""
-    id_column: str | None = None
-    """CSV and Parquet: the column with the item ids; if not given, the source tells the rows apart."""
 
 
 class AudioOptions(MediaOptions):

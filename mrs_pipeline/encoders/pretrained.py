@@ -68,30 +68,49 @@ class ModelFolder:
             raise InputError(f"{self.path}: {what} of {self.name} cannot be loaded: {reason}") from error
 
 
+def local_folder(options: PretrainedOptions, settings: EngineSettings) -> Path:
+    """Where the model's files are looked for first: its own folder, or a hub model's below the pretrained folder."""
+    if options.is_folder:
+        return Path(os.path.expandvars(options.model)).expanduser()
+    return settings.pretrained / options.model
+
+
+def files_signature(folder: Path) -> str:
+    """Digest of names, sizes and times of the files that can decide a vector: changes when weights are swapped."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in _deciding_files(folder):
+        status = path.stat()
+        state.update(
+            f"{path.relative_to(folder).as_posix()} {status.st_size} {status.st_mtime_ns}\n".encode()
+        )
+    return state.hexdigest()
+
+
 def locate(options: PretrainedOptions, settings: EngineSettings) -> ModelFolder:
     """The files of the model that options name: a folder, the pretrained folder, the hub's cache, or the hub.
 
     Raises:
         InputError: they are nowhere; says which folder to fill and how.
     """
-    if options.is_folder:
-        folder = Path(os.path.expandvars(options.model)).expanduser()
-        if not (folder / "config.json").is_file():
-            raise InputError(
-                f"features: {feature_set_name(options)} reads its model from {folder}, which holds no config.json; "
-                f"put the model's files (config.json, *.safetensors, tokenizer or preprocessor files) there"
-            )
+    folder = local_folder(options, settings)
+    if (folder / "config.json").is_file():
         return ModelFolder(folder, _files_digest(folder), options.model)
-    kept = settings.pretrained / options.model
-    if (kept / "config.json").is_file():
-        return ModelFolder(kept, _files_digest(kept), options.model)
-    return ModelFolder(_from_hub(options, kept), f"{options.model}@{options.revision}", options.model)
+    if options.is_folder:
+        raise InputError(
+            f"features: {feature_set_name(options)} reads its model from {folder}, which holds no config.json; "
+            f"put the model's files (config.json, *.safetensors, tokenizer or preprocessor files) there"
+        )
+    return ModelFolder(_from_hub(options, folder), f"{options.model}@{options.revision}", options.model)
+
+
+def _deciding_files(folder: Path) -> list[Path]:
+    return sorted({path for pattern in FILES for path in folder.glob(pattern)})
 
 
 def _files_digest(folder: Path) -> str:
     """Digest of the names and contents of all files that can decide a vector."""
     state = hashlib.blake2b(digest_size=16)
-    for path in sorted({path for pattern in FILES for path in folder.glob(pattern)}):
+    for path in _deciding_files(folder):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         state.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())

@@ -1,6 +1,11 @@
-"""Opens the encoder that options name. Its file, and the libraries it needs, are imported only then."""
+"""Opens the encoder that options name. Its file, and the libraries it needs, are imported only then.
 
+Which files decide the numbers of an encoder is said here too: others may change without a row being made again.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from mrs_pipeline.encoders.base import Encoder
 from mrs_pipeline.encoders.identity import IdentityEncoder, ReadyMatrix
@@ -22,6 +27,30 @@ from mrs_pipeline.encoders.options import (
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
 
+_ENGINE: Final = ("base", "engine", "lane", "loading", "store")
+_PICTURES: Final = ("files", "images")
+_VISION: Final = (*_PICTURES, "image_transformer", "pixels", "pooling", "pretrained")
+_TEXT_TOWER: Final = ("batching", "pretrained", "texts", "tokens")
+_MODULES: Final[Mapping[type[EncoderOptions], tuple[str, ...]]] = {
+    TfidfSvdOptions: ("texts", "tfidf_svd"),
+    TextTransformerOptions: (*_TEXT_TOWER, "pooling", "sentence_layout", "text_transformer"),
+    ClipTextOptions: ("clip", *_TEXT_TOWER, *_VISION),
+    ColorGradientOptions: ("color_gradient", *_PICTURES),
+    ImageTransformerOptions: _VISION,
+    ClipImageOptions: ("clip", *_TEXT_TOWER, *_VISION),
+    LogMelOptions: ("audio", "files", "log_mel"),
+    AudioTransformerOptions: ("audio", "audio_transformer", *_VISION),
+    FramesOptions: ("files", "frames", "video"),
+    VideoTransformerOptions: ("video", "video_transformer", *_VISION),
+    IdentityOptions: ("identity",),
+}
+
+
+def modules_of(options: EncoderOptions) -> tuple[str, ...]:
+    """Names of the modules of this room whose code decides the vectors of these options."""
+    frame = modules_of(options.image) if isinstance(options, FramesOptions) else ()
+    return tuple(sorted({*_ENGINE, *_MODULES[type(options)], *frame}))
+
 
 def open_encoder(
     options: EncoderOptions,
@@ -35,7 +64,7 @@ def open_encoder(
         options: one entry of `features:`.
         media_root: the folder that media paths are relative to and may not leave.
         settings: device and folder of pretrained models.
-        matrix: the file behind `IdentityOptions.matrix`.
+        matrix: what stands behind `IdentityOptions.matrix`.
     """
     settings = settings or EngineSettings()
     for opening in (_open_text, _open_image, _open_audio, _open_video):
@@ -113,6 +142,4 @@ def _required(options: IdentityOptions, matrix: ReadyMatrix | None) -> ReadyMatr
             f"features: {feature_set_name(options)} reads the matrix '{options.matrix}', which the source "
             f"does not have; put the file into the source's folder or correct the name"
         )
-    if options.id_column is not None and options.id_column != matrix.id_column:
-        return ReadyMatrix(matrix.path, options.id_column, matrix.row_ids)
     return matrix

@@ -60,4 +60,9 @@ FEATURE_WORDS: Final[Words] = {
         "Lengths of the vectors. A spike at zero, or a second hill, points to content that was empty or of "
         "another kind.",
     ),
+    "signal": (
+        "Signal",
+        "Mean cosine of items that the same people took (line), against the same pairs with the vectors dealt "
+        "out anew (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
+    ),
 }

@@ -243,6 +243,8 @@ class FeaturePageInputs:
         missing: items without content, or whose content could not be read.
         spectrum: [min(I, F)] singular values of the centred matrix, any order; may be empty.
         norms: [present] Euclidean norms of the rows; may be empty.
+        shuffled: mean cosine of items that share users, for vectors dealt out anew, once a shuffle; may be empty.
+        observed: the same for the vectors as they are.
         neighbours: a dozen items with their nearest ones.
         facts: label -> value, e.g. width, encoder revision, items a second.
         failures: `QUARANTINE`-shaped rows: why content could not be read.
@@ -255,6 +257,8 @@ class FeaturePageInputs:
     missing: int
     spectrum: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros(0, np.float64))
     norms: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros(0, np.float64))
+    shuffled: tuple[float, ...] = ()
+    observed: float = 0.0
     neighbours: tuple[Neighbours, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)

@@ -313,6 +313,24 @@ def norms(values: npt.NDArray[np.floating]) -> Figure:
     return figure
 
 
+@d.styled
+def signal(shuffled: Sequence[float], observed: float) -> Figure:
+    """Histogram of what shuffled vectors give, and a line at what the real ones give.
+
+    Args:
+        shuffled: mean cosines, one a shuffle.
+        observed: mean cosine of the vectors as they are.
+    """
+    figure, axes = d.canvas(d.HALF, 3.0)
+    axes.hist(list(shuffled), bins=12, color=d.LINES[0], alpha=0.85)
+    _marked(axes, observed, "as they are")
+    axes.margins(x=0.12)
+    axes.set_xlabel("mean cosine of items that share users")
+    axes.set_ylabel("shuffles")
+    axes.grid(visible=False, axis="x")
+    return figure
+
+
 def _reference_line(axes: Axes, rows: pl.DataFrame, metric: str, model: str) -> None:
     """A dashed line at one model's value, named at the end away from the model's own dot."""
     found = rows["model"].to_list()

@@ -11,12 +11,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from mrs_pipeline.models.base import ModelSpec
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.models import training_data
 from mrs_pipeline.training_bench import bench_train
-from mrs_pipeline.types import TrainingData
 
 PEER: Final = "MMRec e775373, same packs, two cores"
 """Who the peer's numbers were measured on, at the same settings and batch size; its embeddings are 64 wide too."""
@@ -55,11 +53,6 @@ DATASETS: Final = tuple(dict.fromkeys(candidate.dataset for candidate in CANDIDA
 _MEASURES = ("seconds_per_epoch", "seconds_per_evaluation", "peak_memory_mb")
 
 
-def contents(stage: Stage, spec: ModelSpec) -> TrainingData:
-    """What the model may see, without the stored item graphs: they are built with the neighbours that are wanted."""
-    return training_data(stage, replace(spec, item_graph=False))
-
-
 def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
     """Time the candidates of one dataset on the CPU, two threads, batches of 2048; one row a model.
 
@@ -73,7 +66,8 @@ def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
     chosen = {each.model: each for each in CANDIDATES if each.dataset == stage.config.name}
     rows = []
     for name, candidate in chosen.items():
-        data = contents(stage, MODELS[name].spec)
+        # stored item graphs are left aside: building them is part of what preparing costs
+        data = training_data(stage, replace(MODELS[name].spec, item_graph=False))
         (row,) = bench_train(
             data, {name: candidate.overrides}, epochs=epochs, batch_size=2048, threads=2, device="cpu"
         )

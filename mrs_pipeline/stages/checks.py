@@ -67,7 +67,19 @@ def feature_specs(name: str) -> tuple[CheckSpec, ...]:
         CheckSpec(
             "signal",
             f"features/{name}",
-            "Coverage, rank, duplicates and norms are those of a useful feature set.",
+            "Coverage, rank, duplicates and norms are those of a useful feature set, and as they were.",
+            blocking=False,
+        ),
+    )
+
+
+def quality_specs(name: str) -> tuple[CheckSpec, ...]:
+    """Whether the vectors belong to the items that they stand beside."""
+    return (
+        CheckSpec(
+            "above_chance",
+            f"quality/{name}",
+            "Items that share users are nearer to each other than shuffled ones.",
             blocking=False,
         ),
     )
@@ -189,6 +201,23 @@ def check_features(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     ]
 
 
+def check_quality(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The signal test of a feature set; nothing is held against one with too few pairs to tell."""
+    (spec,) = quality_specs(task.name.partition("/")[2])
+    row = stage.lake.read(table_of(stage, spec.output)).row(0, named=True)
+    z = row["signal_z"]
+    told = (
+        "too few items share users to tell"
+        if z is None
+        else f"items that share users are nearer than shuffled ones by {z:.1f} standard deviations"
+    )
+    weak = z is not None and z < limits.MIN_SIGNAL_Z
+    if weak:
+        told += f", less than {limits.MIN_SIGNAL_Z:g}: do the rows belong to these items?"
+    facts = {key: row[key] for key in ("signal_z", "pairs", "floor", "popularity")}
+    return [CheckOutcome(spec.name, spec.output, not weak, spec.blocking, told, facts)]
+
+
 def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """Finite weights, and better than popularity on validation."""
     from mrs_pipeline.stages.models import popularity_score, stored_weights
@@ -221,6 +250,8 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def suspicions(summary: limits.FeatureSummary) -> list[str]:
     """What about a feature set is not wrong but suspicious, a clause each."""
     spread = summary.norm_max / summary.norm_min if summary.norm_min else 1.0
+    drift = 1.0 if summary.drift_cosine is None else summary.drift_cosine
+    shift = summary.drift_norm or 0.0
     looked_at = (
         (summary.coverage < limits.MIN_COVERAGE, f"only {summary.coverage:.1%} of the items have a vector"),
         (
@@ -240,6 +271,14 @@ def suspicions(summary: limits.FeatureSummary) -> list[str]:
             f"any two items are alike (mean cosine {summary.mean_cosine:.3f})",
         ),
         (spread > limits.MAX_NORM_SPREAD, f"the longest vector is {spread:.0f} times the shortest"),
+        (
+            drift < limits.MIN_DRIFT_COSINE,
+            f"the mean vector points elsewhere than in the previous version (cosine {drift:.2f})",
+        ),
+        (
+            shift > limits.MAX_NORM_SHIFT,
+            f"the mean length has changed against the previous version (by {shift:.0%})",
+        ),
     )
     return [clause for suspicious, clause in looked_at if suspicious]
 

@@ -4,13 +4,14 @@ What the page looks like is `reporting.html`; what the numbers mean, `encoders.c
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.encoders.checks import spectrum, unit_rows
-from mrs_pipeline.encoders.report import ExtractionReport
+from mrs_pipeline.encoders.checks import SignalTest, spectrum, unit_rows
 from mrs_pipeline.reporting.html import feature_page
 from mrs_pipeline.reporting.inputs import FeaturePageInputs, Neighbours
 from mrs_pipeline.stages.base import Stage
@@ -23,38 +24,58 @@ _NORM_SAMPLE = 20_000
 """Rows whose norms are drawn; bounds memory for large catalogues."""
 
 
-def write_feature_page(stage: Stage, features: FeatureMatrix, report: ExtractionReport) -> Path:
-    """Write `data/reports/<dataset>/features/<window>/<feature set>.html`."""
+def write_feature_page(
+    stage: Stage, features: FeatureMatrix, quality: Mapping[str, Any], signal: SignalTest
+) -> Path:
+    """Write `data/reports/<dataset>/features/<window>/<feature set>.html`.
+
+    Args:
+        stage: dataset and window.
+        features: the feature set.
+        quality: its row of `quality.feature_sets`.
+        signal: its signal test.
+    """
     path = stage.home.reports / stage.config.name / "features" / stage.window / f"{features.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     present = np.flatnonzero(features.present)
     sampled = np.asarray(features.values[present[:_NORM_SAMPLE]], dtype=np.float32)
+    failures = stage.lake.read(stage.table("quality", "failed_media", feature_set=features.name))
     page = feature_page(
         FeaturePageInputs(
             dataset=stage.config.name,
             name=features.name,
             generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            present=report.present,
-            missing=report.items - report.present,
-            spectrum=spectrum(features.values, features.present),
+            present=len(present),
+            missing=len(features.present) - len(present),
+            spectrum=np.sqrt(spectrum(features.values, features.present)),
             norms=np.linalg.norm(sampled, axis=1),
+            shuffled=signal.shuffled,
+            observed=signal.observed,
             neighbours=_neighbours(stage, features, present),
-            facts={
-                "window": stage.window,
-                "dimensions": f"{report.dimensions} x {report.dtype}",
-                "encoded in the last run": f"{report.encoded:,}",
-                "taken over unchanged": f"{report.reused:,}",
-                "items a second": f"{report.items_per_second:,.0f}",
-                "peak memory": f"{report.peak_memory_mb:,.0f} MB",
-                "fingerprint": report.fingerprint[:16],
-            },
-            failures=report.failures().group_by("reason").len("rows").sort("rows", descending=True),
+            facts={"window": stage.window, **_facts(quality, str(features.values.dtype))},
+            failures=failures.group_by("reason").len("rows").sort("rows", descending=True),
         )
     )
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
     aside.write_text(page, encoding="utf-8")
     aside.replace(path)
     return path
+
+
+def _facts(quality: Mapping[str, Any], dtype: str) -> dict[str, str]:
+    """What the row says in words; what could not be measured is left out."""
+    shown = {
+        "effective rank": ("effective_rank", ".1f"),
+        "signal, standard deviations above chance": ("signal_z", ".1f"),
+        f"validation {quality['metric']} of its ItemKNN": ("floor", ".4f"),
+        f"validation {quality['metric']} of popularity": ("popularity", ".4f"),
+        "cosine with the previous version": ("drift_cosine", ".3f"),
+    }
+    return {"dimensions": f"{quality['dimensions']} x {dtype}"} | {
+        label: format(quality[column], form)
+        for label, (column, form) in shown.items()
+        if quality[column] is not None
+    }
 
 
 def _neighbours(stage: Stage, features: FeatureMatrix, present: IntArray) -> tuple[Neighbours, ...]:

@@ -5,6 +5,8 @@ How content becomes vectors is `encoders`; what a good feature set looks like, `
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,19 +15,20 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.checks import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.identity import ReadyMatrix
-from mrs_pipeline.encoders.options import IdentityOptions
+from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
+from mrs_pipeline.encoders.registry import modules_of
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks import check_features, feature_specs
-from mrs_pipeline.stages.feature_page import write_feature_page
-from mrs_pipeline.stages.files import source_of
+from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
 from mrs_pipeline.stages.nodes import provenance_of, windows
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.types import FeatureMatrix, SparseGraph
 
 GRAPH_FILE = "graph.safetensors"
+_DRIFT = ("drift_cosine", "drift_norm")
 
 
 def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -35,6 +38,7 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     provenance = provenance_of(stage, task)
     items = stage.lake.read(stage.table("core", "items"))
     source = source_of(stage)
+    previous = _previous(stage, name)
     facts: dict[str, JSON] = {}
     keys = (stage.config.name, stage.window, name)
     with stage.features.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
@@ -43,32 +47,34 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
             items,
             source.root,
             directory,
-            previous=_previous(stage, name),
+            previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
+            settings=engine_settings(stage),
             progress=True,
         )
-        facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "present": report.present}
+        facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
+        facts |= _drift(
+            _features_in(directory, name), previous
+        )  # its files go when the new ones are published
     artifact = stage.features.read(*keys)
     features = read_features(stage, name)
     stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
-    page = write_feature_page(stage, features, report)
-    facts_shown = {"page": page, **_facts(report, summary_of(stage, name))}
-    return [Outcome(task.outputs[0], artifact.digest, facts_shown)]
+    return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary_of(stage, name)))]
 
 
 def read_features(stage: Stage, name: str) -> FeatureMatrix:
     """A materialised feature set, memory-mapped."""
-    directory = stage.features.read(stage.config.name, stage.window, name).directory
-    values = np.load(directory / MATRIX, mmap_mode="r", allow_pickle=False)
-    return FeatureMatrix(values, np.load(directory / PRESENT, allow_pickle=False), name)
+    return _features_in(stage.features.read(stage.config.name, stage.window, name).directory, name)
 
 
 def summary_of(stage: Stage, name: str) -> FeatureSummary:
-    """A materialised feature set in numbers."""
+    """A materialised feature set in numbers; drift against what it replaced, as it was found then."""
     features = read_features(stage, name)
-    return summarise(features.values, features.present)
+    facts = stage.features.read(stage.config.name, stage.window, name).facts
+    drift = {key: facts.get(key) for key in _DRIFT}
+    return replace(summarise(features.values, features.present), **drift)  # type: ignore[arg-type]
 
 
 def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -120,15 +126,23 @@ def _previous(stage: Stage, name: str) -> PreviousExtraction | None:
     return None
 
 
+def _features_in(directory: Path, name: str) -> FeatureMatrix:
+    values = np.load(directory / MATRIX, mmap_mode="r", allow_pickle=False)
+    return FeatureMatrix(values, np.load(directory / PRESENT, allow_pickle=False), name)
+
+
+def _drift(features: FeatureMatrix, previous: PreviousExtraction | None) -> dict[str, JSON]:
+    if previous is None:
+        return {}
+    before = FeatureMatrix(previous.values, previous.rows["present"].to_numpy(), features.name)
+    summary = summarise(features.values, features.present, before).to_row()
+    return {key: summary[key] for key in _DRIFT}
+
+
 def _ready_matrix(stage: Stage, options: IdentityOptions) -> ReadyMatrix:
     with stage.lake.connect() as con:
         matrix = source_of(stage).read_matrix(con, options.matrix)
-    path = source_of(stage).matrices()[options.matrix].path
-    return (
-        ReadyMatrix(path, row_ids=matrix.item_ids)
-        if path.suffix == ".npy"
-        else ReadyMatrix(path, id_column="item_id")
-    )
+    return ReadyMatrix(matrix.name, matrix.values, matrix.item_ids)
 
 
 def _vectors(items: pl.DataFrame, features: FeatureMatrix) -> pl.DataFrame:
@@ -164,16 +178,13 @@ def _facts(report: ExtractionReport, summary: FeatureSummary) -> dict[str, objec
 def feature_task(config: DatasetConfig, name: str) -> Task:
     """The task that makes the feature set `name`."""
     options = config.feature(name)
-    reads = (
-        f"matrix/{options.matrix}" if isinstance(options, IdentityOptions) else f"media/{options.modality}"
-    )
     return Task(
         name=f"features/{name}",
         outputs=(f"features/{name}",),
         inputs=("core/items",),
-        files=() if options.modality == "text" and not isinstance(options, IdentityOptions) else (reads,),
+        files=_files(options),
         run=extract_features,
-        code=("encoders",),
+        code=tuple(f"encoders.{module}" for module in modules_of(options)),
         settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",
@@ -183,6 +194,14 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         check_specs=feature_specs(name),
         check=check_features,
     )
+
+
+def _files(options: EncoderOptions) -> tuple[str, ...]:
+    """What the encoder reads outside the stores; texts lie in `core.items`."""
+    if isinstance(options, IdentityOptions):
+        return (f"matrix/{options.matrix}",)
+    media = () if options.modality == "text" else (f"media/{options.modality}",)
+    return (*media, f"model/{feature_set_name(options)}") if pretrained_part(options) else media
 
 
 def graph_task(config: DatasetConfig, name: str) -> Task:

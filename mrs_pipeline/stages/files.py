@@ -7,6 +7,9 @@ would cost as much as the work it saves; the extraction engine then compares con
 from functools import lru_cache
 from pathlib import Path
 
+from mrs_pipeline.encoders.options import EncoderOptions, FramesOptions, PretrainedOptions
+from mrs_pipeline.encoders.pretrained import files_signature, local_folder
+from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW
@@ -16,6 +19,7 @@ from mrs_pipeline.storage.digests import file_digest, text_digest
 SOURCE = "source"
 MEDIA = "media"
 MATRIX = "matrix"
+MODEL = "model"
 
 
 def source_of(stage: Stage) -> Source:
@@ -24,9 +28,11 @@ def source_of(stage: Stage) -> Source:
 
 
 def files_digests(stage: Stage, files: str) -> dict[str, str]:
-    """Name -> digest now, for `source`, `media/<modality>` or `matrix/<name>`."""
-    source = source_of(stage)
+    """Name -> digest now, for `source`, `media/<modality>`, `matrix/<name>` or `model/<feature set>`."""
     kind, _, name = files.partition("/")
+    if kind == MODEL:
+        return {files: _weights(stage, name)}
+    source = source_of(stage)
     if kind == SOURCE:
         return {f"{SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
     if kind == MATRIX:
@@ -34,6 +40,26 @@ def files_digests(stage: Stage, files: str) -> dict[str, str]:
         return {files: _digest(matrix.path) if matrix else "absent"}
     paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[name].drop_nulls()
     return {files: text_digest(*(_signature(source.root / path) for path in paths))}
+
+
+def engine_settings(stage: Stage) -> EngineSettings:
+    """Where and on what the encoders of a dataset run."""
+    return EngineSettings(device=stage.config.training.device, pretrained=stage.home.models / "pretrained")
+
+
+def pretrained_part(options: EncoderOptions) -> PretrainedOptions | None:
+    """The settings of the weights that an encoder needs: its own, or those of the encoder of its frames."""
+    part = options.image if isinstance(options, FramesOptions) else options
+    return part if isinstance(part, PretrainedOptions) else None
+
+
+def _weights(stage: Stage, name: str) -> str:
+    """A folder's files by size and time; a hub model that lies in no folder is told apart by its revision."""
+    options = pretrained_part(stage.config.feature(name))
+    if options is None:
+        raise ValueError(f"{name} has no pretrained weights")
+    folder = local_folder(options, engine_settings(stage))
+    return files_signature(folder) if folder.is_dir() else options.revision or "absent"
 
 
 def _digest(path: Path) -> str:

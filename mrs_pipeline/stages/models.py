@@ -16,7 +16,8 @@ import polars as pl
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
-from mrs_pipeline.models.base import FeatureUse, ModelConfig, ModelSpec, Recommender
+from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, ModelSpec, Recommender
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.inputs import VALID_TERM
@@ -32,21 +33,32 @@ from mrs_pipeline.stages.checks import (
     recommendation_specs,
     trained_specs,
 )
+from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
-from mrs_pipeline.types import FloatArray, Interactions, TopK, TrainingData
+from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
 
 
 def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
     """What the model may see at this window: no test row can be among it."""
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
-    graphs = chosen if spec.item_graph else {}
-    return TrainingData(
-        train=interactions(stage, TRAIN),
-        valid=interactions(stage, VALID),
-        features={modality: read_features(stage, name) for modality, name in chosen.items()},
-        item_graphs={modality: read_graph(stage, name) for modality, name in graphs.items()},
-    )
+    train = interactions(stage, TRAIN)
+    stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
+    features = complete(stored, stage.config.missing, train)
+    graphs: dict[str, SparseGraph] = {}
+    if spec.item_graph:
+        graphs = {
+            modality: read_graph(stage, name)
+            if stores_graphs(stage.config)
+            else knn_graph(features[modality], stage.config.knn_k)
+            for modality, name in chosen.items()
+        }
+    return TrainingData(train, interactions(stage, VALID), features, graphs)
+
+
+def stores_graphs(config: DatasetConfig) -> bool:
+    """Whether the item graphs are assets; filled rows depend on interactions, so theirs are built where needed."""
+    return config.missing == "mask"
 
 
 def interactions(stage: Stage, split: str) -> Interactions:
@@ -78,9 +90,9 @@ def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
     checkpoints = _checkpoints(stage, name)
     runs: list[Fitted] = []
     with stage.models.writing(
-        *keys, provenance=provenance, facts={"seeds": list(stage.config.seeds)}
+        *keys, provenance=provenance, facts={"seeds": list(seeds_of(stage.config, name))}
     ) as directory:
-        for seed in stage.config.seeds:
+        for seed in seeds_of(stage.config, name):
             fitted = fit(
                 data,
                 name,
@@ -142,7 +154,7 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
     digests = upstream(stage, task)
     provenance = provenance_of(stage, task)
     found, seconds = [], []
-    for seed in stage.config.seeds:
+    for seed in seeds_of(stage.config, name):
         model = _load(stage, name, seed, data)
         started = time.perf_counter()
         found.append(
@@ -164,9 +176,10 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
     users = pl.concat(
         [
             each.user_metrics.with_columns(pl.lit(seed, pl.Int64).alias("seed"))
-            for seed, each in zip(stage.config.seeds, found, strict=True)
+            for seed, each in zip(seeds_of(stage.config, name), found, strict=True)
         ]
     )
+    metrics, users = metrics.filter(_telling(data)), users.filter(_telling(data))
     stage.lake.write_frame(stage.table("eval", "user_metrics", model=name), users, provenance)
     manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), metrics.drop("model"), provenance)
     return [
@@ -177,6 +190,19 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             manifest.columns,
         )
     ]
+
+
+def _telling(data: TrainingData) -> pl.Expr:
+    """Rows whose list is shorter than the slice's catalogue: a list that holds every candidate finds everything."""
+    n_warm = int(np.unique(data.train.items).size)
+    candidates = {"all": data.train.n_items, "warm": n_warm, "cold": data.train.n_items - n_warm}
+    return pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
+
+
+def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
+    """The seeds a model is trained with: a closed form has one solution, whatever the seed."""
+    solved = MODELS[name].spec.batches is BatchKind.NONE
+    return config.seeds[:1] if solved else config.seeds
 
 
 def popularity_score(stage: Stage) -> float:
@@ -312,13 +338,17 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     spec = model.spec
     chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
     sources = [f"features/{each}" for each in chosen]
-    sources += [f"graphs/{each}" for each in chosen if spec.item_graph]
+    sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
+    filling: dict[str, object] = {}
+    if chosen and config.missing != "mask":
+        filling = {"missing": config.missing, "knn_k": config.knn_k}
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
         "models.base",
         "models.blocks",
         "functional",
         "experiment",
+        *(("encoders.missing", "stages.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
@@ -326,8 +356,9 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     fitting = [
         settings.model_dump(mode="json"),
         config.training.model_dump(mode="json"),
-        config.seeds,
+        seeds_of(config, name),
         config.evaluation.select_on,
+        filling,
     ]
     return [
         Task(
@@ -351,7 +382,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             inputs=(f"trained/{name}", *inputs),
             run=recommend_items,
             code=(*code, "evaluation"),
-            settings="",
+            settings=json.dumps(filling, sort_keys=True),
             description=f"The {LIST_LENGTH} best items of every user by {spec.title}, without what they already had.",
             kinds=("duckdb",),
             pool="gpu",
@@ -366,7 +397,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             inputs=(f"trained/{name}", *inputs),
             run=measure_model,
             code=(*code, "evaluation"),
-            settings=json.dumps(config.evaluation.model_dump(mode="json"), sort_keys=True),
+            settings=json.dumps([config.evaluation.model_dump(mode="json"), filling], sort_keys=True),
             description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
             kinds=("duckdb",),
             pool="gpu",

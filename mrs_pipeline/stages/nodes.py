@@ -72,6 +72,8 @@ def table_of(stage: Stage, node: str) -> Table:
         return stage.table("serving", schema, window=window or stage.window, model=rest)
     if schema == "metrics":
         return stage.table("eval", schema, window=window or stage.window, model=rest)
+    if schema == "quality":
+        return stage.table(schema, "feature_sets", feature_set=rest)
     if name == LEADERBOARD:
         return Table.of(schema, rest, dataset=stage.config.name)
     raise KeyError(node)
@@ -80,7 +82,12 @@ def table_of(stage: Stage, node: str) -> Table:
 def schema_of(output: str) -> TableSchema | None:
     """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
     kind = output.partition("/")[0]
-    paths = {"features": "features", "metrics": "eval/metrics", "recommendations": "serving/recommendations"}
+    paths = {
+        "features": "features",
+        "quality": "quality/feature_sets",
+        "metrics": "eval/metrics",
+        "recommendations": "serving/recommendations",
+    }
     return TABLES.get(paths.get(kind, output))
 
 

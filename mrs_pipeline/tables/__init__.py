@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tables.features_table import FEATURES
 from mrs_pipeline.tables.interactions import INTERACTIONS
 from mrs_pipeline.tables.items import ITEMS
@@ -34,6 +35,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         QUARANTINE,
         SPLITS_TABLE,
         FEATURES,
+        FEATURE_SETS,
         RECOMMENDATIONS,
         USER_METRICS,
         METRICS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline_tests.cli.homes import Mrs, Shop, add_shop, make_home
+from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop, make_home
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def shop(home: Mrs) -> Shop:
     return add_shop(home.root)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Mrs:
     """A home in which `shop` has been run to the end; for tests that only look at results."""
     mrs = make_home(tmp_path_factory.mktemp("finished") / "home")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mrs_pipeline_tests.cli.homes import N_ITEMS, Mrs, Shop
+from mrs_pipeline_tests.cli.shops import N_ITEMS, Mrs, Shop
 
 
 def _not_utf8(shop: Shop) -> None:
@@ -112,7 +112,7 @@ def test_dataset_emptied_by_its_own_core(home: Mrs, shop: Shop) -> None:
 def test_interaction_of_an_unknown_item_is_put_aside(home: Mrs, shop: Shop) -> None:
     with (shop.folder / "interactions.csv").open("a") as file:
         file.write("u1,nowhere,1700000000,5\n")
-    shop.settings("    ease:\n", "")
+    shop.settings("    ease: {feature_weight: 0.5}\n", "")
     ran = home("run", "shop")
     assert ran.code == 0, ran.err
     told = home("query", "--csv", "SELECT user_id, item_id, source_row, reason FROM core.quarantine")

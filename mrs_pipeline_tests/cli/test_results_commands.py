@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 
-from mrs_pipeline_tests.cli.homes import Mrs, add_shop
+from mrs_pipeline_tests.cli.shops import Mrs, add_shop
 
 
 def rows(mrs: Mrs, sql: str) -> list[dict[str, str]]:

@@ -84,6 +84,7 @@ def test_settings_survive_json() -> None:
         ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
         ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),
         ({"training": {"epochs": 0}}, ("training", "epochs"), "greater than"),
+        ({"evaluation": {"ks": [5, 10]}}, (), "must contain 20"),
         ({"evaluation": {"exclude": "nothing"}}, ("evaluation", "exclude"), "'train'"),
         ({"automation": {"watch": "sometimes"}}, ("automation", "watch"), "valid boolean"),
         ({"source": {"reader": "folder"}}, ("source",), "source.path is missing"),

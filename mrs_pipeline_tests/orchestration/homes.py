@@ -17,8 +17,9 @@ from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.home import Home
 
-WINDOW = "2024-11"
-"""The window that tests look at; the one after it is the demonstration's last."""
+WINDOW = "2024-06"
+"""The window that tests look at; five lie before it."""
+HISTORY = tuple(f"2024-{month:02}" for month in range(1, 6))
 
 TINY: Mapping[str, Any] = {
     "name": "tiny",
@@ -68,6 +69,7 @@ def entered(home: Home) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MRS_HOME", str(home.root))
         patch.setenv("DAGSTER_HOME", str(home.root))
+        patch.chdir(home.root)  # dagster.yaml names its folders relative to the home
         patch.setattr(sys, "path", [str(home.root), *sys.path])
         _forget()
         try:

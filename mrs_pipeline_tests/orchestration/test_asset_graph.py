@@ -168,6 +168,8 @@ def test_every_stage_is_guarded(project: Project) -> None:
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
         "features/text_tfidf_svd:signal",
         "features/image_color_gradient:signal",
+        "quality/text_tfidf_svd:above_chance",
+        "quality/image_color_gradient:above_chance",
     }
 
 

@@ -62,7 +62,7 @@ def test_everything_is_materialised_with_its_digest_as_data_version(
 
 def test_all_windows_of_the_history_are_ingested(instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey(["tiny", "raw", "interactions"])
-    assert instance.get_materialized_partitions(key) == {f"2024-{month:02}" for month in range(1, 12)}
+    assert instance.get_materialized_partitions(key) == {*homes.HISTORY, WINDOW}
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,7 @@ def test_all_checks_were_evaluated_and_the_blocking_ones_passed(
         sorted(graph.asset_check_keys)
     )
     assert set(records) == graph.asset_check_keys
+    assert all(entry.event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION" for entry in records.values())
     evaluations = [entry.event.dagster_event.asset_check_evaluation_data for entry in records.values()]
     assert all(each.passed for each in evaluations if each.severity is dg.AssetCheckSeverity.ERROR)
     assert all(each.description for each in evaluations)
@@ -209,5 +210,5 @@ def test_a_second_run_finds_everything_current(home: Home) -> None:
     before = {path: path.stat().st_mtime_ns for path in home.lake.glob("core/**/part.parquet")}
     lines = homes.run(home)
     assert not any("reading raw files" in line for line in lines)
-    assert lines[-1].startswith("tiny: window 2024-11, 2 of ")  # leaderboard and report stand above windows
+    assert lines[-1].startswith(f"tiny: window {WINDOW}, 2 of ")  # leaderboard and report stand above windows
     assert {path: path.stat().st_mtime_ns for path in home.lake.glob("core/**/part.parquet")} == before

@@ -58,7 +58,7 @@ WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
             "createdat",
             "reviewtime",
         ),
-        *("ratedat", "boughtat", "visittime", "unixtime"),
+        *("ratedat", "boughtat", "visittime", "unixtime", "when"),
     ),
     RATING: ("rating", "ratings", "score", "stars", "star", "overall", "starrating", "rate"),
     SPLIT: ("split", "xlabel", "fold"),

@@ -5,7 +5,7 @@ be, given the files, is `proposals`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from mrs_pipeline.ingest.datafile import ROW, DataFile, open_data_file
 from mrs_pipeline.ingest.inspection.columns import guess
 from mrs_pipeline.ingest.items import CANONICAL
 from mrs_pipeline.ingest.mmrec import MMREC_COLUMNS
+from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.ingest.sql import first_row
 from mrs_pipeline.ingest.values import number
 from mrs_pipeline.schema import ITEM_ID, RATING, SPLIT, TIMESTAMP, USER_ID
@@ -46,6 +47,8 @@ class Overrides:
     interactions: str | None = None
     items: str | None = None
     name: str | None = None
+    item_fields: Mapping[str, str] = field(default_factory=dict)
+    """Canonical name -> column of the items file."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -63,7 +66,8 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> dic
     """The `source:` section that fits a folder, with only what differs from the defaults.
 
     Raises:
-        InputError: there is no file of interactions, or its users or items cannot be recognised.
+        InputError: there is no file of interactions, its users or items cannot be recognised, or a column that was
+            named is not there.
     """
     tables = [open_data_file(con, root, path) for path in paths.top_tables(root)]
     file, setting = _interactions(con, root, tables, overrides)
@@ -73,7 +77,7 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> dic
     rest = [table for table in tables if table.path != file.path and table.path.suffix != ".inter"]
     numeric = [table for table in rest if _is_matrix(con, table, columns[ITEM_ID])]
     items = _items(con, root, [table for table in rest if table not in numeric], overrides, columns[ITEM_ID])
-    item_columns = _item_columns(items, columns[ITEM_ID]) if items else {}
+    item_columns = _catalogue_columns(root, items, columns[ITEM_ID], overrides)
     source = {
         "reader": reader,
         "path": root.as_posix(),
@@ -84,6 +88,21 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> dic
         "matrices": _matrices(root, numeric, reader),
     }
     return {key: value for key, value in source.items() if value}
+
+
+def unused_columns(con: "DuckDBPyConnection", source: Source, section: Mapping[str, Any]) -> list[str]:
+    """Columns of the (first) file of interactions that a `source:` section makes no use of."""
+    file = open_data_file(con, source.root, source.landings()[0])
+    defaults = MMREC_COLUMNS if section["reader"] == "mmrec" else {}
+    used = {name: name for name in _INTERACTION_COLUMNS} | defaults | section.get("interaction_columns", {})
+    return [column for column in file.columns if column not in used.values()]
+
+
+def unused_tables(source: Source) -> list[str]:
+    """Tables directly in the folder that are neither interactions nor items nor features."""
+    used = set(source.files())
+    tables = (path for path in paths.top_tables(source.root) if path.suffix != ".inter")
+    return [path.name for path in tables if path not in used]
 
 
 def modality_of(matrix: str) -> str | None:
@@ -149,14 +168,38 @@ def _items(
     catalogues = [
         table
         for table in tables
-        if not guess(table.columns, (USER_ID,)) and len(_item_columns(table, item_column)) > 1
+        if not guess(table.columns, (USER_ID,))
+        and len(_item_columns(table, item_column, overrides.item_fields)) > 1
     ]
     return catalogues[0] if len(catalogues) == 1 else None
 
 
-def _item_columns(file: DataFile, item_column: str) -> dict[str, str]:
-    """Canonical name -> column, empty without an item; the interactions' name of the item counts first."""
+def _catalogue_columns(
+    root: Path, items: DataFile | None, item_column: str, overrides: Overrides
+) -> dict[str, str]:
+    """Canonical name -> column of the items file, if there is one; what a person said must fit it."""
+    for name, column in overrides.item_fields.items():
+        if name not in CANONICAL:
+            raise InputError(f"--item-field: '{name}' is none of {', '.join(CANONICAL)}")
+        if items is None:
+            raise InputError(
+                f"{root}: no file of items was found for `--item-field`; name it with `--items FILE`"
+            )
+        if column not in items.columns:
+            raise InputError(f"{items.name} has no column '{column}'; it has: {', '.join(items.columns)}")
+    columns = _item_columns(items, item_column, overrides.item_fields) if items else {}
+    if items and not columns:
+        raise InputError(
+            f"{items.name}: cannot tell which column is the item (columns: {', '.join(items.columns)}); run again "
+            "with `--item-field item_id=COLUMN`"
+        )
+    return columns
+
+
+def _item_columns(file: DataFile, item_column: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """Canonical name -> column, empty without an item; what is said counts first, then the interactions' name."""
     given = {ITEM_ID: item_column} if item_column in file.columns else {}
+    given |= {name: column for name, column in fields.items() if column in file.columns}
     free = [column for column in file.columns if column not in given.values()]
     columns = given | guess(free, [name for name in CANONICAL if name not in given], items_file=True)
     return columns if ITEM_ID in columns else {}

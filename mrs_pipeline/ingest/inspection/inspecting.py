@@ -12,7 +12,14 @@ from typing import Any, Final
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.facts import SourceFacts
 from mrs_pipeline.ingest.inspection import proposals
-from mrs_pipeline.ingest.inspection.discovery import Overrides, discover, modality_of, renamed
+from mrs_pipeline.ingest.inspection.discovery import (
+    Overrides,
+    discover,
+    modality_of,
+    renamed,
+    unused_columns,
+    unused_tables,
+)
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.ingest.source import Source
@@ -60,6 +67,7 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
         window = proposals.propose_window(con, interactions, facts)
         rating = proposals.propose_min_rating(con, interactions, facts)
         core = proposals.propose_k_core(con, interactions, facts, rating.section.get("min_rating"))
+        aside = _aside(unused_columns(con, source, section), unused_tables(source))
     split = proposals.propose_split(facts, windowed=bool(window.section))
     features = _features(facts)
     settings = {
@@ -74,7 +82,13 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     }
     reasons = (proposal.reason for proposal in (window, rating, core, split))
     settings = {key: value for key, value in settings.items() if value}
-    return Inspection(settings, (*_findings(section, source, facts), *reasons, _models_finding(features)))
+    findings = (
+        *_findings(section, source, facts),
+        *aside,
+        *reasons,
+        _models_finding(features),
+    )
+    return Inspection(settings, findings)
 
 
 def _slug(name: str) -> str:
@@ -116,6 +130,21 @@ def _findings(section: dict[str, Any], source: Source, facts: SourceFacts) -> li
         unknown = "" if modality_of(matrix) else "; say under features which modality it describes"
         lines.append(f"ready features: {matrix}{unknown}")
     return lines
+
+
+def _aside(columns: list[str], tables: list[str]) -> list[str]:
+    """What is not used: a time, a rating or a catalogue that was not recognised would otherwise go unnoticed."""
+    findings = []
+    if columns:
+        findings.append(
+            f"columns of the interactions left aside: {', '.join(columns)}; if one is the time or the rating, run "
+            "again with --time-column or --rating-column"
+        )
+    if tables:
+        findings.append(
+            f"files left aside: {', '.join(tables)}; if one lists the items, run again with --items FILE"
+        )
+    return findings
 
 
 def _models_finding(features: list[dict[str, str]]) -> str:

@@ -90,7 +90,7 @@ class Ease(Recommender):
         del gram
         inverse /= -inverse.diagonal().clone()
         inverse.fill_diagonal_(0.0)
-        self.item_weights = inverse
+        self.item_weights = inverse.contiguous()  # LAPACK leaves it by columns, scoring reads rows
 
     def scorer(self) -> Scorer:
         """A user's history times the item weights."""

@@ -1,5 +1,7 @@
 """The command line in this process, a home in a temporary folder, and a small healthy folder of raw files."""
 
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import mrs_pipeline
 from mrs_pipeline.cli import app
 
+PROJECT = Path(mrs_pipeline.__file__).resolve().parent.parent
 N_USERS, N_ITEMS, EACH = 40, 24, 8
 COLOURS = ("red", "blue", "green", "brown", "white", "black")
 SETTINGS = """\
@@ -26,7 +30,7 @@ attributes:
     - {{modality: audio, encoder: identity, matrix: sound}}
   models:
     most_pop:
-    ease:
+    ease: {{feature_weight: 0.5}}
   training: {{epochs: 2, threads: 1}}
 """
 
@@ -72,6 +76,23 @@ class Mrs:
         """`schema/name` of every table of which a dataset has a partition."""
         lake = self.root / "data" / "lake"
         return {"/".join(path.relative_to(lake).parts[:2]) for path in lake.glob(f"*/*/dataset={dataset}")}
+
+
+def in_a_process(folder: Path, *arguments: str, **environment: str) -> Outcome:
+    """`mrs` as a process of its own, started in a folder with nothing but these variables about homes."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("MRS_HOME", "DAGSTER_HOME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from mrs_pipeline.cli import main; main()", *arguments],
+        cwd=folder,
+        env=inherited | {"PYTHONPATH": str(PROJECT)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Is a feature set any good? Its signal, its floor and its page, once there are interactions to hold it against.
+
+What the numbers mean is `encoders.checks`; how the page looks, `reporting.html`; how vectors are made, `features`.
+Training and validation rows only: the window's own events are not looked at.
+"""
+
+import json
+from collections.abc import Sequence
+
+import polars as pl
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.checks import SignalTest, signal_test
+from mrs_pipeline.experiment import fit
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.reporting.drawing import png
+from mrs_pipeline.reporting.plots import signal as draw_signal
+from mrs_pipeline.schema import TRAIN, VALID
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.checks import check_quality, quality_specs
+from mrs_pipeline.stages.feature_page import write_feature_page
+from mrs_pipeline.stages.features import read_features, summary_of
+from mrs_pipeline.stages.models import interactions
+from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
+from mrs_pipeline.tables.feature_sets import FEATURE_SETS
+from mrs_pipeline.types import TrainingData
+
+
+def measure_features(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Signal test and content-only ItemKNN of one feature set, as a row and a page."""
+    name = task.name.partition("/")[2]
+    features = read_features(stage, name)
+    data = TrainingData(
+        interactions(stage, TRAIN), interactions(stage, VALID), {stage.config.feature(name).modality: features}
+    )
+    signal = signal_test(features.values, features.present, data.train)
+    summary = summary_of(stage, name)
+    row = {**summary.to_row(), **_signal_row(signal), **_scores(stage, data)}
+    table = pl.DataFrame([{column: row[column] for column in FEATURE_SETS.columns}], schema=_SCHEMA)
+    table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
+    manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), table, provenance_of(stage, task))
+    told = table.row(0, named=True)
+    facts: dict[str, object] = {"page": write_feature_page(stage, features, told, signal), **told}
+    if signal.shuffled:
+        facts["signal"] = png(draw_signal(signal.shuffled, signal.observed))
+    return [Outcome(task.outputs[0], manifest.digest, facts, manifest.columns)]
+
+
+_KINDS = {"BIGINT": pl.Int64, "DOUBLE": pl.Float64, "VARCHAR": pl.String}
+_SCHEMA = {name: _KINDS[column.type] for name, column in FEATURE_SETS.columns.items()}
+
+
+def _signal_row(signal: SignalTest) -> dict[str, float]:
+    return {
+        "signal_z": signal.z,
+        "signal_cosine": signal.observed,
+        "shuffled_cosine": signal.shuffled_mean,
+        "pairs": signal.pairs,
+    }
+
+
+def _scores(stage: Stage, data: TrainingData) -> dict[str, str | float]:
+    """Validation scores of the content alone and of popularity."""
+    training, evaluation = stage.config.training, stage.config.evaluation
+    content = fit(data, "item_knn", {"source": "content"}, training=training, evaluation=evaluation)
+    popular = fit(data, "most_pop", training=training, evaluation=evaluation)
+    return {
+        "metric": evaluation.select_on,
+        "floor": content.result.best_score,
+        "popularity": popular.result.best_score,
+    }
+
+
+def quality_task(config: DatasetConfig, name: str) -> Task:
+    """The task that measures the feature set `name`."""
+    options = config.feature(name)
+    models = tuple(MODELS[model].__module__.removeprefix("mrs_pipeline.") for model in ("item_knn", "most_pop"))
+    return Task(
+        name=f"quality/{name}",
+        outputs=(f"quality/{name}",),
+        inputs=(f"features/{name}", "core/users", "core/items", SPLITS),
+        run=measure_features,
+        code=(*models, "models.base", "models.blocks", "functional", "experiment", "evaluation", "encoders.checks"),
+        settings=json.dumps(config.evaluation.select_on),
+        group="features",
+        description=f"What {name} is worth before any model is trained: signal against chance, recall of its "
+        "nearest neighbours alone, and a page.",
+        tags=(f"modality/{options.modality}",),
+        kinds=("html",),
+        pool="gpu",
+        check_specs=quality_specs(name),
+        check=check_quality,
+    )

@@ -1,0 +1,123 @@
+"""`mrs run`, `mrs tune` and `mrs bench train` on small data, through Dagster."""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop
+
+DUE = re.compile(r"window full, (\d+) of (\d+) steps are due")
+
+
+def due(text: str) -> tuple[int, int]:
+    (found,) = DUE.findall(text)
+    return int(found[0]), int(found[1])
+
+
+def weights(mrs: Mrs) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in mrs.root.glob("models/**/*.safetensors")}
+
+
+def test_a_second_run_trains_nothing(home: Mrs, shop: Shop) -> None:
+    first = home("run", "shop", "--models", "most_pop")
+    assert first.code == 0, first.err
+    assert "shop: reading raw files, all of them" in first.err
+    done, steps = due(first.err)
+    assert done == steps
+    assert "most_pop" in first.out and " ease " not in first.out
+    report = home.root / "data" / "reports" / "shop" / "report.html"
+    assert str(report) in first.out and report.stat().st_size > 10_000
+    before = weights(home)
+    assert before
+    second = home("run", "shop", "--models", "most_pop")
+    assert second.code == 0
+    assert "reading raw files" not in second.err
+    assert due(second.err) == (2, steps)  # leaderboard and report stand above all windows and are always made
+    assert weights(home) == before
+
+
+def test_a_failed_check_is_told_in_its_own_words(home: Mrs, shop: Shop) -> None:
+    text = (shop.folder / "items.csv").read_text().splitlines()
+    same = [text[0], *(f"{line.split(',')[0]},Thing,red," for line in text[1:])]
+    (shop.folder / "items.csv").write_text("\n".join(same) + "\n")
+    shop.settings(
+        "{modality: audio, encoder: identity, matrix: sound}", "{modality: text, encoder: tfidf_svd}"
+    )
+    ran = home("run", "shop", "--models", "ease")
+    assert ran.code == 1
+    assert ran.sentence.startswith(
+        "check expectations of shop/features/text_tfidf_svd: broken: the vectors are not all the same"
+    )
+    assert not any(table.startswith("models/") for table in home.tables("shop"))
+
+
+def test_a_dataset_without_models_has_no_leaderboard(home: Mrs, shop: Shop) -> None:
+    text = shop.defs.read_text()
+    shop.defs.write_text(text[: text.index("  models:")])
+    ran = home("run", "shop")
+    assert ran.code == 0, ran.err
+    assert "shop lists no models" in ran.err and "mrs.duckdb" in ran.out
+    assert "features/audio_identity" in home.tables("shop")
+    assert due(home("run", "shop").err)[0] == 0  # and nothing is run again
+
+
+def test_tune_prints_settings_to_paste(finished: Mrs) -> None:
+    told = finished("tune", "shop", "ease", "--trials", "3")
+    assert told.code == 0, told.err
+    assert "validation recall@20" in told.out
+    table, _, pasted = told.out.partition("the best, for the dataset's defs.yaml:\n")
+    best = yaml.safe_load(pasted)["models"]["ease"]
+    assert best["feature_weight"] == 0.5  # set by hand in defs.yaml, and not in the search space
+    scores = [(float(cells[3]), cells[2]) for line in table.splitlines() if len(cells := line.split("│")) > 4]
+    assert len(scores) == 3 and scores == sorted(scores, key=lambda row: -row[0])
+    assert f'"reg_weight": {best["reg_weight"]}' in next(
+        overrides
+        for score, overrides in scores
+        if score == scores[0][0] and str(best["reg_weight"]) in overrides
+    )
+
+
+def test_tune_refuses_what_has_nothing_to_search(finished: Mrs) -> None:
+    told = finished("tune", "shop", "most_pop")
+    assert told.code == 1 and told.sentence.startswith("model 'most_pop' has no setting left to search")
+
+
+def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Mapping[str, Any], set[str], dict[str, Any]]] = []
+
+    def timed(data: Any, models: Mapping[str, Mapping[str, Any]], **options: Any) -> list[dict[str, Any]]:
+        ((model, overrides),) = models.items()
+        asked.append((model, overrides, set(data.features), options))
+        assert not data.item_graphs and len(data.valid)
+        return [
+            {
+                "model": model,
+                "seconds_per_epoch": 0.13,
+                "seconds_per_evaluation": 0.1,
+                "peak_memory_mb": 325.0,
+            }
+        ]
+
+    monkeypatch.setattr("mrs_pipeline.stages.bench.bench_train", timed)
+    for name in ("tiktok", "baby"):
+        add_shop(home.root, name)
+    told = home("bench", "train", "--epochs", "1")
+    assert told.code == 0, told.err
+    assert [each[0] for each in asked] == ["bpr_mf", "lightgcn", "vbpr", "freedom", "lightgcn"]
+    assert [bool(each[2]) for each in asked] == [False, False, True, True, False]
+    assert all(each[3] == {"epochs": 1, "batch_size": 2048, "threads": 2, "device": "cpu"} for each in asked)
+    assert asked[3][1] == {"dropout": 0.8, "reg_weight": 1e-3}
+    line = next(line for line in told.out.splitlines() if " bpr_mf " in line)
+    assert [cell.strip() for cell in line.split("│")[3:-1]] == (
+        ["0.130", "0.26", "50%", "0.100", "0.39", "26%", "325", "650"]
+    )
+    with (home.root / "data" / "reports" / "bench_train.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["dataset"], row["model"]) for row in rows][-1] == ("baby", "lightgcn")
+    assert rows[-1]["peer_seconds_per_epoch"] == "4.75" and "MMRec" in rows[-1]["peer"]
+    assert not any(table.startswith(("models/", "eval/")) for table in home.tables("tiktok"))
