@@ -1,6 +1,7 @@
 """`mrs`: the command line. Each command is a few lines over the rooms below; results on stdout, notices on stderr.
 
-A mistake that a user can mend ends with one sentence and exit code 1; wrong usage with 2. How results look is
+A mistake that a user can mend ends with one sentence and exit code 1; wrong usage with 2. Here are the commands that
+make something; those that only look are in `cli_results`, measuring is in `cli_bench`, how results look in
 `cli_tables`. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
 """
 
@@ -14,30 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from mrs_pipeline import cli_results
+from mrs_pipeline.cli_bench import bench
+from mrs_pipeline.cli_terminal import DatasetName, Window, enter_home, err, out, show_steps
 from mrs_pipeline.errors import InputError, MrsError
-from mrs_pipeline.storage.home import HOME_VARIABLE, Home, find_home
+from mrs_pipeline.storage.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
-
-_PIPE_WIDTH = 140
-
-
-def _console(*, stderr: bool) -> Console:
-    """As wide as the terminal; wide enough for a table where there is none."""
-    stream = sys.stderr if stderr else sys.stdout
-    fits_itself = stream.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=stderr, highlight=False, width=None if fits_itself else _PIPE_WIDTH)
-
-
-out = _console(stderr=False)
-err = _console(stderr=True)
 
 
 class _OneSentence(TyperGroup):
@@ -56,18 +44,10 @@ app = typer.Typer(
     cls=_OneSentence,
     help="Multimodal recommender systems as a pipeline: raw files to features, models, checks and reports.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bench = typer.Typer(
-    help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
-)
-app.add_typer(bench, name="bench")
-
-DatasetName = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A dataset of this home, see `mrs datasets`.")
-]
-Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. Default: the last one.")]
 
 
 def main() -> NoReturn:
@@ -179,139 +159,21 @@ def run(
     chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
     if chosen == []:
         raise typer.BadParameter("name at least one model, or leave --models out for all of them")
-    home = _enter_home()
+    home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
     windows = _windows(window, config) if window else default_windows(config)
-    _show_steps()
+    show_steps()
     for line in run_dataset(project, dataset, windows, chosen, force):
         err.print(line, markup=False)
     if config.model_configs:
-        _print_leaderboard(home, dataset, windows)
+        cli_results.print_leaderboard(home, dataset, windows)
         out.print(f"report    {home.reports / dataset / 'report.html'}", soft_wrap=True, markup=False)
     else:
         err.print(
             f"notice: {dataset} lists no models, so there is no leaderboard and no report", markup=False
         )
     out.print(f"database  {home.catalogue}", soft_wrap=True, markup=False)
-
-
-@app.command()
-def leaderboard(
-    dataset: DatasetName,
-    *,
-    window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
-) -> None:
-    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
-    _print_leaderboard(_enter_home(), dataset, [window] if window else None)
-
-
-@app.command()
-def recommend(
-    dataset: DatasetName,
-    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user, as the raw files call them.")],
-    *,
-    model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
-    window: Window = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
-) -> None:
-    """Print the items that a trained model recommends to a user, from the stored lists."""
-    from mrs_pipeline.cli_tables import frame_table
-    from mrs_pipeline.stages.results import recommended
-    from mrs_pipeline.storage.lake import Lake
-
-    found = recommended(Lake(_enter_home().lake), dataset, user_id, model=model, window=window, k=k)
-    title = f"{dataset}, user {user_id}: {found.model}, window {found.window}"
-    out.print(frame_table(found.items, escape(title)))
-
-
-@app.command()
-def lineage(
-    dataset: DatasetName,
-    asset: Annotated[
-        str, typer.Argument(metavar="ASSET", help="E.g. core/items, metrics/lightgcn or eval/report.")
-    ],
-    *,
-    window: Window = None,
-) -> None:
-    """Show what made an asset and from what, with digests, up the chain to the raw files."""
-    from mrs_pipeline.cli_tables import origin_tree
-    from mrs_pipeline.stages.tracing import trace
-    from mrs_pipeline.storage.lake import Lake
-
-    out.print(origin_tree(trace(Lake(_enter_home().lake), dataset, asset, window)), soft_wrap=True)
-
-
-@app.command()
-def query(
-    sql: Annotated[
-        str, typer.Argument(metavar="SQL", help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')
-    ],
-    *,
-    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV instead of a table.")] = False,
-) -> None:
-    """Ask the DuckDB catalogue a question; works while runs go on."""
-    from mrs_pipeline.cli_tables import csv_text, frame_table
-    from mrs_pipeline.storage.catalogue import query as ask
-
-    frame = ask(_enter_home(), sql)
-    if csv:
-        sys.stdout.write(csv_text(frame))
-    else:
-        out.print(frame_table(frame))
-
-
-@app.command()
-def datasets() -> None:
-    """List the datasets of this home with their sources, windows, features and models."""
-    import polars as pl
-
-    from mrs_pipeline.cli_tables import frame_table
-    from mrs_pipeline.orchestration.launch import load_project
-
-    rows = [
-        {
-            "dataset": name,
-            "source": config.source.path or config.source.reader,
-            "windows": f"{config.window.every} from {config.window.start}" if config.windowed else "none",
-            "features": ", ".join(config.feature_names),
-            "models": ", ".join(config.model_configs),
-        }
-        for name, config in sorted(load_project(_enter_home()).configs.items())
-    ]
-    out.print(frame_table(pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"])))
-
-
-@app.command()
-def models(
-    *,
-    by_cell: Annotated[
-        bool,
-        typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
-    ] = False,
-) -> None:
-    """List the models with their places in the survey's taxonomy, what they need and what they cost."""
-    import polars as pl
-
-    from mrs_pipeline.cli_tables import frame_table
-    from mrs_pipeline.models.registry import MODELS
-    from mrs_pipeline.reporting.taxonomy_matrix import matrix_text, taxonomy_matrix
-
-    if by_cell:
-        cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
-        out.print(matrix_text(taxonomy_matrix(cells), width=out.width), markup=False)
-        return
-    rows = [
-        {
-            "model": name,
-            "taxonomy": "\n".join(sorted(model.spec.cells)),
-            "item features": str(model.spec.features),
-            "time and memory": model.spec.complexity,
-            "paper": f"{model.spec.title}, {model.spec.paper}",
-        }
-        for name, model in MODELS.items()
-    ]
-    out.print(frame_table(pl.DataFrame(rows)))
 
 
 @app.command()
@@ -332,12 +194,12 @@ def tune(
     from mrs_pipeline.stages.models import training_data
     from mrs_pipeline.tuning import tune as search
 
-    home = _enter_home()
+    home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
     wanted = model_class(model)
     chosen = [window] if window else default_windows(config)
-    _show_steps()
+    show_steps()
     for line in run_dataset(project, dataset, chosen, [], force=False):
         err.print(line, markup=False)
     stage = Stage(config, home, chosen[-1])
@@ -360,44 +222,26 @@ def tune(
     )
 
 
-@bench.command("train")
-def bench_training(
-    *,
-    epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
-) -> None:
-    """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
-    import polars as pl
-
-    from mrs_pipeline.cli_tables import bench_table
-    from mrs_pipeline.orchestration.launch import load_project, run_dataset
-    from mrs_pipeline.schema import FULL_WINDOW
-    from mrs_pipeline.stages.base import Stage
-    from mrs_pipeline.stages.bench import DATASETS, PEER, bench_dataset, write_table
-
-    home = _enter_home()
-    project = load_project(home)
-    configs = [project.config(dataset) for dataset in DATASETS]
-    _show_steps()
-    tables = []
-    for config in configs:
-        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
-            err.print(line, markup=False)
-        tables.append(bench_dataset(Stage(config, home), epochs=epochs))
-    table = pl.concat(tables)
-    path = home.reports / "bench_train.csv"
-    write_table(table, path)
-    out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
-    out.print(f"wrote {path}", soft_wrap=True, markup=False)
-
-
 @app.command()
 def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
     """Open the Dagster UI with this home's assets and runs, on localhost only."""
-    workspace = _enter_home().root / "workspace.yaml"
+    workspace = enter_home().root / "workspace.yaml"
     if not workspace.is_file():
         raise InputError(f"{workspace} is not there; run `mrs init` to have it written again.")
     where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
+
+
+for command in (
+    cli_results.leaderboard,
+    cli_results.recommend,
+    cli_results.lineage,
+    cli_results.query,
+    cli_results.datasets,
+    cli_results.models,
+):
+    app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
@@ -406,26 +250,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     if not all(name and column for name, column in pairs):
         raise typer.BadParameter("write --item-field NAME=COLUMN, e.g. --item-field image=photo")
     return dict(pairs)
-
-
-def _show_steps() -> None:
-    """A line on stderr for each finished step."""
-    log = logging.getLogger("mrs_pipeline")
-    log.handlers = [
-        RichHandler(console=err, show_path=False, show_level=False, highlighter=NullHighlighter())
-    ]
-    log.setLevel(logging.INFO)
-
-
-def _enter_home() -> Home:
-    """Work from the home's folder, so that relative paths in its settings hold, with its Dagster instance."""
-    home = find_home()
-    os.chdir(home.root)
-    os.environ[HOME_VARIABLE] = str(home.root)
-    os.environ["DAGSTER_HOME"] = str(home.root)
-    if str(home.root) not in sys.path:
-        sys.path.insert(0, str(home.root))
-    return home
 
 
 def _windows(asked: list[str], config: "DatasetConfig") -> list[str]:
@@ -448,12 +272,3 @@ def _settings_kept(config: "DatasetConfig", model: str, searched: Collection[str
         return {}
     settings: dict[str, Any] = config.model_configs[model].model_dump(exclude_unset=True)
     return {name: value for name, value in settings.items() if name not in searched}
-
-
-def _print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
-    from mrs_pipeline.cli_tables import leaderboard_table
-    from mrs_pipeline.stages.results import read_leaderboard
-    from mrs_pipeline.storage.lake import Lake
-
-    board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))

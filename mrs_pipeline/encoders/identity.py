@@ -47,7 +47,9 @@ class IdentityEncoder(Encoder):
 
     def prepare(self, items: pl.DataFrame) -> None:
         """Find the row of each item; InputError if there is none at all: then the ids are of another kind."""
-        ready = pl.DataFrame({"item_id": pl.Series(self._matrix.item_ids, dtype=pl.String)}).with_row_index("row")
+        ready = pl.DataFrame({"item_id": pl.Series(self._matrix.item_ids, dtype=pl.String)}).with_row_index(
+            "row"
+        )
         ids = items.select(pl.col("item_id").cast(pl.String))
         self._rows = ids.join(ready, on="item_id", how="left", maintain_order="left")["row"].cast(pl.String)
         if self._rows.null_count() == len(items):

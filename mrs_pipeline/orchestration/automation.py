@@ -17,10 +17,14 @@ from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
+from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.windows import CRON, scored_keys
 
 WATCH_SECONDS = 60
+IN_ORDER = "mrs/in_order"
+"""Tag of runs that are requested together: a window reads the raw rows of those before it, so `dagster.yaml` lets
+one run of a dataset go at a time, in the order of the windows."""
 
 Jobs = tuple[Any, ...]
 """Asset jobs (ingest, pipeline) that Dagster resolves later; it does not export their type."""
@@ -69,7 +73,9 @@ def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition |
             return dg.SkipReason(f"{config.name} has no window with history before it yet")
         return [
             dg.RunRequest(
-                run_key=f"{window}@{context.scheduled_execution_time:%Y-%m-%d}", partition_key=window
+                run_key=f"{window}@{context.scheduled_execution_time:%Y-%m-%d}",
+                partition_key=window,
+                tags={IN_ORDER: config.name},
             )
             for window in due
         ]
@@ -108,9 +114,10 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
 def _request(config: DatasetConfig, window: str, signatures: list[str]) -> dg.RunRequest:
     scored = window in scored_keys(config.window, datetime.now(UTC))
     return dg.RunRequest(
-        run_key=f"{window}:{'|'.join(signatures)}",
+        run_key=f"{window}:{text_digest(*signatures)[:16]}",
         job_name=pipeline_job_name(config.name) if scored else ingest_job_name(config.name),
         partition_key=window if config.windowed else None,
+        tags={IN_ORDER: config.name},
     )
 
 
@@ -124,14 +131,16 @@ def _signatures(source: Source) -> dict[str, str]:
 
 
 def _windows_in(config: DatasetConfig, home: Home, source: Source, names: Sequence[str]) -> list[str]:
-    """The dataset's windows that rows of these files fall into."""
+    """The dataset's windows that rows of these files fall into; the first one also takes what is older."""
     if not config.windowed:
         return [FULL_WINDOW]
     with Stage(config, home).lake.connect() as con:
         touched = {
             key for name in names for key in source.windows_of(con, source.root / name, config.window.every)
         }
-    return [key for key in windows(config) if key in touched]
+    keys = windows(config)
+    due = {max(key, keys[0]) for key in touched} if keys else set()
+    return [key for key in keys if key in due]
 
 
 def _status(on: bool) -> dg.DefaultScheduleStatus:

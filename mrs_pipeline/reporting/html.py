@@ -105,7 +105,9 @@ def feature_page(inputs: FeaturePageInputs) -> str:
     if len(inputs.norms):
         drawn.append(_plot(plots.norms(inputs.norms), "norms", *FEATURE_WORDS["norms"]))
     if inputs.shuffled:
-        drawn.append(_plot(plots.signal(inputs.shuffled, inputs.observed), "signal", *FEATURE_WORDS["signal"]))
+        drawn.append(
+            _plot(plots.signal(inputs.shuffled, inputs.observed), "signal", *FEATURE_WORDS["signal"])
+        )
     failures = conform(inputs.failures, QUARANTINE, "failures")
     return _render(
         "feature_page.html.j2",

@@ -31,7 +31,9 @@ def measure_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     name = task.name.partition("/")[2]
     features = read_features(stage, name)
     data = TrainingData(
-        interactions(stage, TRAIN), interactions(stage, VALID), {stage.config.feature(name).modality: features}
+        interactions(stage, TRAIN),
+        interactions(stage, VALID),
+        {stage.config.feature(name).modality: features},
     )
     signal = signal_test(features.values, features.present, data.train)
     summary = summary_of(stage, name)
@@ -74,13 +76,23 @@ def _scores(stage: Stage, data: TrainingData) -> dict[str, str | float]:
 def quality_task(config: DatasetConfig, name: str) -> Task:
     """The task that measures the feature set `name`."""
     options = config.feature(name)
-    models = tuple(MODELS[model].__module__.removeprefix("mrs_pipeline.") for model in ("item_knn", "most_pop"))
+    models = tuple(
+        MODELS[model].__module__.removeprefix("mrs_pipeline.") for model in ("item_knn", "most_pop")
+    )
     return Task(
         name=f"quality/{name}",
         outputs=(f"quality/{name}",),
         inputs=(f"features/{name}", "core/users", "core/items", SPLITS),
         run=measure_features,
-        code=(*models, "models.base", "models.blocks", "functional", "experiment", "evaluation", "encoders.checks"),
+        code=(
+            *models,
+            "models.base",
+            "models.blocks",
+            "functional",
+            "experiment",
+            "evaluation",
+            "encoders.checks",
+        ),
         settings=json.dumps(config.evaluation.select_on),
         group="features",
         description=f"What {name} is worth before any model is trained: signal against chance, recall of its "

@@ -53,15 +53,14 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
-        facts |= _drift(
-            _features_in(directory, name), previous
-        )  # its files go when the new ones are published
+        summary = _summary(_features_in(directory, name), previous)  # whose files go when these are published
+        facts |= {key: getattr(summary, key) for key in _DRIFT}
     artifact = stage.features.read(*keys)
     features = read_features(stage, name)
     stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
-    return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary_of(stage, name)))]
+    return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary))]
 
 
 def read_features(stage: Stage, name: str) -> FeatureMatrix:
@@ -131,12 +130,13 @@ def _features_in(directory: Path, name: str) -> FeatureMatrix:
     return FeatureMatrix(values, np.load(directory / PRESENT, allow_pickle=False), name)
 
 
-def _drift(features: FeatureMatrix, previous: PreviousExtraction | None) -> dict[str, JSON]:
-    if previous is None:
-        return {}
-    before = FeatureMatrix(previous.values, previous.rows["present"].to_numpy(), features.name)
-    summary = summarise(features.values, features.present, before).to_row()
-    return {key: summary[key] for key in _DRIFT}
+def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:
+    before = (
+        None
+        if previous is None
+        else FeatureMatrix(previous.values, previous.rows["present"].to_numpy(), features.name)
+    )
+    return summarise(features.values, features.present, before)
 
 
 def _ready_matrix(stage: Stage, options: IdentityOptions) -> ReadyMatrix:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+from filelock import FileLock
 
 from mrs_pipeline import __version__
 from mrs_pipeline.dataset import DatasetConfig
@@ -25,7 +26,7 @@ from mrs_pipeline.stages.checks import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.stages.features import summary_of
 from mrs_pipeline.stages.lineage import git_commit
 from mrs_pipeline.stages.models import long_history
-from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, provenance_of, table_of
+from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, exists, provenance_of, table_of
 from mrs_pipeline.storage.digests import text_digest
 
 POPULARITY = "most_pop"
@@ -41,8 +42,9 @@ def leaderboard_frame(stage: Stage) -> pl.DataFrame:
 
 def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
     """Rank what has been measured so far, windows apart."""
-    frame = leaderboard_frame(stage).drop("dataset")
-    manifest = stage.lake.write_frame(table_of(stage, LEADERBOARD), frame, provenance_of(stage, task))
+    with _alone(stage):
+        frame = leaderboard_frame(stage).drop("dataset")
+        manifest = stage.lake.write_frame(table_of(stage, LEADERBOARD), frame, provenance_of(stage, task))
     shown = [
         name
         for name in ("window", "rank", "model", "recall@20", "ndcg@20", "seconds")
@@ -53,13 +55,19 @@ def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
 
 def make_report(stage: Stage, _: Task) -> Sequence[Outcome]:
     """Write `data/reports/<dataset>/report.html`, one self-contained file."""
-    page = render(_inputs(stage))
     path = report_path(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)
+    with _alone(stage):
+        page = render(_inputs(stage))
+        aside.write_text(page, encoding="utf-8")
+        aside.replace(path)
     return [Outcome(REPORT, text_digest(page), {"report": path, "size kB": round(len(page.encode()) / 1000)})]
+
+
+def _alone(stage: Stage) -> FileLock:
+    """Windows finish in many processes at once; whoever reads all results last also writes last, so none is lost."""
+    return FileLock(stage.home.data / f".{stage.config.name}.lock")
 
 
 def report_path(stage: Stage) -> Path:
@@ -68,22 +76,17 @@ def report_path(stage: Stage) -> Path:
 
 
 def _inputs(stage: Stage) -> ReportInputs:
-    metrics = _all(stage, "eval", "metrics")
-    if metrics.is_empty():
-        raise InputError(
-            f"{stage.config.name} has no measured model yet: run `mrs run {stage.config.name}` first."
-        )
-    latest = stage.at(str(metrics["window"].max()))
+    latest, leader = _shown(stage)
     return ReportInputs(
         title=f"{stage.config.name}: which recommender works here",
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        metrics=_metrics(metrics),
+        metrics=_metrics(_measured(stage)),
         runs=_runs(stage),
         history=_history(stage),
         user_metrics=_user_metrics(stage),
         checks=_checks(latest),
         data=(_statistics(latest),),
-        samples=_samples(latest, _leader(stage, latest.window)),
+        samples=_samples(latest, leader),
         provenance={
             "git commit": git_commit(stage.home.root) or "not in a repository",
             "mrs_pipeline": __version__,
@@ -101,7 +104,8 @@ def _measured(stage: Stage) -> pl.DataFrame:
     metrics = _all(stage, "eval", "metrics")
     if metrics.is_empty():
         raise InputError(
-            f"{stage.config.name} has no measured model yet: run `mrs run {stage.config.name}` first."
+            f"no window of {stage.config.name} that was run has test rows yet, so there is nothing to rank: run "
+            f"one that has closed (`mrs run {stage.config.name}` takes the last)."
         )
     return metrics
 
@@ -150,9 +154,13 @@ def _checks(stage: Stage) -> pl.DataFrame:
     return frame
 
 
-def _leader(stage: Stage, window: str) -> str:
-    board = stage.lake.read(table_of(stage, LEADERBOARD))
-    return str(board.filter(pl.col("window") == window).sort("rank")["model"][0])
+def _shown(stage: Stage) -> tuple[Stage, str]:
+    """The last window whose leading model has its lists, and that model; a later one may still be in the making."""
+    board = stage.lake.read(table_of(stage, LEADERBOARD)).filter(pl.col("rank") == 1)
+    for window, model in board.sort("window", descending=True).select("window", "model").iter_rows():
+        if exists(stage.at(window), f"recommendations/{model}"):
+            return stage.at(window), model
+    raise InputError(f"no leading model of {stage.config.name} has its lists yet: materialise recommendations.")
 
 
 def _statistics(stage: Stage) -> DataStatistics:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop, make_home
+from mrs_pipeline_tests.cli.shops import STRAY, Mrs, Shop, add_shop, make_home
 
 
 @pytest.fixture
@@ -19,9 +19,13 @@ def shop(home: Mrs) -> Shop:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Mrs:
-    """A home in which `shop` has been run to the end; for tests that only look at results."""
+    """A home in which `shop`, with one row of an item that is not in its catalogue, has been run to the end.
+
+    For tests that only look at results.
+    """
     mrs = make_home(tmp_path_factory.mktemp("finished") / "home")
-    add_shop(mrs.root)
+    with (add_shop(mrs.root).folder / "interactions.csv").open("a") as file:
+        file.write(STRAY)
     ran = mrs("run", "shop")
     assert ran.code == 0, ran.err
     return mrs

@@ -16,7 +16,11 @@ import mrs_pipeline
 from mrs_pipeline.cli import app
 
 PROJECT = Path(mrs_pipeline.__file__).resolve().parent.parent
-N_USERS, N_ITEMS, EACH = 40, 24, 8
+N_USERS, N_ITEMS, EACH = 40, 60, 12
+N_ROWS = N_USERS * EACH
+STRAY = "u1,nowhere,1700000000,5\n"
+"""An interaction of an item that is not in the catalogue."""
+
 COLOURS = ("red", "blue", "green", "brown", "white", "black")
 SETTINGS = """\
 type: mrs_pipeline.orchestration.Dataset
@@ -118,13 +122,13 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 def write_shop(folder: Path) -> None:
-    """40 users, 24 items with a title, a text, a matrix row and, every third one, a picture."""
+    """Two tastes, even and odd; items with a title, a text, a matrix row and, every third one, a picture."""
     rng = np.random.default_rng(3)
     folder.mkdir(parents=True)
     rows = [
         {"user_id": f"u{user}", "item_id": f"i{item}", "timestamp": 1_700_000_000 + 3600 * place, "rating": 5}
         for user in range(N_USERS)
-        for place, item in enumerate(rng.choice(N_ITEMS, EACH, replace=False))
+        for place, item in enumerate(rng.choice(N_ITEMS, EACH, replace=False, p=_likings(user)))
     ]
     pl.DataFrame(rows).write_csv(folder / "interactions.csv")
     items = [
@@ -142,6 +146,12 @@ def write_shop(folder: Path) -> None:
     for item in range(0, N_ITEMS, 3):
         pixels = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"{item}.png")
+
+
+def _likings(user: int) -> np.ndarray:
+    """[N_ITEMS] probabilities: nine in ten of an item of the user's own taste."""
+    own = np.where(np.arange(N_ITEMS) % 2 == user % 2, 0.9, 0.1)
+    return own / own.sum()
 
 
 def add_shop(home: Path, name: str = "shop") -> Shop:

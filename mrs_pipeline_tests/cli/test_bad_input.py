@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mrs_pipeline_tests.cli.shops import N_ITEMS, Mrs, Shop
+from mrs_pipeline_tests.cli.shops import N_ITEMS, N_ROWS, Mrs, Shop
 
 
 def _not_utf8(shop: Shop) -> None:
@@ -102,28 +102,19 @@ def test_dataset_emptied_by_its_own_core(home: Mrs, shop: Shop) -> None:
     ran = home("run", "shop")
     assert ran.code == 1
     assert re.fullmatch(
-        r"in the dataset, interactions.k_core = 30 leaves none of 320 rows: the largest that leaves any is \d+\.",
+        r"in the dataset, interactions.k_core = 30 leaves none of 480 rows: the largest that leaves any is \d+\.",
         ran.sentence,
     )
     assert not {table for table in home.tables("shop") if table.split("/")[0] in ("core", "features", "eval")}
     assert not (home.root / "models" / "shop").exists()
 
 
-def test_interaction_of_an_unknown_item_is_put_aside(home: Mrs, shop: Shop) -> None:
-    with (shop.folder / "interactions.csv").open("a") as file:
-        file.write("u1,nowhere,1700000000,5\n")
-    shop.settings("    ease: {feature_weight: 0.5}\n", "")
-    ran = home("run", "shop")
-    assert ran.code == 0, ran.err
-    told = home("query", "--csv", "SELECT user_id, item_id, source_row, reason FROM core.quarantine")
-    assert told.out.splitlines() == ["user_id,item_id,source_row,reason", "u1,nowhere,321,unknown item"]
-    read = home("query", "--csv", "SELECT count(*) AS rows FROM raw.interactions").out.split()
-    kept = home("query", "--csv", "SELECT count(*) AS rows FROM core.interactions").out.split()
-    assert (read[1], kept[1]) == ("321", "320")
-
-
-def test_a_mended_fault_is_forgotten(home: Mrs, shop: Shop) -> None:
-    shop.edit("interactions.csv", "1700000000", "yesterday")
-    assert home("run", "shop", "--models", "most_pop").code == 1
-    shop.edit("interactions.csv", "yesterday", "1700000000")
-    assert home("run", "shop", "--models", "most_pop").code == 0
+def test_interaction_of_an_unknown_item_is_put_aside(finished: Mrs) -> None:
+    told = finished("query", "--csv", "SELECT user_id, item_id, source_row, reason FROM core.quarantine")
+    assert told.out.splitlines() == [
+        "user_id,item_id,source_row,reason",
+        f"u1,nowhere,{N_ROWS + 1},unknown item",
+    ]
+    for table, rows in (("raw.interactions", N_ROWS + 1), ("core.interactions", N_ROWS)):
+        counted = finished("query", "--csv", f"SELECT count(*) AS rows FROM {table}")
+        assert counted.out.split() == ["rows", str(rows)]

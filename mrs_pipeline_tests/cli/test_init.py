@@ -86,8 +86,8 @@ def test_settings_of_a_folder_are_written_and_explained(empty: Mrs, tmp_path: Pa
     write_shop(tmp_path / "shop")
     made = empty("init", str(tmp_path / "shop"))
     assert made.code == 0
-    assert "found interactions: 320 in interactions.csv, 40 users" in made.out
-    assert "found image: files of 8 of 24 items" in made.out
+    assert "found interactions: 480 in interactions.csv, 40 users" in made.out
+    assert "found image: files of 20 of 60 items" in made.out
     assert "then `mrs run shop`" in made.out
     settings = _attributes(empty, "shop")
     assert settings.name == "shop"

@@ -23,7 +23,10 @@ def weights(mrs: Mrs) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in mrs.root.glob("models/**/*.safetensors")}
 
 
-def test_a_second_run_trains_nothing(home: Mrs, shop: Shop) -> None:
+def test_a_fault_is_mended_and_a_second_run_trains_nothing(home: Mrs, shop: Shop) -> None:
+    shop.edit("interactions.csv", "1700000000", "yesterday")
+    assert home("run", "shop", "--models", "most_pop").code == 1
+    shop.edit("interactions.csv", "yesterday", "1700000000")
     first = home("run", "shop", "--models", "most_pop")
     assert first.code == 0, first.err
     assert "shop: reading raw files, all of them" in first.err
@@ -63,7 +66,8 @@ def test_a_dataset_without_models_has_no_leaderboard(home: Mrs, shop: Shop) -> N
     assert ran.code == 0, ran.err
     assert "shop lists no models" in ran.err and "mrs.duckdb" in ran.out
     assert "features/audio_identity" in home.tables("shop")
-    assert due(home("run", "shop").err)[0] == 0  # and nothing is run again
+    again = home("run", "shop")
+    assert due(again.err)[0] == 0 and "shop full" not in again.err  # nothing is due, and nothing is run
 
 
 def test_tune_prints_settings_to_paste(finished: Mrs) -> None:

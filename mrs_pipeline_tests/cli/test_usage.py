@@ -21,6 +21,7 @@ COMMANDS = {
     "models",
     "tune",
     "bench train",
+    "bench extract",
     "ui",
 }
 

@@ -29,7 +29,9 @@ def test_a_second_run_takes_every_row_over(shop, catalogue, options):
     items = catalogue(title=["a", "b"])
     shop.extract(options, items, matrix=ReadyMatrix("m", VALUES[:2], ("i0", "i1")))
     again = shop.extract(options, items, matrix=ReadyMatrix("m", VALUES[:2], ("i0", "i1")))
-    changed = shop.extract(options, items, matrix=ReadyMatrix("m", VALUES[:2] + np.float32([[0], [1]]), ("i0", "i1")))
+    changed = shop.extract(
+        options, items, matrix=ReadyMatrix("m", VALUES[:2] + np.float32([[0], [1]]), ("i0", "i1"))
+    )
     assert (again.encoded, again.reused, changed.encoded, changed.reused) == (0, 2, 1, 1)
 
 

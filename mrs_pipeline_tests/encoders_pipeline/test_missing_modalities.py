@@ -43,10 +43,10 @@ def test_models_are_trained_and_measured(half: Path, strategy: str) -> None:
     for name in names:
         assert is_current(stage, task_of(stage, name)), name
     for model in ("vbpr", "freedom"):
-        assert np.isfinite(stage.lake.read(stage.table("models", "runs", model=model))["best_score"]).all()
-    assert not is_current(
-        _stage(half, "mean" if strategy != "mean" else "zero"), task_of(stage, "trained/vbpr")
-    )
+        score = stage.lake.read(stage.table("models", "runs", model=model))["best_score"]
+        assert score.null_count() == 0 and score.is_finite().all()
+    other = _stage(half, "mean" if strategy != "mean" else "zero")
+    assert not is_current(other, task_of(other, "trained/vbpr"))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -76,9 +76,13 @@ def test_what_models_receive(half: Path, strategy: str) -> None:
 
 
 def test_models_without_features_do_not_depend_on_it(half: Path) -> None:
-    one, other = (task_of(_stage(half, strategy), "trained/ease") for strategy in ("mask", "mean"))
-    assert one.settings == other.settings
-    one, other = (task_of(_stage(half, strategy), "trained/vbpr") for strategy in ("mask", "mean"))
+    stages = [
+        stage_of(half, models={"most_pop": None, "vbpr": None}, missing=strategy)
+        for strategy in ("mask", "mean")
+    ]
+    one, other = (task_of(stage, "trained/most_pop") for stage in stages)
+    assert (one.settings, one.code) == (other.settings, other.code)
+    one, other = (task_of(stage, "trained/vbpr") for stage in stages)
     assert one.settings != other.settings
 
 

@@ -150,7 +150,7 @@ def shipped(packs: Path) -> Iterator[dg.Definitions]:
 def test_all_shipped_datasets_load(shipped: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(shipped)
     datasets = {key.partition("/")[0] for key in _asset_keys(shipped)}
-    assert datasets == {"baby", "demo", "movielens", "tiktok", "xwines"}
+    assert datasets == {"baby", "demo", "emotify", "movielens", "tiktok", "xwines"}
 
 
 def test_the_demo_has_the_assets_that_are_written_down(shipped: dg.Definitions) -> None:

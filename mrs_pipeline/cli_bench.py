@@ -1,0 +1,77 @@
+"""`mrs bench`: seconds and memory of training and of extraction, as tables and CSV. Nothing is asserted."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrs_pipeline.cli_terminal import enter_home, err, out, show_steps
+
+bench = typer.Typer(
+    help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
+)
+
+
+@bench.command("train")
+def bench_training(
+    *,
+    epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
+) -> None:
+    """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
+    import polars as pl
+
+    from mrs_pipeline.cli_tables import bench_table
+    from mrs_pipeline.orchestration.launch import load_project, run_dataset
+    from mrs_pipeline.schema import FULL_WINDOW
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.bench import DATASETS, PEER, bench_dataset, write_table
+
+    home = enter_home()
+    project = load_project(home)
+    configs = [project.config(dataset) for dataset in DATASETS]
+    show_steps()
+    tables = []
+    for config in configs:
+        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
+            err.print(line, markup=False)
+        tables.append(bench_dataset(Stage(config, home), epochs=epochs))
+    table = pl.concat(tables)
+    path = home.reports / "bench_train.csv"
+    write_table(table, path)
+    out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@bench.command("extract")
+def bench_extraction(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Whose texts and pictures to encode.")
+    ] = "demo",
+    *,
+    items: Annotated[int, typer.Option(min=1, help="Rows of the large catalogue for peak memory.")] = 10_000,
+    text_model: Annotated[
+        Path | None, typer.Option(help="Folder of a text model. Default: random weights.")
+    ] = None,
+    image_model: Annotated[
+        Path | None, typer.Option(help="Folder of an image model. Default: random weights.")
+    ] = None,
+) -> None:
+    """Time feature extraction against the bare forward pass; the machine should be idle."""
+    from mrs_pipeline.cli_tables import frame_table
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.stages import bench_extract
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.bench import write_table
+
+    text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
+    home = enter_home()
+    stage = Stage(load_project(home).config(dataset), home)
+    if not (text_model and image_model):
+        err.print("where no model is given, a small one with random weights is measured", markup=False)
+    table = bench_extract.bench_extraction(
+        stage, text_model=text_model, image_model=image_model, n_items=items
+    )
+    path = home.reports / "bench_extract.csv"
+    write_table(table, path)
+    out.print(frame_table(table, f"extraction, items of {dataset}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -1,0 +1,52 @@
+"""What every command shares: its two streams, the home that it works in, progress on stderr. No command is here."""
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
+
+from mrs_pipeline.storage.home import HOME_VARIABLE, Home, find_home
+
+_PIPE_WIDTH = 140
+
+
+def _console(*, stderr: bool) -> Console:
+    """As wide as the terminal; wide enough for a table where there is none."""
+    stream = sys.stderr if stderr else sys.stdout
+    fits_itself = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, highlight=False, width=None if fits_itself else _PIPE_WIDTH)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A dataset of this home, see `mrs datasets`.")
+]
+Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. Default: the last one.")]
+
+
+def show_steps() -> None:
+    """A line on stderr for each finished step."""
+    log = logging.getLogger("mrs_pipeline")
+    log.handlers = [
+        RichHandler(console=err, show_path=False, show_level=False, highlighter=NullHighlighter())
+    ]
+    log.setLevel(logging.INFO)
+
+
+def enter_home() -> Home:
+    """Work from the home's folder, so that relative paths in its settings hold, with its Dagster instance."""
+    home = find_home()
+    os.chdir(home.root)
+    os.environ[HOME_VARIABLE] = str(home.root)
+    os.environ["DAGSTER_HOME"] = str(home.root)
+    if str(home.root) not in sys.path:
+        sys.path.insert(0, str(home.root))
+    return home

@@ -1,0 +1,253 @@
+"""Schedule and sensor, evaluated as the daemon evaluates them: what they request, and when they keep still."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from mrs_pipeline.orchestration.automation import IN_ORDER
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline_tests.orchestration import homes
+
+pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
+
+SHOP: Mapping[str, Any] = {
+    "name": "shop",
+    "source": {"path": "shop"},
+    "window": {"every": "month", "start": "2024-01", "end": "2024-06", "score_from": "2024-03"},
+    "models": {"most_pop": None},
+}
+
+
+def _land(home: Home, name: str, *days: str) -> Path:
+    """A file of interactions, one on each day."""
+    path = home.root / "shop" / "interactions" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {"user_id": ["u1"] * len(days), "item_id": [f"i{n}" for n in range(len(days))], "timestamp": days}
+    frame = pl.DataFrame(rows)
+    if path.suffix == ".parquet":
+        frame.with_columns(pl.col("timestamp").str.to_datetime("%Y-%m-%d")).write_parquet(path)
+    else:
+        frame.write_csv(path)
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Home:
+    """A shop whose logs land month by month."""
+    home = homes.make(tmp_path / "home", SHOP)
+    for month in (1, 2, 3):
+        _land(home, f"2024-0{month}.csv", f"2024-0{month}-05", f"2024-0{month}-20")
+    return home
+
+
+class Daemon:
+    """Evaluates one dataset's schedule and sensor, and keeps the sensor's cursor, as Dagster's daemon does."""
+
+    def __init__(self, home: Home, dataset: str) -> None:
+        self.home = home
+        self.repository = homes.load(home).definitions.get_repository_def()
+        self.dataset = dataset
+        self.cursor: str | None = None
+
+    def tick(self, moment: datetime) -> Any:
+        context = dg.build_schedule_context(
+            scheduled_execution_time=moment, repository_def=self.repository
+        )
+        return self.repository.get_schedule_def(f"{self.dataset}_retrain").evaluate_tick(context)
+
+    def look(self) -> Any:
+        with homes.entered(self.home):
+            context = dg.build_sensor_context(
+                cursor=self.cursor,
+                repository_def=self.repository,
+                instance=dg.DagsterInstance.ephemeral(),
+                sensor_name=f"{self.dataset}_watch",
+            )
+            found = self.repository.get_sensor_def(f"{self.dataset}_watch").evaluate_tick(context)
+        self.cursor = found.cursor or self.cursor
+        return found
+
+
+def _asked(tick: Any) -> list[tuple[str, str]]:
+    """(job, window) of each request, in order."""
+    return [
+        (request.job_name or "", request.tags.get("dagster/partition", "")) for request in tick.run_requests
+    ]
+
+
+def _windows(tick: Any) -> list[str]:
+    return [window for _, window in _asked(tick)]
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "moment", "windows"),
+    [
+        ("month", "2024-01", datetime(2024, 8, 1), ["2024-07", "2024-08"]),
+        ("day", "2024-01-01", datetime(2024, 3, 1), ["2024-02-29", "2024-03-01"]),
+        ("week", "2024-01-01", datetime(2024, 1, 29), ["2024-01-22", "2024-01-29"]),
+        ("year", "2019", datetime(2024, 1, 1), ["2023", "2024"]),
+        ("month", "2024-07", datetime(2024, 8, 1), ["2024-08"]),  # the first window has no history
+    ],
+)
+def test_the_schedule_asks_for_the_closed_and_the_open_window(
+    tmp_path: Path, every: str, start: str, moment: datetime, windows: Sequence[str]
+) -> None:
+    home = homes.make(tmp_path / "home", {**homes.BARE, "window": {"every": every, "start": start}})
+    asked = Daemon(home, "tiny").tick(moment.replace(tzinfo=UTC))
+    assert _windows(asked) == windows
+    assert [request.run_key for request in asked.run_requests] == [
+        f"{window}@{moment:%Y-%m-%d}" for window in windows
+    ]
+    assert all(request.tags[IN_ORDER] == "tiny" for request in asked.run_requests)
+
+
+def test_the_schedule_keeps_still_before_there_is_history(tmp_path: Path) -> None:
+    home = homes.make(tmp_path / "home", {**homes.BARE, "window": {"every": "month", "start": "2024-08"}})
+    asked = Daemon(home, "tiny").tick(datetime(2024, 8, 1, tzinfo=UTC))
+    assert not asked.run_requests
+    assert "no window with history" in asked.skip_message
+
+
+def test_the_schedule_fires_when_a_window_begins(tmp_path: Path) -> None:
+    home = homes.make(tmp_path / "home", homes.BARE)
+    schedule = Daemon(home, "tiny").repository.get_schedule_def("tiny_retrain")
+    assert schedule.cron_schedule == "0 0 1 * *"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.job_name == "tiny_pipeline"
+
+
+@pytest.mark.parametrize(
+    ("automation", "schedule", "sensor"),
+    [
+        ({}, "STOPPED", "STOPPED"),
+        ({"retrain": True}, "RUNNING", "STOPPED"),
+        ({"watch": True}, "STOPPED", "RUNNING"),
+    ],
+)
+def test_they_run_only_where_the_yaml_says_so(
+    tmp_path: Path, automation: Mapping[str, bool], schedule: str, sensor: str
+) -> None:
+    home = homes.make(tmp_path / "home", {**homes.BARE, "automation": dict(automation)})
+    repository = Daemon(home, "tiny").repository
+    assert repository.get_schedule_def("tiny_retrain").default_status.name == schedule
+    assert repository.get_sensor_def("tiny_watch").default_status.name == sensor
+
+
+def test_the_first_look_asks_for_every_window_in_order(shop: Home) -> None:
+    """Windows before `score_from` are read, the others run to the end."""
+    asked = Daemon(shop, "shop").look()
+    assert _asked(asked) == [
+        ("shop_ingest", "2024-01"),
+        ("shop_ingest", "2024-02"),
+        ("shop_pipeline", "2024-03"),
+    ]
+    assert all(request.tags[IN_ORDER] == "shop" for request in asked.run_requests)
+
+
+def test_what_was_read_before_the_first_look_is_not_asked_for(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
+        job = daemon.repository.get_job("shop_ingest")
+        for window in ("2024-01", "2024-02"):
+            assert job.execute_in_process(instance=instance, partition_key=window).success
+    assert _windows(daemon.look()) == ["2024-03"]
+
+
+def test_a_second_look_finds_nothing_new(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    daemon.look()
+    cursor = daemon.cursor
+    again = daemon.look()
+    assert not again.run_requests
+    assert again.skip_message == "no new or changed file"
+    assert daemon.cursor == cursor
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "windows"),
+    [
+        ("2024-04.csv", ["2024-04-02"], ["2024-04"]),
+        ("april.parquet", ["2024-04-02", "2024-04-03"], ["2024-04"]),
+        ("late.csv", ["2024-02-03", "2024-05-30"], ["2024-02", "2024-05"]),
+        ("old.csv", ["2023-11-11"], ["2024-01"]),  # what is older belongs to the first window
+        ("future.csv", ["2024-09-09"], []),  # after the last window
+    ],
+)
+def test_a_landed_file_asks_for_its_windows(
+    shop: Home, name: str, days: Sequence[str], windows: Sequence[str]
+) -> None:
+    daemon = Daemon(shop, "shop")
+    daemon.look()
+    _land(shop, name, *days)
+    assert _windows(daemon.look()) == windows
+    assert not daemon.look().run_requests
+
+
+def test_a_changed_file_asks_for_its_window_again_with_another_key(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    first = {request.run_key for request in daemon.look().run_requests}
+    path = _land(shop, "2024-03.csv", "2024-03-05", "2024-03-20", "2024-03-21")
+    changed = daemon.look()
+    assert _windows(changed) == ["2024-03"]
+    assert changed.run_requests[0].run_key not in first
+    os.utime(path, ns=(0, 0))  # written again with the same content: seen as changed, and found equal by the run
+    assert _windows(daemon.look()) == ["2024-03"]
+
+
+def test_two_files_that_land_together(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    daemon.look()
+    _land(shop, "a.csv", "2024-05-01")
+    _land(shop, "b.csv", "2024-04-01")
+    asked = daemon.look()
+    assert _windows(asked) == ["2024-04", "2024-05"]
+    assert len({request.run_key for request in asked.run_requests}) == 2
+
+
+def test_a_file_still_being_written_is_not_looked_at(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    daemon.look()
+    _land(shop, ".2024-04.csv", "2024-04-02")
+    assert not daemon.look().run_requests
+
+
+def test_a_dataset_without_windows_is_run_as_a_whole(shop: Home) -> None:
+    homes.describe(shop.root, {**SHOP, "window": {"every": "none"}})
+    daemon = Daemon(shop, "shop")
+    asked = daemon.look()
+    assert _asked(asked) == [("shop_pipeline", "")]
+    _land(shop, "more.csv", "2024-04-02")
+    assert len(daemon.look().run_requests) == 1
+
+
+def test_what_the_sensor_asks_for_can_be_run(shop: Home) -> None:
+    """The requests of a first look, executed in order: raw windows, then the first that is scored up to its split."""
+    daemon = Daemon(shop, "shop")
+    _land(shop, "shared.csv", *[f"2024-0{month}-1{day}" for month in (1, 2, 3) for day in range(5)])
+    asked = daemon.look()
+    with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
+        for request in asked.run_requests:
+            chosen = [["raw", "interactions"], ["raw", "items"]]
+            if request.job_name == "shop_pipeline":
+                chosen += [["core", name] for name in ("users", "items", "interactions", "quarantine", "splits")]
+            result = daemon.repository.get_job(request.job_name).execute_in_process(
+                instance=instance,
+                partition_key=request.tags["dagster/partition"],
+                asset_selection=[dg.AssetKey(["shop", *key]) for key in chosen],
+            )
+            assert result.success
+        made = instance.get_materialized_partitions(dg.AssetKey(["shop", "raw", "interactions"]))
+    assert made == {"2024-01", "2024-02", "2024-03"}
+
+
+def test_automated_runs_of_a_dataset_wait_for_each_other(shop: Home) -> None:
+    """The instance's queue lets one run a dataset go: a window is not trained while its history is being read."""
+    with homes.entered(shop), dg.DagsterInstance.get() as instance:
+        limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+    assert limits == [{"key": IN_ORDER, "value": {"applyLimitPerUniqueValue": True}, "limit": 1}]
