@@ -69,7 +69,9 @@ def _require_own_names(configs: Sequence[DatasetConfig]) -> None:
     names = sorted(config.name for config in configs)
     twice = [name for name, following in pairwise(names) if name == following]
     if twice:
-        raise InputError(f"two defs.yaml files describe a dataset named {twice[0]}; give one of them another name.")
+        raise InputError(
+            f"two defs.yaml files describe a dataset named {twice[0]}; give one of them another name."
+        )
 
 
 def default_windows(config: DatasetConfig) -> list[str]:

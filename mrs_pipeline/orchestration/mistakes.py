@@ -23,7 +23,9 @@ def explain(error: BaseException) -> str | None:
         if isinstance(cause, MarkedYAMLError):
             return _syntax(cause)
         if isinstance(cause, DagsterUnresolvableSymbolError):
-            return f"the type: of a defs.yaml cannot be found, write mrs_pipeline.orchestration.Dataset: {cause}"
+            return (
+                f"the type: of a defs.yaml cannot be found, write mrs_pipeline.orchestration.Dataset: {cause}"
+            )
         cause = cause.__cause__ or cause.__context__
     return None
 

@@ -160,7 +160,9 @@ def _shown(stage: Stage) -> tuple[Stage, str]:
     for window, model in board.sort("window", descending=True).select("window", "model").iter_rows():
         if exists(stage.at(window), f"recommendations/{model}"):
             return stage.at(window), model
-    raise InputError(f"no leading model of {stage.config.name} has its lists yet: materialise recommendations.")
+    raise InputError(
+        f"no leading model of {stage.config.name} has its lists yet: materialise recommendations."
+    )
 
 
 def _statistics(stage: Stage) -> DataStatistics:

@@ -46,6 +46,7 @@ def films(packs: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_from_a_strange_folder_to_a_report(films: Path, tmp_path: Path) -> None:
     mrs = make_home(tmp_path / "home")
     asked = mrs("init", str(films), "--name", "films")

@@ -65,6 +65,7 @@ def test_wheel_holds_what_commands_need_and_nothing_else(wheel: Path) -> None:
         assert f"mrs_pipeline/{needed}" in names
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_the_wheel(environment: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

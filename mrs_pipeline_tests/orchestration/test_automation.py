@@ -56,9 +56,7 @@ class Daemon:
         self.cursor: str | None = None
 
     def tick(self, moment: datetime) -> Any:
-        context = dg.build_schedule_context(
-            scheduled_execution_time=moment, repository_def=self.repository
-        )
+        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=self.repository)
         return self.repository.get_schedule_def(f"{self.dataset}_retrain").evaluate_tick(context)
 
     def look(self) -> Any:
@@ -196,7 +194,9 @@ def test_a_changed_file_asks_for_its_window_again_with_another_key(shop: Home) -
     changed = daemon.look()
     assert _windows(changed) == ["2024-03"]
     assert changed.run_requests[0].run_key not in first
-    os.utime(path, ns=(0, 0))  # written again with the same content: seen as changed, and found equal by the run
+    os.utime(
+        path, ns=(0, 0)
+    )  # written again with the same content: seen as changed, and found equal by the run
     assert _windows(daemon.look()) == ["2024-03"]
 
 
@@ -235,7 +235,9 @@ def test_what_the_sensor_asks_for_can_be_run(shop: Home) -> None:
         for request in asked.run_requests:
             chosen = [["raw", "interactions"], ["raw", "items"]]
             if request.job_name == "shop_pipeline":
-                chosen += [["core", name] for name in ("users", "items", "interactions", "quarantine", "splits")]
+                chosen += [
+                    ["core", name] for name in ("users", "items", "interactions", "quarantine", "splits")
+                ]
             result = daemon.repository.get_job(request.job_name).execute_in_process(
                 instance=instance,
                 partition_key=request.tags["dagster/partition"],

@@ -54,7 +54,9 @@ def _latest_checks(stage: Stage) -> dict[tuple[str, str], bool]:
     """(asset, check) -> passed, as the lineage table has it."""
     parts = stage.lake.partitions("lineage", "checks", dataset="tiny", window=stage.window)
     frame = pl.concat([stage.lake.read(part) for part in parts])
-    return {(asset, name): passed for asset, name, passed in frame.select("asset", "name", "passed").iter_rows()}
+    return {
+        (asset, name): passed for asset, name, passed in frame.select("asset", "name", "passed").iter_rows()
+    }
 
 
 def test_a_fault_in_the_raw_files_blocks_until_it_is_mended(home: Home) -> None:

@@ -100,7 +100,9 @@ def test_every_user_has_a_full_list_of_what_is_new_to_them(finished: Home) -> No
     )
     assert known.item() == 0
     users = _one(finished, "SELECT count(*) FROM core.users")
-    lists = query(finished, "SELECT model, count(DISTINCT user) AS users FROM serving.recommendations GROUP BY model")
+    lists = query(
+        finished, "SELECT model, count(DISTINCT user) AS users FROM serving.recommendations GROUP BY model"
+    )
     assert lists["users"].to_list() == [users] * 5
 
 
@@ -108,9 +110,10 @@ def test_what_is_written_about_each_materialisation(finished: Home) -> None:
     made = query(finished, "SELECT * FROM lineage.materializations")
     outputs = {output for task in plan(homes.stage_of(finished).config) for output in task.outputs}
     assert set(made["asset"]) == outputs
-    assert made.select("run", "made_at", "data_version", "code_version", "package_version").null_count().row(0) == (
-        0,
-    ) * 5
+    assert (
+        made.select("run", "made_at", "data_version", "code_version", "package_version").null_count().row(0)
+        == (0,) * 5
+    )
     raw = made.filter(pl.col("asset") == "raw/interactions")
     assert set(raw["window"]) == RAW_WINDOWS
     assert raw["run"].n_unique() == 1  # one run read the whole range
@@ -148,7 +151,9 @@ def test_from_a_recommendation_back_to_the_raw_file(finished: Home) -> None:
         """,
     )
     found = dict(sources.rows())
-    assert {"trained/freedom", "core/splits", "features/text_tfidf_svd", "raw/items", "media/image"} <= set(found)
+    assert {"trained/freedom", "core/splits", "features/text_tfidf_svd", "raw/items", "media/image"} <= set(
+        found
+    )
     raw = finished.root / "data/raw/demo"
     for name in ("items.csv", "interactions/2024-03.parquet"):
         assert found[f"source/{name}"] == file_digest(Path(raw / name))

@@ -165,7 +165,9 @@ def test_all_checks_were_evaluated_and_the_blocking_ones_passed(
         sorted(graph.asset_check_keys)
     )
     assert set(records) == graph.asset_check_keys
-    assert all(entry.event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION" for entry in records.values())
+    assert all(
+        entry.event.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION" for entry in records.values()
+    )
     evaluations = [entry.event.dagster_event.asset_check_evaluation_data for entry in records.values()]
     assert all(each.passed for each in evaluations if each.severity is dg.AssetCheckSeverity.ERROR)
     assert all(each.description for each in evaluations)
@@ -202,7 +204,7 @@ def test_the_report_is_one_page_with_every_model(
     assert path == finished.reports / "tiny" / "report.html"
     page = path.read_text(encoding="utf-8")
     assert all(name in page for name in ("most_pop", "ease", *LEARNED))
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert not list(path.parent.glob(".*"))
 
 

@@ -42,7 +42,7 @@ def run_window(root: Path, window: str, at: float) -> None:
     drawing.svg = lambda figure, name: "<svg></svg>"  # plots cost seconds and have no part in this
     time.sleep(max(0.0, at - time.time()))
     homes.run(Home(root), [window])
-    print("CPU", window, time.process_time(), time.time()-at, flush=True)
+    print("CPU", window, time.process_time(), time.time() - at, flush=True)
 
 
 def _at_once(home: Home) -> list[int | None]:

@@ -33,7 +33,9 @@ def test_a_second_look_finds_everything_current(worked: Path) -> None:
 def test_another_window_has_nothing_yet(worked: Path) -> None:
     later = stage_of(worked, "2024-07")
     assert not is_current(later, task_of(later, "core/tables"))
-    with pytest.raises(InputError, match=r"raw/interactions@2024-07, which is not materialised yet: run `mrs"):
+    with pytest.raises(
+        InputError, match=r"raw/interactions@2024-07, which is not materialised yet: run `mrs"
+    ):
         upstream(later, task_of(later, "core/tables"))
 
 

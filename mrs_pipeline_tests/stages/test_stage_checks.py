@@ -95,9 +95,7 @@ def worked_stage(worked: Path) -> Stage:
         ("features/text_tfidf_svd", "features/text_tfidf_svd", _not_a_number, "finite"),
     ],
 )
-def test_a_planted_fault_is_found(
-    stage: Stage, task: str, output: str, fault: Fault, sentence: str
-) -> None:
+def test_a_planted_fault_is_found(stage: Stage, task: str, output: str, fault: Fault, sentence: str) -> None:
     place = stage if task_of(stage, task).windowed else Stage(stage.config, stage.home)
     table = (
         stage.table("features", output.partition("/")[2])

@@ -76,8 +76,7 @@ def test_no_test_row_is_older_than_any_row_that_is_learned_from(worked: Path) ->
     """The split that follows from the window: train, then validation, then the window's own events."""
     splits = _core(stage_of(worked), "splits")
     spans = {
-        name: (part["timestamp"].min(), part["timestamp"].max())
-        for (name,), part in splits.group_by("split")
+        name: (part["timestamp"].min(), part["timestamp"].max()) for (name,), part in splits.group_by("split")
     }
     assert spans["train"][1] < spans["valid"][0]
     assert spans["valid"][1] < START <= spans["test"][0]

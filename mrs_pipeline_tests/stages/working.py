@@ -61,8 +61,7 @@ def stale(stage: Stage) -> set[str]:
     return {
         task.name
         for task in plan(stage.config)
-        if task.name != REPORT
-        and not all(is_current(place, task) for place in _stages(stage, task))
+        if task.name != REPORT and not all(is_current(place, task) for place in _stages(stage, task))
     }
 
 

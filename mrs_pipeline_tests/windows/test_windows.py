@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mrs_pipeline.orchestration.partitions import partitions_of
-from mrs_pipeline.windows import KEY_FORMATS, WindowOptions, scored_keys, window_end, window_keys, window_start
+from mrs_pipeline.windows import (
+    KEY_FORMATS,
+    WindowOptions,
+    scored_keys,
+    window_end,
+    window_keys,
+    window_start,
+)
 
 EVERY = ("day", "week", "month", "year")
 SPAN = {"day": 1, "week": 7, "month": 31, "year": 366}
@@ -55,9 +62,7 @@ def test_a_key_names_its_first_moment_and_the_first_after_it(
         ("year", "2019", datetime(2021, 1, 1), ["2019", "2020", "2021"]),
     ],
 )
-def test_windows_run_to_the_one_that_is_open(
-    every: str, start: str, now: datetime, keys: list[str]
-) -> None:
+def test_windows_run_to_the_one_that_is_open(every: str, start: str, now: datetime, keys: list[str]) -> None:
     assert window_keys(_options(every, start), now.replace(tzinfo=UTC)) == keys
 
 
