@@ -18,6 +18,7 @@ from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.assets import key_of
 from mrs_pipeline.orchestration.automation import ingest_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
+from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage, Task
@@ -109,6 +110,7 @@ def run_dataset(
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
     with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
@@ -203,7 +205,7 @@ class _Execution:
             instance=self.instance,
             partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
             asset_selection=[key_of(self.config.name, output) for output in outputs],
-            tags=self._range(windows),
+            tags={**self._range(windows), PROCESS_TAG: this_process()},
             # Dagster's own log goes to the instance; on the terminal our lines tell the way.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,

@@ -28,7 +28,7 @@ def main() -> None:
     new = {name: current(name) for name in sorted(MODELS)}
     for name, scores in new.items():
         change = max((abs(a - b) for a, b in zip(scores, old.get(name, []), strict=False)), default=None)
-        print(f"{name}: {'new' if change is None else f'largest change {change:.6f}'}")  # noqa: T201
+        print(f"{name}: {'new' if change is None else f'largest change {change:.6f}'}")
     FILE.write_text(json.dumps(new, indent=2) + "\n")
 
 

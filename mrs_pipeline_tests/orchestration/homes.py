@@ -1,18 +1,23 @@
 """Small homes for tests: made in a temporary folder, entered as the command line enters one."""
 
+import multiprocessing
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
+from mrs_pipeline.reporting import drawing
 from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.home import Home
@@ -94,6 +99,23 @@ def run(
     """Run a dataset as `mrs run` does; its lines."""
     with entered(home):
         return list(run_dataset(load_project(home), dataset, windows, models, force))
+
+
+def process(home: Home, window: str, at: float = 0.0) -> BaseProcess:
+    """A process of its own that runs the dataset for a window, from the moment `at` on; not started yet.
+
+    It is forked from a server that has imported the libraries once, as the steps of `dagster dev` are.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mrs_pipeline.orchestration.launch", "great_expectations", "matplotlib"])
+    return context.Process(target=_work, args=(home.root, window, at))
+
+
+def _work(root: Path, window: str, at: float) -> None:
+    torch.set_num_threads(1)
+    setattr(drawing, "svg", lambda figure, name: "<svg></svg>")  # noqa: B010 - drawing costs seconds, no part of this
+    time.sleep(max(0.0, at - time.time()))
+    run(Home(root), [window])
 
 
 def load(home: Home) -> Project:

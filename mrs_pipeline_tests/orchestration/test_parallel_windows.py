@@ -1,7 +1,5 @@
 """Many processes at work on one home, and a reader that does not let go of the catalogue."""
 
-import multiprocessing
-import os
 import subprocess
 import sys
 import time
@@ -9,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.stages.nodes import is_current, record
 from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.catalogue import query, refresh
@@ -19,6 +16,8 @@ from mrs_pipeline_tests.stages.working import perform
 
 FIRST, *WINDOWS = (f"2024-{month:02}" for month in range(4, 13))
 SETTINGS = {**homes.BARE, "window": {**homes.BARE["window"], "score_from": FIRST}}
+ALONE = (WINDOWS[0], WINDOWS[-1])
+"""Windows that are run once more without company; all of them would only cost time."""
 
 READER = """
 import sys, time, duckdb
@@ -36,26 +35,15 @@ print(asked)
 """A shell as people use it: one connection to the file of views, held open all the time."""
 
 
-def run_window(root: Path, window: str, at: float) -> None:
-    """One process of the backfill: waits for the others, then runs its window as `mrs run` does."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    drawing.svg = lambda figure, name: "<svg></svg>"  # plots cost seconds and have no part in this
-    time.sleep(max(0.0, at - time.time()))
-    homes.run(Home(root), [window])
-    print("CPU", window, time.process_time(), time.time() - at, flush=True)
-
-
-def _at_once(home: Home) -> list[int | None]:
-    """Run all windows in a process each, started together; their exit codes."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mrs_pipeline.orchestration.launch", "great_expectations", "matplotlib"])
+def _run_at_once(home: Home) -> None:
+    """Run every window in a process of its own, all started together."""
     at = time.time() + 6
-    workers = [context.Process(target=run_window, args=(home.root, window, at)) for window in WINDOWS]
+    workers = [homes.process(home, window, at) for window in WINDOWS]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=400)
-    return [worker.exitcode for worker in workers]
+        worker.join(timeout=600)
+    assert [worker.exitcode for worker in workers] == [0] * len(WINDOWS)
 
 
 @pytest.mark.slow
@@ -71,7 +59,7 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
         text=True,
     )
     try:
-        assert _at_once(home) == [0] * len(WINDOWS)
+        _run_at_once(home)
     finally:
         stop.touch()
         told, wrong = reader.communicate(timeout=60)
@@ -80,11 +68,22 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
 
     board = query(home, 'SELECT "window" FROM eval.leaderboard ORDER BY ALL')
     assert board["window"].to_list() == [FIRST, *WINDOWS]
-    alone = homes.make(tmp_path / "alone", SETTINGS)
+    lost = query(
+        home,
+        """
+        SELECT w."window", (SELECT count(*) FROM raw.interactions AS r WHERE r."window" <= w."window") AS read,
+               (SELECT count(*) FROM core.interactions AS c WHERE c."window" = w."window")
+               + (SELECT count(*) FROM core.quarantine AS q WHERE q."window" = w."window") AS found
+        FROM (SELECT DISTINCT "window" FROM core.users) AS w WHERE read != found
+        """,
+    )
+    assert lost.rows() == []
     for window in WINDOWS:
+        stage = homes.stage_of(home, window)
+        assert [task.name for task in plan(stage.config) if task.windowed and not is_current(stage, task)] == []
+    alone = homes.make(tmp_path / "alone", SETTINGS)
+    for window in ALONE:
         together, apart = (homes.stage_of(each, window) for each in (home, alone))
         perform(apart)
-        for task in plan(together.config):
-            assert not task.windowed or is_current(together, task), (window, task.name)
         for node in ("core/interactions", "core/quarantine", "core/splits", "recommendations/most_pop"):
             assert record(together, node)[0] == record(apart, node)[0], (window, node)
