@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "140"  # tables are printed alike, whatever terminal or runner the tests have
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 

@@ -63,7 +63,9 @@ def test_a_run_killed_in_ingestion_and_again_in_training(tmp_path: Path) -> None
     for node in nodes:
         assert record(stage, node)[0] == record(undisturbed, node)[0], node
     metrics, expected = (
-        each.lake.read(each.table("eval", "metrics", model="bpr_mf")).drop("seconds_evaluation", "code_digest")
+        each.lake.read(each.table("eval", "metrics", model="bpr_mf")).drop(
+            "seconds_evaluation", "code_digest"
+        )
         for each in (stage, undisturbed)
     )
     assert metrics.equals(expected)

@@ -80,7 +80,9 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
     assert lost.rows() == []
     for window in WINDOWS:
         stage = homes.stage_of(home, window)
-        assert [task.name for task in plan(stage.config) if task.windowed and not is_current(stage, task)] == []
+        assert [
+            task.name for task in plan(stage.config) if task.windowed and not is_current(stage, task)
+        ] == []
     alone = homes.make(tmp_path / "alone", SETTINGS)
     for window in ALONE:
         together, apart = (homes.stage_of(each, window) for each in (home, alone))
