@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from mrs_pipeline.stages.nodes import is_current, record
 from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.homes import HISTORY, WINDOW
 from mrs_pipeline_tests.stages.working import perform
@@ -37,7 +39,9 @@ def _kill_when(home: Home, reached: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_plots")
-def test_a_run_killed_in_ingestion_and_again_in_training(tmp_path: Path) -> None:
+def test_a_run_killed_in_ingestion_and_again_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = homes.make(tmp_path / "home", SETTINGS)
     stage = homes.stage_of(home)
     raw = [stage.table("raw", "interactions", window=window) for window in (*HISTORY, WINDOW)]
@@ -50,7 +54,21 @@ def test_a_run_killed_in_ingestion_and_again_in_training(tmp_path: Path) -> None
     assert all(stage.lake.exists(table) for table in raw)
     assert not stage.models.exists("tiny", WINDOW, "bpr_mf")
 
+    resumed: list[RunState | None] = []
+    read = CheckpointFile.read
+    monkeypatch.setattr(
+        CheckpointFile, "read", lambda self, device: resumed.append(read(self, device)) or resumed[-1]
+    )
     homes.run(home)
+    assert [state is not None and len(state.facts["history"]) > 0 for state in resumed] == [True]
+    with homes.entered(home), dg.DagsterInstance.get() as instance:
+        states = [run.status.value for run in instance.get_runs()]
+    assert states == [
+        "SUCCESS",
+        "FAILURE",
+        "SUCCESS",
+        "FAILURE",
+    ]  # the latest first; none seems to go on for ever
     assert [task.name for task in plan(stage.config) if task.windowed and not is_current(stage, task)] == []
     assert not checkpoint.exists()
     assert not list(home.root.rglob(".partial"))
