@@ -2,75 +2,25 @@
 
 import numpy as np
 import pytest
-import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import prepare
-from mrs_pipeline.functional.graphs import DEGREE_EPSILON
-from mrs_pipeline.models.base import PairBatch
-from mrs_pipeline.types import FeatureMatrix, TrainingData
-from mrs_pipeline_tests.toy import build, interactions, small_config
-
-N_USERS, N_ITEMS = 5, 6
-PAIRS = np.array([[0, 0], [0, 1], [1, 1], [1, 2], [2, 0], [2, 3], [3, 4], [3, 1], [4, 2]])
-BATCH = PairBatch(torch.tensor([0, 1, 3, 2]), torch.tensor([1, 2, 4, 3]), torch.tensor([3, 0, 2, 4]))
-EVERYONE = torch.arange(N_USERS)
-
-
-def small_market() -> TrainingData:
-    """Item 5 is cold; item 1 has no image, item 3 no text."""
-    rng = np.random.default_rng(0)
-    features = {}
-    for name, width, lacking in (("image", 4, 1), ("text", 3, 3)):
-        values = rng.normal(size=(N_ITEMS, width)).astype(np.float32)
-        values[lacking] = 0
-        features[name] = FeatureMatrix(values, np.arange(N_ITEMS) != lacking, name)
-    train = interactions(PAIRS, N_USERS, N_ITEMS)
-    return TrainingData(train, interactions(np.array([[0, 2]]), N_USERS, N_ITEMS), features)
-
-
-DATA = small_market()
-RATINGS = np.zeros((N_USERS, N_ITEMS))
-RATINGS[PAIRS[:, 0], PAIRS[:, 1]] = 1
-
-
-def weights(model) -> dict[str, np.ndarray]:
-    return {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
-
-
-def scores(model) -> np.ndarray:
-    return model.score(EVERYONE).numpy()
-
-
-def losses(model) -> dict[str, float]:
-    return {name: term.item() for name, term in model.loss(BATCH).items()}
-
-
-def bpr(users: np.ndarray, items: np.ndarray) -> float:
-    user, positive, negative = users[BATCH.users], items[BATCH.positives], items[BATCH.negatives]
-    return float(np.mean(np.log1p(np.exp(-((user * positive).sum(1) - (user * negative).sum(1))))))
-
-
-def norms(users: np.ndarray, items: np.ndarray) -> float:
-    parts = (users[BATCH.users], items[BATCH.positives], items[BATCH.negatives])
-    return sum(np.sqrt((part**2).sum()) for part in parts) / len(BATCH.users)
-
-
-def adjacency(ratings: np.ndarray) -> np.ndarray:
-    n_users, n_items = ratings.shape
-    matrix = np.block([[np.zeros((n_users, n_users)), ratings], [ratings.T, np.zeros((n_items, n_items))]])
-    scale = (matrix.sum(1) + DEGREE_EPSILON) ** -0.5
-    return scale[:, None] * matrix * scale[None, :]
-
-
-def propagated(
-    matrix: np.ndarray, state: dict[str, np.ndarray], n_layers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    layers = [np.concatenate([state["user_embedding"], state["item_embedding"]])]
-    for _ in range(n_layers):
-        layers.append(matrix @ layers[-1])
-    mean = np.mean(layers, axis=0)
-    return mean[:N_USERS], mean[N_USERS:]
+from mrs_pipeline_tests.models.small import (
+    BATCH,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    PAIRS,
+    RATINGS,
+    adjacency,
+    bpr,
+    losses,
+    norms,
+    propagated,
+    scores,
+    weights,
+)
+from mrs_pipeline_tests.toy import build, small_config
 
 
 def test_most_pop_counts():
