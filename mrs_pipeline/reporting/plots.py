@@ -306,6 +306,7 @@ def norms(values: npt.NDArray[np.floating]) -> Figure:
     slack = 1e-3 * max(high, 1.0)  # unit vectors differ by rounding only, too little to be cut into bins
     bins = min(40, max(5, len(values) // 5))
     axes.hist(values, bins=bins, range=(low - slack, high + slack), color=d.LINES[0], alpha=0.85)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel("Euclidean norm of an item's vector")
     axes.set_ylabel("items")
     axes.yaxis.set_major_formatter(FuncFormatter(d.thousands))

@@ -230,6 +230,8 @@ def protocol(config: DatasetConfig) -> str:
         )
     else:
         settings = config.split.model_dump(exclude_defaults=False)
+        if not settings["cold_items"]:
+            del settings["cold_items"]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
     return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
