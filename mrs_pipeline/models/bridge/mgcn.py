@@ -95,6 +95,7 @@ class Mgcn(Recommender):
         }
         self._item_has = linked(graphs)
         self._user_has = users_with(inputs, self._item_has)
+        self._complete = (self._item_has.all(0) & self._user_has.all(0)).tolist()
         self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
         self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.purifiers, self.selectors = nn.ModuleDict(), nn.ModuleDict()
@@ -108,9 +109,9 @@ class Mgcn(Recommender):
         rows = DistinctRows.of(batch)
         (users, user_views), (items, item_views) = self._behaviour_and_views()
         user_c, item_c = take_rows(users, rows.users), take_rows(items, rows.items)
-        user_has, item_has = self._user_has[rows.users], self._item_has[rows.items]
-        user_side = self._side(user_c, take_rows(user_views, rows.users), user_has)
-        item_side = self._side(item_c, take_rows(item_views, rows.items), item_has)
+        user_has, item_has = take_rows(self._user_has, rows.users), take_rows(self._item_has, rows.items)
+        user_side = self._side(user_c, [take_rows(view, rows.users) for view in user_views], user_has)
+        item_side = self._side(item_c, [take_rows(view, rows.items) for view in item_views], item_has)
         final = rows.pair_rows(user_c + user_side, item_c + item_side)
         user_counts, item_counts = (
             rows.user_counts * user_has.any(1),
@@ -134,13 +135,13 @@ class Mgcn(Recommender):
             items + self._side(items, item_views, self._item_has),
         )
 
-    def _behaviour_and_views(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Users' c [U, D] and h [U, M * D], then the items'."""
+    def _behaviour_and_views(self) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
+        """Users' c [U, D] and views h_m [U, D] each, then the items'."""
         nodes = torch.cat([self.user_embedding, self.item_embedding])
         mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
         users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        item_views = torch.cat([self._item_view(modality) for modality in self._features], dim=1)
-        return (users, self._to_users @ item_views), (items, item_views)
+        views = [self._item_view(modality) for modality in self._features]
+        return (users, [self._to_users @ view for view in views]), (items, views)
 
     def _item_view(self, modality: str) -> Tensor:
         view: Tensor = self.item_embedding * self.purifiers[modality](self._features[modality])
@@ -148,14 +149,19 @@ class Mgcn(Recommender):
             view = self._item_graphs[modality] @ view
         return view
 
-    def _side(self, behaviour: Tensor, views: Tensor, has: Tensor) -> Tensor:
-        """[n, D] from c [n, D], views [n, M * D] and which modalities the nodes have [n, M]."""
-        stacked = views.view(len(views), has.shape[1], -1)
-        shares = self.attention(stacked, has)
-        common = torch.einsum("nm,nmd->nd", shares, stacked)
-        gates = torch.stack([torch.sigmoid(layer(behaviour)) for layer in self.selectors.values()], dim=1)
-        specific = ((stacked - common.unsqueeze(1)) * gates * has.unsqueeze(2)).sum(1)
-        return (specific + common) / (has.sum(1, keepdim=True) + 1)
+    def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
+        """[n, D] from c [n, D], views [n, D] each and which modalities the nodes have [n, M]."""
+        shares = self.attention(torch.stack(views, dim=1), has)
+        common = torch.zeros_like(behaviour)
+        for number, view in enumerate(views):
+            common = torch.addcmul(common, shares[:, number : number + 1], view)
+        total = common
+        for number, (view, selector) in enumerate(zip(views, self.selectors.values(), strict=True)):
+            gate = torch.sigmoid(selector(behaviour))
+            if not self._complete[number]:
+                gate = gate * has[:, number : number + 1]
+            total = torch.addcmul(total, view - common, gate)
+        return total / (has.sum(1, keepdim=True) + 1)
 
 
 class _Purifier(nn.Module):

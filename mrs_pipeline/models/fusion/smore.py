@@ -22,12 +22,13 @@ O((U + I) D).
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import nearest, normalise_symmetric, strongest
 from mrs_pipeline.functional.losses import bpr_inner, squared_norm
@@ -65,7 +66,7 @@ class SmoreConfig(GradientConfig):
     """Propagation steps on the item graphs."""
     knn_k: int = Field(default=10, ge=1, le=200)
     """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
-    modality_knn_k: Mapping[str, int] = {}
+    modality_knn_k: Mapping[str, Annotated[int, Field(ge=1)]] = {}
     """Fewer neighbours than `knn_k` for the modalities named."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of a preference's dimensions left out in training."""
@@ -75,6 +76,13 @@ class SmoreConfig(GradientConfig):
     """Weight of the contrast between side and behaviour."""
     temperature: float = Field(default=0.2, gt=0)
     """Of the contrast's softmax."""
+
+    @model_validator(mode="after")
+    def _within_the_graphs(self) -> Self:
+        wide = [name for name, k in self.modality_knn_k.items() if k > self.knn_k]
+        if wide:
+            raise ValueError(f"modality_knn_k of '{wide[0]}' is above knn_k {self.knn_k}; raise knn_k too")
+        return self
 
 
 class Smore(Recommender):
@@ -115,8 +123,8 @@ class Smore(Recommender):
         (users, user_views), (items, item_views) = self._behaviour_and_views()
         user_c, item_c = take_rows(users, rows.users), take_rows(items, rows.items)
         user_has, item_has = take_rows(self._user_has, rows.users), take_rows(self._item_has, rows.items)
-        user_side = self._side(user_c, take_rows(user_views, rows.users), user_has)
-        item_side = self._side(item_c, take_rows(item_views, rows.items), item_has)
+        user_side = self._side(user_c, [take_rows(view, rows.users) for view in user_views], user_has)
+        item_side = self._side(item_c, [take_rows(view, rows.items) for view in item_views], item_has)
         final = rows.pair_rows(user_c + user_side, item_c + item_side)
         user_counts, item_counts = rows.user_counts * user_has[:, -1], rows.positive_counts * item_has[:, -1]
         contrast = [
@@ -137,8 +145,8 @@ class Smore(Recommender):
             items + self._side(items, item_views, self._item_has),
         )
 
-    def _behaviour_and_views(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Users' c [U, D] and h [U, (M + 1) * D], then the items'; the fused view is the last."""
+    def _behaviour_and_views(self) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
+        """Users' c [U, D] and views h_v [U, D] each, then the items'; the fused view is the last."""
         nodes = torch.cat([self.user_embedding, self.item_embedding])
         mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
         users, items = mean.split_with_sizes([self.n_users, self.n_items])
@@ -150,12 +158,11 @@ class Smore(Recommender):
             for _ in range(self.config.n_item_layers):
                 view = graph @ view
             views.append(view)
-        item_views = torch.cat(views, dim=1)
-        return (users, self._to_users @ item_views), (items, item_views)
+        return (users, [self._to_users @ view for view in views]), (items, views)
 
-    def _side(self, behaviour: Tensor, views: Tensor, has: Tensor) -> Tensor:
-        """[n, D] from c [n, D], views [n, (M + 1) * D] and which of them the nodes have [n, M + 1]."""
-        *modal, fused = views.chunk(has.shape[1], dim=1)
+    def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
+        """[n, D] from c [n, D], views [n, D] each and which of them the nodes have [n, M + 1]."""
+        *modal, fused = views
         weighed = [
             preference(fused) * view
             for preference, view in zip(self.preferences.values(), modal, strict=True)
@@ -176,6 +183,7 @@ class _Spectra(nn.Module):
     def __init__(self, inputs: ModelInputs, has: Tensor, size: int, generator: torch.Generator) -> None:
         super().__init__()
         self._features, self._has, self._size = inputs.features, has, size
+        self._complete = has.all(0).tolist()
         self.projections, self.filters = nn.ModuleDict(), nn.ParameterDict()
         for name, values in inputs.features.items():
             self.projections[name] = linear(values.shape[1], size, generator)
@@ -190,7 +198,9 @@ class _Spectra(nn.Module):
         for number, (name, values) in enumerate(self._features.items()):
             spectrum = torch.fft.rfft(self.projections[name](values), norm="ortho")
             contents.append(self._filtered(spectrum, name))
-            factor = torch.where(self._has[:, number].unsqueeze(1), spectrum, torch.ones_like(spectrum))
+            factor = spectrum
+            if not self._complete[number]:
+                factor = torch.where(self._has[:, number].unsqueeze(1), spectrum, torch.ones_like(spectrum))
             product = factor if product is None else product * factor
         assert product is not None
         return [*contents, self._filtered(product, _FUSED)]
@@ -215,6 +225,11 @@ class _Preference(nn.Module):
 
 def _graphs(inputs: ModelInputs, config: SmoreConfig) -> dict[str, Csr]:
     """Modality -> normalised kNN graph, and last their element-wise maximum."""
+    unknown = sorted(set(config.modality_knn_k) - set(inputs.features))
+    if unknown:
+        raise InputError(
+            f"model 'smore': modality_knn_k names '{unknown[0]}' but the features are {sorted(inputs.features)}"
+        )
     graphs = {
         modality: normalise_symmetric(nearest(graph, config.modality_knn_k.get(modality, config.knn_k)))
         for modality, graph in item_graphs(inputs, config.knn_k, "smore").items()
