@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.losses import info_nce_counted
+from mrs_pipeline.functional.losses import bpr_inner, info_nce_counted, squared_norm
 from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 
@@ -53,3 +53,48 @@ def counted_contrast(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     return info_nce_counted(
         take_rows(anchors, rows), take_rows(others, rows), take_rows(counts, rows), temperature
     )
+
+
+@dataclass(frozen=True)
+class TwoSides:
+    """Nodes whose final vector is what behaviour says of them plus what content says (MGCN, SMORE).
+
+    Attributes:
+        behaviour: [n, D].
+        side: [n, D].
+        known: [n] bool, whether there is content.
+    """
+
+    behaviour: Tensor
+    side: Tensor
+    known: Tensor
+
+    @property
+    def final(self) -> Tensor:
+        """[n, D]."""
+        return self.behaviour + self.side
+
+    def contrast(self, counts: Tensor, temperature: float) -> Tensor:
+        """InfoNCE of side and behaviour where there is content; node i stands `counts[i]` times in the batch."""
+        return counted_contrast(self.side, self.behaviour, counts * self.known, temperature)
+
+
+def two_sided_losses(
+    rows: DistinctRows,
+    users: TwoSides,
+    items: TwoSides,
+    *,
+    reg_weight: float,
+    cl_weight: float,
+    temperature: float,
+) -> dict[str, Tensor]:
+    """BPR and squared norm of the final vectors, contrast over the batch's users and positive items."""
+    final = rows.pair_rows(users.final, items.final)
+    contrast = users.contrast(rows.user_counts, temperature) + items.contrast(
+        rows.positive_counts, temperature
+    )
+    return {
+        "bpr": bpr_inner(*final),
+        "reg": reg_weight * squared_norm(*final),
+        "contrast": cl_weight * contrast,
+    }

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
-from mrs_pipeline.functional.losses import bpr_inner, squared_norm
 from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
@@ -45,7 +44,7 @@ from mrs_pipeline.models.blocks_modality import (
     linked,
     users_with,
 )
-from mrs_pipeline.models.blocks_rows import DistinctRows, counted_contrast
+from mrs_pipeline.models.blocks_rows import DistinctRows, TwoSides, two_sided_losses
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -108,24 +107,14 @@ class Mgcn(Recommender):
         """BPR and norm of the final vectors; contrast of side and behaviour."""
         rows = DistinctRows.of(batch)
         (users, user_views), (items, item_views) = self._behaviour_and_views()
-        user_c, item_c = take_rows(users, rows.users), take_rows(items, rows.items)
-        user_has, item_has = take_rows(self._user_has, rows.users), take_rows(self._item_has, rows.items)
-        user_side = self._side(user_c, [take_rows(view, rows.users) for view in user_views], user_has)
-        item_side = self._side(item_c, [take_rows(view, rows.items) for view in item_views], item_has)
-        final = rows.pair_rows(user_c + user_side, item_c + item_side)
-        user_counts, item_counts = (
-            rows.user_counts * user_has.any(1),
-            rows.positive_counts * item_has.any(1),
+        return two_sided_losses(
+            rows,
+            self._rows(rows.users, users, user_views, self._user_has),
+            self._rows(rows.items, items, item_views, self._item_has),
+            reg_weight=self.config.reg_weight,
+            cl_weight=self.config.cl_weight,
+            temperature=self.config.temperature,
         )
-        contrast = [
-            counted_contrast(user_side, user_c, user_counts, self.config.temperature),
-            counted_contrast(item_side, item_c, item_counts, self.config.temperature),
-        ]
-        return {
-            "bpr": bpr_inner(*final),
-            "reg": self.config.reg_weight * squared_norm(*final),
-            "contrast": self.config.cl_weight * torch.stack(contrast).sum(),
-        }
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Behaviour plus side, users [U, D] and items [I, D]."""
@@ -148,6 +137,12 @@ class Mgcn(Recommender):
         for _ in range(self.config.n_item_layers):
             view = self._item_graphs[modality] @ view
         return view
+
+    def _rows(self, rows: Tensor, behaviour: Tensor, views: list[Tensor], has: Tensor) -> TwoSides:
+        """Of the nodes `rows` [n]; attention and gates are computed for these alone."""
+        behaviour, has = take_rows(behaviour, rows), take_rows(has, rows)
+        side = self._side(behaviour, [take_rows(view, rows) for view in views], has)
+        return TwoSides(behaviour, side, has.any(1))
 
     def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
         """[n, D] from c [n, D], views [n, D] each and which modalities the nodes have [n, M]."""

@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import nearest, normalise_symmetric, strongest
-from mrs_pipeline.functional.losses import bpr_inner, squared_norm
 from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
@@ -44,7 +43,7 @@ from mrs_pipeline.models.base import (
 )
 from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
 from mrs_pipeline.models.blocks_modality import item_graphs, items_to_users, linked, users_with
-from mrs_pipeline.models.blocks_rows import DistinctRows, counted_contrast
+from mrs_pipeline.models.blocks_rows import DistinctRows, TwoSides, two_sided_losses
 from mrs_pipeline.taxonomy import Cell
 
 _FUSED = "fused"
@@ -121,21 +120,14 @@ class Smore(Recommender):
         """BPR and norm of the final vectors; contrast of side and behaviour."""
         rows = DistinctRows.of(batch)
         (users, user_views), (items, item_views) = self._behaviour_and_views()
-        user_c, item_c = take_rows(users, rows.users), take_rows(items, rows.items)
-        user_has, item_has = take_rows(self._user_has, rows.users), take_rows(self._item_has, rows.items)
-        user_side = self._side(user_c, [take_rows(view, rows.users) for view in user_views], user_has)
-        item_side = self._side(item_c, [take_rows(view, rows.items) for view in item_views], item_has)
-        final = rows.pair_rows(user_c + user_side, item_c + item_side)
-        user_counts, item_counts = rows.user_counts * user_has[:, -1], rows.positive_counts * item_has[:, -1]
-        contrast = [
-            counted_contrast(user_side, user_c, user_counts, self.config.temperature),
-            counted_contrast(item_side, item_c, item_counts, self.config.temperature),
-        ]
-        return {
-            "bpr": bpr_inner(*final),
-            "reg": self.config.reg_weight * squared_norm(*final),
-            "contrast": self.config.cl_weight * torch.stack(contrast).sum(),
-        }
+        return two_sided_losses(
+            rows,
+            self._rows(rows.users, users, user_views, self._user_has),
+            self._rows(rows.items, items, item_views, self._item_has),
+            reg_weight=self.config.reg_weight,
+            cl_weight=self.config.cl_weight,
+            temperature=self.config.temperature,
+        )
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Behaviour plus side, users [U, D] and items [I, D]."""
@@ -159,6 +151,12 @@ class Smore(Recommender):
                 view = graph @ view
             views.append(view)
         return (users, [self._to_users @ view for view in views]), (items, views)
+
+    def _rows(self, rows: Tensor, behaviour: Tensor, views: list[Tensor], has: Tensor) -> TwoSides:
+        """Of the nodes `rows` [n]; attention and gates are computed for these alone."""
+        behaviour, has = take_rows(behaviour, rows), take_rows(has, rows)
+        side = self._side(behaviour, [take_rows(view, rows) for view in views], has)
+        return TwoSides(behaviour, side, has.any(1))
 
     def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
         """[n, D] from c [n, D], views [n, D] each and which of them the nodes have [n, M + 1]."""
