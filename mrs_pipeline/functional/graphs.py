@@ -47,6 +47,21 @@ def normalise_symmetric(graph: Csr) -> Csr:
     return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
 
 
+def normalise_rows(graph: Csr) -> Csr:
+    """w_ij / d_i with d the row sums: the steps of a random walk. An empty row stays empty."""
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    return graph.with_weights(graph.weights / degrees[rows])
+
+
+def with_self_loops(graph: Csr) -> Csr:
+    """A square graph plus one on its diagonal."""
+    nodes = torch.arange(graph.shape[0], device=graph.weights.device)
+    rows, columns = torch.cat([graph.row_numbers(), nodes]), torch.cat([graph.indices.long(), nodes])
+    weights = torch.cat([graph.weights, graph.weights.new_ones(len(nodes))])
+    return Csr.from_pairs(rows, columns, weights, graph.shape)
+
+
 def binary(graph: Csr) -> Csr:
     """The same neighbours, each with weight one."""
     return graph.with_weights(torch.ones_like(graph.weights))
@@ -68,6 +83,16 @@ def mix(graphs: list[Csr], shares: list[Tensor]) -> Csr:
     weights = [graph.weights * share[row] for graph, share, row in zip(graphs, shares, rows, strict=True)]
     columns = torch.cat([graph.indices for graph in graphs])
     return Csr.from_pairs(torch.cat(rows), columns, torch.cat(weights), graphs[0].shape)
+
+
+def strongest(graphs: list[Csr]) -> Csr:
+    """Element-wise maximum of graphs of one shape; an edge that a graph lacks does not count for it."""
+    rows = torch.cat([graph.row_numbers() for graph in graphs])
+    columns = torch.cat([graph.indices for graph in graphs]).long()
+    weights = torch.cat([graph.weights for graph in graphs])
+    keys, place = torch.unique(rows * graphs[0].shape[1] + columns, return_inverse=True)
+    largest = weights.new_empty(len(keys)).scatter_reduce_(0, place, weights, "amax", include_self=False)
+    return Csr.from_pairs(keys // graphs[0].shape[1], keys % graphs[0].shape[1], largest, graphs[0].shape)
 
 
 def knn_graph(
@@ -94,7 +119,7 @@ def knn_graph(
     items = torch.from_numpy(np.flatnonzero(usable))
     unit = torch.nn.functional.normalize(torch.from_numpy(values[usable]).to(device), dim=1)
     k = min(k, len(items))
-    columns, cosines = _neighbours(unit, k, block)
+    columns, cosines = cosine_neighbours(unit, k, block)
     indptr = np.zeros(len(values) + 1, dtype=np.int32)
     indptr[1:] = np.cumsum(np.where(usable, k, 0))
     return SparseGraph(
@@ -105,8 +130,14 @@ def knn_graph(
     )
 
 
-def _neighbours(unit: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
-    """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F]."""
+def cosine_neighbours(unit: Tensor, k: int, block: int | None = None) -> tuple[Tensor, Tensor]:
+    """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F], itself among them.
+
+    `unit` has rows of norm one. Memory is `block` x n floats; left out, blocks of similarities fit a CPU's
+    cache, and on a GPU keep it busy.
+    """
+    if block is None:
+        block = max(32, (2**20 if unit.device.type == "cpu" else 2**27) // max(1, len(unit)))
     columns = torch.empty(len(unit), k, dtype=torch.int64, device=unit.device)
     cosines = torch.empty(len(unit), k, device=unit.device)
     for start in range(0, len(unit), block):

@@ -1,0 +1,1 @@
+"""Models that bridge users and items by graphs: one file a model."""
