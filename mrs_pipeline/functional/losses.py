@@ -48,3 +48,8 @@ class _FrobeniusNorm(torch.autograd.Function):
 def squared_norm(*rows: Tensor) -> Tensor:
     """Half the sum of squares of the batch's rows [B, D], divided by B (LightGCN, LATTICE, MGCN)."""
     return torch.stack([table.square().sum() for table in rows]).sum() / (2 * len(rows[0]))
+
+
+def mean_square(*rows: Tensor) -> Tensor:
+    """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN)."""
+    return torch.stack([table.square().mean() for table in rows]).sum()

@@ -1,0 +1,115 @@
+"""GRCN, MMGCN and DualGNN against their equations in dense NumPy on a small market."""
+
+import numpy as np
+import pytest
+import torch
+
+from mrs_pipeline_tests.models.small import (
+    BATCH,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    PAIRS,
+    RATINGS,
+    bpr,
+    losses,
+    scores,
+    weights,
+)
+from mrs_pipeline_tests.toy import build
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+
+
+def leaky(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, 0.01 * values)
+
+
+def projected(state: dict[str, np.ndarray], modality: str, prefix: str = "projection") -> np.ndarray:
+    matrix = DATA.features[modality]
+    rows = matrix.values @ state[f"{prefix}.layers.{modality}.weight"].T
+    rows = rows + state[f"{prefix}.layers.{modality}.bias"]
+    rows[~matrix.present] = state[f"{prefix}.missing.{modality}"]
+    return rows
+
+
+def mean_squares(*rows: np.ndarray) -> float:
+    return float(sum((part**2).mean() for part in rows))
+
+
+BOTH = torch.cat([BATCH.positives, BATCH.negatives])
+
+
+def attention(queries: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    powers = np.exp(queries @ values.T) * edges
+    total = powers.sum(1, keepdims=True)
+    return np.divide(powers, total, out=np.zeros_like(powers), where=total > 0)
+
+
+def grcn(state: dict[str, np.ndarray], n_routings: int, n_layers: int) -> tuple[np.ndarray, np.ndarray]:
+    into_users, into_items = [], []
+    user_parts, item_parts = [], []
+    for number, modality in enumerate(DATA.features):
+        users = unit(state[f"preferences.{modality}"])
+        items = unit(leaky(projected(state, modality)))
+        for _ in range(n_routings):
+            users = unit(users + attention(users, items, RATINGS) @ items)
+        to_users, to_items = attention(users, items, RATINGS), attention(items, users, RATINGS.T)
+        user_parts.append(users + to_users @ items)
+        item_parts.append(items + to_items @ users)
+        into_users.append(to_users * state["item_confidence"][:, number])
+        into_items.append(to_items * state["user_confidence"][:, number])
+    weights_ = np.zeros((N_USERS + N_ITEMS,) * 2)
+    weights_[:N_USERS, N_USERS:] = np.maximum(np.max(into_users, axis=0), 0)
+    weights_[N_USERS:, :N_USERS] = np.maximum(np.max(into_items, axis=0), 0)
+    start = unit(np.concatenate([state["user_embedding"], state["item_embedding"]]))
+    nodes = sum(np.linalg.matrix_power(weights_, power) @ start for power in range(n_layers + 1))
+    return (
+        np.concatenate([nodes[:N_USERS], *user_parts], axis=1),
+        np.concatenate([nodes[N_USERS:], *item_parts], axis=1),
+    )
+
+
+@pytest.mark.parametrize(("n_routings", "n_layers"), [(3, 2), (0, 1)])
+def test_grcn(n_routings, n_layers):
+    model, _ = build("grcn", DATA, n_routings=n_routings, n_layers=n_layers, reg_weight=0.1)
+    with torch.no_grad():  # large enough to matter beside the content, and some of them negative
+        model.item_confidence.copy_(torch.linspace(-1, 2, 2 * N_ITEMS).view(N_ITEMS, 2).flip(1))
+        model.user_confidence.copy_(torch.linspace(2, -1, 2 * N_USERS).view(N_USERS, 2))
+    state = weights(model)
+    users, items = grcn(state, n_routings, n_layers)
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    own = state["user_embedding"][BATCH.users], state["item_embedding"][BOTH]
+    preferences = [state[f"preferences.{modality}"][BATCH.users] for modality in DATA.features]
+    expected = {"bpr": bpr(users, items), "reg": 0.1 * mean_squares(*own, *preferences)}
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+def test_grcn_routing_moves_the_users():
+    """In the published code the routing's messages end at the items, and the users stay where they were."""
+    still, moved = (build("grcn", DATA, n_routings=rounds)[0].representations()[0] for rounds in (0, 3))
+    assert (still - moved).abs().max() > 0.05
+
+
+def test_grcn_cuts_no_sender_off_before_it_has_learned():
+    model, _ = build("grcn", DATA)
+    state = weights(model)
+    for side, seen in (("user", RATINGS.sum(1) > 0), ("item", RATINGS.sum(0) > 0)):
+        assert (state[f"{side}_confidence"][seen] > 0).all()
+    model.loss(BATCH)["bpr"].backward()
+    senders = model.item_confidence.grad.abs().max(1).values[np.unique(PAIRS[:, 1])]
+    assert (senders > 0).all()
+
+
+def test_grcn_keeps_negative_edges_where_pruning_is_soft():
+    hard, soft = (build("grcn", DATA, pruning=pruning)[0] for pruning in ("hard", "soft"))
+    assert np.allclose(scores(hard), scores(soft))  # all weights are positive at first
+    for model in (hard, soft):
+        with torch.no_grad():
+            model.item_confidence.fill_(-1.0)
+    alone = unit(weights(hard)["user_embedding"])
+    assert np.allclose(hard.representations()[0][:, :16].detach().numpy(), alone, atol=1e-6)
+    assert np.abs(soft.representations()[0][:, :16].detach().numpy() - alone).max() > 0.05
