@@ -47,6 +47,13 @@ def normalise_symmetric(graph: Csr) -> Csr:
     return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
 
 
+def normalise_rows(graph: Csr) -> Csr:
+    """w_ij / d_i with d the row sums, so that a product is the mean over a node's neighbours; empty rows stay zero."""
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    return graph.with_weights(graph.weights / degrees.index_select(0, rows))
+
+
 def binary(graph: Csr) -> Csr:
     """The same neighbours, each with weight one."""
     return graph.with_weights(torch.ones_like(graph.weights))

@@ -113,3 +113,62 @@ def test_grcn_keeps_negative_edges_where_pruning_is_soft():
     alone = unit(weights(hard)["user_embedding"])
     assert np.allclose(hard.representations()[0][:, :16].detach().numpy(), alone, atol=1e-6)
     assert np.abs(soft.representations()[0][:, :16].detach().numpy() - alone).max() > 0.05
+
+
+def mmgcn(state: dict[str, np.ndarray], n_layers: int, combination: str, content_size: int) -> np.ndarray:
+    matrix = np.block([[np.zeros((N_USERS, N_USERS)), RATINGS], [RATINGS.T, np.zeros((N_ITEMS, N_ITEMS))]])
+    mean = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    identifiers = np.concatenate([state["user_embedding"], state["item_embedding"]])
+    views = []
+    for modality, features in DATA.features.items():
+        if features.values.shape[1] > content_size:
+            content = projected(state, modality, "content.projection")
+        else:
+            content = features.values.astype(float)
+            content[~features.present] = state[f"content.missing.{modality}"]
+        x = np.concatenate([unit(state[f"preferences.{modality}"]), unit(content)])
+        for number in range(n_layers):
+            layer = {
+                name.removeprefix(f"layers.{modality}.{number}."): value for name, value in state.items()
+            }
+            heard = leaky(mean @ (x @ layer["message.weight"].T))
+            own = leaky(x @ layer["self_loop.weight"].T + layer["self_loop.bias"]) + identifiers
+            joined = np.concatenate([heard, own], axis=1) if combination == "concat" else heard
+            x = joined @ layer["join.weight"].T + layer["join.bias"]
+            x = leaky(x if combination == "concat" else x + own)
+        views.append(x)
+    return np.mean(views, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "combination", "content_size", "size"),
+    [(3, "concat", 256, 16), (2, "sum", 3, 16), (2, "concat", 3, 2), (1, "sum", 1, 16)],
+)
+def test_mmgcn(n_layers, combination, content_size, size):
+    """Wide and narrow features, layers that narrow and layers that do not."""
+    settings = {"n_layers": n_layers, "combination": combination, "content_size": content_size}
+    model, _ = build("mmgcn", DATA, reg_weight=0.1, embedding_size=size, **settings)
+    state = weights(model)
+    nodes = mmgcn(state, n_layers, combination, content_size)
+    users, items = nodes[:N_USERS], nodes[N_USERS:]
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    own = state["user_embedding"][BATCH.users], state["item_embedding"][BOTH]
+    preferences = [state[f"preferences.{modality}"][BATCH.users] for modality in DATA.features]
+    expected = {"bpr": bpr(users, items), "reg": 0.1 * mean_squares(*own, *preferences)}
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+def test_mmgcn_learns_identifiers_and_preferences():
+    """The published code draws both once and never changes them."""
+    model, _ = build("mmgcn", DATA, reg_weight=0.0)
+    sum(model.loss(BATCH).values()).backward()
+    learned = dict(model.named_parameters())
+    for name in ("user_embedding", "item_embedding", "preferences.image", "preferences.text"):
+        assert learned[name].grad.abs().sum() > 0, name
+
+
+def test_mmgcn_sum_and_concat_are_two_models():
+    """The published switch between them is a string that is always true."""
+    concat, added = (build("mmgcn", DATA, combination=how)[0] for how in ("concat", "sum"))
+    assert concat.layers["text"][0].join.weight.shape == (16, 32)
+    assert added.layers["text"][0].join.weight.shape == (16, 16)
