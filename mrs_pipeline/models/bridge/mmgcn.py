@@ -122,10 +122,10 @@ class Mmgcn(Recommender):
         views = []
         for modality, content in self.content().items():
             x = torch.cat([unit_rows(self.preferences[modality]), content])
-            *inner, last = self.layers[modality]
-            for layer in inner:
+            layers: list[nn.Module] = list(self.layers[modality].children())
+            for layer in layers[:-1]:
                 x = layer(self._mean, x, identifiers)
-            views.append(last(self._mean, x, identifiers, nodes))
+            views.append(layers[-1](self._mean, x, identifiers, nodes))
         return torch.stack(views).mean(0)
 
 
