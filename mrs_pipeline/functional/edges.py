@@ -116,7 +116,7 @@ class _EdgeSums(torch.autograd.Function):
 class _EdgeAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, pattern: EdgePattern) -> tuple[Tensor, Tensor]:
-        shares = _softmax(pattern, _sampled(pattern, left, right))
+        shares = row_softmax(_sampled(pattern, left, right), pattern.rows, pattern.graph.shape[0])
         ctx.pattern = pattern
         ctx.save_for_backward(left, right, shares)
         return add_product(left.clone(), pattern.matrix(shares), right), shares
@@ -144,9 +144,8 @@ def _sampled(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
     return result.values()
 
 
-def _softmax(pattern: EdgePattern, scores: Tensor) -> Tensor:
-    """[nnz] softmax of `scores` [nnz] among the entries of each row."""
-    rows, n_rows = pattern.rows, pattern.graph.shape[0]
+def row_softmax(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
+    """[nnz] softmax of `scores` [nnz] among the entries of the same row, `rows` [nnz] int64; without autograd."""
     highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce_(0, rows, scores, "amax")
     powers = (scores - highest.index_select(0, rows)).exp_()
     totals = scores.new_zeros(n_rows).index_add_(0, rows, powers)

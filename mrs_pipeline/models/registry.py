@@ -10,6 +10,7 @@ from mrs_pipeline.models.baselines.ease import Ease
 from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
+from mrs_pipeline.models.bridge.dualgnn import DualGnn
 from mrs_pipeline.models.bridge.mmgcn import Mmgcn
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
@@ -25,6 +26,7 @@ _CLASSES: tuple[type[Recommender], ...] = (
     Freedom,
     Grcn,
     Mmgcn,
+    DualGnn,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

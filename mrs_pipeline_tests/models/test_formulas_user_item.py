@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.experiment import prepare
+from mrs_pipeline.models.base import ModelInputs
+from mrs_pipeline.models.registry import model_class
 from mrs_pipeline_tests.models.small import (
     BATCH,
     DATA,
@@ -11,12 +15,13 @@ from mrs_pipeline_tests.models.small import (
     N_USERS,
     PAIRS,
     RATINGS,
+    adjacency,
     bpr,
     losses,
     scores,
     weights,
 )
-from mrs_pipeline_tests.toy import build
+from mrs_pipeline_tests.toy import build, small_config
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -172,3 +177,73 @@ def test_mmgcn_sum_and_concat_are_two_models():
     concat, added = (build("mmgcn", DATA, combination=how)[0] for how in ("concat", "sum"))
     assert concat.layers["text"][0].join.weight.shape == (16, 32)
     assert added.layers["text"][0].join.weight.shape == (16, 16)
+
+
+def companions(k: int) -> np.ndarray:
+    shared = RATINGS @ RATINGS.T
+    np.fill_diagonal(shared, 0)
+    shares = np.zeros_like(shared)
+    for user in range(N_USERS):
+        strongest = [v for v in np.argsort(-shared[user], kind="stable")[:k] if shared[user, v] > 0]
+        powers = np.exp(shared[user, strongest])
+        shares[user, strongest] = powers / powers.sum()
+    return shares
+
+
+def dualgnn_views(state: dict[str, np.ndarray], n_layers: int) -> list[np.ndarray]:
+    views = []
+    for modality in DATA.features:
+        hidden = leaky(projected(state, modality, "hidden"))
+        content = hidden @ state[f"content.{modality}.weight"].T + state[f"content.{modality}.bias"]
+        nodes = np.concatenate([unit(state[f"preferences.{modality}"]), unit(content)])
+        matrix = adjacency(RATINGS)
+        views.append(sum(np.linalg.matrix_power(matrix, power) @ nodes for power in range(n_layers + 1)))
+    return views
+
+
+@pytest.mark.parametrize(("n_layers", "user_k"), [(2, 40), (1, 1)])
+def test_dualgnn(n_layers, user_k):
+    model, _ = build("dualgnn", DATA, n_layers=n_layers, user_k=user_k, reg_weight=0.1)
+    state = weights(model)
+    views = dualgnn_views(state, n_layers)
+    users = sum(state["modality_weights"][:, [number]] * view[:N_USERS] for number, view in enumerate(views))
+    users = users + companions(user_k) @ users
+    items = sum(view[N_USERS:] for view in views)
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    preferences = [state[f"preferences.{modality}"][BATCH.users] for modality in DATA.features]
+    expected = {
+        "bpr": bpr(users, items) / np.log(2),
+        "reg": 0.1 * mean_squares(*preferences, state["modality_weights"]),
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_dualgnn_user_views_are_of_one_modality_each(number):
+    """In the published code the first modality's view already holds the second."""
+    model, _ = build("dualgnn", DATA)
+    with torch.no_grad():
+        model.modality_weights.zero_()
+        model.modality_weights[:, number] = 1.0
+    view = dualgnn_views(weights(model), 2)[number][:N_USERS]
+    users = model.representations()[0].detach().numpy()
+    assert np.allclose(users, view + companions(40) @ view, atol=1e-5)
+
+
+def test_dualgnn_weighs_the_modalities_of_a_user_as_shares_at_first():
+    model, _ = build("dualgnn", DATA)
+    start = model.modality_weights.detach()
+    assert torch.allclose(start.sum(1), torch.ones(N_USERS))
+    assert (start > 0).all()
+
+
+def test_dualgnn_listens_to_at_most_the_users_it_is_set_to():
+    wide = prepare(DATA, "dualgnn", small_config("dualgnn"))
+    narrow, _ = build("dualgnn", wide, user_k=1)
+    assert np.allclose(narrow._companions.matrix.to_dense().numpy(), companions(1), atol=1e-6)
+
+
+def test_dualgnn_without_a_user_graph_says_what_to_build():
+    inputs = ModelInputs.from_data(DATA)
+    with pytest.raises(InputError, match="needs the graph of users who share items"):
+        model_class("dualgnn")(small_config("dualgnn"), inputs, torch.Generator())

@@ -1,6 +1,6 @@
 """GRCN. Wei et al., "Graph-Refined Convolutional Network for Multimedia Recommendation with Implicit Feedback".
 
-MM 2020, https://arxiv.org/abs/2008.10294
+MM 2020, https://arxiv.org/abs/2111.02036
 
 Equation: content of modality m: f_i = unit(LeakyReLU(W_m x_i^m + b_m)), p_u = unit(P_u^m); `n_routings` times
 p_u <- unit(p_u + sum_i a_ui f_i) with a_ui = softmax over the user's items of <p_u, f_i>; then, with a^m the
@@ -74,7 +74,7 @@ class Grcn(Recommender):
         name="grcn",
         title="GRCN",
         paper="Wei et al., MM 2020",
-        url="https://arxiv.org/abs/2008.10294",
+        url="https://arxiv.org/abs/2111.02036",
         cells=frozenset({Cell.FILTRATION}),
         complexity="O(M E (R + 2) D + E L D + M I F D)",
         features=FeatureUse.REQUIRED,
