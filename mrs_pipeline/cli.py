@@ -204,7 +204,8 @@ def tune(
         err.print(line, markup=False)
     stage = Stage(config, home, chosen[-1])
     found = search(
-        training_data(stage, replace(wanted.spec, item_graph=False)),  # trials differ in their neighbours
+        # without graphs, since trials differ in their neighbours
+        training_data(stage, replace(wanted.spec, item_graph=False, user_graph=False)),
         model,
         _settings_kept(config, model, wanted.Config.search_space),
         trials=trials,

@@ -69,6 +69,8 @@ class DatasetConfig(BaseModel):
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
     knn_k: int = Field(default=10, ge=1, le=200)
     """Neighbours a row of the item-item graphs."""
+    user_k: int = Field(default=200, ge=1, le=1000)
+    """Neighbours a row of the graph of users who share items, for the models that need it."""
     training: TrainingOptions = TrainingOptions()
     """Epochs, batches, patience."""
     evaluation: EvaluationOptions = EvaluationOptions()
@@ -103,6 +105,12 @@ class DatasetConfig(BaseModel):
             raise ValueError(
                 f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
             )
+        for name, model in self.model_configs.items():
+            if MODELS[name].spec.user_graph and model.user_k > self.user_k:
+                raise ValueError(
+                    f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
+                    "neighbours a user; raise user_k or lower the model's"
+                )
         if self.missing == "neighbours" and len(self.model_features) < 2:
             raise ValueError(
                 "missing: neighbours looks them up in another modality; list features of a second one"

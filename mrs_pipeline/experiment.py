@@ -23,6 +23,7 @@ from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate
 from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.checkpoint import CheckpointFile
@@ -66,8 +67,12 @@ class Measurement:
 def prepare(
     data: TrainingData, model: str, config: ModelConfig, *, device: torch.device | str = "cpu"
 ) -> TrainingData:
-    """`data` with the item graphs that `model` needs and lacks, of `config.knn_k` neighbours each."""
-    if not model_class(model).spec.item_graph:
+    """`data` with the graphs that `model` needs and lacks, of `config.knn_k` items or `config.user_k` users a row."""
+    spec = model_class(model).spec
+    if spec.user_graph and data.user_graph is None:
+        # every model with such a graph has the setting, the base has not
+        data = replace(data, user_graph=user_graph(data.train, int(getattr(config, "user_k"))))  # noqa: B009
+    if not spec.item_graph:
         return data
     missing = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
     k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
@@ -98,7 +103,7 @@ def fit(
     """Trains `model` on `data.train`, choosing the epoch on `data.valid`.
 
     Args:
-        data: interactions and features; item graphs that are missing are built.
+        data: interactions and features; graphs that are missing are built.
         model: a name of the registry.
         config: the model's settings, or overrides of its defaults.
         seed: same data, settings, seed and threads give the same weights, bit by bit on a CPU.

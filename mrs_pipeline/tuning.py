@@ -97,6 +97,6 @@ def tune(
 def _with_widest_graphs(
     data: TrainingData, model: str, fixed: Mapping[str, Any], space: Mapping[str, tuple[Any, ...]]
 ) -> TrainingData:
-    """Item graphs with as many neighbours as any trial asks for, built once."""
-    widest = {"knn_k": max(space["knn_k"])} if "knn_k" in space else {}
+    """Graphs with as many neighbours as any trial asks for, built once."""
+    widest = {name: max(space[name]) for name in ("knn_k", "user_k") if name in space}
     return prepare(data, model, configure(model, {**fixed, **widest}))

@@ -79,12 +79,15 @@ class TrainingData:
         features: modality ("text", "image", ...) -> feature matrix; may be empty.
         item_graphs: modality -> kNN item graph [I, I] of that modality's features (cosine weights, the k
             nearest of a row, the item itself among them; rows and columns of missing items are empty).
+        user_graph: the users [U, U] who share most training items with each user, weights how many; None where
+            nobody has asked for it.
     """
 
     train: Interactions
     valid: Interactions
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
+    user_graph: SparseGraph | None = None
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,12 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
 
 
 def small_config(name: str, **overrides: object) -> ModelConfig:
-    """Settings for the toy market: narrow embeddings and large steps, where the model has such."""
-    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, **overrides}
+    """Settings for the toy market: narrow embeddings and large steps, where the model has such.
+
+    A graph of users holds all of them: so few users share equally many items with many others, and which of these
+    are kept would depend on how the users are numbered.
+    """
+    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, "user_k": N_USERS, **overrides}
     fields = model_class(name).Config.model_fields
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
 

@@ -117,3 +117,8 @@ class _Contrast(torch.autograd.Function):
         of_keys = exponentials.T @ (scale.unsqueeze(1) * anchors) * columns.unsqueeze(1)
         of_keys[:n] -= shares.unsqueeze(1) * anchors
         return of_anchors * gradients[0], of_keys * gradients[0], None, None
+
+
+def mean_square(*rows: Tensor) -> Tensor:
+    """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN)."""
+    return torch.stack([table.square().mean() for table in rows]).sum()

@@ -62,6 +62,7 @@ class ModelSpec:
         complexity: cost of one training step or solution, in the shape letters of `types`.
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
+        user_graph: whether it needs the graph of users who share items.
         batches: how its training rows are drawn.
     """
 
@@ -73,6 +74,7 @@ class ModelSpec:
     complexity: str
     features: FeatureUse = FeatureUse.IGNORED
     item_graph: bool = False
+    user_graph: bool = False
     batches: BatchKind = BatchKind.PAIRS
 
 
@@ -109,6 +111,7 @@ class ModelInputs:
         features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
+        user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
         device: where all of it lies.
     """
 
@@ -119,6 +122,7 @@ class ModelInputs:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
+    user_graph: Csr | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
@@ -136,6 +140,7 @@ class ModelInputs:
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
             present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
+            user_graph=None if data.user_graph is None else _graph(data.user_graph, device),
             device=device,
         )
 

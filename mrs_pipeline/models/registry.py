@@ -10,10 +10,13 @@ from mrs_pipeline.models.baselines.ease import Ease
 from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
+from mrs_pipeline.models.bridge.dualgnn import DualGnn
 from mrs_pipeline.models.bridge.lattice import Lattice
 from mrs_pipeline.models.bridge.mgcn import Mgcn
 from mrs_pipeline.models.bridge.micro import Micro
+from mrs_pipeline.models.bridge.mmgcn import Mmgcn
 from mrs_pipeline.models.filtration.freedom import Freedom
+from mrs_pipeline.models.filtration.grcn import Grcn
 from mrs_pipeline.models.fusion.smore import Smore
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 
@@ -29,6 +32,9 @@ _CLASSES: tuple[type[Recommender], ...] = (
     Mgcn,
     Micro,
     Smore,
+    Grcn,
+    Mmgcn,
+    DualGnn,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

@@ -37,7 +37,7 @@ class Stage:
 
     @cached_property
     def graphs(self) -> ArtifactStore:
-        """Item graphs."""
+        """Graphs of items and of users."""
         return ArtifactStore(self.home.graphs)
 
     @cached_property

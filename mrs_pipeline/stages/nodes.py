@@ -26,6 +26,8 @@ RAW_INTERACTIONS = "raw/interactions"
 RAW_ITEMS = "raw/items"
 CORE = ("core/users", "core/items", "core/interactions", "core/quarantine")
 SPLITS = "core/splits"
+USERS = "users"
+"""Name of the graph of users, beside those of the feature sets (whose names begin with a modality)."""
 LEADERBOARD = "eval/leaderboard"
 REPORT = "eval/report"
 

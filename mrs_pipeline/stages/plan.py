@@ -9,19 +9,22 @@ from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
 from mrs_pipeline.stages.models import model_tasks, stores_graphs
 from mrs_pipeline.stages.report import report_tasks
+from mrs_pipeline.stages.user_graph import user_graph_task
 
 
 def plan(config: DatasetConfig) -> list[Task]:
-    """From raw files to report; graphs only of the feature sets that a listed model needs them of."""
+    """From raw files to report; graphs only where a listed model needs them."""
     models = config.model_configs
     wanted = stores_graphs(config) and any(MODELS[name].spec.item_graph for name in models)
     graphs = config.model_features.values() if wanted else ()
+    companions = any(MODELS[name].spec.user_graph for name in models)
     return [
         *ingest_tasks(config),
         *core_tasks(config),
         *(feature_task(config, name) for name in config.feature_names),
         *(quality_task(config, name) for name in config.feature_names),
         *(graph_task(config, name) for name in graphs),
+        *([user_graph_task(config)] if companions else ()),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
     ]

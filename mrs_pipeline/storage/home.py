@@ -42,7 +42,7 @@ class Home:
 
     @property
     def graphs(self) -> Path:
-        """Item graphs, see `artifacts.ArtifactStore`."""
+        """Graphs of items and of users, see `artifacts.ArtifactStore`."""
         return self.data / "graphs"
 
     @property

@@ -80,6 +80,12 @@ def test_settings_survive_json() -> None:
         ({"seeds": []}, ("seeds",), "each once"),
         ({"seeds": [1, 2, 1]}, ("seeds",), "each once"),
         ({"knn_k": 0}, ("knn_k",), "greater than"),
+        ({"user_k": 0}, ("user_k",), "greater than"),
+        (
+            {"user_k": 30, "models": {"dualgnn": None}},
+            (),
+            "models.dualgnn.user_k is 40 but the graph of users holds 30",
+        ),
         ({"window": {"every": "month"}}, ("window",), "needs window.start"),
         ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
         ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),

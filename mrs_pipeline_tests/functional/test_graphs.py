@@ -55,6 +55,12 @@ def test_bipartite_graph_holds_both_directions():
     assert matrix.sum() == 2 * len(USERS)
 
 
+def test_a_product_with_normalised_rows_is_the_mean_of_the_neighbours():
+    graph = Csr.from_pairs(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0]), torch.ones(3), (3, 3))
+    mean = normalise_rows(graph).tensor().to_dense()
+    assert torch.equal(mean, torch.tensor([[0, 0.5, 0.5], [0, 0, 0], [1, 0, 0]]))
+
+
 def test_symmetric_normalisation_is_the_formula():
     graph = bipartite_graph(USERS, ITEMS, 3, 4)
     matrix = graph.tensor().to_dense().double()

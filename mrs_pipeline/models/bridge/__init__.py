@@ -1,1 +1,1 @@
-"""Models that bridge users and items by graphs: one file a model."""
+"""Models that bridge modalities and interactions by a graph: one file a model."""
