@@ -79,12 +79,19 @@ class TrainingData:
         features: modality ("text", "image", ...) -> feature matrix; may be empty.
         item_graphs: modality -> kNN item graph [I, I] of that modality's features (cosine weights, the k
             nearest of a row, the item itself among them; rows and columns of missing items are empty).
+        pretrained: what a pretraining made of interactions and features: `<pretrainer>`, or
+            `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
     """
 
     train: Interactions
     valid: Interactions
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
+    pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+
+    def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
+        """The part of `pretrained` that the pretrainer of that name has made."""
+        return {key: each for key, each in self.pretrained.items() if key.partition("/")[0] == pretrainer}
 
 
 @dataclass(frozen=True)

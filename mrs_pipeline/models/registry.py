@@ -12,8 +12,14 @@ from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.fusion.vbpr import Vbpr
+from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
+from mrs_pipeline.models.optimisation.pamd import Pamd
+from mrs_pipeline.models.optimisation.pmgt import Pmgt
 
-_CLASSES: tuple[type[Recommender], ...] = (MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom)
+_CLASSES: tuple[type[Recommender], ...] = (
+    *(MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom),
+    *(Pmgt, Pamd, DropoutNet),
+)
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
 """Name -> class, floors first."""
