@@ -16,10 +16,10 @@ Complexity: the backbone's step plus O(B (F D + D^2)).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrize
@@ -29,6 +29,7 @@ from mrs_pipeline.models.base import (
     BatchKind,
     FeatureUse,
     GradientConfig,
+    ModelConfig,
     ModelInputs,
     ModelSpec,
     PairBatch,
@@ -51,6 +52,30 @@ class DropoutNetConfig(GradientConfig):
     dropout: float = Field(default=0.5, gt=0, le=1)
     """Probability that an item of a batch shows its content in place of its identifier."""
 
+    def backbone_config(self) -> ModelConfig:
+        """The backbone's settings."""
+        own = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
+        return _registered(self.backbone).Config(**{**self.settings, **own})
+
+    @model_validator(mode="after")
+    def _can_be_wrapped(self) -> Self:
+        try:
+            kind = _registered(self.backbone)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        fits = kind.spec.features is FeatureUse.IGNORED and kind.spec.batches is BatchKind.PAIRS
+        if not fits or not issubclass(kind.Config, GradientConfig):
+            raise ValueError(
+                f"'{self.backbone}' cannot be wrapped: a backbone ignores features and learns identifiers of items "
+                "from pairs, as lightgcn and bpr_mf do"
+            )
+        try:
+            self.backbone_config()
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"settings.{first['loc'][0]}: {first['msg']}") from error
+        return self
+
 
 class DropoutNet(Recommender):
     """A backbone whose item identifiers may be replaced by content; see the module."""
@@ -69,7 +94,7 @@ class DropoutNet(Recommender):
 
     def __init__(self, config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self.backbone = _backbone(config, inputs, generator)
+        self.backbone = _registered(config.backbone)(config.backbone_config(), inputs, generator)
         self._cold = ~inputs.items_seen()
         self.content = _Content(inputs, config.embedding_size, generator)
         self._shown = _ShownVectors(self.content.forward)  # not the module, which would be registered twice
@@ -124,19 +149,7 @@ class _ShownVectors(nn.Module):
         return identifiers.index_copy(0, self.replaced, self._content(self.replaced))
 
 
-def _backbone(config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> Recommender:
+def _registered(name: str) -> type[Recommender]:
     from mrs_pipeline.models.registry import model_class  # the registry lists this model, too
 
-    kind = model_class(config.backbone)
-    names = kind.Config.model_fields
-    fits = kind.spec.features is FeatureUse.IGNORED and kind.spec.batches is BatchKind.PAIRS
-    if not fits or "embedding_size" not in names:
-        raise InputError(
-            f"model 'dropoutnet' cannot wrap '{config.backbone}': a backbone ignores features and learns item "
-            "identifiers from pairs, as lightgcn and bpr_mf do"
-        )
-    own = {"embedding_size": config.embedding_size, "learning_rate": config.learning_rate}
-    backbone = kind(kind.Config(**{**config.settings, **own}), inputs, generator)
-    if not isinstance(getattr(backbone, "item_embedding", None), nn.Parameter):
-        raise InputError(f"model 'dropoutnet' cannot wrap '{config.backbone}': it has no item identifiers")
-    return backbone
+    return model_class(name)
