@@ -4,9 +4,9 @@ What is learnt is said by the pretrainer (`models.pretraining`); the second step
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -20,6 +20,8 @@ from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import pretrainer_class
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.types import FeatureMatrix, TrainingData
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class _Run:
         ]
         return sum(totals) / len(self.held)
 
-    def _repeatable(self, call: Any) -> Any:
+    def _repeatable(self, call: Callable[[], _Result]) -> _Result:
         """The result of `call` without gradients and dropout, on the same draws each time."""
         generator = self.model.generator
         state = generator.get_state()

@@ -88,7 +88,7 @@ class DropoutNet(Recommender):
         cells=frozenset({Cell.OTHER_FUSION}),
         complexity="backbone + O(B (F D + D^2))",
         features=FeatureUse.REQUIRED,
-        code=("models.baselines", "models.registry"),
+        code=("models.baselines",),
     )
     Config = DropoutNetConfig
 
