@@ -204,14 +204,15 @@ def tune(
         err.print(line, markup=False)
     stage = Stage(config, home, chosen[-1])
     found = search(
-        # without graphs, since trials differ in their neighbours
-        training_data(stage, replace(wanted.spec, item_graph=False, user_graph=False)),
+        # trials differ in their neighbours; a first step is made once, whether or not its asset is planned
+        training_data(stage, replace(wanted.spec, item_graph=False, user_graph=False, pretraining=None)),
         model,
         _settings_kept(config, model, wanted.Config.search_space),
         trials=trials,
         seed=config.seeds[0],
         training=config.training,
         evaluation=config.evaluation,
+        pretraining=config.pretraining_configs.get(wanted.spec.pretraining or ""),
     )
     table = found.trials.sort("score", descending=True)
     out.print(

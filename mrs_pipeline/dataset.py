@@ -4,6 +4,7 @@ Each part is declared where it is used (source in `ingest`, rules in `tables`, .
 together and holds what spans them. Reading YAML with file and line is the component's work (`orchestration`).
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
@@ -34,13 +36,13 @@ class AutomationOptions(BaseModel):
     """Look at the source's files once a minute and run the windows whose rows have newly landed."""
 
 
-def _models_section() -> type[BaseModel]:
-    """One optional field a registered model, so that a bad key or value is refused with its line."""
+def _section(name: str, registered: Mapping[str, Any]) -> type[BaseModel]:
+    """One optional field a registered class, so that a bad key or value is refused with its line."""
     fields: dict[str, Any] = {
-        name: (model.Config | None, Field(default=None, description=model.spec.title))
-        for name, model in MODELS.items()
+        key: (each.Config | None, Field(default=None, description=each.spec.title))
+        for key, each in registered.items()
     }
-    return create_model("ModelsSection", __config__=_STRICT, **fields)
+    return create_model(name, __config__=_STRICT, **fields)
 
 
 class DatasetConfig(BaseModel):
@@ -65,8 +67,13 @@ class DatasetConfig(BaseModel):
     the mean of the nearest by another modality, or what reaches it over the training interactions."""
     split: SplitOptions = SplitOptions()
     """How train, validation and test are told apart. With windows only the validation share is used."""
-    models: _models_section() = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
+    models: _section("ModelsSection", MODELS) = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
+    pretraining: _section("PretrainingSection", PRETRAINERS) = Field(  # type: ignore[valid-type]
+        default_factory=dict, validate_default=True
+    )
+    """First steps whose item vectors all models that name them share: name -> overrides of its defaults. One that a
+    model needs and that is not listed is run with its defaults."""
     knn_k: int = Field(default=10, ge=1, le=200)
     """Neighbours a row of the item-item graphs."""
     user_k: int = Field(default=200, ge=1, le=1000)
@@ -80,10 +87,10 @@ class DatasetConfig(BaseModel):
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "pretraining", mode="before")
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
-        """`lightgcn:` without anything after it means its defaults; an absent model is not trained."""
+        """`lightgcn:` without anything after it means its defaults; what is absent is not trained."""
         if isinstance(value, dict):
             return {name: {} if overrides is None else overrides for name, overrides in value.items()}
         return value
@@ -126,6 +133,17 @@ class DatasetConfig(BaseModel):
     def model_configs(self) -> dict[str, Any]:
         """Configuration of each model to train, in the registry's order."""
         return {name: config for name in MODELS if (config := getattr(self.models, name)) is not None}
+
+    @property
+    def pretraining_configs(self) -> dict[str, Any]:
+        """Configuration of each pretraining that is listed or that a listed model needs, in the registry's order."""
+        needed = {MODELS[name].spec.pretraining for name in self.model_configs}
+        listed = {name: getattr(self.pretraining, name) for name in PRETRAINERS}
+        return {
+            name: listed[name] or each.Config()
+            for name, each in PRETRAINERS.items()
+            if name in needed or listed[name] is not None
+        }
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ class TrainingData:
             nearest of a row, the item itself among them; rows and columns of missing items are empty).
         user_graph: the users [U, U] who share most training items with each user, weights how many; None where
             nobody has asked for it.
+        pretrained: what a pretraining made of interactions and features: `<pretrainer>`, or
+            `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
     """
 
     train: Interactions
@@ -88,6 +90,11 @@ class TrainingData:
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
     user_graph: SparseGraph | None = None
+    pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+
+    def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
+        """The part of `pretrained` that the pretrainer of that name has made."""
+        return {key: each for key, each in self.pretrained.items() if key.partition("/")[0] == pretrainer}
 
 
 @dataclass(frozen=True)

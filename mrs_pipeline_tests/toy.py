@@ -12,8 +12,11 @@ import torch
 
 from mrs_pipeline.experiment import configure, fit, prepare
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.training.pretraining import configure_pretraining
 from mrs_pipeline.types import FeatureMatrix, Interactions, TrainingData
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
@@ -78,12 +81,30 @@ def small_config(name: str, **overrides: object) -> ModelConfig:
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
 
 
+def small_pretraining(name: str, **overrides: object) -> PretrainingConfig:
+    """Settings of a pretraining for the toy market: narrow, shallow, few epochs."""
+    wanted = {
+        **{"embedding_size": 16, "learning_rate": 0.01, "knn_k": 5, "epochs": 5, "batch_size": 64},
+        **{"n_layers": 1, "hops": (8, 4), "n_contexts": 3},
+        **overrides,
+    }
+    fields = PRETRAINERS[name].Config.model_fields
+    return configure_pretraining(name, {key: value for key, value in wanted.items() if key in fields})
+
+
+def prepared(name: str, data: TrainingData, **overrides: object) -> TrainingData:
+    """The data with what the model needs beside them; a first step is made with small settings."""
+    first_step = model_class(name).spec.pretraining
+    settings = small_pretraining(first_step) if first_step else None
+    return prepare(data, name, small_config(name, **overrides), pretraining=settings)
+
+
 def build(
     name: str, data: TrainingData, seed: int = 1, **overrides: object
 ) -> tuple[Recommender, ModelInputs]:
     """An untrained model of the toy market; a model in closed form is solved."""
     config = small_config(name, **overrides)
-    inputs = ModelInputs.from_data(prepare(data, name, config))
+    inputs = ModelInputs.from_data(prepared(name, data, **overrides))
     model = model_class(name)(config, inputs, torch.Generator().manual_seed(seed))
     if model.spec.batches is BatchKind.NONE:
         model.fit_closed_form()
@@ -95,4 +116,5 @@ def trained(
 ) -> Recommender:
     """A model after some epochs on the toy market."""
     options = TrainingOptions(epochs=epochs, batch_size=64, patience=1000)
+    data = prepared(name, data, **overrides)
     return fit(data, name, small_config(name, **overrides), seed=seed, training=options).model

@@ -3,17 +3,21 @@
 Products with a graph belong in `sparse`; which graph a model uses is said in the model's file.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.ranking import top_k
-from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph
+from mrs_pipeline.functional.sparse import Csr, gather_rows
+from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph, TrainingData
 
 DEGREE_EPSILON = 1e-7
 """Added to degrees before the inverse square root, as in the published implementations."""
+_BLOCK = 1024
+"""Rows of similarities that stand in memory at once."""
 
 
 def bipartite_graph(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Csr:
@@ -149,3 +153,42 @@ def cosine_neighbours(unit: Tensor, k: int, block: int | None = None) -> tuple[T
         columns[rows], order = nearest_columns.sort(dim=1)
         cosines[rows] = found.gather(1, order).clamp(max=1.0)
     return columns, cosines
+
+
+def shared_partners_graph(rows: Tensor, columns: Tensor, shape: tuple[int, int], k: int) -> Csr:
+    """The k rows most like each row by the columns they share: cosine of binary rows, [rows, rows].
+
+    With items as rows and users as columns, the items that the same users have taken; a row is not its own
+    neighbour, and rows that share nothing are not joined. Computed in blocks of rows, never densely.
+
+    Args:
+        rows: [E] int64.
+        columns: [E] int64; each pair once.
+        shape: (rows, columns).
+        k: neighbours kept, the most alike; ties by number.
+    """
+    own = Csr.from_pairs(rows, columns, torch.ones(len(rows), device=rows.device), shape)
+    partners = own.transposed().tensor()
+    length = torch.bincount(rows, minlength=shape[0]).clamp(min=1).float().sqrt()
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    for start in range(0, shape[0], _BLOCK):
+        block = torch.arange(start, min(start + _BLOCK, shape[0]), device=rows.device)
+        position, entries = gather_rows(own.indptr, own.indices, block)
+        ones = torch.ones(len(entries), device=rows.device)
+        shared = torch.mm(
+            Csr.from_pairs(position, entries, ones, (len(block), shape[1])).tensor(), partners
+        ).to_dense()
+        cosine = shared / (length[block].unsqueeze(1) * length)
+        cosine.diagonal(start).zero_()
+        values, others = top_k(cosine, k)
+        kept = values > 0
+        found.append((block.unsqueeze(1).expand_as(others)[kept], others[kept], values[kept]))
+    left, right, weights = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Csr.from_pairs(left, right, weights, (shape[0], shape[0]))
+
+
+def with_item_graphs(data: TrainingData, k: int, device: torch.device | str = "cpu") -> TrainingData:
+    """`data` with a kNN item graph of `k` neighbours for each modality that has none yet."""
+    lacking = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
+    graphs = {name: knn_graph(matrix, k, device=device) for name, matrix in lacking.items()}
+    return replace(data, item_graphs={**data.item_graphs, **graphs})

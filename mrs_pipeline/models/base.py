@@ -7,7 +7,7 @@ in `training.batches`. The base holds no loss, no graph and no feature handling.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -49,6 +49,30 @@ class PairBatch:
     negatives: Tensor
 
 
+class Needs(Protocol):
+    """What a spec says of the data that have to be there."""
+
+    @property
+    def features(self) -> FeatureUse:
+        """Whether item features are ignored, used where they are, or needed."""
+        ...
+
+    @property
+    def item_graph(self) -> bool:
+        """Whether the modalities' kNN item graphs are needed."""
+        ...
+
+    @property
+    def user_graph(self) -> bool:
+        """Whether the graph of users who share items is needed."""
+        ...
+
+    @property
+    def pretraining(self) -> str | None:
+        """The pretrainer whose item vectors are needed."""
+        ...
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What a model declares about itself; assets, tags, tables and checks are derived from it.
@@ -63,7 +87,10 @@ class ModelSpec:
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
         user_graph: whether it needs the graph of users who share items.
+        pretraining: name of the pretrainer whose item vectors it starts from, if it is the second of two steps.
         batches: how its training rows are drawn.
+        code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
+            what it does.
     """
 
     name: str
@@ -75,7 +102,9 @@ class ModelSpec:
     features: FeatureUse = FeatureUse.IGNORED
     item_graph: bool = False
     user_graph: bool = False
+    pretraining: str | None = None
     batches: BatchKind = BatchKind.PAIRS
+    code: tuple[str, ...] = ()
 
 
 SearchSpace = Mapping[str, tuple[Any, ...]]
@@ -112,6 +141,8 @@ class ModelInputs:
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
         user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
+        pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
+        pretrained_present: the same keys -> [I] bool.
         device: where all of it lies.
     """
 
@@ -123,6 +154,8 @@ class ModelInputs:
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
     user_graph: Csr | None = None
+    pretrained: Mapping[str, Tensor] = field(default_factory=dict)
+    pretrained_present: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
@@ -131,18 +164,25 @@ class ModelInputs:
         device = torch.device(device)
         keys = data.train.users * data.train.n_items + data.train.items
         first = np.sort(np.unique(keys, return_index=True)[1])
-        matrices = {name: _checked(data.features[name], data.train.n_items) for name in sorted(data.features)}
+        matrices = _checked(data.features, data.train.n_items)
+        vectors = _checked(data.pretrained, data.train.n_items)
         return cls(
             n_users=data.train.n_users,
             n_items=data.train.n_items,
             users=torch.from_numpy(data.train.users[first]).to(device),
             items=torch.from_numpy(data.train.items[first]).to(device),
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
-            present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
+            present={name: _mask(matrix, device) for name, matrix in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
             user_graph=None if data.user_graph is None else _graph(data.user_graph, device),
+            pretrained={name: _values(matrix, device) for name, matrix in vectors.items()},
+            pretrained_present={name: _mask(matrix, device) for name, matrix in vectors.items()},
             device=device,
         )
+
+    def pretrained_by(self, pretrainer: str) -> list[str]:
+        """Keys of `pretrained` that the pretrainer of that name has made."""
+        return [key for key in self.pretrained if key.partition("/")[0] == pretrainer]
 
     def users_seen(self) -> Tensor:
         """[U] bool: users with a training row."""
@@ -153,13 +193,19 @@ class ModelInputs:
         return torch.bincount(self.items, minlength=self.n_items) > 0
 
 
-def _checked(matrix: FeatureMatrix, n_items: int) -> FeatureMatrix:
-    if len(matrix.values) != n_items or len(matrix.present) != n_items:
-        raise InputError(
-            f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
-            "extract the features again for this catalogue"
-        )
-    return matrix
+def _checked(matrices: Mapping[str, FeatureMatrix], n_items: int) -> dict[str, FeatureMatrix]:
+    """The matrices in alphabetical order."""
+    for matrix in matrices.values():
+        if len(matrix.values) != n_items or len(matrix.present) != n_items:
+            raise InputError(
+                f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+                "extract the features again for this catalogue"
+            )
+    return {name: matrices[name] for name in sorted(matrices)}
+
+
+def _mask(matrix: FeatureMatrix, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(matrix.present)).to(device)
 
 
 def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
@@ -204,6 +250,11 @@ class Recommender(nn.Module):
             raise InputError(
                 f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
                 "under `features:` or choose a model that learns from interactions alone"
+            )
+        if self.spec.pretraining and not inputs.pretrained_by(self.spec.pretraining):
+            raise InputError(
+                f"model '{self.spec.name}' starts from the item vectors of the pretraining "
+                f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
             )
 
     @property

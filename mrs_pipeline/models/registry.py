@@ -19,6 +19,9 @@ from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
 from mrs_pipeline.models.fusion.smore import Smore
 from mrs_pipeline.models.fusion.vbpr import Vbpr
+from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
+from mrs_pipeline.models.optimisation.pamd import Pamd
+from mrs_pipeline.models.optimisation.pmgt import Pmgt
 
 _CLASSES: tuple[type[Recommender], ...] = (
     MostPop,
@@ -35,6 +38,8 @@ _CLASSES: tuple[type[Recommender], ...] = (
     Grcn,
     Mmgcn,
     DualGnn,
+    *(MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom),
+    *(Pmgt, Pamd, DropoutNet),
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

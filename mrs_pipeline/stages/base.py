@@ -41,6 +41,11 @@ class Stage:
         return ArtifactStore(self.home.graphs)
 
     @cached_property
+    def pretrained(self) -> ArtifactStore:
+        """Item vectors of pretrainings."""
+        return ArtifactStore(self.home.pretrained)
+
+    @cached_property
     def models(self) -> ArtifactStore:
         """Trained weights."""
         return ArtifactStore(self.home.models)

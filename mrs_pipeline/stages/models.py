@@ -17,7 +17,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, ModelSpec, Recommender
+from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, Needs, Recommender
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.inputs import VALID_TERM
@@ -35,12 +35,13 @@ from mrs_pipeline.stages.checks import (
 )
 from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
+from mrs_pipeline.stages.item_vectors import read_vectors
 from mrs_pipeline.stages.nodes import SPLITS, USERS, provenance_of, table_of, upstream, version
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
 
 
-def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
-    """What the model may see at this window: no test row can be among it."""
+def training_data(stage: Stage, spec: Needs) -> TrainingData:
+    """What a model or a pretraining may see at this window: no test row can be among it."""
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
     train = interactions(stage, TRAIN)
     stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
@@ -54,7 +55,8 @@ def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
             for modality, name in chosen.items()
         }
     users = read_graph(stage, USERS) if spec.user_graph else None
-    return TrainingData(train, interactions(stage, VALID), features, graphs, users)
+    vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
+    return TrainingData(train, interactions(stage, VALID), features, graphs, users, vectors)
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -335,28 +337,44 @@ def _metric_facts(metrics: pl.DataFrame, seconds: float) -> dict[str, object]:
     }
 
 
+def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
+    """Names of all that `training_data` reads."""
+    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
+    graphs = chosen if spec.item_graph and stores_graphs(config) else []
+    return (
+        *("core/users", "core/items", SPLITS),
+        *(f"features/{each}" for each in chosen),
+        *(f"graphs/{each}" for each in graphs),
+        *((f"graphs/{USERS}",) if spec.user_graph else ()),
+        *((f"pretrained/{spec.pretraining}",) if spec.pretraining else ()),
+    )
+
+
+def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
+    """The settings by which `training_data` fills missing rows; empty where it fills none."""
+    uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
+    if not uses_features or config.missing == "mask":
+        return {}
+    return {"missing": config.missing, "knn_k": config.knn_k}
+
+
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
     """Train, recommend and measure for one model; inputs, tags and group derive from its spec."""
     model = MODELS[name]
     spec = model.spec
-    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
-    sources = [f"features/{each}" for each in chosen]
-    sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
-    sources += [f"graphs/{USERS}"] if spec.user_graph else []
-    filling: dict[str, object] = {}
-    if chosen and config.missing != "mask":
-        filling = {"missing": config.missing, "knn_k": config.knn_k}
+    filling = filling_of(config, spec)
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
         "models.base",
         "models.blocks",
         "functional",
         "experiment",
+        *spec.code,
         *(("encoders.missing", "stages.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
-    inputs = ("core/users", "core/items", SPLITS, *sources)
+    inputs = sources_of(config, spec)
     fitting = [
         settings.model_dump(mode="json"),
         config.training.model_dump(mode="json"),

@@ -46,6 +46,11 @@ class Home:
         return self.data / "graphs"
 
     @property
+    def pretrained(self) -> Path:
+        """Item vectors of pretrainings, see `artifacts.ArtifactStore`."""
+        return self.data / "pretrained"
+
+    @property
     def models(self) -> Path:
         """Checkpoints, see `artifacts.ArtifactStore`."""
         return self.root / "models"

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 
 SOURCE = {"reader": "demo"}
@@ -112,3 +113,18 @@ def test_settings_load_without_the_heavy_libraries() -> None:
     code = f"import sys, mrs_pipeline.dataset; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_first_steps_are_those_listed_and_those_that_models_need() -> None:
+    assert _config(models={"bpr_mf": None}).pretraining_configs == {}
+    needed = _config(models={"pmgt": None})
+    assert needed.pretraining_configs == {"pmgt": PRETRAINERS["pmgt"].Config()}
+    listed = _config(models={"pmgt": None}, pretraining={"pmgt": {"epochs": 3}, "pamd": None})
+    assert listed.pretraining_configs["pmgt"].epochs == 3
+    assert list(listed.pretraining_configs) == ["pmgt", "pamd"]
+
+
+@pytest.mark.parametrize("section", [{"pmtg": None}, {"pmgt": {"epochs": 0}}, {"pamd": {"hops": [3]}}])
+def test_mistakes_in_first_steps_are_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="pretraining"):
+        _config(pretraining=section)

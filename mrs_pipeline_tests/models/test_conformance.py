@@ -5,6 +5,7 @@ import inspect
 import io
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,16 @@ from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.training.batches import SOURCES
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
-from mrs_pipeline_tests.toy import N_ITEMS, N_USERS, build, interactions, small_config, toy_market, trained
+from mrs_pipeline_tests.toy import (
+    N_ITEMS,
+    N_USERS,
+    build,
+    interactions,
+    prepared,
+    small_config,
+    toy_market,
+    trained,
+)
 
 ALL = sorted(MODELS)
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
@@ -73,7 +83,7 @@ def test_every_parameter_gets_a_gradient(name, market):
 @pytest.mark.parametrize("name", BY_GRADIENT)
 def test_loss_terms_are_finite_and_their_sum_falls(name, market):
     options = TrainingOptions(epochs=15, batch_size=64, patience=1000)
-    history = fit(market.data, name, small_config(name), training=options).result.history
+    history = fit(prepared(name, market.data), name, small_config(name), training=options).result.history
     totals = [sum(record.losses.values()) for record in history]
     assert np.isfinite(totals).all()
     assert totals[-1] < 0.9 * totals[0]
@@ -109,19 +119,20 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
         for part in (data.train, data.valid)
     ]
     back = np.argsort(items)
-    features = {
-        name: FeatureMatrix(matrix.values[back], matrix.present[back], name)
-        for name, matrix in data.features.items()
-    }
-    return TrainingData(*parts, features)
+
+    def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
+        return {key: FeatureMatrix(m.values[back], m.present[back], key) for key, m in matrices.items()}
+
+    return TrainingData(*parts, moved(data.features), pretrained=moved(data.pretrained))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_relabelling_users_and_items_permutes_the_scores_and_nothing_else(name, market):
     rng = np.random.default_rng(2)
     users, items = rng.permutation(N_USERS), rng.permutation(N_ITEMS)
-    model, _ = build(name, market.data, **CONTENT.get(name, {}))
-    twin, _ = build(name, relabelled(market.data, users, items), **CONTENT.get(name, {}))
+    data = replace(prepared(name, market.data), item_graphs={})
+    model, _ = build(name, data, **CONTENT.get(name, {}))
+    twin, _ = build(name, relabelled(data, users, items), **CONTENT.get(name, {}))
     if name in BY_GRADIENT:
         state = model.state_dict()
         for key, value in state.items():
@@ -138,9 +149,10 @@ def test_relabelling_users_and_items_permutes_the_scores_and_nothing_else(name, 
 @pytest.mark.parametrize("name", ALL)
 def test_save_and_load_keep_the_scores(name, market, tmp_path):
     options = TrainingOptions(epochs=2, batch_size=64)
-    fitted = fit(market.data, name, small_config(name), seed=9, training=options)
+    data = prepared(name, market.data)
+    fitted = fit(data, name, small_config(name), seed=9, training=options)
     save(fitted, tmp_path)
-    again = load(tmp_path, market.data)
+    again = load(tmp_path, data)
     assert torch.equal(again.score(EVERYONE), fitted.model.score(EVERYONE))
     assert again.config == fitted.model.config
 
