@@ -11,9 +11,19 @@ from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.filtration.freedom import Freedom
+from mrs_pipeline.models.fusion.mm_ease import MmEase
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 
-_CLASSES: tuple[type[Recommender], ...] = (MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom)
+_CLASSES: tuple[type[Recommender], ...] = (
+    MostPop,
+    ItemKnn,
+    Ease,
+    BprMf,
+    LightGcn,
+    Vbpr,
+    MmEase,
+    Freedom,
+)
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
 """Name -> class, floors first."""

@@ -17,6 +17,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.models import blocks
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, ModelSpec, Recommender
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
@@ -37,6 +38,13 @@ from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
+
+SHARED_CODE = (
+    "models.base",
+    *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
+    "functional",
+)
+"""Modules that a model of any file may be made of."""
 
 
 def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
@@ -344,9 +352,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         filling = {"missing": config.missing, "knn_k": config.knn_k}
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
-        "models.base",
-        "models.blocks",
-        "functional",
+        *SHARED_CODE,
         "experiment",
         *(("encoders.missing", "stages.completion") if filling else ()),
     )

@@ -68,3 +68,11 @@ def propagated(
         layers.append(matrix @ layers[-1])
     mean = np.mean(layers, axis=0)
     return mean[:N_USERS], mean[N_USERS:]
+
+
+def ridge_weights(gram: np.ndarray, ridge: float) -> np.ndarray:
+    """Item weights of the regression of each item on all others, by an inverse."""
+    inverse = np.linalg.inv(gram + ridge * np.eye(len(gram)))
+    found = -inverse / np.diag(inverse)[None, :]
+    np.fill_diagonal(found, 0)
+    return found

@@ -26,7 +26,7 @@ ALL = sorted(MODELS)
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)
-CONTENT = {"item_knn": {"source": "content"}, "ease": {"feature_weight": 5.0}}
+CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
 
 
@@ -208,7 +208,7 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
     model.score(EVERYONE)
 
 
-@pytest.mark.parametrize("name", ["vbpr", "freedom"])
+@pytest.mark.parametrize("name", ["vbpr", "freedom", "mm_ease"])
 def test_features_rank_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36
     task = ranking_task(market.test, [], candidates=cold)
