@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
 
@@ -62,6 +63,7 @@ class ModelSpec:
         complexity: cost of one training step or solution, in the shape letters of `types`.
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
+        knowledge: whether it needs a knowledge graph of the items.
         batches: how its training rows are drawn.
     """
 
@@ -73,6 +75,7 @@ class ModelSpec:
     complexity: str
     features: FeatureUse = FeatureUse.IGNORED
     item_graph: bool = False
+    knowledge: bool = False
     batches: BatchKind = BatchKind.PAIRS
 
 
@@ -109,6 +112,7 @@ class ModelInputs:
         features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
+        knowledge: triples about the items, or None.
         device: where all of it lies.
     """
 
@@ -119,6 +123,7 @@ class ModelInputs:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
+    knowledge: KnowledgeTensors | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
@@ -136,6 +141,9 @@ class ModelInputs:
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
             present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
+            knowledge=None
+            if data.knowledge is None
+            else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
         )
 
@@ -199,6 +207,11 @@ class Recommender(nn.Module):
             raise InputError(
                 f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
                 "under `features:` or choose a model that learns from interactions alone"
+            )
+        if self.spec.knowledge and (inputs.knowledge is None or not len(inputs.knowledge.heads)):
+            raise InputError(
+                f"model '{self.spec.name}' needs a knowledge graph and the dataset has none; add a `knowledge:` "
+                "section that names attributes of the items or a file of triples, or leave the model out"
             )
 
     @property

@@ -10,7 +10,9 @@ from mrs_pipeline.models.baselines.ease import Ease
 from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
+from mrs_pipeline.models.bridge.kgat import Kgat
 from mrs_pipeline.models.filtration.freedom import Freedom
+from mrs_pipeline.models.fusion.fusion import Fusion
 from mrs_pipeline.models.fusion.mm_ease import MmEase
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 
@@ -22,6 +24,8 @@ _CLASSES: tuple[type[Recommender], ...] = (
     LightGcn,
     Vbpr,
     MmEase,
+    Fusion,
+    Kgat,
     Freedom,
 )
 

@@ -41,6 +41,7 @@ from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, Trai
 
 SHARED_CODE = (
     "models.base",
+    "models.knowledge",
     *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
     "functional",
 )

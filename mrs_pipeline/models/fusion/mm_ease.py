@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.content import centred
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
 from mrs_pipeline.models.blocks_linear import ItemAutoencoder, ItemAutoencoderConfig
 from mrs_pipeline.taxonomy import Cell
@@ -65,9 +66,5 @@ class MmEase(ItemAutoencoder):
 
 def _content(inputs: ModelInputs) -> Tensor:
     """All modalities side by side [I, F], centred over the items that have them, rows of length one."""
-    centred = []
-    for modality, values in inputs.features.items():
-        present = inputs.present[modality].unsqueeze(1)
-        mean = (values * present).sum(0) / present.sum().clamp(min=1)
-        centred.append((values - mean) * present)
-    return normalize(torch.cat(centred, dim=1), dim=1)
+    parts = [centred(values, inputs.present[modality]) for modality, values in inputs.features.items()]
+    return normalize(torch.cat(parts, dim=1), dim=1)
