@@ -30,7 +30,11 @@ class KnowledgeTensors:
 
     @classmethod
     def from_graph(cls, graph: KnowledgeGraph, n_items: int, device: torch.device) -> "KnowledgeTensors":
-        """Each triple once, in order; InputError where a number is no entity or relation of the graph."""
+        """Each triple once, in order, without those that join an entity to itself.
+
+        Raises:
+            InputError: a number is no entity or relation of the graph.
+        """
         ends = np.concatenate([graph.heads, graph.tails])
         if graph.n_entities < n_items or _outside(ends, graph.n_entities):
             raise InputError(
@@ -42,6 +46,7 @@ class KnowledgeTensors:
                 f"the knowledge graph names relations outside 0..{graph.n_relations - 1}; build it again"
             )
         triples = np.unique(np.stack([graph.heads, graph.relations, graph.tails], axis=1), axis=0)
+        triples = triples[triples[:, 0] != triples[:, 2]]
         heads, relations, tails = (torch.from_numpy(column.copy()).to(device) for column in triples.T)
         return cls(heads, relations, tails, graph.n_entities, graph.n_relations)
 

@@ -11,6 +11,7 @@ from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.bridge.kgat import Kgat
+from mrs_pipeline.models.bridge.mkgat import Mkgat
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.fusion.fusion import Fusion
 from mrs_pipeline.models.fusion.mm_ease import MmEase
@@ -26,6 +27,7 @@ _CLASSES: tuple[type[Recommender], ...] = (
     MmEase,
     Fusion,
     Kgat,
+    Mkgat,
     Freedom,
 )
 

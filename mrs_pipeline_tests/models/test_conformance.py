@@ -220,7 +220,7 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
     model.score(EVERYONE)
 
 
-@pytest.mark.parametrize("name", ["vbpr", "freedom", "mm_ease", "fusion", "kgat"])
+@pytest.mark.parametrize("name", ["vbpr", "freedom", "mm_ease", "fusion", "kgat", "mkgat"])
 def test_content_ranks_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36
     task = ranking_task(market.test, [], candidates=cold)
