@@ -36,7 +36,8 @@ from mrs_pipeline.stages.checks import (
 )
 from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
-from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.stages.knowledge import read_knowledge
+from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, SPLITS, provenance_of, table_of, upstream, version
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
 
 SHARED_CODE = (
@@ -62,7 +63,8 @@ def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
             else knn_graph(features[modality], stage.config.knn_k)
             for modality, name in chosen.items()
         }
-    return TrainingData(train, interactions(stage, VALID), features, graphs)
+    knowledge = read_knowledge(stage) if spec.knowledge else None
+    return TrainingData(train, interactions(stage, VALID), features, graphs, knowledge)
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -348,6 +350,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
     sources = [f"features/{each}" for each in chosen]
     sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
+    sources += [KNOWLEDGE_GRAPH] if spec.knowledge else []
     filling: dict[str, object] = {}
     if chosen and config.missing != "mask":
         filling = {"missing": config.missing, "knn_k": config.knn_k}
