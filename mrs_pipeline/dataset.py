@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
 from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
@@ -62,6 +63,8 @@ class DatasetConfig(BaseModel):
     """De-duplication, rating threshold and k-core."""
     features: tuple[FeatureOptions, ...] = ()
     """Feature sets; where a modality has several, models use the first of it."""
+    knowledge: KnowledgeOptions | None = None
+    """A knowledge graph of the items, for SQL and for the models that need one."""
     missing: Literal["mask", "zero", "mean", "neighbours", "propagate"] = "mask"
     """What models receive where an item lacks a modality: nothing (`mask`), a row of zeros, the mean of the others,
     the mean of the nearest by another modality, or what reaches it over the training interactions."""
@@ -121,6 +124,16 @@ class DatasetConfig(BaseModel):
         if self.missing == "neighbours" and len(self.model_features) < 2:
             raise ValueError(
                 "missing: neighbours looks them up in another modality; list features of a second one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _knowledge_is_there(self) -> "DatasetConfig":
+        needing = [name for name in self.model_configs if MODELS[name].spec.knowledge]
+        if needing and self.knowledge is None:
+            raise ValueError(
+                f"models: {needing[0]} needs a knowledge graph; add a `knowledge:` section that names attributes of "
+                "the items or a file of triples, or leave the model out"
             )
         return self
 

@@ -300,6 +300,8 @@ def _fingerprint(
     arrays: list[np.ndarray] = [data.train.users, data.train.items, data.valid.users, data.valid.items]
     arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
     arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
+    if data.knowledge is not None:
+        arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
         model.spec.name,

@@ -122,3 +122,24 @@ class _Contrast(torch.autograd.Function):
 def mean_square(*rows: Tensor) -> Tensor:
     """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN)."""
     return torch.stack([table.square().mean() for table in rows]).sum()
+
+
+def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
+    """Mean squared correlation of the columns of one [B, D] with those of another [B, K], over the rows.
+
+    Zero says that the two have no linear relation: the soft orthogonality of domain separation networks
+    (Bousmalis et al., NeurIPS 2016), with columns standardised so that small vectors do not pass for orthogonal.
+    """
+    return (_standardised(one).T @ _standardised(other)).square().mean()
+
+
+def misalignment(one: Tensor, other: Tensor) -> Tensor:
+    """1 - mean cosine of the rows [B, D] of two views; centred over the batch, so that constants are not alike."""
+    centred = (view - view.mean(0) for view in (one, other))
+    first, second = (normalize(view, dim=1) for view in centred)
+    return 1 - (first * second).sum(1).mean()
+
+
+def _standardised(columns: Tensor) -> Tensor:
+    """Columns [B, D] of mean zero and length one; constant ones become zero."""
+    return normalize(columns - columns.mean(0), dim=0)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
 
@@ -68,6 +69,11 @@ class Needs(Protocol):
         ...
 
     @property
+    def knowledge(self) -> bool:
+        """Whether a knowledge graph of the items is needed."""
+        ...
+
+    @property
     def pretraining(self) -> str | None:
         """The pretrainer whose item vectors are needed."""
         ...
@@ -88,6 +94,7 @@ class ModelSpec:
         item_graph: whether it needs the modalities' kNN item graphs.
         user_graph: whether it needs the graph of users who share items.
         pretraining: name of the pretrainer whose item vectors it starts from, if it is the second of two steps.
+        knowledge: whether it needs a knowledge graph of the items.
         batches: how its training rows are drawn.
         code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
             what it does.
@@ -103,6 +110,7 @@ class ModelSpec:
     item_graph: bool = False
     user_graph: bool = False
     pretraining: str | None = None
+    knowledge: bool = False
     batches: BatchKind = BatchKind.PAIRS
     code: tuple[str, ...] = ()
 
@@ -143,6 +151,7 @@ class ModelInputs:
         user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
         pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
         pretrained_present: the same keys -> [I] bool.
+        knowledge: triples about the items, or None.
         device: where all of it lies.
     """
 
@@ -156,6 +165,7 @@ class ModelInputs:
     user_graph: Csr | None = None
     pretrained: Mapping[str, Tensor] = field(default_factory=dict)
     pretrained_present: Mapping[str, Tensor] = field(default_factory=dict)
+    knowledge: KnowledgeTensors | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
@@ -177,6 +187,9 @@ class ModelInputs:
             user_graph=None if data.user_graph is None else _graph(data.user_graph, device),
             pretrained={name: _values(matrix, device) for name, matrix in vectors.items()},
             pretrained_present={name: _mask(matrix, device) for name, matrix in vectors.items()},
+            knowledge=None
+            if data.knowledge is None
+            else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
         )
 
@@ -255,6 +268,11 @@ class Recommender(nn.Module):
             raise InputError(
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
                 f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
+            )
+        if self.spec.knowledge and (inputs.knowledge is None or not len(inputs.knowledge.heads)):
+            raise InputError(
+                f"model '{self.spec.name}' needs a knowledge graph and the dataset has none; add a `knowledge:` "
+                "section that names attributes of the items or a file of triples, or leave the model out"
             )
 
     @property

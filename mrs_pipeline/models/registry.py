@@ -11,12 +11,16 @@ from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.bridge.dualgnn import DualGnn
+from mrs_pipeline.models.bridge.kgat import Kgat
 from mrs_pipeline.models.bridge.lattice import Lattice
 from mrs_pipeline.models.bridge.mgcn import Mgcn
 from mrs_pipeline.models.bridge.micro import Micro
+from mrs_pipeline.models.bridge.mkgat import Mkgat
 from mrs_pipeline.models.bridge.mmgcn import Mmgcn
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
+from mrs_pipeline.models.fusion.fusion import Fusion
+from mrs_pipeline.models.fusion.mm_ease import MmEase
 from mrs_pipeline.models.fusion.smore import Smore
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
@@ -40,6 +44,10 @@ _CLASSES: tuple[type[Recommender], ...] = (
     DualGnn,
     *(MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom),
     *(Pmgt, Pamd, DropoutNet),
+    MmEase,
+    Fusion,
+    Kgat,
+    Mkgat,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

@@ -17,6 +17,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.models import blocks
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, Needs, Recommender
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
@@ -36,8 +37,25 @@ from mrs_pipeline.stages.checks import (
 from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.item_vectors import read_vectors
-from mrs_pipeline.stages.nodes import SPLITS, USERS, provenance_of, table_of, upstream, version
+from mrs_pipeline.stages.knowledge import read_knowledge
+from mrs_pipeline.stages.nodes import (
+    KNOWLEDGE_GRAPH,
+    SPLITS,
+    USERS,
+    provenance_of,
+    table_of,
+    upstream,
+    version,
+)
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
+
+SHARED_CODE = (
+    "models.base",
+    "models.knowledge",
+    *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
+    "functional",
+)
+"""Modules that a model of any file may be made of."""
 
 
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
@@ -56,7 +74,10 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         }
     users = read_graph(stage, USERS) if spec.user_graph else None
     vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
-    return TrainingData(train, interactions(stage, VALID), features, graphs, users, vectors)
+    knowledge = read_knowledge(stage) if spec.knowledge else None
+    return TrainingData(
+        train, interactions(stage, VALID), features, graphs, users, pretrained=vectors, knowledge=knowledge
+    )
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -346,6 +367,7 @@ def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
         *(f"features/{each}" for each in chosen),
         *(f"graphs/{each}" for each in graphs),
         *((f"graphs/{USERS}",) if spec.user_graph else ()),
+        *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
         *((f"pretrained/{spec.pretraining}",) if spec.pretraining else ()),
     )
 
@@ -365,9 +387,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     filling = filling_of(config, spec)
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
-        "models.base",
-        "models.blocks",
-        "functional",
+        *SHARED_CODE,
         "experiment",
         *spec.code,
         *(("encoders.missing", "stages.completion") if filling else ()),

@@ -18,6 +18,7 @@ from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance, require_current
 from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.metrics import METRICS
 from mrs_pipeline.tables.user_metrics import USER_METRICS
 from mrs_pipeline.windows import window_keys
@@ -32,6 +33,8 @@ LEADERBOARD = "eval/leaderboard"
 REPORT = "eval/report"
 _ARRAYS = ("features", "graphs", "pretrained", "trained")
 """First part of the names of nodes that are directories of arrays."""
+KNOWLEDGE_GRAPH = "graphs/knowledge"
+"""Kept as a table, `core.knowledge`, so that SQL can follow it; the other graphs are arrays."""
 
 
 def windows(config: DatasetConfig) -> list[str]:
@@ -70,8 +73,8 @@ def table_of(stage: Stage, node: str) -> Table:
     schema, _, rest = name.partition("/")
     if name == RAW_ITEMS:
         return stage.table(schema, rest, window=FULL_WINDOW)
-    if schema in ("raw", "core"):
-        return stage.table(schema, rest, window=window or stage.window)
+    if schema in ("raw", "core") or name == KNOWLEDGE_GRAPH:
+        return stage.table("core" if name == KNOWLEDGE_GRAPH else schema, rest, window=window or stage.window)
     if schema == "recommendations":
         return stage.table("serving", schema, window=window or stage.window, model=rest)
     if schema == "metrics":
@@ -86,6 +89,8 @@ def table_of(stage: Stage, node: str) -> Table:
 def schema_of(output: str) -> TableSchema | None:
     """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
     kind = output.partition("/")[0]
+    if output == KNOWLEDGE_GRAPH:
+        return KNOWLEDGE
     paths = {
         "features": "features",
         "quality": "quality/feature_sets",
@@ -127,9 +132,14 @@ def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:
     return stores[kind], (stage.config.name, stage.window, name)
 
 
+def _is_directory(node: str) -> bool:
+    """Whether a node is a directory of arrays, not a table."""
+    return node.partition("/")[0] in _ARRAYS and node != KNOWLEDGE_GRAPH
+
+
 def exists(stage: Stage, node: str) -> bool:
     """Whether the node has been materialised."""
-    if node.partition("/")[0] in _ARRAYS:
+    if _is_directory(node):
         store, keys = store_of(stage, node)
         return store.exists(*keys)
     return stage.lake.exists(table_of(stage, node))
@@ -137,7 +147,7 @@ def exists(stage: Stage, node: str) -> bool:
 
 def record(stage: Stage, node: str) -> tuple[str, Provenance]:
     """Digest and provenance of a materialised node; InputError names it where it is absent."""
-    if node.partition("/")[0] in _ARRAYS:
+    if _is_directory(node):
         store, keys = store_of(stage, node)
         artifact = store.read(*keys)
         return artifact.digest, artifact.provenance

@@ -9,6 +9,7 @@ from mrs_pipeline.stages.core import core_tasks
 from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
+from mrs_pipeline.stages.knowledge import knowledge_task
 from mrs_pipeline.stages.models import model_tasks, stores_graphs
 from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.stages.report import report_tasks
@@ -33,6 +34,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *(graph_task(config, name) for name in graphs),
         *([user_graph_task(config)] if companions else ()),
         *(pretraining_task(config, name, settings) for name, settings in first_steps.items()),
+        *([knowledge_task(config)] if config.knowledge else ()),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
     ]

@@ -13,6 +13,7 @@ from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tables.features_table import FEATURES
 from mrs_pipeline.tables.interactions import INTERACTIONS
 from mrs_pipeline.tables.items import ITEMS
+from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.leaderboard import LEADERBOARD
 from mrs_pipeline.tables.lineage import CHECKS, COLUMNS, EDGES, MATERIALIZATIONS
 from mrs_pipeline.tables.metrics import METRICS
@@ -34,6 +35,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         INTERACTIONS,
         QUARANTINE,
         SPLITS_TABLE,
+        KNOWLEDGE,
         FEATURES,
         FEATURE_SETS,
         RECOMMENDATIONS,

@@ -36,7 +36,7 @@ ALL = sorted(MODELS)
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)
-CONTENT = {"item_knn": {"source": "content"}, "ease": {"feature_weight": 5.0}}
+CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
 
 
@@ -123,7 +123,13 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
     def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
         return {key: FeatureMatrix(m.values[back], m.present[back], key) for key, m in matrices.items()}
 
-    return TrainingData(*parts, moved(data.features), pretrained=moved(data.pretrained))
+    assert data.knowledge is not None
+    entities = np.arange(data.knowledge.n_entities)
+    entities[: len(items)] = items
+    knowledge = replace(
+        data.knowledge, heads=entities[data.knowledge.heads], tails=entities[data.knowledge.tails]
+    )
+    return TrainingData(*parts, moved(data.features), pretrained=moved(data.pretrained), knowledge=knowledge)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -205,6 +211,12 @@ def test_works_with_any_number_of_modalities(name, n_modalities):
     assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if MODELS[name].spec.knowledge])
+def test_refuses_data_without_the_knowledge_it_needs(name, market):
+    with pytest.raises(InputError, match=rf"model '{name}' needs a knowledge graph.*`knowledge:` section"):
+        build(name, replace(market.data, knowledge=None))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_touches_no_file_and_no_network(name, market, monkeypatch):
     build(name, market.data)[0].score(EVERYONE)  # whatever libraries load late is loaded now
@@ -220,8 +232,11 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
     model.score(EVERYONE)
 
 
-@pytest.mark.parametrize("name", ["vbpr", "freedom", "grcn", "mmgcn", "dualgnn"])
-def test_features_rank_cold_items_better_than_a_blind_model_does(name, market):
+@pytest.mark.parametrize(
+    "name",
+    ["vbpr", "freedom", "grcn", "mmgcn", "dualgnn", "mm_ease", "fusion", "kgat", "mkgat"],
+)
+def test_content_ranks_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36
     task = ranking_task(market.test, [], candidates=cold)
 

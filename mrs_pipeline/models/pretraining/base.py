@@ -30,7 +30,7 @@ class PretrainerSpec:
         complexity: cost of one training step, in the shape letters of `types`.
         item_graph: whether it needs the modalities' kNN item graphs.
         features: always needed.
-        user_graph: never needed.
+        user_graph, knowledge: never needed.
         pretraining: none is needed before it.
         code: modules below `mrs_pipeline`, beside its own, whose source decides what it does.
     """
@@ -43,6 +43,7 @@ class PretrainerSpec:
     item_graph: bool = False
     features: FeatureUse = FeatureUse.REQUIRED
     user_graph: bool = False
+    knowledge: bool = False
     pretraining: None = None
     code: tuple[str, ...] = ()
 
