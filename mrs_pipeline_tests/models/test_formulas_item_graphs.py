@@ -8,6 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.functional.graphs import DEGREE_EPSILON
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.types import FeatureMatrix, TrainingData
@@ -24,7 +25,7 @@ from mrs_pipeline_tests.models.small import (
     scores,
     weights,
 )
-from mrs_pipeline_tests.toy import build, interactions
+from mrs_pipeline_tests.toy import COLD_ITEMS, build, interactions, trained
 
 MODELS = ("lattice", "mgcn", "micro", "smore")
 HAS = np.stack([matrix.present for matrix in DATA.features.values()], axis=1)
@@ -314,3 +315,13 @@ def test_nothing_as_large_as_all_pairs_of_items_is_ever_made(name):
         sum(model.loss(PairBatch(users, items, items.flip(0))).values()).backward()
         model.scorer()
     assert 0 < seen.largest < n_items**2 / 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cold_items_are_ranked_by_their_neighbours(name, market):
+    task = ranking_task(market.test, [], candidates=np.isin(np.arange(40), COLD_ITEMS))
+
+    def hits(model: str) -> float:
+        return float(user_metrics(trained(model, market.data, epochs=40), task, [1])["hit@1"].mean())
+
+    assert hits(name) > 1.5 * hits("lightgcn")

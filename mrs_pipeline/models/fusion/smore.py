@@ -22,6 +22,7 @@ O((U + I) D).
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Annotated, ClassVar, Self
 
 import torch
@@ -176,12 +177,17 @@ class Smore(Recommender):
 
 
 class _Spectra(nn.Module):
-    """Denoised content of each modality and their fusion, by learned filters on Fourier coefficients."""
+    """Denoised content of each modality and their fusion, by learned filters on Fourier coefficients.
+
+    Transforms and filters are linear maps of D numbers: they are applied to the D unit vectors, and the I items
+    multiplied by the small matrices that result. Only the product of spectra is taken item by item.
+    """
 
     def __init__(self, inputs: ModelInputs, has: Tensor, size: int, generator: torch.Generator) -> None:
         super().__init__()
         self._features, self._has, self._size = inputs.features, has, size
         self._complete = has.all(0).tolist()
+        self._unit_spectra = torch.fft.rfft(torch.eye(size, device=inputs.device), norm="ortho")
         self.projections, self.filters = nn.ModuleDict(), nn.ParameterDict()
         for name, values in inputs.features.items():
             self.projections[name] = linear(values.shape[1], size, generator)
@@ -192,21 +198,32 @@ class _Spectra(nn.Module):
 
     def forward(self) -> list[Tensor]:
         """Contents [I, D] of the modalities, then the fused one."""
-        contents, product = [], None
+        contents, factors = [], []
         for number, (name, values) in enumerate(self._features.items()):
-            spectrum = torch.fft.rfft(self.projections[name](values), norm="ortho")
-            contents.append(self._filtered(spectrum, name))
-            factor = spectrum
+            projected = self.projections[name](values)
+            contents.append(projected @ self._inverse(self._unit_spectra * self._filter(name)))
+            real, imaginary = projected @ self._unit_spectra.real, projected @ self._unit_spectra.imag
             if not self._complete[number]:
-                factor = torch.where(self._has[:, number].unsqueeze(1), spectrum, torch.ones_like(spectrum))
-            product = factor if product is None else product * factor
-        assert product is not None
-        return [*contents, self._filtered(product, _FUSED)]
+                has = self._has[:, number].unsqueeze(1)
+                real, imaginary = real.where(has, 1.0), imaginary.where(has, 0.0)
+            factors.append((real, imaginary))
+        real, imaginary = reduce(_complex_product, factors)
+        # the fused spectrum in its real and imaginary coefficients, each of which is one unit vector filtered
+        filtered = torch.diag(self._filter(_FUSED))
+        return [*contents, real @ self._inverse(filtered) + imaginary @ self._inverse(1j * filtered)]
 
-    def _filtered(self, spectrum: Tensor, name: str) -> Tensor:
-        weights = torch.view_as_complex(self.filters[name])
-        filtered: Tensor = torch.fft.irfft(spectrum * weights, n=self._size, norm="ortho")
-        return filtered
+    def _filter(self, name: str) -> Tensor:
+        return torch.view_as_complex(self.filters[name])
+
+    def _inverse(self, spectra: Tensor) -> Tensor:
+        signals: Tensor = torch.fft.irfft(spectra, n=self._size, norm="ortho")
+        return signals
+
+
+def _complex_product(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """(a + bi)(c + di), each number as its real and imaginary part."""
+    (a, b), (c, d) = left, right
+    return a * c - b * d, a * d + b * c
 
 
 class _Preference(nn.Module):
