@@ -85,6 +85,8 @@ class Pamd(Recommender):
         size = config.embedding_size
         self._keys = inputs.pretrained_by("pamd")
         self._parts, self._present = inputs.pretrained, inputs.pretrained_present
+        lacking = torch.stack([~self._present[key] for key in self._keys])
+        self._lacking = lacking if bool(lacking.any()) else None
         self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
         self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         width = self._parts[self._keys[0]].shape[1]
@@ -95,10 +97,9 @@ class Pamd(Recommender):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """Binary cross entropy of positives and negatives, and the norm of the rows used."""
         users = take_rows(self.user_embedding, batch.users)
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
-        identifiers = take_rows(take_rows(self.item_embedding, items), place)
-        told = self._told_by(users.repeat(2, 1), self._adapted(items), items, place)
-        scores = (users.repeat(2, 1) * identifiers).sum(1) + told
+        both = torch.cat([batch.positives, batch.negatives])
+        identifiers, twice = take_rows(self.item_embedding, both), users.repeat(2, 1)
+        scores = (twice * identifiers).sum(1) + self._told_by(twice, both)
         positives, negatives = scores.chunk(2)
         return {
             "bce": -logsigmoid(positives).mean() - logsigmoid(-negatives).mean(),
@@ -110,12 +111,12 @@ class Pamd(Recommender):
         identifiers = self.item_embedding.T.contiguous()
         everyone = torch.arange(self.n_items, device=self.device)
         columns = [part.T.contiguous() for part in self._adapted(everyone)]
-        lacking = [~self._present[key] for key in self._keys]
+        lacking = None if self._lacking is None else self._lacking.unsqueeze(1)
 
         def score(users: Tensor) -> Tensor:
             rows = take_rows(self.user_embedding, users)
             told = torch.stack([rows @ part for part in columns])
-            return rows @ identifiers + _attended(told, torch.stack(lacking).unsqueeze(1))
+            return rows @ identifiers + _attended(told, lacking)
 
         return score
 
@@ -133,16 +134,19 @@ class Pamd(Recommender):
         """[B, D] of `items` [B] for each part."""
         return [take_rows(self._parts[key], items) @ self.maps[key] for key in self._keys]
 
-    def _told_by(self, users: Tensor, parts: list[Tensor], items: Tensor, place: Tensor) -> Tensor:
-        """[B] what the parts add to the scores of the items at `place` [B] for the `users` [B, D] beside them."""
-        told = torch.stack([(users * take_rows(part, place)).sum(1) for part in parts])
-        lacking = torch.stack([~take_rows(self._present[key], items) for key in self._keys])
-        return _attended(told, lacking[:, place])
+    def _told_by(self, users: Tensor, items: Tensor) -> Tensor:
+        """[B] what the parts of `items` [B] add to the scores of the `users` [B, D] beside them."""
+        # popular items occur many times in a batch: the parts of each are turned once
+        distinct, place = torch.unique(items, return_inverse=True)
+        told = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
+        return _attended(told, None if self._lacking is None else self._lacking[:, items])
 
 
-def _attended(told: Tensor, lacking: Tensor) -> Tensor:
-    """sum_p softmax_p(told) told over the first dimension, without the parts that are lacking; 0 if all are."""
-    logits = told.masked_fill(
-        lacking, torch.finfo(told.dtype).min
-    )  # finite, so that no part at all is no NaN
-    return (logits.softmax(0) * told.masked_fill(lacking, 0.0)).sum(0)
+def _attended(told: Tensor, lacking: Tensor | None) -> Tensor:
+    """sum_p softmax_p(told) told over the first dimension, without the parts that are lacking; 0 if all are.
+
+    What a lacking part tells is 0, since its rows are.
+    """
+    # a finite floor, so that an item without any part gives no NaN
+    logits = told if lacking is None else told.masked_fill(lacking, torch.finfo(told.dtype).min)
+    return (logits.softmax(0) * told).sum(0)
