@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, normalize
 
 
 def bpr(gaps: Tensor) -> Tensor:
@@ -48,3 +48,25 @@ class _FrobeniusNorm(torch.autograd.Function):
 def squared_norm(*rows: Tensor) -> Tensor:
     """Half the sum of squares of the batch's rows [B, D], divided by B (LightGCN, LATTICE, MGCN)."""
     return torch.stack([table.square().sum() for table in rows]).sum() / (2 * len(rows[0]))
+
+
+def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
+    """1 - mean cosine of the rows of two views [B, D]; a row of zeros counts as orthogonal."""
+    return 1 - (normalize(one, dim=1) * normalize(other, dim=1)).sum(1).mean()
+
+
+def product_contrast(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """-mean_i log softmax_j(<a_i, b_j> / temperature) at j = i: contrast of two views [B, D] by inner products."""
+    products = (anchors / temperature) @ others.T
+    return (products.logsumexp(1) - products.diagonal()).mean()
+
+
+def info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """-mean_i log softmax_j(cos(a_i, b_j) / temperature) at j = i, over the rows of a batch (van den Oord, 2018).
+
+    Args:
+        anchors: [B, D].
+        others: [B, D]; row i belongs to anchor i, all other rows are its negatives.
+        temperature: of the softmax.
+    """
+    return product_contrast(normalize(anchors, dim=1), normalize(others, dim=1), temperature)

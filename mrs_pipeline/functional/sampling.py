@@ -39,7 +39,10 @@ class NegativeSampler:
         return cls(known, keys - rank, starts, len(known) - degrees)
 
     def draw(self, users: Tensor, generator: torch.Generator) -> Tensor:
-        """[B] one negative item for each user [B]; every user must have at least one item left (`free`)."""
+        """A negative item for each entry of `users`, of the same shape, be it [B] or [B, n].
+
+        Every user must have at least one item left (`free`).
+        """
         # 62 random bits modulo a count: the bias is below 1e-12 for any catalogue
         bits = torch.randint(2**62, users.shape, generator=generator, device=users.device)
         rank = bits % self.free[users]
