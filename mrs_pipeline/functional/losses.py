@@ -50,6 +50,17 @@ def squared_norm(*rows: Tensor) -> Tensor:
     return torch.stack([table.square().sum() for table in rows]).sum() / (2 * len(rows[0]))
 
 
+def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
+    """1 - mean cosine of the rows of two views [B, D]; a row of zeros counts as orthogonal."""
+    return 1 - (normalize(one, dim=1) * normalize(other, dim=1)).sum(1).mean()
+
+
+def product_contrast(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """-mean_i log softmax_j(<a_i, b_j> / temperature) at j = i: contrast of two views [B, D] by inner products."""
+    products = (anchors / temperature) @ others.T
+    return (products.logsumexp(1) - products.diagonal()).mean()
+
+
 def info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
     """-mean_i log softmax_j(cos(a_i, b_j) / temperature) at j = i, over the rows of a batch (van den Oord, 2018).
 

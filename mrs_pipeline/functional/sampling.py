@@ -46,7 +46,10 @@ class NegativeSampler:
         return cls(known, keys - rank, starts, len(known) - degrees)
 
     def draw(self, users: Tensor, generator: torch.Generator) -> Tensor:
-        """[B] one negative item for each user [B]; every user must have at least one item left (`free`)."""
+        """A negative item for each entry of `users`, of the same shape, be it [B] or [B, n].
+
+        Every user must have at least one item left (`free`).
+        """
         rank = random_below(self.free[users], generator)
         keys = users * (len(self.items) + 1) + rank
         below = torch.searchsorted(self.gaps, keys, right=True) - self.starts[users]

@@ -50,6 +50,16 @@ class Csr:
         """The same pattern with other weights [nnz]."""
         return Csr(self.indptr, self.indices, weights, self.shape)
 
+    def take(self, rows: Tensor) -> "Csr":
+        """The given rows [B] int64 in that order, as a matrix [B, columns]."""
+        starts = self.indptr[rows].long()
+        counts = self.indptr[rows + 1].long() - starts
+        ends = counts.cumsum(0)
+        shift = torch.repeat_interleave(starts - (ends - counts), counts)
+        entries = shift + torch.arange(len(shift), device=shift.device)
+        indptr = torch.cat([ends.new_zeros(1), ends]).int()
+        return Csr(indptr, self.indices[entries], self.weights[entries], (len(rows), self.shape[1]))
+
     def transposed(self) -> "Csr":
         """Rows and columns exchanged."""
         rows = self.row_numbers()

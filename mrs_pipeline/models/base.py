@@ -36,14 +36,23 @@ class BatchKind(StrEnum):
     """How training rows are drawn for a model; each kind has one source in `training.batches`."""
 
     PAIRS = "pairs"
-    """One positive and one negative item for each training interaction."""
+    """One positive item and one negative, or several, for each training interaction."""
+    USER_ROWS = "user_rows"
+    """Users with all that they have taken."""
     NONE = "none"
     """Nothing is drawn: the model is solved in closed form."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A step of `BatchKind.PAIRS`: B users, an item each has taken and one each has not; all [B] int64."""
+    """A step of `BatchKind.PAIRS`.
+
+    Attributes:
+        users: [B] int64.
+        positives: [B] int64 an item that each user has taken.
+        negatives: [B] int64 an item that each user has not taken; [B, n] for a model whose `batch_settings` ask
+            for several: row b holds the n negatives of `users[b]`.
+    """
 
     users: Tensor
     positives: Tensor
@@ -77,6 +86,19 @@ class Needs(Protocol):
     def pretraining(self) -> str | None:
         """The pretrainer whose item vectors are needed."""
         ...
+
+
+@dataclass(frozen=True)
+class UserRowBatch:
+    """A step of `BatchKind.USER_ROWS`.
+
+    Attributes:
+        users: [B] int64, each once.
+        rows: [B, I] of ones: the training items of each user.
+    """
+
+    users: Tensor
+    rows: Csr
 
 
 @dataclass(frozen=True)
@@ -279,6 +301,10 @@ class Recommender(nn.Module):
     def device(self) -> torch.device:
         """Where the model was built."""
         return self.generator.device
+
+    def batch_settings(self) -> Mapping[str, Any]:
+        """What the source of this model's batches must know beyond the inputs, by name of its arguments."""
+        return {}
 
     def start_epoch(self) -> None:
         """Called before each training epoch, for models that resample or rebuild a graph."""

@@ -17,6 +17,9 @@ from mrs_pipeline.models.bridge.mgcn import Mgcn
 from mrs_pipeline.models.bridge.micro import Micro
 from mrs_pipeline.models.bridge.mkgat import Mkgat
 from mrs_pipeline.models.bridge.mmgcn import Mmgcn
+from mrs_pipeline.models.enhancement.bm3 import Bm3
+from mrs_pipeline.models.enhancement.clcrec import ClcRec
+from mrs_pipeline.models.enhancement.slmrec import SlmRec
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
 from mrs_pipeline.models.fusion.fusion import Fusion
@@ -27,27 +30,20 @@ from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
 from mrs_pipeline.models.optimisation.pamd import Pamd
 from mrs_pipeline.models.optimisation.pmgt import Pmgt
 
+_BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn)
+_BRIDGES = (Mmgcn, DualGnn, Lattice, Micro, Mgcn, Kgat, Mkgat)
+_FUSIONS = (Vbpr, Fusion, MmEase, Smore)
+_FILTRATIONS = (Grcn, Freedom)
+_ENHANCEMENTS = (Bm3, SlmRec, ClcRec)
+_OPTIMISATIONS = (Pmgt, Pamd, DropoutNet)
+
 _CLASSES: tuple[type[Recommender], ...] = (
-    MostPop,
-    ItemKnn,
-    Ease,
-    BprMf,
-    LightGcn,
-    Vbpr,
-    Freedom,
-    Lattice,
-    Mgcn,
-    Micro,
-    Smore,
-    Grcn,
-    Mmgcn,
-    DualGnn,
-    *(MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom),
-    *(Pmgt, Pamd, DropoutNet),
-    MmEase,
-    Fusion,
-    Kgat,
-    Mkgat,
+    *_BASELINES,
+    *_BRIDGES,
+    *_FUSIONS,
+    *_FILTRATIONS,
+    *_ENHANCEMENTS,
+    *_OPTIMISATIONS,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

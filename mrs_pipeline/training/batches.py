@@ -1,17 +1,18 @@
 """Where training rows come from: one source for each `BatchKind`, all on the device, no per-row Python.
 
-A new kind of batch (sequences, user rows) is a new class here, a new member of `BatchKind` and a line in
+A new kind of batch is a new class here, a new member of `BatchKind` and a line in
 `SOURCES`. How a negative is drawn is in `functional.sampling`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sampling import NegativeSampler
-from mrs_pipeline.models.base import BatchKind, ModelInputs, PairBatch
+from mrs_pipeline.models.base import BatchKind, ModelInputs, PairBatch, UserRowBatch
+from mrs_pipeline.models.blocks import history
 
 
 class BatchSource(Protocol):
@@ -19,20 +20,19 @@ class BatchSource(Protocol):
 
     n_batches: int
 
-    def __init__(self, inputs: ModelInputs, batch_size: int) -> None: ...
-
     def epoch(self, generator: torch.Generator) -> Iterator[Any]:
         """The batches of one epoch in a random order."""
         ...
 
 
 class PairSource:
-    """Every training pair once an epoch, shuffled, each with one negative.
+    """Every training pair once an epoch, shuffled, each with one negative, or with `negatives` of them.
 
     Users who have taken every item leave no negative to draw; their pairs rank nothing and are left out.
     """
 
-    def __init__(self, inputs: ModelInputs, batch_size: int) -> None:
+    def __init__(self, inputs: ModelInputs, batch_size: int, negatives: int = 1) -> None:
+        self._negatives = negatives
         self._sampler = NegativeSampler.from_pairs(inputs.users, inputs.items, inputs.n_users)
         rankable = self._sampler.free[inputs.users] > 0
         self._users, self._items = inputs.users[rankable], inputs.items[rankable]
@@ -48,11 +48,37 @@ class PairSource:
         """Draws order and negatives of the whole epoch at once and yields slices of them."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
         users, items = self._users[order], self._items[order]
-        negatives = self._sampler.draw(users, generator)
+        drawn_for = users if self._negatives == 1 else users.unsqueeze(1).expand(-1, self._negatives)
+        negatives = self._sampler.draw(drawn_for, generator)
         for start in range(0, len(order), self._batch_size):
             rows = slice(start, start + self._batch_size)
             yield PairBatch(users[rows], items[rows], negatives[rows])
 
 
-SOURCES: Mapping[BatchKind, type[BatchSource]] = {BatchKind.PAIRS: PairSource}
-"""Which source a model's `spec.batches` names."""
+class UserRowSource:
+    """Every user with a training row once an epoch, shuffled, with all the training items.
+
+    As with pairs, `batch_size` counts training rows: a batch holds as many users as have about that many, so
+    the memory of a step does not depend on how long histories are.
+    """
+
+    def __init__(self, inputs: ModelInputs, batch_size: int) -> None:
+        if not len(inputs.users):
+            raise InputError("there is no training interaction to learn from; loosen the filters or add data")
+        self._history = history(inputs)
+        self._users = torch.nonzero(inputs.users_seen()).flatten()
+        self._per_batch = max(1, round(batch_size * len(self._users) / len(inputs.users)))
+        self.n_batches = -(-len(self._users) // self._per_batch)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[UserRowBatch]:
+        """Shuffles the users and yields slices of them."""
+        order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
+        for users in self._users[order].split(self._per_batch):  # type: ignore[no-untyped-call]
+            yield UserRowBatch(users, self._history.take(users))
+
+
+SOURCES: Mapping[BatchKind, Callable[..., BatchSource]] = {
+    BatchKind.PAIRS: PairSource,
+    BatchKind.USER_ROWS: UserRowSource,
+}
+"""Which source a model's `spec.batches` names; called with inputs, batch size and the model's `batch_settings`."""

@@ -43,7 +43,8 @@ CONTENT = {"item_knn": {"source": "content"}}
 def first_batch(model, inputs):
     model.train()
     model.start_epoch()
-    return next(SOURCES[model.spec.batches](inputs, 512).epoch(model.generator))
+    source = SOURCES[model.spec.batches](inputs, 512, **model.batch_settings())
+    return next(source.epoch(model.generator))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,0 +1,145 @@
+"""BM3. Zhou et al., "Bootstrap Latent Representations for Multi-modal Recommendation", WWW 2023.
+
+https://arxiv.org/abs/2207.05969
+
+Equation: (u, i) = LightGCN on the user-item graph, i += E_i; q a linear map D -> D; targets carry a tilde:
+x~ = dropout(x) through which no gradient flows; C(a, b) = 1 - mean cos(q(a), b~); f^m = W_m x^m + b_m;
+loss = C(u, i) + C(i, u) + reg_weight * embedding norm(u, i)
+     + contrast_weight * sum_m [ C(f^m, i) + C(f^m, f^m) ]; y_ui = <q(u), q(i)>. No negatives.
+
+Deviations: raw features stay frozen (the published code fine-tunes them), so that f^m is computed for the
+items of a batch only; u and i meet q and the norm for the rows of a batch only, the norm being that of the
+MMRec family for a batch (the published code takes whole tables and divides by I); any number of modalities,
+an item that lacks one takes no part in that modality's terms. An item that training never saw has no vector i.
+The loss makes q(f^m) point where i points, so such an item gets the mean of its q(f^m), at the mean length of
+the i that were seen; without any feature it stays zero.
+Mended: targets are dropped out in training alone, whatever mode the module is in.
+
+Complexity: O(E L D + B D^2 + B F D) a step, plus Adam's O((U + I) D).
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.losses import cosine_distance, embedding_norm
+from mrs_pipeline.functional.sparse import mean_propagation, take_rows
+from mrs_pipeline.models.base import (
+    FeatureUse,
+    GradientConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
+from mrs_pipeline.taxonomy import Cell
+
+
+class Bm3Config(GradientConfig):
+    """Settings of BM3."""
+
+    search_space: ClassVar[SearchSpace] = {
+        "n_layers": (1, 2),
+        "dropout": (0.3, 0.5),
+        "reg_weight": (0.1, 0.01),
+    }
+
+    n_layers: int = Field(default=1, ge=0, le=8)
+    """Propagation steps L on the user-item graph."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Share of entries that a target vector loses."""
+    reg_weight: float = Field(default=0.1, ge=0)
+    """Weight of the norm of propagated vectors."""
+    contrast_weight: float = Field(default=2.0, ge=0)
+    """Weight of the modalities' terms."""
+
+
+class Bm3(Recommender):
+    """Two views of users, items and modalities drawn together without negatives; see the module."""
+
+    spec = ModelSpec(
+        name="bm3",
+        title="BM3",
+        paper="Zhou et al., WWW 2023",
+        url="https://arxiv.org/abs/2207.05969",
+        cells=frozenset({Cell.CONTRASTIVE, Cell.USER_ITEM_GRAPH}),
+        complexity="O(E L D + B F D)",
+        features=FeatureUse.REQUIRED,
+    )
+    Config = Bm3Config
+
+    def __init__(self, config: Bm3Config, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        size = config.embedding_size
+        self._features, self._present = inputs.features, inputs.present
+        self._seen = inputs.items_seen()
+        self._adjacency = user_item_operator(inputs)
+        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
+        self.item_embedding: nn.Parameter = embedding(self._seen, size, generator)
+        self.predictor = linear(size, size, generator)
+        self.projections = nn.ModuleDict()
+        if config.contrast_weight > 0:
+            for modality, values in inputs.features.items():
+                self.projections[modality] = linear(values.shape[1], size, generator)
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """Users and items of the batch towards each other, modalities towards items and themselves."""
+        users, items = self._propagate()
+        user, item = take_rows(users, batch.users), take_rows(items, batch.positives)
+        user_target, item_target = self._target(user), self._target(item)
+        terms = {
+            "user_item": cosine_distance(self.predictor(user), item_target),
+            "item_user": cosine_distance(self.predictor(item), user_target),
+            "reg": self.config.reg_weight * embedding_norm(user, item),
+        }
+        for modality in self.projections:
+            terms[modality] = self.config.contrast_weight * self._modality_loss(
+                modality, batch.positives, item_target
+            )
+        return terms
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Predicted vectors of users [U, D] and items [I, D]."""
+        users, items = self._propagate()
+        cold = torch.nonzero(~self._seen).flatten()
+        if len(cold) and self.projections:
+            length = items[self._seen].norm(dim=1).mean()
+            items = items.index_copy(0, cold, self._from_content(cold) * length)
+        return self.predictor(users), self.predictor(items)
+
+    def _propagate(self) -> tuple[Tensor, Tensor]:
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
+        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        return users, items + self.item_embedding
+
+    def _target(self, rows: Tensor) -> Tensor:
+        return dropout(rows.detach(), self.config.dropout, self.generator)
+
+    def _modality_loss(self, modality: str, items: Tensor, item_target: Tensor) -> Tensor:
+        """C(f^m, i) + C(f^m, f^m) over the rows whose item has the modality."""
+        present = take_rows(self._present[modality], items)
+        if not present.all():
+            items, item_target = items[present], item_target[present]
+            if not len(items):
+                return item_target.new_zeros(())
+        # popular items occur many times in a batch: each is projected once
+        distinct, place = torch.unique(items, return_inverse=True)
+        content = self.projections[modality](take_rows(self._features[modality], distinct))
+        predicted = take_rows(self.predictor(content), place)
+        own_target = self._target(take_rows(content, place))
+        return cosine_distance(predicted, item_target) + cosine_distance(predicted, own_target)
+
+    def _from_content(self, items: Tensor) -> Tensor:
+        """Directions [B, D] of the item vectors that the modalities predict; zero where there are none."""
+        total = torch.zeros(len(items), self.config.embedding_size, device=self.device)
+        for modality, projection in self.projections.items():
+            predicted = self.predictor(projection(take_rows(self._features[modality], items)))
+            present = take_rows(self._present[modality], items).unsqueeze(1)
+            total = total + torch.nn.functional.normalize(predicted, dim=1) * present
+        return torch.nn.functional.normalize(total, dim=1)
