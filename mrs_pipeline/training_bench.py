@@ -9,15 +9,14 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.experiment import Fitted, configure, fit, prepare
+from mrs_pipeline.memory import peak_memory_mb
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import TrainingData
 
@@ -84,7 +83,7 @@ def _measured(
         "seconds_preparing": preparing,
         "seconds_per_epoch": statistics.median(record.seconds for record in fitted.result.history),
         "seconds_per_evaluation": _evaluation_seconds(data, fitted),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(),
     }
 
 
@@ -96,16 +95,3 @@ def _evaluation_seconds(data: TrainingData, fitted: Fitted) -> float:
         user_metrics(fitted.model, task, EvaluationOptions().ks)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
-
-
-def _peak_memory_mb() -> float:
-    """The most memory that this process has held.
-
-    On Linux `ru_maxrss` survives the exec of a fresh process and would tell the parent's peak as the child's;
-    the kernel's own high-water mark starts anew.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) / 1024
-    return float(psutil.Process().memory_info().rss) / 1e6

@@ -19,6 +19,8 @@ class SplitOptions(BaseModel):
     """Share of rows for validation; with windows, of the history. Not used by leave_one_out and given."""
     test: float = Field(default=0.1, ge=0.0, le=0.5)
     """Share of rows for the test. Not used by leave_one_out, given and windows."""
+    cold_items: float = Field(default=0.0, ge=0.0, le=0.5)
+    """Only for `random`: share of items whose rows all test, so that nothing of them is ever trained on."""
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
     """Decides which rows are drawn, and between rows of the same moment."""
 
@@ -28,4 +30,6 @@ class SplitOptions(BaseModel):
             raise ValueError(
                 "split: valid and test together may be at most 0.9, so that rows to train on stay"
             )
+        if self.cold_items and self.strategy != "random":
+            raise ValueError("split: cold_items holds items out of a random split; set strategy: random")
         return self

@@ -1,4 +1,7 @@
-"""A share of every user's rows, drawn by a seeded hash of user and item: the 8:1:1 of many benchmarks."""
+"""A share of every user's rows, drawn by a seeded hash of user and item: the 8:1:1 of many benchmarks.
+
+Items may be held out whole before that, so that there are cold ones to test on.
+"""
 
 import numpy as np
 
@@ -16,7 +19,8 @@ def random_ratio(options: SplitOptions, users: IntArray, items: IntArray) -> Lab
 
     Of n rows of a user, `floor(test * n)` test and `floor(valid * n)` validate, but at least one each where
     the ratio is above zero; a user of two rows gives none to validation, a user of one row only trains. Small
-    users so raise the realised ratios, which the report shows.
+    users so raise the realised ratios, which the report shows. With `cold_items` all this is said of the rows of the
+    other items.
 
     Args:
         options: ratios and seed.
@@ -26,6 +30,21 @@ def random_ratio(options: SplitOptions, users: IntArray, items: IntArray) -> Lab
     Returns:
         [E] positions in `schema.SPLITS`.
     """
+    labels = np.full(len(users), TEST_LABEL, dtype=np.int8)
+    warm = np.flatnonzero(~np.isin(items, _held_out(options, items)))
+    labels[warm] = _of_each_user(options, users[warm], items[warm])
+    return labels
+
+
+def _held_out(options: SplitOptions, items: IntArray) -> IntArray:
+    """The items whose rows all test: those with the smallest seeded hashes."""
+    known = np.unique(items)
+    lots = pair_hash(options.seed, np.zeros_like(known), known)
+    n_held_out = int(options.cold_items * len(known) + _ROUNDING)
+    return known[np.lexsort((known, lots))[:n_held_out]]
+
+
+def _of_each_user(options: SplitOptions, users: IntArray, items: IntArray) -> LabelArray:
     order = np.lexsort((items, pair_hash(options.seed, users, items), users))
     places, counts = places_from_end(users, order)
     tests = _quota(options.test, counts, least_rows=2)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
@@ -33,7 +34,6 @@ from mrs_pipeline.stages.checks import (
     recommendation_specs,
     trained_specs,
 )
-from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
@@ -332,15 +332,20 @@ def _metric_facts(metrics: pl.DataFrame, seconds: float) -> dict[str, object]:
     }
 
 
+def data_nodes(config: DatasetConfig, spec: ModelSpec) -> tuple[str, ...]:
+    """The outputs that `training_data` reads for such a model."""
+    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
+    features = [f"features/{each}" for each in chosen]
+    graphs = [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
+    return ("core/users", "core/items", SPLITS, *features, *graphs)
+
+
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
     """Train, recommend and measure for one model; inputs, tags and group derive from its spec."""
     model = MODELS[name]
     spec = model.spec
-    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
-    sources = [f"features/{each}" for each in chosen]
-    sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
     filling: dict[str, object] = {}
-    if chosen and config.missing != "mask":
+    if config.model_features and spec.features is not FeatureUse.IGNORED and config.missing != "mask":
         filling = {"missing": config.missing, "knn_k": config.knn_k}
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
@@ -348,11 +353,11 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         "models.blocks",
         "functional",
         "experiment",
-        *(("encoders.missing", "stages.completion") if filling else ()),
+        *(("encoders.missing", "encoders.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
-    inputs = ("core/users", "core/items", SPLITS, *sources)
+    inputs = data_nodes(config, spec)
     fitting = [
         settings.model_dump(mode="json"),
         config.training.model_dump(mode="json"),

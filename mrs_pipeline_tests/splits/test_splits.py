@@ -118,6 +118,25 @@ def test_random_draws_other_rows_for_another_seed_and_realises_its_ratios() -> N
     assert chosen.max() <= 16  # no item is preferred: 5 by chance
 
 
+@settings(deadline=None)
+@given(interactions(), st.floats(0.05, 0.5), st.integers(0, 99))
+def test_cold_items_are_tested_whole_and_the_others_split_as_ever(data, share, seed) -> None:
+    users, items, *_ = data
+    options = SplitOptions(strategy="random", cold_items=share, seed=seed)
+    labels = label(options, users, items).labels
+    known = np.unique(items)
+    cold = [item for item in known if not np.isin(labels[items == item], (TRAIN_LABEL, VALID_LABEL)).any()]
+    assert len(cold) >= int(share * len(known) + 1e-9)
+    assert set(np.unique(labels[np.isin(items, cold)])) <= {TEST_LABEL, LEFT_OUT}
+    again = label(options, users[::-1], items[::-1]).labels[::-1]
+    assert np.array_equal(labels, again)
+
+
+def test_cold_items_belong_to_a_random_split() -> None:
+    with pytest.raises(ValidationError, match="cold_items holds items out of a random split"):
+        SplitOptions(strategy="global_time", cold_items=0.2)
+
+
 def test_random_is_pinned() -> None:
     users, items = (each.ravel() for each in np.indices((2, 8)))
     labels = label(SplitOptions(valid=0.25, test=0.25, seed=7), users, items).labels
