@@ -225,6 +225,38 @@ def tune(
 
 
 @app.command()
+def experiment(
+    name: Annotated[
+        str, typer.Argument(help="modality, fusion, enhancement, disentangled, training or missing.")
+    ],
+    dataset: DatasetName,
+    *,
+    window: Window = None,
+    force: Annotated[bool, typer.Option("--force", help="Run it again, also if it is current.")] = False,
+) -> None:
+    """Run one of the survey's six experiments; one that was interrupted goes on where it stopped."""
+    from mrs_pipeline.cli_tables import experiment_table
+    from mrs_pipeline.experiments.registry import experiment as find
+    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.experiments import PREFIX, page_path
+
+    asked = find(name)
+    home = enter_home()
+    project = load_project(home)
+    config = project.config(dataset)
+    chosen = window or default_windows(config)[-1]
+    show_steps()
+    for line in run_on_request(project, dataset, f"{PREFIX}{name}", chosen, force):
+        err.print(line, markup=False)
+    stage = Stage(config, home, chosen)
+    rows = stage.lake.read(stage.table("eval", "experiments", experiment=name))
+    out.print(asked.question, markup=False)
+    out.print(experiment_table(rows, f"{asked.title}: {dataset}, window {chosen}"))
+    out.print(f"page      {page_path(stage, name)}", soft_wrap=True, markup=False)
+
+
+@app.command()
 def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
     """Open the Dagster UI with this home's assets and runs, on localhost only."""
     workspace = enter_home().root / "workspace.yaml"

@@ -37,6 +37,19 @@ class AutomationOptions(BaseModel):
     """Look at the source's files once a minute and run the windows whose rows have newly landed."""
 
 
+class ExperimentOptions(BaseModel):
+    """The budget of every arm of the survey's experiments (`mrs experiment`), the same for all."""
+
+    model_config = _STRICT
+
+    epochs: int = Field(default=100, ge=1)
+    """Most epochs of an arm."""
+    patience: int = Field(default=10, ge=1)
+    """Validations without a gain after which an arm stops."""
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+    """Each arm is trained once a seed."""
+
+
 def _section(name: str, registered: Mapping[str, Any]) -> type[BaseModel]:
     """One optional field a registered class, so that a bad key or value is refused with its line."""
     fields: dict[str, Any] = {
@@ -87,6 +100,8 @@ class DatasetConfig(BaseModel):
     """Cut-offs, exclusion rule, the metric that selects."""
     seeds: tuple[int, ...] = (1,)
     """Each model is trained once a seed; reports show mean and spread."""
+    experiments: ExperimentOptions = ExperimentOptions()
+    """Budget of the survey's experiments."""
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
 

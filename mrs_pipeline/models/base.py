@@ -7,7 +7,7 @@ in `training.batches`. The base holds no loss, no graph and no feature handling.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -338,3 +338,12 @@ class Recommender(nn.Module):
             scores = self.scorer()(users)
         self.train(was_training)
         return scores
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A model whose vectors fall into parts that are meant to know different things."""
+
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Part -> user vectors [U, d] and item vectors [I, d]; their inner products are the part's say in scores."""
+        ...

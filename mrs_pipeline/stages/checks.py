@@ -15,6 +15,7 @@ from mrs_pipeline.quality import QualityReport
 from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
 from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
 from mrs_pipeline.tables import (
+    experiments,
     features_table,
     interactions,
     items,
@@ -112,6 +113,17 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
             f"metrics/{name}", "values between 0 and 1, intervals around them, recall rising with k."
         ),
     )
+
+
+def experiment_specs(name: str) -> tuple[CheckSpec, ...]:
+    """An experiment fit to be read."""
+    return (expectations(f"experiments/{name}", "every arm measured once, beside a control."),)
+
+
+def check_experiment(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of an experiment's result."""
+    name = task.name.partition("/")[2]
+    return [run_suites(stage, experiment_specs(name)[0], experiments.suites(_scan(stage, task.outputs[0])))]
 
 
 def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

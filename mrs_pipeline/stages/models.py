@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
@@ -34,7 +35,6 @@ from mrs_pipeline.stages.checks import (
     recommendation_specs,
     trained_specs,
 )
-from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.item_vectors import read_vectors
 from mrs_pipeline.stages.knowledge import read_knowledge
@@ -390,7 +390,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         *SHARED_CODE,
         "experiment",
         *spec.code,
-        *(("encoders.missing", "stages.completion") if filling else ()),
+        *(("encoders.missing", "encoders.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]

@@ -37,6 +37,15 @@ KNOWLEDGE_GRAPH = "graphs/knowledge"
 """Kept as a table, `core.knowledge`, so that SQL can follow it; the other graphs are arrays."""
 
 
+_RESULTS = {
+    "recommendations": ("serving/recommendations", "model"),
+    "metrics": ("eval/metrics", "model"),
+    "experiments": ("eval/experiments", "experiment"),
+    "quality": ("quality/feature_sets", "feature_set"),
+}
+"""First part of a node's name -> its table, and the partition key that the second part is the value of."""
+
+
 def windows(config: DatasetConfig) -> list[str]:
     """All windows of a dataset up to the one that is open now."""
     return window_keys(config.window, datetime.now(UTC))
@@ -75,12 +84,12 @@ def table_of(stage: Stage, node: str) -> Table:
         return stage.table(schema, rest, window=FULL_WINDOW)
     if schema in ("raw", "core") or name == KNOWLEDGE_GRAPH:
         return stage.table("core" if name == KNOWLEDGE_GRAPH else schema, rest, window=window or stage.window)
-    if schema == "recommendations":
-        return stage.table("serving", schema, window=window or stage.window, model=rest)
-    if schema == "metrics":
-        return stage.table("eval", schema, window=window or stage.window, model=rest)
-    if schema == "quality":
-        return stage.table(schema, "feature_sets", feature_set=rest)
+    if schema in _RESULTS:
+        path, key = _RESULTS[schema]
+        folder, _, table = path.partition("/")
+        return Table.of(
+            folder, table, dataset=stage.config.name, window=window or stage.window, **{key: rest}
+        )
     if name == LEADERBOARD:
         return Table.of(schema, rest, dataset=stage.config.name)
     raise KeyError(node)
@@ -95,6 +104,7 @@ def schema_of(output: str) -> TableSchema | None:
         "features": "features",
         "quality": "quality/feature_sets",
         "metrics": "eval/metrics",
+        "experiments": "eval/experiments",
         "recommendations": "serving/recommendations",
     }
     return TABLES.get(paths.get(kind, output))

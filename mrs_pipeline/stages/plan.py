@@ -6,6 +6,7 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Task
 from mrs_pipeline.stages.core import core_tasks
+from mrs_pipeline.stages.experiments import experiment_tasks
 from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
@@ -37,4 +38,5 @@ def plan(config: DatasetConfig) -> list[Task]:
         *([knowledge_task(config)] if config.knowledge else ()),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
+        *experiment_tasks(config),
     ]

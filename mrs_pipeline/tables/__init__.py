@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
+from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
+from mrs_pipeline.tables.experiments import EXPERIMENTS
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tables.features_table import FEATURES
 from mrs_pipeline.tables.interactions import INTERACTIONS
@@ -42,6 +45,9 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         USER_METRICS,
         METRICS,
         LEADERBOARD,
+        EXPERIMENTS,
+        EXPERIMENT_ARMS,
+        EXPERIMENT_USERS,
         MATERIALIZATIONS,
         EDGES,
         COLUMNS,

@@ -138,7 +138,7 @@ def test_the_first_step_is_made_for_the_second_with_given_settings_and_again_on_
     options = TrainingOptions(epochs=1, batch_size=64)
     fitted = fit(market.data, "pamd", small_config("pamd"), training=options, pretraining=settings)
     assert fitted.pretraining == settings
-    assert fitted.model.parts().private["text"].shape == (TOY_ITEMS, 12)
+    assert fitted.model.pretrained_parts().private["text"].shape == (TOY_ITEMS, 12)
     save(fitted, tmp_path)
     again = load(tmp_path, market.data)
     everyone = torch.arange(60)

@@ -161,6 +161,13 @@ class Fusion(Recommender):
         """
         return {modality: _halves(self._projected(modality, items)[0]) for modality in self.projections}
 
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """The shared halves of all modalities, and their private ones, each with the half of the user beside it."""
+        users = _halves(self._backbone()[0])
+        halves = zip(*self.shared_and_private().values(), strict=True)
+        items = [torch.stack(half).sum(0) for half in halves]
+        return dict(zip(("shared", "private"), zip(users, items, strict=True), strict=True))
+
     def _backbone(self) -> tuple[Tensor, Tensor]:
         if self._adjacency is None:
             return self.user_embedding, self.item_embedding

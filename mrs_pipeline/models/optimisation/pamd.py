@@ -120,7 +120,7 @@ class Pamd(Recommender):
 
         return score
 
-    def parts(self) -> DisentangledParts:
+    def pretrained_parts(self) -> DisentangledParts:
         """The common and specific parts as the pretraining left them, for a look at how well they are told apart."""
         found: dict[str, dict[str, Tensor]] = {"common": {}, "specific": {}}
         present: dict[str, Tensor] = {}
@@ -129,6 +129,14 @@ class Pamd(Recommender):
             found[kind][modality] = self._parts[key].clone()
             present[modality] = self._present[key].clone()
         return DisentangledParts(found["common"], found["specific"], present)
+
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """What all modalities have in common, and what is specific to each, as the recommender uses them."""
+        adapted = self._adapted(torch.arange(self.n_items, device=self.device))
+        kinds: dict[str, list[Tensor]] = {}
+        for key, part in zip(self._keys, adapted, strict=True):
+            kinds.setdefault(key.partition("/")[2].partition("_")[0], []).append(part)
+        return {kind: (self.user_embedding, torch.stack(found).mean(0)) for kind, found in kinds.items()}
 
     def _adapted(self, items: Tensor) -> list[Tensor]:
         """[B, D] of `items` [B] for each part."""
