@@ -20,6 +20,7 @@ from torch.nn.functional import pad
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.evaluation.summary import telling
 from mrs_pipeline.experiment import Fitted, fit, measure, run_facts
 from mrs_pipeline.experiments.base import Arm
 from mrs_pipeline.functional.independence import mean_dependence
@@ -105,7 +106,9 @@ def measure_arm(task: ArmTask) -> ArmResult:
     metric, _, k = task.evaluation.select_on.partition("@")
     return ArmResult(
         metrics=pl.concat(
-            table.metrics.drop("model", "seed", "data_digest", "code_digest").with_columns(part=pl.lit(name))
+            table.metrics.filter(telling(data.train))
+            .drop("model", "seed", "data_digest", "code_digest")
+            .with_columns(part=pl.lit(name))
             for name, table in tables.items()
         ),
         users=pl.concat(

@@ -123,7 +123,9 @@ def experiment_specs(name: str) -> tuple[CheckSpec, ...]:
 def check_experiment(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of an experiment's result."""
     name = task.name.partition("/")[2]
-    return [run_suites(stage, experiment_specs(name)[0], experiments.suites(_scan(stage, task.outputs[0])))]
+    return [
+        suite_outcome(stage, experiment_specs(name)[0], experiments.suites(_scan(stage, task.outputs[0])))
+    ]
 
 
 def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

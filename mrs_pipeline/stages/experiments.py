@@ -160,15 +160,15 @@ def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
 
 
 def _needs(config: DatasetConfig, experiment: Experiment) -> ModelSpec:
-    """What any arm asks of the dataset; item graphs and pre-training are left to the arms, which differ in rows."""
+    """What any arm asks of the dataset; graphs and pre-training are left to the arms, whose seconds they count to."""
     specs = [MODELS[arm.model].spec for arm in arms_of(config, experiment)]
     content = any(spec.features is not FeatureUse.IGNORED for spec in specs)
     return replace(
         specs[0],
         features=FeatureUse.OPTIONAL if content else FeatureUse.IGNORED,
         item_graph=False,
-        user_graph=any(spec.user_graph for spec in specs),
-        knowledge=any(spec.knowledge for spec in specs),
+        user_graph=False,
+        knowledge=False,
         pretraining=None,
     )
 

@@ -16,6 +16,7 @@ import polars as pl
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.summary import telling
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.models import blocks
@@ -203,7 +204,7 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             for seed, each in zip(seeds_of(stage.config, name), found, strict=True)
         ]
     )
-    metrics, users = metrics.filter(_telling(data)), users.filter(_telling(data))
+    metrics, users = metrics.filter(telling(data.train)), users.filter(telling(data.train))
     stage.lake.write_frame(stage.table("eval", "user_metrics", model=name), users, provenance)
     manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), metrics.drop("model"), provenance)
     return [
@@ -214,13 +215,6 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             manifest.columns,
         )
     ]
-
-
-def _telling(data: TrainingData) -> pl.Expr:
-    """Rows whose list is shorter than the slice's catalogue: a list that holds every candidate finds everything."""
-    n_warm = int(np.unique(data.train.items).size)
-    candidates = {"all": data.train.n_items, "warm": n_warm, "cold": data.train.n_items - n_warm}
-    return pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
 
 
 def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
