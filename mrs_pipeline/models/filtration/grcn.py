@@ -13,7 +13,8 @@ Deviations: an item that lacks a modality has a learned vector in place of W_m x
 absolute values of the published initialisation: attention is positive, so a sender whose confidences all start
 negative is cut off in every direction and, the ReLU being flat there, for good (a quarter of all nodes with two
 modalities, half with one). The published code routes along edges from users to items, which leaves the users as
-they were: its routing changes nothing; here it goes from items to users, as the paper has it. Its port scores with
+they were: its routing changes nothing; here it goes from items to users, as the paper has it, and `n_routings: 0` is
+what the published numbers come from. Its port scores with
 the vectors of the last training batch and regularises the whole first modality's P a second time; not so here.
 The step size is that of the other models here, 1e-3 (published: 1e-4).
 
@@ -53,6 +54,7 @@ class GrcnConfig(GradientConfig):
     search_space: ClassVar[SearchSpace] = {
         "learning_rate": (1e-2, 1e-3, 1e-4),
         "reg_weight": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+        "n_routings": (0, 3),
     }
 
     content_size: int = Field(default=64, ge=1, le=4096)
