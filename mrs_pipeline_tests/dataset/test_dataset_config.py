@@ -45,7 +45,15 @@ def test_overrides_reach_the_model_and_no_other() -> None:
 
 
 def test_every_registered_model_can_be_listed() -> None:
-    assert list(_config(models=dict.fromkeys(MODELS)).model_configs) == list(MODELS)
+    config = _config(models=dict.fromkeys(MODELS), knowledge={"attributes": ["genre"]})
+    assert list(config.model_configs) == list(MODELS)
+
+
+def test_a_model_that_needs_a_knowledge_graph_asks_for_its_section() -> None:
+    with pytest.raises(
+        ValidationError, match="models: kgat needs a knowledge graph; add a `knowledge:` section"
+    ):
+        _config(models={"kgat": None})
 
 
 def test_models_get_the_first_feature_set_of_a_modality() -> None:
