@@ -12,11 +12,26 @@ from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.enhancement.bm3 import Bm3
 from mrs_pipeline.models.enhancement.clcrec import ClcRec
+from mrs_pipeline.models.enhancement.dmrl import Dmrl
+from mrs_pipeline.models.enhancement.macridvae import MacridVae
 from mrs_pipeline.models.enhancement.slmrec import SlmRec
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 
-_CLASSES: tuple[type[Recommender], ...] = (MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom, Bm3, SlmRec, ClcRec)
+_CLASSES: tuple[type[Recommender], ...] = (
+    MostPop,
+    ItemKnn,
+    Ease,
+    BprMf,
+    LightGcn,
+    Vbpr,
+    Freedom,
+    Bm3,
+    SlmRec,
+    ClcRec,
+    Dmrl,
+    MacridVae,
+)
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
 """Name -> class, floors first."""

@@ -64,9 +64,7 @@ class UserRowSource:
 
     def __init__(self, inputs: ModelInputs, batch_size: int) -> None:
         if not len(inputs.users):
-            raise InputError(
-                "there is no training interaction to learn from; loosen the filters or add data"
-            )
+            raise InputError("there is no training interaction to learn from; loosen the filters or add data")
         self._history = history(inputs)
         self._users = torch.nonzero(inputs.users_seen()).flatten()
         self._per_batch = max(1, round(batch_size * len(self._users) / len(inputs.users)))
@@ -75,7 +73,7 @@ class UserRowSource:
     def epoch(self, generator: torch.Generator) -> Iterator[UserRowBatch]:
         """Shuffles the users and yields slices of them."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
-        for users in self._users[order].split(self._per_batch):
+        for users in torch.split(self._users[order], self._per_batch):
             yield UserRowBatch(users, self._history.take(users))
 
 

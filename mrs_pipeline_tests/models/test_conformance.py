@@ -209,7 +209,7 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
     model.score(EVERYONE)
 
 
-@pytest.mark.parametrize("name", ["vbpr", "freedom"])
+@pytest.mark.parametrize("name", ["vbpr", "freedom", "bm3", "slmrec", "clcrec", "dmrl", "macridvae"])
 def test_features_rank_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36
     task = ranking_task(market.test, [], candidates=cold)

@@ -148,14 +148,10 @@ class SlmRec(Recommender):
         )
         return (user_even, user_odd), (item_odd, item_even)
 
-    def _user_channels(
-        self, layers: tuple[Tensor, Tensor], users: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def _user_channels(self, layers: tuple[Tensor, Tensor], users: Tensor | None = None) -> dict[str, Tensor]:
         return self._node_channels(layers, users, 0, self.n_users)
 
-    def _item_channels(
-        self, layers: tuple[Tensor, Tensor], items: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def _item_channels(self, layers: tuple[Tensor, Tensor], items: Tensor | None = None) -> dict[str, Tensor]:
         return self._node_channels(layers, items, self.n_users, self.n_items)
 
     def _node_channels(
@@ -193,9 +189,7 @@ def _fineness(modality: str) -> tuple[int, str]:
     return place, modality
 
 
-def _propagated_content(
-    inputs: ModelInputs, adjacency: SparseOperator, n_layers: int
-) -> dict[str, Tensor]:
+def _propagated_content(inputs: ModelInputs, adjacency: SparseOperator, n_layers: int) -> dict[str, Tensor]:
     """Modality -> LightGCN of [0 ; x^m/|x^m|, present, missing], [N, F + 1] or, where any item lacks it, [N, F + 2].
 
     The last columns carry the bias and the learned vector of items without the modality through the graph.
