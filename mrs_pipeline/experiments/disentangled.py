@@ -18,6 +18,8 @@ def _arms(_: Modalities) -> Sequence[Arm]:
             parts=True,
         ),
         Arm("PAMD", "pamd", series="shared and private parts", parts=True),
+        Arm("DMRL", "dmrl", series="factors", parts=True),
+        Arm("MacridVAE", "macridvae", series="factors", parts=True),
     ]
 
 

@@ -6,7 +6,7 @@ from mrs_pipeline.experiments.base import Arm, Experiment, Modalities
 
 _REPRESENTATIVES = {
     "bridge": ("mmgcn", "dualgnn", "lattice", "mgcn"),
-    "fusion": ("vbpr", "fusion", "smore"),
+    "fusion": ("vbpr", "fusion", "dmrl", "smore"),
     "filtration": ("grcn", "freedom"),
 }
 

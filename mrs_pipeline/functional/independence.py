@@ -9,7 +9,7 @@ _EPSILON = 1e-8
 
 def factor_parts(vectors: Tensor, n_factors: int) -> Tensor:
     """[n, K, d] from vectors [n, K d], the factors one after another."""
-    return vectors.reshape(len(vectors), n_factors, -1)
+    return vectors.reshape(*vectors.shape[:-1], n_factors, vectors.shape[-1] // n_factors)
 
 
 def distance_correlations(parts: Tensor) -> Tensor:

@@ -43,6 +43,12 @@ def pair_rows(users: Tensor, items: Tensor, batch: PairBatch) -> tuple[Tensor, T
     return take_rows(users, batch.users), positives, negatives
 
 
+def numbered_parts(users: Tensor, items: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Factors [U, K, d] and [I, K, d] as `HasParts.parts` gives them: factor 1, factor 2, ..."""
+    pairs = zip(users.unbind(1), items.unbind(1), strict=True)
+    return {f"factor {number}": pair for number, pair in enumerate(pairs, 1)}
+
+
 def history(inputs: ModelInputs) -> Csr:
     """The training interactions as a matrix of ones [U, I]."""
     ones = torch.ones(len(inputs.users), device=inputs.device)

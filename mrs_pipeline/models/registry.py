@@ -19,6 +19,8 @@ from mrs_pipeline.models.bridge.mkgat import Mkgat
 from mrs_pipeline.models.bridge.mmgcn import Mmgcn
 from mrs_pipeline.models.enhancement.bm3 import Bm3
 from mrs_pipeline.models.enhancement.clcrec import ClcRec
+from mrs_pipeline.models.enhancement.dmrl import Dmrl
+from mrs_pipeline.models.enhancement.macridvae import MacridVae
 from mrs_pipeline.models.enhancement.slmrec import SlmRec
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
@@ -34,7 +36,7 @@ _BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn)
 _BRIDGES = (Mmgcn, DualGnn, Lattice, Micro, Mgcn, Kgat, Mkgat)
 _FUSIONS = (Vbpr, Fusion, MmEase, Smore)
 _FILTRATIONS = (Grcn, Freedom)
-_ENHANCEMENTS = (Bm3, SlmRec, ClcRec)
+_ENHANCEMENTS = (Bm3, SlmRec, ClcRec, Dmrl, MacridVae)
 _OPTIMISATIONS = (Pmgt, Pamd, DropoutNet)
 
 _CLASSES: tuple[type[Recommender], ...] = (

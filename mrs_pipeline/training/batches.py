@@ -73,7 +73,7 @@ class UserRowSource:
     def epoch(self, generator: torch.Generator) -> Iterator[UserRowBatch]:
         """Shuffles the users and yields slices of them."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
-        for users in self._users[order].split(self._per_batch):  # type: ignore[no-untyped-call]
+        for users in torch.split(self._users[order], self._per_batch):
             yield UserRowBatch(users, self._history.take(users))
 
 

@@ -235,7 +235,22 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["vbpr", "freedom", "grcn", "mmgcn", "dualgnn", "mm_ease", "fusion", "kgat", "mkgat"],
+    [
+        "vbpr",
+        "freedom",
+        "grcn",
+        "mmgcn",
+        "dualgnn",
+        "mm_ease",
+        "fusion",
+        "kgat",
+        "mkgat",
+        "bm3",
+        "slmrec",
+        "clcrec",
+        "dmrl",
+        "macridvae",
+    ],
 )
 def test_content_ranks_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36

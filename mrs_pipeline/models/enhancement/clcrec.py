@@ -94,7 +94,7 @@ class ClcRec(Recommender):
         drawn = self._draw()
         items, place = torch.unique(torch.cat([batch.positives, drawn]), return_inverse=True)
         identifiers, content = take_rows(self.item_embedding, items), self._content(items)
-        own, others = place.split([len(users), len(drawn)])
+        own, others = place[: len(users)], place[len(users) :]
         units = normalize(content, dim=1)
         of_content = _contrast(
             take_rows(normalize(identifiers, dim=1), own) / config.temperature,
@@ -103,7 +103,7 @@ class ClcRec(Recommender):
             batch.positives.unsqueeze(1) == drawn,
         )
         mixed = self._mixed(take_rows(identifiers, place), take_rows(content, place))
-        positives, negatives = mixed.split([len(users), len(drawn)])  # type: ignore[no-untyped-call]
+        positives, negatives = mixed[: len(users)], mixed[len(users) :]
         of_users = _contrast(
             users / config.temperature, positives, negatives, self._taken(batch.users, drawn)
         )
