@@ -1,8 +1,8 @@
 """The toy market: a small catalogue in which the truth is planted, so that models can be seen to find it.
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
-noise, in the items' image and text vectors. Items 36..39 are cold, users 58 and 59 too; a quarter of the
-items lacks an image, some lack a text. Everything is drawn from one seed.
+noise, in the items' image and text vectors; the order of events says nothing. Items 36..39 are cold, users 58 and
+59 too; a quarter of the items lacks an image, some lack a text. Everything is drawn from one seed.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from mrs_pipeline.types import FeatureMatrix, Interactions, TrainingData
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
 COLD_USERS = np.array([58, 59])
+FIRST_MOMENT = 1_600_000_000
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,17 @@ class ToyMarket:
     item_taste: np.ndarray
 
 
-def interactions(pairs: np.ndarray, n_users: int = N_USERS, n_items: int = N_ITEMS) -> Interactions:
-    """Distinct pairs [E, 2], sorted by user and item."""
+def interactions(
+    pairs: np.ndarray, n_users: int = N_USERS, n_items: int = N_ITEMS, times: np.ndarray | None = None
+) -> Interactions:
+    """Distinct pairs [E, 2], sorted by user, time where `times` [U, I] says when, and item."""
     pairs = np.unique(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=0)
-    return Interactions(pairs[:, 0].copy(), pairs[:, 1].copy(), n_users, n_items)
+    if times is None:
+        return Interactions(pairs[:, 0].copy(), pairs[:, 1].copy(), n_users, n_items)
+    moments = times[pairs[:, 0], pairs[:, 1]]
+    order = np.lexsort((pairs[:, 1], moments, pairs[:, 0]))
+    users, items = pairs[order].T.copy()
+    return Interactions(users, items, n_users, n_items, moments[order])
 
 
 def toy_features(
@@ -62,14 +70,19 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
     taken[COLD_USERS] = False
     part = rng.choice(3, size=taken.shape, p=[0.6, 0.2, 0.2])
     part[:, COLD_ITEMS] = 2
-    train, valid, test = (interactions(np.argwhere(taken & (part == number))) for number in range(3))
+    # a generator of its own, so that tastes and features are what they would be without times
+    lots = np.random.default_rng(seed + 1).permutation(N_USERS * N_ITEMS).reshape(N_USERS, N_ITEMS)
+    train, valid, test = (
+        interactions(np.argwhere(taken & (part == number)), times=FIRST_MOMENT + 3600 * lots)
+        for number in range(3)
+    )
     data = TrainingData(train, valid, toy_features(rng, item_taste, names))
     return ToyMarket(data, test, user_taste, item_taste)
 
 
 def small_config(name: str, **overrides: object) -> ModelConfig:
     """Settings for the toy market: narrow embeddings and large steps, where the model has such."""
-    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, **overrides}
+    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, "max_length": 12, **overrides}
     fields = model_class(name).Config.model_fields
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
 from mrs_pipeline.taxonomy import Cell
-from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, Interactions, SparseGraph, TrainingData
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
@@ -36,6 +36,8 @@ class BatchKind(StrEnum):
 
     PAIRS = "pairs"
     """One positive and one negative item for each training interaction."""
+    SEQUENCES = "sequences"
+    """Stretches of users' histories in the order of time; each position's target is the item that came next."""
     NONE = "none"
     """Nothing is drawn: the model is solved in closed form."""
 
@@ -47,6 +49,21 @@ class PairBatch:
     users: Tensor
     positives: Tensor
     negatives: Tensor
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """A step of `BatchKind.SEQUENCES`: B stretches of histories, padded on the left (see `functional.sequences`).
+
+    Attributes:
+        users: [B] int64 whose they are.
+        tokens: [B, K] int64 items in the order of time, `n_items` where a history starts, `PAD` before that.
+        targets: [B, K] int64 the item that came after each token; `PAD` after padding.
+    """
+
+    users: Tensor
+    tokens: Tensor
+    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -104,8 +121,10 @@ class ModelInputs:
     Attributes:
         n_users: U.
         n_items: I.
-        users: [E] int64 users of the training pairs, each pair once, in the order of `Interactions`.
+        users: [E] int64 users of the training pairs, each pair once, in the order of users and items: what a model
+            of pairs learns does not depend on whether the source has times.
         items: [E] int64 items of the training pairs.
+        times: [E] int64 when each pair occurred first; None where the source has no time.
         features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
@@ -116,6 +135,7 @@ class ModelInputs:
     n_items: int
     users: Tensor
     items: Tensor
+    times: Tensor | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
@@ -125,14 +145,15 @@ class ModelInputs:
     def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
         """Copies training pairs, each once, features and graphs to `device`; validation rows stay behind."""
         device = torch.device(device)
-        keys = data.train.users * data.train.n_items + data.train.items
-        first = np.sort(np.unique(keys, return_index=True)[1])
-        matrices = {name: _checked(data.features[name], data.train.n_items) for name in sorted(data.features)}
+        train = data.train
+        first = np.unique(train.users * train.n_items + train.items, return_index=True)[1]
+        matrices = {name: _checked(data.features[name], train.n_items) for name in sorted(data.features)}
         return cls(
-            n_users=data.train.n_users,
-            n_items=data.train.n_items,
-            users=torch.from_numpy(data.train.users[first]).to(device),
-            items=torch.from_numpy(data.train.items[first]).to(device),
+            n_users=train.n_users,
+            n_items=train.n_items,
+            users=torch.from_numpy(train.users[first]).to(device),
+            items=torch.from_numpy(train.items[first]).to(device),
+            times=None if train.times is None else torch.from_numpy(train.times[first]).to(device),
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
             present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
@@ -195,6 +216,11 @@ class Recommender(nn.Module):
         self.config: Any = config
         self.generator = generator
         self.n_users, self.n_items = inputs.n_users, inputs.n_items
+        if self.spec.batches is BatchKind.SEQUENCES and inputs.times is None:
+            raise InputError(
+                f"model '{self.spec.name}' learns from the order of events, but not every interaction has a time; "
+                "map the timestamp column under `source:` or choose a model that needs no order"
+            )
         if self.spec.features is FeatureUse.REQUIRED and not inputs.features:
             raise InputError(
                 f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
@@ -205,6 +231,18 @@ class Recommender(nn.Module):
     def device(self) -> torch.device:
         """Where the model was built."""
         return self.generator.device
+
+    def batch_settings(self) -> Mapping[str, Any]:
+        """What the source of this model's batches must know beyond the inputs, by name of its arguments."""
+        return {}
+
+    def observe(self, known: Interactions | None) -> None:
+        """Takes in what users did after the training rows, or with None forgets it. Changes no parameter.
+
+        A model whose users are vectors learned in training cannot use it and does nothing. For a sequence model
+        the user *is* the history: asked for the next item without the latest ones it is asked another question.
+        `experiment` says when it may know what.
+        """
 
     def start_epoch(self) -> None:
         """Called before each training epoch, for models that resample or rebuild a graph."""

@@ -11,9 +11,25 @@ from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
 from mrs_pipeline.models.filtration.freedom import Freedom
+from mrs_pipeline.models.fusion.dif_sr import DifSr
+from mrs_pipeline.models.fusion.mmmlp import Mmmlp
+from mrs_pipeline.models.fusion.nova import Nova
 from mrs_pipeline.models.fusion.vbpr import Vbpr
+from mrs_pipeline.models.sequences.sasrec import SasRec
 
-_CLASSES: tuple[type[Recommender], ...] = (MostPop, ItemKnn, Ease, BprMf, LightGcn, Vbpr, Freedom)
+_CLASSES: tuple[type[Recommender], ...] = (
+    MostPop,
+    ItemKnn,
+    Ease,
+    BprMf,
+    LightGcn,
+    Vbpr,
+    Freedom,
+    SasRec,
+    Nova,
+    DifSr,
+    Mmmlp,
+)
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
 """Name -> class, floors first."""

@@ -36,7 +36,11 @@ from mrs_pipeline.stages.checks import (
 from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.storage.digests import PACKAGE
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
+
+_BLOCKS = tuple(f"models.{file.stem}" for file in sorted((PACKAGE / "models").glob("blocks*.py")))
+"""Modules that models share."""
 
 
 def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
@@ -123,7 +127,8 @@ def recommend_items(stage: Stage, task: Task) -> Sequence[Outcome]:
     name = task.name.partition("/")[2]
     data = training_data(stage, MODELS[name].spec)
     model = _load(stage, name, stage.config.seeds[0], data)
-    lists = recommend(model, LIST_LENGTH, [data.train, data.valid])
+    known = data.valid if data.valid.times is not None else None
+    lists = recommend(model, LIST_LENGTH, [data.train, data.valid], known=known)
     with stage.lake.connect() as con:
         con.register("lists", _rows(lists).to_arrow())
         select = f"""
@@ -345,7 +350,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
         "models.base",
-        "models.blocks",
+        *_BLOCKS,
         "functional",
         "experiment",
         *(("encoders.missing", "stages.completion") if filling else ()),

@@ -4,7 +4,7 @@ A new kind of batch (sequences, user rows) is a new class here, a new member of 
 `SOURCES`. How a negative is drawn is in `functional.sampling`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -12,14 +12,13 @@ import torch
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sampling import NegativeSampler
 from mrs_pipeline.models.base import BatchKind, ModelInputs, PairBatch
+from mrs_pipeline.training.sequence_batches import SequenceSource
 
 
 class BatchSource(Protocol):
     """Gives one epoch of batches after another; has no state but the generator's, so a run can resume."""
 
     n_batches: int
-
-    def __init__(self, inputs: ModelInputs, batch_size: int) -> None: ...
 
     def epoch(self, generator: torch.Generator) -> Iterator[Any]:
         """The batches of one epoch in a random order."""
@@ -54,5 +53,8 @@ class PairSource:
             yield PairBatch(users[rows], items[rows], negatives[rows])
 
 
-SOURCES: Mapping[BatchKind, type[BatchSource]] = {BatchKind.PAIRS: PairSource}
-"""Which source a model's `spec.batches` names."""
+SOURCES: Mapping[BatchKind, Callable[..., BatchSource]] = {
+    BatchKind.PAIRS: PairSource,
+    BatchKind.SEQUENCES: SequenceSource,
+}
+"""Which source a model's `spec.batches` names; called with inputs, batch size and the model's `batch_settings`."""

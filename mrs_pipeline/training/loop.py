@@ -77,8 +77,8 @@ def train(
     """
     if model.spec.batches is BatchKind.NONE:
         return _solve(model, validate)
-    run = _Run(model, SOURCES[model.spec.batches](inputs, options.batch_size), options, validate, checkpoint)
-    return run.go()
+    source = SOURCES[model.spec.batches](inputs, options.batch_size, **model.batch_settings())
+    return _Run(model, source, options, validate, checkpoint).go()
 
 
 def _solve(model: Recommender, validate: Validate) -> FitResult:

@@ -104,10 +104,12 @@ def test_scores_are_deterministic_and_do_not_depend_on_the_batch(name, market):
 
 def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> TrainingData:
     """User u becomes users[u], item i becomes items[i]."""
-    parts = [
-        interactions(np.stack([users[part.users], items[part.items]], axis=1))
-        for part in (data.train, data.valid)
-    ]
+    parts = []
+    for part in (data.train, data.valid):
+        pairs = np.stack([users[part.users], items[part.items]], axis=1)
+        times = np.zeros((N_USERS, N_ITEMS), np.int64)
+        times[pairs[:, 0], pairs[:, 1]] = part.times
+        parts.append(interactions(pairs, times=times))
     back = np.argsort(items)
     features = {
         name: FeatureMatrix(matrix.values[back], matrix.present[back], name)
