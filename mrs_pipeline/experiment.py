@@ -279,6 +279,7 @@ def _fingerprint(
 
     arrays = [data.train.users, data.train.items, data.valid.users, data.valid.items]
     arrays += [] if data.train.times is None else [data.train.times]
+    arrays += [np.asarray(data.raw[name].values) for name in sorted(data.raw)]
     arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(

@@ -6,6 +6,7 @@ Shape letters, used everywhere: `U` users, `I` items, `N = U + I` nodes, `E` edg
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,43 @@ class FeatureMatrix:
 
 
 @dataclass(frozen=True)
+class PretrainedNetwork:
+    """A network of the `transformers` library as data, so that whoever builds it need not open a file.
+
+    Attributes:
+        config: its configuration as a dictionary, `model_type` among it.
+        weights: name in the state dict -> values.
+    """
+
+    config: Mapping[str, Any]
+    weights: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RawContent:
+    """Decoded content of one modality, for models that train an encoder; row i = item i.
+
+    Attributes:
+        values: pictures [I, 3, H, W] uint8, or texts [I, T] int32 token numbers, -1 after the end; may be a
+            memory map. Rows that are not present may hold anything.
+        present: [I] bool.
+        name: for messages.
+        vocabulary: how many different tokens there can be; 0 for pictures.
+        mean: subtracted from each colour channel, in units of 0..1.
+        std: by which it is divided then.
+        network: the encoder to start from; None for a small one from scratch.
+    """
+
+    values: npt.NDArray[np.integer]
+    present: BoolArray
+    name: str = ""
+    vocabulary: int = 0
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+    network: PretrainedNetwork | None = None
+
+
+@dataclass(frozen=True)
 class SparseGraph:
     """A weighted graph in compressed sparse rows.
 
@@ -79,12 +117,14 @@ class TrainingData:
         features: modality ("text", "image", ...) -> feature matrix; may be empty.
         item_graphs: modality -> kNN item graph [I, I] of that modality's features (cosine weights, the k
             nearest of a row, the item itself among them; rows and columns of missing items are empty).
+        raw: modality -> decoded content, for models that train their encoder; may be empty.
     """
 
     train: Interactions
     valid: Interactions
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
+    raw: Mapping[str, RawContent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The toy market: a small catalogue in which the truth is planted, so that models can be seen to find it.
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
-noise, in the items' image and text vectors; the order of events says nothing. Items 36..39 are cold, users 58 and
-59 too; a quarter of the items lacks an image, some lack a text. Everything is drawn from one seed.
+noise, in the items' image and text vectors and in tiny pictures and texts; the order of events says nothing.
+Items 36..39 are cold, users 58 and 59 too; a quarter of the items lacks an image, some lack a text. Everything is
+drawn from one seed.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mrs_pipeline.experiment import configure, fit, prepare
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.types import FeatureMatrix, Interactions, TrainingData
+from mrs_pipeline.types import FeatureMatrix, Interactions, RawContent, TrainingData
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
@@ -61,6 +62,32 @@ def toy_features(
     return features
 
 
+def toy_raw(taste: np.ndarray, names: tuple[str, ...], seed: int) -> dict[str, RawContent]:
+    """Pictures of 8 x 8 pixels and texts of up to 6 tokens in which the taste shows: as a colour, as a choice of words.
+
+    Rows that are missing hold garbage.
+    """
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(0, 256, (N_TASTES, 3, 1, 1))
+    noise = rng.normal(scale=60, size=(len(taste), 3, 8, 8))
+    pictures = np.clip(colours[taste] + noise, 0, 255).astype(np.uint8)
+    own, any_word = (
+        rng.integers(0, 8, (len(taste), 6)) + 8 * taste[:, None],
+        rng.integers(0, 48, (len(taste), 6)),
+    )
+    texts = np.where(rng.random(own.shape) < 0.5, own, any_word).astype(np.int32)
+    texts[np.arange(6) >= rng.integers(3, 7, (len(taste), 1))] = -1
+    content = {"image": (pictures, 0), "text": (texts, 48)}
+    raw = {}
+    for name in [name for name in names if name in content]:
+        values, vocabulary = content[name]
+        present = rng.random(len(taste)) > 0.15
+        present[COLD_ITEMS] = True
+        values[~present] = 7
+        raw[name] = RawContent(values, present, name, vocabulary)
+    return raw
+
+
 def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> ToyMarket:
     """The market with the given modalities."""
     rng = np.random.default_rng(seed)
@@ -76,13 +103,22 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
         interactions(np.argwhere(taken & (part == number)), times=FIRST_MOMENT + 3600 * lots)
         for number in range(3)
     )
-    data = TrainingData(train, valid, toy_features(rng, item_taste, names))
+    features = toy_features(rng, item_taste, names)
+    data = TrainingData(train, valid, features, raw=toy_raw(item_taste, names, seed + 2))
     return ToyMarket(data, test, user_taste, item_taste)
 
 
 def small_config(name: str, **overrides: object) -> ModelConfig:
     """Settings for the toy market: narrow embeddings and large steps, where the model has such."""
-    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, "max_length": 12, **overrides}
+    wanted = {
+        "embedding_size": 16,
+        "learning_rate": 0.03,
+        "encoder_learning_rate": 0.01,
+        "encoder_width": 32,
+        "knn_k": 5,
+        "max_length": 12,
+        **overrides,
+    }
     fields = model_class(name).Config.model_fields
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
 

@@ -32,3 +32,23 @@ def sampled_softmax(
     wrong = (states @ negatives.T + share).masked_fill(hits, -torch.inf)
     zeros = torch.zeros(len(states), dtype=torch.int64, device=states.device)
     return cross_entropy(torch.cat([right, wrong], dim=1), zeros)
+
+
+def in_batch_softmax(
+    states: Tensor, items: Tensor, places: Tensor, shares: Tensor, not_negative: Tensor
+) -> Tensor:
+    """Cross-entropy of each state's item among the items that occur in the batch.
+
+    An item is in the batch about as often as it is popular, so it would be held down for its popularity; taking
+    log share off its score corrects that (Yi et al., RecSys 2019).
+
+    Args:
+        states: [P, D].
+        items: [n, D] distinct items of the batch.
+        places: [P] row of each state's right item.
+        shares: [n] how likely a draw is each of the items.
+        not_negative: [P, n] bool items that are no negatives of a state, such as what its user has taken.
+    """
+    right = torch.zeros_like(not_negative).scatter_(1, places.unsqueeze(1), True)
+    logits = (states @ items.T - shares.log()).masked_fill(not_negative & ~right, -torch.inf)
+    return cross_entropy(logits, places)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
 from mrs_pipeline.taxonomy import Cell
-from mrs_pipeline.types import FeatureMatrix, Interactions, SparseGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, Interactions, RawContent, SparseGraph, TrainingData
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
@@ -80,6 +80,7 @@ class ModelSpec:
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
         batches: how its training rows are drawn.
+        raw: whether it ignores, may use or needs decoded raw content, on which it trains an encoder.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ModelSpec:
     features: FeatureUse = FeatureUse.IGNORED
     item_graph: bool = False
     batches: BatchKind = BatchKind.PAIRS
+    raw: FeatureUse = FeatureUse.IGNORED
 
 
 SearchSpace = Mapping[str, tuple[Any, ...]]
@@ -115,6 +117,21 @@ class GradientConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
+class RawTensors:
+    """Raw content of one modality on the device.
+
+    Attributes:
+        values: [I, 3, H, W] uint8 or [I, T] int32; rows that are not present may hold anything.
+        present: [I] bool.
+        content: what it came from: vocabulary, colour scale, network.
+    """
+
+    values: Tensor
+    present: Tensor
+    content: RawContent
+
+
+@dataclass(frozen=True)
 class ModelInputs:
     """`TrainingData` as tensors on one device; all that a model may see while it is built.
 
@@ -129,6 +146,7 @@ class ModelInputs:
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
         device: where all of it lies.
+        raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
     """
 
     n_users: int
@@ -140,6 +158,7 @@ class ModelInputs:
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    raw: Mapping[str, RawTensors] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
@@ -158,6 +177,7 @@ class ModelInputs:
             present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
             device=device,
+            raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
         )
 
     def users_seen(self) -> Tensor:
@@ -187,6 +207,17 @@ def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
             f"{int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}; extract the features again"
         )
     return torch.from_numpy(values).to(device)
+
+
+def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
+    if len(content.values) != n_items or len(content.present) != n_items:
+        raise InputError(
+            f"raw content '{content.name}' has {len(content.values)} rows but the dataset {n_items} items; "
+            "decode it again for this catalogue"
+        )
+    values = content.values if content.values.flags.writeable else np.array(content.values)
+    present = torch.from_numpy(np.array(content.present)).to(device)
+    return RawTensors(torch.from_numpy(values).to(device), present, content)
 
 
 def _graph(graph: SparseGraph, device: torch.device) -> Csr:
@@ -227,6 +258,12 @@ class Recommender(nn.Module):
                 "under `features:` or choose a model that learns from interactions alone"
             )
 
+        if self.spec.raw is FeatureUse.REQUIRED and not inputs.raw:
+            raise InputError(
+                f"model '{self.spec.name}' needs raw content, decoded pictures or tokens, and the dataset has none; "
+                "list a modality under `raw:` or choose a model that works on extracted features"
+            )
+
     @property
     def device(self) -> torch.device:
         """Where the model was built."""
@@ -243,6 +280,10 @@ class Recommender(nn.Module):
         the user *is* the history: asked for the next item without the latest ones it is asked another question.
         `experiment` says when it may know what.
         """
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters for the optimiser, in groups that may have a step size of their own (`lr`)."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def start_epoch(self) -> None:
         """Called before each training epoch, for models that resample or rebuild a graph."""

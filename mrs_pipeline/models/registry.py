@@ -15,6 +15,8 @@ from mrs_pipeline.models.fusion.dif_sr import DifSr
 from mrs_pipeline.models.fusion.mmmlp import Mmmlp
 from mrs_pipeline.models.fusion.nova import Nova
 from mrs_pipeline.models.fusion.vbpr import Vbpr
+from mrs_pipeline.models.optimisation.end_to_end import EndToEnd
+from mrs_pipeline.models.optimisation.end_to_end_sasrec import EndToEndSasRec
 from mrs_pipeline.models.sequences.sasrec import SasRec
 
 _CLASSES: tuple[type[Recommender], ...] = (
@@ -29,6 +31,8 @@ _CLASSES: tuple[type[Recommender], ...] = (
     Nova,
     DifSr,
     Mmmlp,
+    EndToEnd,
+    EndToEndSasRec,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

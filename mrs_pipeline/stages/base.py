@@ -41,6 +41,11 @@ class Stage:
         return ArtifactStore(self.home.graphs)
 
     @cached_property
+    def raw_content(self) -> ArtifactStore:
+        """Decoded pictures and tokens."""
+        return ArtifactStore(self.home.raw_content)
+
+    @cached_property
     def models(self) -> ArtifactStore:
         """Trained weights."""
         return ArtifactStore(self.home.models)
@@ -102,8 +107,8 @@ class Task:
         name: unique in a dataset, `<stage>/<what>`.
         outputs: names of what it makes; each is an asset.
         inputs: names of what it reads; each is an output of another task.
-        files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>` or
-            `model/<feature set>`.
+        files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>`,
+            `model/<feature set>` or `network/<modality>`.
         run: does the work for one window; `version` is what it stamps on its outputs.
         code: modules (below `mrs_pipeline`) whose source decides the result.
         settings: the part of the dataset's settings that decides the result, as JSON.

@@ -36,8 +36,9 @@ from mrs_pipeline.stages.checks import (
 from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.stages.raw_content import read_raw_content
 from mrs_pipeline.storage.digests import PACKAGE
-from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
+from mrs_pipeline.types import FloatArray, Interactions, RawContent, SparseGraph, TopK, TrainingData
 
 _BLOCKS = tuple(f"models.{file.stem}" for file in sorted((PACKAGE / "models").glob("blocks*.py")))
 """Modules that models share."""
@@ -57,7 +58,10 @@ def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
             else knn_graph(features[modality], stage.config.knn_k)
             for modality, name in chosen.items()
         }
-    return TrainingData(train, interactions(stage, VALID), features, graphs)
+    raw: dict[str, RawContent] = {}
+    if spec.raw is not FeatureUse.IGNORED:
+        raw = {modality: read_raw_content(stage, modality) for modality in stage.config.raw_modalities}
+    return TrainingData(train, interactions(stage, VALID), features, graphs, raw)
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -282,6 +286,8 @@ def _rows(lists: TopK) -> pl.DataFrame:
 def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
     spec = MODELS[name].spec
     modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
+    if spec.raw is not FeatureUse.IGNORED:
+        modalities = sorted({*modalities, *stage.config.raw_modalities})
     return (
         pl.DataFrame(facts)
         .drop("model")
@@ -344,6 +350,8 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
     sources = [f"features/{each}" for each in chosen]
     sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
+    if spec.raw is not FeatureUse.IGNORED:
+        sources += [f"raw_content/{modality}" for modality in config.raw_modalities]
     filling: dict[str, object] = {}
     if chosen and config.missing != "mask":
         filling = {"missing": config.missing, "knn_k": config.knn_k}

@@ -28,6 +28,8 @@ CORE = ("core/users", "core/items", "core/interactions", "core/quarantine")
 SPLITS = "core/splits"
 LEADERBOARD = "eval/leaderboard"
 REPORT = "eval/report"
+_STORED = ("features", "graphs", "raw_content", "trained")
+"""First parts of the names of nodes that are directories of arrays."""
 
 
 def windows(config: DatasetConfig) -> list[str]:
@@ -114,13 +116,18 @@ def _asset_columns(config: DatasetConfig, table: str, column: str) -> list[tuple
 def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:
     """The artifact store and keys behind a node that is a directory of arrays."""
     kind, _, name = node.partition("/")
-    stores = {"features": stage.features, "graphs": stage.graphs, "trained": stage.models}
+    stores = {
+        "features": stage.features,
+        "graphs": stage.graphs,
+        "raw_content": stage.raw_content,
+        "trained": stage.models,
+    }
     return stores[kind], (stage.config.name, stage.window, name)
 
 
 def exists(stage: Stage, node: str) -> bool:
     """Whether the node has been materialised."""
-    if node.partition("/")[0] in ("features", "graphs", "trained"):
+    if node.partition("/")[0] in _STORED:
         store, keys = store_of(stage, node)
         return store.exists(*keys)
     return stage.lake.exists(table_of(stage, node))
@@ -128,7 +135,7 @@ def exists(stage: Stage, node: str) -> bool:
 
 def record(stage: Stage, node: str) -> tuple[str, Provenance]:
     """Digest and provenance of a materialised node; InputError names it where it is absent."""
-    if node.partition("/")[0] in ("features", "graphs", "trained"):
+    if node.partition("/")[0] in _STORED:
         store, keys = store_of(stage, node)
         artifact = store.read(*keys)
         return artifact.digest, artifact.provenance

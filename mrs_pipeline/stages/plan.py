@@ -8,6 +8,7 @@ from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
 from mrs_pipeline.stages.models import model_tasks, stores_graphs
+from mrs_pipeline.stages.raw_content import raw_content_task
 from mrs_pipeline.stages.report import report_tasks
 
 
@@ -22,6 +23,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *(feature_task(config, name) for name in config.feature_names),
         *(quality_task(config, name) for name in config.feature_names),
         *(graph_task(config, name) for name in graphs),
+        *(raw_content_task(config, modality) for modality in config.raw_modalities),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
     ]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.functional.softmax import full_softmax, sampled_softmax
+from mrs_pipeline.functional.softmax import full_softmax, in_batch_softmax, sampled_softmax
 
 STATES, ITEMS = (
     torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double(),
@@ -44,3 +44,14 @@ def test_dropout_keeps_the_mean_and_follows_its_generator():
     assert first.mean() == pytest.approx(1, abs=0.01)
     assert sorted(first.unique().tolist()) == pytest.approx([0, 1 / 0.7])
     assert dropout(x, 0, torch.Generator()) is x
+
+
+def test_in_batch_corrects_for_popularity_and_leaves_out_what_was_taken():
+    shares = torch.tensor([0.4, 0.3, 0.2, 0.1]).double()
+    spared = torch.zeros(5, 4, dtype=torch.bool)
+    spared[0, 1] = spared[1, 3] = True  # the right item itself is never left out: row 1's is item 3
+    term = in_batch_softmax(STATES, ITEMS, TARGETS, shares, spared)
+    logits = (STATES @ ITEMS.T).numpy() - np.log(shares.numpy())
+    logits[0, 1] = -np.inf
+    right = logits[np.arange(5), TARGETS]
+    assert term.item() == pytest.approx(float(np.mean(np.log(np.exp(logits).sum(1)) - right)))

@@ -115,7 +115,11 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
         name: FeatureMatrix(matrix.values[back], matrix.present[back], name)
         for name, matrix in data.features.items()
     }
-    return TrainingData(*parts, features)
+    raw = {
+        name: replace(content, values=content.values[back], present=content.present[back])
+        for name, content in data.raw.items()
+    }
+    return TrainingData(*parts, features, raw=raw)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -187,9 +191,10 @@ def test_a_modality_that_nobody_has_changes_nothing_but_its_own_parameters(name,
 def test_works_with_any_number_of_modalities(name, n_modalities):
     data = toy_market(("text", "image", "audio", "video")[:n_modalities]).data
     overrides = CONTENT.get(name, {})
-    needs = MODELS[name].spec.features is FeatureUse.REQUIRED or overrides
+    spec = MODELS[name].spec
+    needs = FeatureUse.REQUIRED in (spec.features, spec.raw) or overrides
     if needs and not n_modalities:
-        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) item features"):
+        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) (item features|raw content)"):
             build(name, data, **overrides)
         return
     assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()

@@ -27,7 +27,8 @@ from mrs_pipeline_tests.toy import (
 )
 
 SEQUENTIAL = sorted(name for name, model in MODELS.items() if model.spec.batches is BatchKind.SEQUENCES)
-FUSING = [name for name in SEQUENTIAL if name in ("nova", "dif_sr", "mmmlp")]
+SAMPLING = [name for name in SEQUENTIAL if "n_negatives" in MODELS[name].Config.model_fields]
+WITH_CONTENT = [name for name in SEQUENTIAL if name != "sasrec"]
 
 
 def chains(n_users: int = 120, n_items: int = 36, length: int = 9) -> tuple[TrainingData, Interactions]:
@@ -150,7 +151,7 @@ def test_histories_beyond_the_models_length_are_cut(name, market):
     assert trained(name, market.data, epochs=1, max_length=3).score(torch.arange(N_USERS)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL)
+@pytest.mark.parametrize("name", SAMPLING)
 def test_a_sampled_softmax_learns_too(name, market):
     task = ranking_task(market.test, [market.data.train, market.data.valid])
 
@@ -162,7 +163,7 @@ def test_a_sampled_softmax_learns_too(name, market):
     assert model.item_embedding[torch.from_numpy(COLD_ITEMS)].abs().sum() == 0  # nobody's negative
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL)
+@pytest.mark.parametrize("name", SAMPLING)
 def test_the_sampled_loss_estimates_the_full_one(name, market):
     model, _ = build(name, market.data, dropout=0.0)
     sampled, _ = build(name, market.data, dropout=0.0, n_negatives=20_000)
@@ -174,7 +175,7 @@ def test_the_sampled_loss_estimates_the_full_one(name, market):
     )
 
 
-@pytest.mark.parametrize("name", FUSING)
+@pytest.mark.parametrize("name", WITH_CONTENT)
 def test_features_rank_cold_items_better_than_chance(name, market):
     cold = np.arange(N_ITEMS) >= COLD_ITEMS[0]
     task = ranking_task(market.test, [], candidates=cold)

@@ -27,7 +27,8 @@ from torch.nn.functional import gelu
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
 from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_sequence import Parts, SequenceConfig, SequenceRecommender
+from mrs_pipeline.models.blocks_history import Parts
+from mrs_pipeline.models.blocks_sequence import SequenceConfig, SequenceRecommender
 from mrs_pipeline.taxonomy import Cell
 
 _EXPANSION = 4

@@ -26,13 +26,8 @@ from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
 from mrs_pipeline.models.blocks import linear
 from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, Sources
-from mrs_pipeline.models.blocks_sequence import (
-    IDENTIFIER,
-    AttentionConfig,
-    Parts,
-    SequenceRecommender,
-    position_embedding,
-)
+from mrs_pipeline.models.blocks_history import Parts, position_embedding
+from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
 from mrs_pipeline.taxonomy import Cell
 
 

@@ -22,13 +22,8 @@ from torch import Tensor
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.base import BatchKind, ModelInputs, ModelSpec
 from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, itself
-from mrs_pipeline.models.blocks_sequence import (
-    IDENTIFIER,
-    AttentionConfig,
-    Parts,
-    SequenceRecommender,
-    position_embedding,
-)
+from mrs_pipeline.models.blocks_history import Parts, position_embedding
+from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
 from mrs_pipeline.taxonomy import Cell
 
 
