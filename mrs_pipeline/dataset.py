@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
+from mrs_pipeline.encoders.raw_options import RawOptions
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.options import SourceOptions
@@ -78,6 +79,8 @@ class DatasetConfig(BaseModel):
     """Feature sets; where a modality has several, models use the first of it."""
     knowledge: KnowledgeOptions | None = None
     """A knowledge graph of the items, for SQL and for the models that need one."""
+    raw: tuple[RawOptions, ...] = ()
+    """Content that is decoded, not encoded, for models that train an encoder; one entry a modality."""
     missing: Literal["mask", "zero", "mean", "neighbours", "propagate"] = "mask"
     """What models receive where an item lacks a modality: nothing (`mask`), a row of zeros, the mean of the others,
     the mean of the nearest by another modality, or what reaches it over the training interactions."""
@@ -136,6 +139,9 @@ class DatasetConfig(BaseModel):
                     f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
                     "neighbours a user; raise user_k or lower the model's"
                 )
+        raw = self.raw_modalities
+        if len(set(raw)) < len(raw):
+            raise ValueError(f"raw: {max(raw, key=raw.count)} is listed twice; leave one of the entries out")
         if self.missing == "neighbours" and len(self.model_features) < 2:
             raise ValueError(
                 "missing: neighbours looks them up in another modality; list features of a second one"
@@ -179,12 +185,21 @@ class DatasetConfig(BaseModel):
         return tuple(feature_set_name(feature) for feature in self.features)
 
     @property
+    def raw_modalities(self) -> tuple[str, ...]:
+        """Modalities whose content is decoded for models that train an encoder."""
+        return tuple(str(entry.modality) for entry in self.raw)
+
+    @property
     def model_features(self) -> dict[str, str]:
         """Modality -> name of the feature set that models receive for it."""
         chosen: dict[str, str] = {}
         for feature in self.features:
             chosen.setdefault(feature.modality, feature_set_name(feature))
         return chosen
+
+    def raw_entry(self, modality: str) -> RawOptions:
+        """The entry of `raw:` for `modality`; KeyError if there is none."""
+        return {str(entry.modality): entry for entry in self.raw}[modality]
 
     def feature(self, name: str) -> FeatureOptions:
         """The options of the feature set `name`; KeyError if there is none."""

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate
@@ -195,11 +196,25 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recomme
 
 
 def recommend(
-    model: Recommender, k: int, exclude: Sequence[Interactions], users: IntArray | None = None
+    model: Recommender,
+    k: int,
+    exclude: Sequence[Interactions],
+    users: IntArray | None = None,
+    *,
+    known: Interactions | None = None,
 ) -> TopK:
-    """The `k` best items of each user (all users if None), without the pairs in `exclude`."""
+    """The `k` best items of each user (all users if None).
+
+    Args:
+        model: a trained model.
+        k: length of a list.
+        exclude: pairs that are left out.
+        users: whom for; all users if None.
+        known: what users did after the training rows, with times; sequence models go on from there.
+    """
     everyone = np.arange(model.n_users) if users is None else users
-    return rank(model, everyone, k, exclude)
+    with observing(model, known):
+        return rank(model, everyone, k, exclude)
 
 
 def measure(
@@ -212,8 +227,12 @@ def measure(
     data_digest: str = "",
     code_digest: str = "",
 ) -> Measurement:
-    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything."""
-    slices = evaluate(model, data, test, options or EvaluationOptions())
+    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything.
+
+    A sequence model is shown the validation rows that precede a user's test rows; see `evaluation.history`.
+    """
+    with observing(model, known_before(data.valid, test)):
+        slices = evaluate(model, data, test, options or EvaluationOptions())
     metrics = summary_table(slices).with_columns(
         pl.lit(model.spec.name).alias("model"),
         pl.lit(seed, pl.Int64).alias("seed"),
@@ -298,6 +317,8 @@ def _fingerprint(
     from mrs_pipeline.storage.digests import array_digest, text_digest
 
     arrays: list[np.ndarray] = [data.train.users, data.train.items, data.valid.users, data.valid.items]
+    arrays += [] if data.train.times is None else [data.train.times]
+    arrays += [np.asarray(data.raw[name].values) for name in sorted(data.raw)]
     arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
     arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
     if data.knowledge is not None:

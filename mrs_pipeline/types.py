@@ -7,6 +7,7 @@ Shape letters, used everywhere: `U` users, `I` items, `N = U + I` nodes, `E` edg
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,43 @@ class FeatureMatrix:
     values: npt.NDArray[np.floating]
     present: BoolArray
     name: str = ""
+
+
+@dataclass(frozen=True)
+class PretrainedNetwork:
+    """A network of the `transformers` library as data, so that whoever builds it need not open a file.
+
+    Attributes:
+        config: its configuration as a dictionary, `model_type` among it.
+        weights: name in the state dict -> values.
+    """
+
+    config: Mapping[str, Any]
+    weights: Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RawContent:
+    """Decoded content of one modality, for models that train an encoder; row i = item i.
+
+    Attributes:
+        values: pictures [I, 3, H, W] uint8, or texts [I, T] int32 token numbers, -1 after the end; may be a
+            memory map. Rows that are not present may hold anything.
+        present: [I] bool.
+        name: for messages.
+        vocabulary: how many different tokens there can be; 0 for pictures.
+        mean: subtracted from each colour channel, in units of 0..1.
+        std: by which it is divided then.
+        network: the encoder to start from; None for a small one from scratch.
+    """
+
+    values: npt.NDArray[np.integer]
+    present: BoolArray
+    name: str = ""
+    vocabulary: int = 0
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+    network: PretrainedNetwork | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +149,7 @@ class TrainingData:
         pretrained: what a pretraining made of interactions and features: `<pretrainer>`, or
             `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
         knowledge: what is known of the items, or None.
+        raw: modality -> decoded content, for models that train their encoder; may be empty.
     """
 
     train: Interactions
@@ -119,12 +158,12 @@ class TrainingData:
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
     user_graph: SparseGraph | None = None
     pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+    knowledge: KnowledgeGraph | None = None
+    raw: Mapping[str, RawContent] = field(default_factory=dict)
 
     def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
         """The part of `pretrained` that the pretrainer of that name has made."""
         return {key: each for key, each in self.pretrained.items() if key.partition("/")[0] == pretrainer}
-
-    knowledge: KnowledgeGraph | None = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The toy market: a small catalogue in which the truth is planted, so that models can be seen to find it.
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
-noise, in the items' image and text vectors and in what a small knowledge graph says of them. Items 36..39 are
-cold, users 58 and 59 too; a quarter of the items lacks an image, some lack a text. Everything is drawn from one
-seed.
+noise, in the items' image and text vectors, in tiny pictures and texts, and in what a small knowledge graph says of
+them; the order of events says nothing. Items 36..39 are cold, users 58 and 59 too; a quarter of the items lacks an
+image, some lack a text. Everything is drawn from one seed.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
-from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
 COLD_USERS = np.array([58, 59])
+FIRST_MOMENT = 1_600_000_000
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,17 @@ class ToyMarket:
     item_taste: np.ndarray
 
 
-def interactions(pairs: np.ndarray, n_users: int = N_USERS, n_items: int = N_ITEMS) -> Interactions:
-    """Distinct pairs [E, 2], sorted by user and item."""
+def interactions(
+    pairs: np.ndarray, n_users: int = N_USERS, n_items: int = N_ITEMS, times: np.ndarray | None = None
+) -> Interactions:
+    """Distinct pairs [E, 2], sorted by user, time where `times` [U, I] says when, and item."""
     pairs = np.unique(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=0)
-    return Interactions(pairs[:, 0].copy(), pairs[:, 1].copy(), n_users, n_items)
+    if times is None:
+        return Interactions(pairs[:, 0].copy(), pairs[:, 1].copy(), n_users, n_items)
+    moments = times[pairs[:, 0], pairs[:, 1]]
+    order = np.lexsort((pairs[:, 1], moments, pairs[:, 0]))
+    users, items = pairs[order].T.copy()
+    return Interactions(users, items, n_users, n_items, moments[order])
 
 
 def toy_features(
@@ -79,6 +87,32 @@ def toy_knowledge(taste: np.ndarray, seed: int) -> KnowledgeGraph:
     )
 
 
+def toy_raw(taste: np.ndarray, names: tuple[str, ...], seed: int) -> dict[str, RawContent]:
+    """Pictures of 8 x 8 pixels and texts of up to 6 tokens in which the taste shows: as a colour, as a choice of words.
+
+    Rows that are missing hold garbage.
+    """
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(0, 256, (N_TASTES, 3, 1, 1))
+    noise = rng.normal(scale=60, size=(len(taste), 3, 8, 8))
+    pictures = np.clip(colours[taste] + noise, 0, 255).astype(np.uint8)
+    own, any_word = (
+        rng.integers(0, 8, (len(taste), 6)) + 8 * taste[:, None],
+        rng.integers(0, 48, (len(taste), 6)),
+    )
+    texts = np.where(rng.random(own.shape) < 0.5, own, any_word).astype(np.int32)
+    texts[np.arange(6) >= rng.integers(3, 7, (len(taste), 1))] = -1
+    content = {"image": (pictures, 0), "text": (texts, 48)}
+    raw = {}
+    for name in [name for name in names if name in content]:
+        values, vocabulary = content[name]
+        present = rng.random(len(taste)) > 0.15
+        present[COLD_ITEMS] = True
+        values[~present] = 7
+        raw[name] = RawContent(values, present, name, vocabulary)
+    return raw
+
+
 def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> ToyMarket:
     """The market with the given modalities."""
     rng = np.random.default_rng(seed)
@@ -88,9 +122,20 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
     taken[COLD_USERS] = False
     part = rng.choice(3, size=taken.shape, p=[0.6, 0.2, 0.2])
     part[:, COLD_ITEMS] = 2
-    train, valid, test = (interactions(np.argwhere(taken & (part == number))) for number in range(3))
+    # a generator of its own, so that tastes and features are what they would be without times
+    lots = np.random.default_rng(seed + 1).permutation(N_USERS * N_ITEMS).reshape(N_USERS, N_ITEMS)
+    train, valid, test = (
+        interactions(np.argwhere(taken & (part == number)), times=FIRST_MOMENT + 3600 * lots)
+        for number in range(3)
+    )
     features = toy_features(rng, item_taste, names)
-    data = TrainingData(train, valid, features, knowledge=toy_knowledge(item_taste, seed))
+    data = TrainingData(
+        train,
+        valid,
+        features,
+        knowledge=toy_knowledge(item_taste, seed),
+        raw=toy_raw(item_taste, names, seed + 2),
+    )
     return ToyMarket(data, test, user_taste, item_taste)
 
 
@@ -100,7 +145,16 @@ def small_config(name: str, **overrides: object) -> ModelConfig:
     A graph of users holds all of them: so few users share equally many items with many others, and which of these
     are kept would depend on how the users are numbered.
     """
-    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, "user_k": N_USERS, **overrides}
+    wanted = {
+        "embedding_size": 16,
+        "learning_rate": 0.03,
+        "encoder_learning_rate": 0.01,
+        "encoder_width": 32,
+        "knn_k": 5,
+        "user_k": N_USERS,
+        "max_length": 12,
+        **overrides,
+    }
     fields = model_class(name).Config.model_fields
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
 

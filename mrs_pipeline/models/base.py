@@ -18,7 +18,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
 from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.taxonomy import Cell
-from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, Interactions, RawContent, SparseGraph, TrainingData
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
@@ -39,6 +39,8 @@ class BatchKind(StrEnum):
     """One positive item and one negative, or several, for each training interaction."""
     USER_ROWS = "user_rows"
     """Users with all that they have taken."""
+    SEQUENCES = "sequences"
+    """Stretches of users' histories in the order of time; each position's target is the item that came next."""
     NONE = "none"
     """Nothing is drawn: the model is solved in closed form."""
 
@@ -78,6 +80,11 @@ class Needs(Protocol):
         ...
 
     @property
+    def raw(self) -> FeatureUse:
+        """Whether decoded raw content is ignored, used where it is, or needed."""
+        ...
+
+    @property
     def knowledge(self) -> bool:
         """Whether a knowledge graph of the items is needed."""
         ...
@@ -102,6 +109,21 @@ class UserRowBatch:
 
 
 @dataclass(frozen=True)
+class SequenceBatch:
+    """A step of `BatchKind.SEQUENCES`: B stretches of histories, padded on the left (see `functional.sequences`).
+
+    Attributes:
+        users: [B] int64 whose they are.
+        tokens: [B, K] int64 items in the order of time, `n_items` where a history starts, `PAD` before that.
+        targets: [B, K] int64 the item that came after each token; `PAD` after padding.
+    """
+
+    users: Tensor
+    tokens: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model declares about itself; assets, tags, tables and checks are derived from it.
 
@@ -118,6 +140,7 @@ class ModelSpec:
         pretraining: name of the pretrainer whose item vectors it starts from, if it is the second of two steps.
         knowledge: whether it needs a knowledge graph of the items.
         batches: how its training rows are drawn.
+        raw: whether it ignores, may use or needs decoded raw content, on which it trains an encoder.
         code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
             what it does.
     """
@@ -134,6 +157,7 @@ class ModelSpec:
     pretraining: str | None = None
     knowledge: bool = False
     batches: BatchKind = BatchKind.PAIRS
+    raw: FeatureUse = FeatureUse.IGNORED
     code: tuple[str, ...] = ()
 
 
@@ -159,14 +183,31 @@ class GradientConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
+class RawTensors:
+    """Raw content of one modality on the device.
+
+    Attributes:
+        values: [I, 3, H, W] uint8 or [I, T] int32; rows that are not present may hold anything.
+        present: [I] bool.
+        content: what it came from: vocabulary, colour scale, network.
+    """
+
+    values: Tensor
+    present: Tensor
+    content: RawContent
+
+
+@dataclass(frozen=True)
 class ModelInputs:
     """`TrainingData` as tensors on one device; all that a model may see while it is built.
 
     Attributes:
         n_users: U.
         n_items: I.
-        users: [E] int64 users of the training pairs, each pair once, in the order of `Interactions`.
+        users: [E] int64 users of the training pairs, each pair once, in the order of users and items: what a model
+            of pairs learns does not depend on whether the source has times.
         items: [E] int64 items of the training pairs.
+        times: [E] int64 when each pair occurred first; None where the source has no time.
         features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
@@ -175,12 +216,14 @@ class ModelInputs:
         pretrained_present: the same keys -> [I] bool.
         knowledge: triples about the items, or None.
         device: where all of it lies.
+        raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
     """
 
     n_users: int
     n_items: int
     users: Tensor
     items: Tensor
+    times: Tensor | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
@@ -189,20 +232,22 @@ class ModelInputs:
     pretrained_present: Mapping[str, Tensor] = field(default_factory=dict)
     knowledge: KnowledgeTensors | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    raw: Mapping[str, RawTensors] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
         """Copies training pairs, each once, features and graphs to `device`; validation rows stay behind."""
         device = torch.device(device)
-        keys = data.train.users * data.train.n_items + data.train.items
-        first = np.sort(np.unique(keys, return_index=True)[1])
-        matrices = _checked(data.features, data.train.n_items)
-        vectors = _checked(data.pretrained, data.train.n_items)
+        train = data.train
+        first = np.unique(train.users * train.n_items + train.items, return_index=True)[1]
+        matrices = _checked(data.features, train.n_items)
+        vectors = _checked(data.pretrained, train.n_items)
         return cls(
-            n_users=data.train.n_users,
-            n_items=data.train.n_items,
-            users=torch.from_numpy(data.train.users[first]).to(device),
-            items=torch.from_numpy(data.train.items[first]).to(device),
+            n_users=train.n_users,
+            n_items=train.n_items,
+            users=torch.from_numpy(train.users[first]).to(device),
+            items=torch.from_numpy(train.items[first]).to(device),
+            times=None if train.times is None else torch.from_numpy(train.times[first]).to(device),
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
             present={name: _mask(matrix, device) for name, matrix in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
@@ -213,6 +258,7 @@ class ModelInputs:
             if data.knowledge is None
             else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
+            raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
         )
 
     def pretrained_by(self, pretrainer: str) -> list[str]:
@@ -254,6 +300,17 @@ def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
     return torch.from_numpy(values).to(device)
 
 
+def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
+    if len(content.values) != n_items or len(content.present) != n_items:
+        raise InputError(
+            f"raw content '{content.name}' has {len(content.values)} rows but the dataset {n_items} items; "
+            "decode it again for this catalogue"
+        )
+    values = content.values if content.values.flags.writeable else np.array(content.values)
+    present = torch.from_numpy(np.array(content.present)).to(device)
+    return RawTensors(torch.from_numpy(values).to(device), present, content)
+
+
 def _graph(graph: SparseGraph, device: torch.device) -> Csr:
     parts = (graph.indptr, graph.indices, graph.weights)
     indptr, indices, weights = (torch.from_numpy(np.array(part)).to(device) for part in parts)
@@ -281,6 +338,11 @@ class Recommender(nn.Module):
         self.config: Any = config
         self.generator = generator
         self.n_users, self.n_items = inputs.n_users, inputs.n_items
+        if self.spec.batches is BatchKind.SEQUENCES and inputs.times is None:
+            raise InputError(
+                f"model '{self.spec.name}' learns from the order of events, but not every interaction has a time; "
+                "map the timestamp column under `source:` or choose a model that needs no order"
+            )
         if self.spec.features is FeatureUse.REQUIRED and not inputs.features:
             raise InputError(
                 f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
@@ -297,6 +359,12 @@ class Recommender(nn.Module):
                 "section that names attributes of the items or a file of triples, or leave the model out"
             )
 
+        if self.spec.raw is FeatureUse.REQUIRED and not inputs.raw:
+            raise InputError(
+                f"model '{self.spec.name}' needs raw content, decoded pictures or tokens, and the dataset has none; "
+                "list a modality under `raw:` or choose a model that works on extracted features"
+            )
+
     @property
     def device(self) -> torch.device:
         """Where the model was built."""
@@ -305,6 +373,18 @@ class Recommender(nn.Module):
     def batch_settings(self) -> Mapping[str, Any]:
         """What the source of this model's batches must know beyond the inputs, by name of its arguments."""
         return {}
+
+    def observe(self, known: Interactions | None) -> None:
+        """Takes in what users did after the training rows, or with None forgets it. Changes no parameter.
+
+        A model whose users are vectors learned in training cannot use it and does nothing. For a sequence model
+        the user *is* the history: asked for the next item without the latest ones it is asked another question.
+        `experiment` says when it may know what.
+        """
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters for the optimiser, in groups that may have a step size of their own (`lr`)."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def start_epoch(self) -> None:
         """Called before each training epoch, for models that resample or rebuild a graph."""

@@ -1,9 +1,11 @@
 """Raw features as modules take them in: columns of mean 0 and deviation 1, attention over an item's modalities."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import ModelInputs
@@ -73,3 +75,11 @@ class ModalityAttention(nn.Module):
             logits = self.attention(tokens.tanh().flatten(1)).masked_fill(~present & some, -torch.inf)
             fused = (logits.softmax(1).unsqueeze(2) * tokens).sum(1)
         return fused if self.unknown is None else torch.where(some, fused, self.unknown)
+
+
+def with_unit_features(inputs: ModelInputs) -> ModelInputs:
+    """The inputs with each feature row at Euclidean length one, so that no modality weighs by its scale.
+
+    Missing rows, and rows without a direction, stay zero.
+    """
+    return replace(inputs, features={name: normalize(rows, dim=1) for name, rows in inputs.features.items()})

@@ -24,20 +24,26 @@ from mrs_pipeline.models.enhancement.macridvae import MacridVae
 from mrs_pipeline.models.enhancement.slmrec import SlmRec
 from mrs_pipeline.models.filtration.freedom import Freedom
 from mrs_pipeline.models.filtration.grcn import Grcn
+from mrs_pipeline.models.fusion.dif_sr import DifSr
 from mrs_pipeline.models.fusion.fusion import Fusion
 from mrs_pipeline.models.fusion.mm_ease import MmEase
+from mrs_pipeline.models.fusion.mmmlp import Mmmlp
+from mrs_pipeline.models.fusion.nova import Nova
 from mrs_pipeline.models.fusion.smore import Smore
 from mrs_pipeline.models.fusion.vbpr import Vbpr
 from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
+from mrs_pipeline.models.optimisation.end_to_end import EndToEnd
+from mrs_pipeline.models.optimisation.end_to_end_sasrec import EndToEndSasRec
 from mrs_pipeline.models.optimisation.pamd import Pamd
 from mrs_pipeline.models.optimisation.pmgt import Pmgt
+from mrs_pipeline.models.sequences.sasrec import SasRec
 
-_BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn)
+_BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn, SasRec)
 _BRIDGES = (Mmgcn, DualGnn, Lattice, Micro, Mgcn, Kgat, Mkgat)
-_FUSIONS = (Vbpr, Fusion, MmEase, Smore)
+_FUSIONS = (Vbpr, Fusion, MmEase, Smore, Nova, DifSr, Mmmlp)
 _FILTRATIONS = (Grcn, Freedom)
 _ENHANCEMENTS = (Bm3, SlmRec, ClcRec, Dmrl, MacridVae)
-_OPTIMISATIONS = (Pmgt, Pamd, DropoutNet)
+_OPTIMISATIONS = (Pmgt, Pamd, DropoutNet, EndToEnd, EndToEndSasRec)
 
 _CLASSES: tuple[type[Recommender], ...] = (
     *_BASELINES,

@@ -46,6 +46,11 @@ class Stage:
         return ArtifactStore(self.home.pretrained)
 
     @cached_property
+    def raw_content(self) -> ArtifactStore:
+        """Decoded pictures and tokens."""
+        return ArtifactStore(self.home.raw_content)
+
+    @cached_property
     def models(self) -> ArtifactStore:
         """Trained weights."""
         return ArtifactStore(self.home.models)
@@ -108,7 +113,7 @@ class Task:
         outputs: names of what it makes; each is an asset.
         inputs: names of what it reads; each is an output of another task.
         files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>`,
-            `triples/<file>` or `model/<feature set>`.
+            `triples/<file>`, `model/<feature set>` or `network/<modality>`.
         run: does the work for one window; `version` is what it stamps on its outputs.
         code: modules (below `mrs_pipeline`) whose source decides the result.
         settings: the part of the dataset's settings that decides the result, as JSON.

@@ -24,7 +24,7 @@ from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks import check_features, feature_specs
 from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
 from mrs_pipeline.stages.nodes import provenance_of, windows
-from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.storage.artifacts import JSON, ArtifactStore
 from mrs_pipeline.types import FeatureMatrix, SparseGraph
 
 GRAPH_FILE = "graph.safetensors"
@@ -38,7 +38,7 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     provenance = provenance_of(stage, task)
     items = stage.lake.read(stage.table("core", "items"))
     source = source_of(stage)
-    previous = _previous(stage, name)
+    previous = previous_extraction(stage, stage.features, name)
     facts: dict[str, JSON] = {}
     keys = (stage.config.name, stage.window, name)
     with stage.features.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
@@ -118,12 +118,12 @@ def read_graph(stage: Stage, name: str) -> SparseGraph:
     return SparseGraph(arrays["indptr"], arrays["indices"], arrays["weights"], (rows, columns))
 
 
-def _previous(stage: Stage, name: str) -> PreviousExtraction | None:
+def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> PreviousExtraction | None:
     """The extraction to take unchanged rows from: this window's, else that of the nearest earlier window."""
     earlier = [key for key in windows(stage.config) if key <= stage.window]
     for window in reversed(earlier):
-        if stage.features.exists(stage.config.name, window, name):
-            directory = stage.features.read(stage.config.name, window, name).directory
+        if store.exists(stage.config.name, window, name):
+            directory = store.read(stage.config.name, window, name).directory
             if (directory / SUMMARY).is_file():
                 return PreviousExtraction.read(directory)
     return None

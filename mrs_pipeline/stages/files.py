@@ -22,6 +22,7 @@ MEDIA = "media"
 MATRIX = "matrix"
 MODEL = "model"
 TRIPLES = "triples"
+NETWORK = "network"
 
 
 def source_of(stage: Stage) -> Source:
@@ -30,10 +31,12 @@ def source_of(stage: Stage) -> Source:
 
 
 def files_digests(stage: Stage, files: str) -> dict[str, str]:
-    """Name -> digest now of what `Task.files` may name."""
+    """Name -> digest now, for the names that `Task.files` may hold."""
     kind, _, name = files.partition("/")
     if kind == MODEL:
-        return {files: _weights(stage, name)}
+        return {files: _weights(stage, pretrained_part(stage.config.feature(name)))}
+    if kind == NETWORK:
+        return {files: _weights(stage, pretrained_part(stage.config.raw_entry(name)))}
     source = source_of(stage)
     if kind == SOURCE:
         return {f"{SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
@@ -58,11 +61,10 @@ def pretrained_part(options: EncoderOptions) -> PretrainedOptions | None:
     return part if isinstance(part, PretrainedOptions) else None
 
 
-def _weights(stage: Stage, name: str) -> str:
+def _weights(stage: Stage, options: PretrainedOptions | None) -> str:
     """A folder's files by size and time; a hub model that lies in no folder is told apart by its revision."""
-    options = pretrained_part(stage.config.feature(name))
     if options is None:
-        raise ValueError(f"{name} has no pretrained weights")
+        raise ValueError("there are no pretrained weights")
     folder = local_folder(options, engine_settings(stage))
     return files_signature(folder) if folder.is_dir() else options.revision or "absent"
 

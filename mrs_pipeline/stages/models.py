@@ -48,7 +48,8 @@ from mrs_pipeline.stages.nodes import (
     upstream,
     version,
 )
-from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
+from mrs_pipeline.stages.raw_content import read_raw_content
+from mrs_pipeline.types import FloatArray, Interactions, RawContent, SparseGraph, TopK, TrainingData
 
 SHARED_CODE = (
     "models.base",
@@ -76,8 +77,18 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
     users = read_graph(stage, USERS) if spec.user_graph else None
     vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
     knowledge = read_knowledge(stage) if spec.knowledge else None
+    raw: dict[str, RawContent] = {}
+    if spec.raw is not FeatureUse.IGNORED:
+        raw = {modality: read_raw_content(stage, modality) for modality in stage.config.raw_modalities}
     return TrainingData(
-        train, interactions(stage, VALID), features, graphs, users, pretrained=vectors, knowledge=knowledge
+        train=train,
+        valid=interactions(stage, VALID),
+        features=features,
+        item_graphs=graphs,
+        user_graph=users,
+        pretrained=vectors,
+        knowledge=knowledge,
+        raw=raw,
     )
 
 
@@ -148,7 +159,8 @@ def recommend_items(stage: Stage, task: Task) -> Sequence[Outcome]:
     name = task.name.partition("/")[2]
     data = training_data(stage, MODELS[name].spec)
     model = _load(stage, name, stage.config.seeds[0], data)
-    lists = recommend(model, LIST_LENGTH, [data.train, data.valid])
+    known = data.valid if data.valid.times is not None else None
+    lists = recommend(model, LIST_LENGTH, [data.train, data.valid], known=known)
     with stage.lake.connect() as con:
         con.register("lists", _rows(lists).to_arrow())
         select = f"""
@@ -297,6 +309,8 @@ def _rows(lists: TopK) -> pl.DataFrame:
 def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
     spec = MODELS[name].spec
     modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
+    if spec.raw is not FeatureUse.IGNORED:
+        modalities = sorted({*modalities, *stage.config.raw_modalities})
     return (
         pl.DataFrame(facts)
         .drop("model")
@@ -356,6 +370,7 @@ def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
     """Names of all that `training_data` reads."""
     chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
     graphs = chosen if spec.item_graph and stores_graphs(config) else []
+    raw = config.raw_modalities if spec.raw is not FeatureUse.IGNORED else ()
     return (
         *("core/users", "core/items", SPLITS),
         *(f"features/{each}" for each in chosen),
@@ -363,6 +378,7 @@ def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
         *((f"graphs/{USERS}",) if spec.user_graph else ()),
         *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
         *((f"pretrained/{spec.pretraining}",) if spec.pretraining else ()),
+        *(f"raw_content/{modality}" for modality in raw),
     )
 
 

@@ -31,7 +31,7 @@ USERS = "users"
 """Name of the graph of users, beside those of the feature sets (whose names begin with a modality)."""
 LEADERBOARD = "eval/leaderboard"
 REPORT = "eval/report"
-_ARRAYS = ("features", "graphs", "pretrained", "trained")
+_ARRAYS = ("features", "graphs", "pretrained", "raw_content", "trained")
 """First part of the names of nodes that are directories of arrays."""
 KNOWLEDGE_GRAPH = "graphs/knowledge"
 """Kept as a table, `core.knowledge`, so that SQL can follow it; the other graphs are arrays."""
@@ -137,6 +137,7 @@ def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:
         "features": stage.features,
         "graphs": stage.graphs,
         "pretrained": stage.pretrained,
+        "raw_content": stage.raw_content,
         "trained": stage.models,
     }
     return stores[kind], (stage.config.name, stage.window, name)

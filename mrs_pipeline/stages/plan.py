@@ -13,6 +13,7 @@ from mrs_pipeline.stages.ingest import ingest_tasks
 from mrs_pipeline.stages.knowledge import knowledge_task
 from mrs_pipeline.stages.models import model_tasks, stores_graphs
 from mrs_pipeline.stages.pretraining import pretraining_task
+from mrs_pipeline.stages.raw_content import raw_content_task
 from mrs_pipeline.stages.report import report_tasks
 from mrs_pipeline.stages.user_graph import user_graph_task
 
@@ -36,6 +37,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *([user_graph_task(config)] if companions else ()),
         *(pretraining_task(config, name, settings) for name, settings in first_steps.items()),
         *([knowledge_task(config)] if config.knowledge else ()),
+        *(raw_content_task(config, modality) for modality in config.raw_modalities),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
         *experiment_tasks(config),

@@ -51,6 +51,11 @@ class Home:
         return self.data / "pretrained"
 
     @property
+    def raw_content(self) -> Path:
+        """Decoded content for models that train an encoder, see `artifacts.ArtifactStore`."""
+        return self.data / "raw_content"
+
+    @property
     def models(self) -> Path:
         """Checkpoints, see `artifacts.ArtifactStore`."""
         return self.root / "models"

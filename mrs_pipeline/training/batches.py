@@ -13,6 +13,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sampling import NegativeSampler
 from mrs_pipeline.models.base import BatchKind, ModelInputs, PairBatch, UserRowBatch
 from mrs_pipeline.models.blocks import history
+from mrs_pipeline.training.sequence_batches import SequenceSource
 
 
 class BatchSource(Protocol):
@@ -80,5 +81,6 @@ class UserRowSource:
 SOURCES: Mapping[BatchKind, Callable[..., BatchSource]] = {
     BatchKind.PAIRS: PairSource,
     BatchKind.USER_ROWS: UserRowSource,
+    BatchKind.SEQUENCES: SequenceSource,
 }
 """Which source a model's `spec.batches` names; called with inputs, batch size and the model's `batch_settings`."""

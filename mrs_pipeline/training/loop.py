@@ -108,7 +108,7 @@ class _Run:
     def __post_init__(self) -> None:
         config: GradientConfig = self.model.config
         self.stopping = EarlyStopping(self.options.patience)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(self.model.parameter_groups(), lr=config.learning_rate, fused=True)
 
     def go(self) -> FitResult:
         self._resume()

@@ -115,10 +115,12 @@ def test_scores_are_deterministic_and_do_not_depend_on_the_batch(name, market):
 
 def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> TrainingData:
     """User u becomes users[u], item i becomes items[i]."""
-    parts = [
-        interactions(np.stack([users[part.users], items[part.items]], axis=1))
-        for part in (data.train, data.valid)
-    ]
+    parts = []
+    for part in (data.train, data.valid):
+        pairs = np.stack([users[part.users], items[part.items]], axis=1)
+        times = np.zeros((N_USERS, N_ITEMS), np.int64)
+        times[pairs[:, 0], pairs[:, 1]] = part.times
+        parts.append(interactions(pairs, times=times))
     back = np.argsort(items)
 
     def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
@@ -130,7 +132,13 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
     knowledge = replace(
         data.knowledge, heads=entities[data.knowledge.heads], tails=entities[data.knowledge.tails]
     )
-    return TrainingData(*parts, moved(data.features), pretrained=moved(data.pretrained), knowledge=knowledge)
+    raw = {
+        name: replace(content, values=content.values[back], present=content.present[back])
+        for name, content in data.raw.items()
+    }
+    return TrainingData(
+        *parts, moved(data.features), pretrained=moved(data.pretrained), knowledge=knowledge, raw=raw
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -204,9 +212,10 @@ def test_a_modality_that_nobody_has_changes_nothing_but_its_own_parameters(name,
 def test_works_with_any_number_of_modalities(name, n_modalities):
     data = toy_market(("text", "image", "audio", "video")[:n_modalities]).data
     overrides = CONTENT.get(name, {})
-    needs = MODELS[name].spec.features is FeatureUse.REQUIRED or overrides
+    spec = MODELS[name].spec
+    needs = FeatureUse.REQUIRED in (spec.features, spec.raw) or overrides
     if needs and not n_modalities:
-        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) item features"):
+        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) (item features|raw content)"):
             build(name, data, **overrides)
         return
     assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()

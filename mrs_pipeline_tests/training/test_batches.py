@@ -44,7 +44,8 @@ def test_order_and_negatives_follow_the_generator(inputs):
 
 def test_repeated_pairs_count_once(market):
     train = market.data.train
-    doubled = replace(train, users=np.repeat(train.users, 2), items=np.repeat(train.items, 2))
+    columns = {name: np.repeat(getattr(train, name), 2) for name in ("users", "items", "times")}
+    doubled = replace(train, **columns)
     inputs = ModelInputs.from_data(replace(market.data, train=doubled))
     assert len(joined(PairSource(inputs, 50), 0)) == len(train)
 

@@ -36,7 +36,7 @@ from mrs_pipeline.models.base import (
     SearchSpace,
 )
 from mrs_pipeline.models.blocks import ModalityProjection, embedding, history, linear
-from mrs_pipeline.models.blocks_content import with_unit_features
+from mrs_pipeline.models.blocks_features import with_unit_features
 from mrs_pipeline.taxonomy import Cell
 
 

@@ -44,7 +44,7 @@ from mrs_pipeline.models.base import (
     SearchSpace,
 )
 from mrs_pipeline.models.blocks import embedding, linear, numbered_parts
-from mrs_pipeline.models.blocks_content import with_unit_features
+from mrs_pipeline.models.blocks_features import with_unit_features
 from mrs_pipeline.taxonomy import Cell
 
 _FLOATS_AT_ONCE = 2**20
@@ -263,4 +263,5 @@ class Dmrl(Recommender):
             if len(rows) > 1:
                 total = total + adjacent_dependence(take_rows(parts, rows))
         pairs = config.n_factors * (config.n_factors + 1) / 2
-        return config.independence_weight * total / pairs / len(users)
+        scaled: Tensor = config.independence_weight * total / pairs / len(users)
+        return scaled

@@ -43,7 +43,7 @@ from mrs_pipeline.models.base import (
     UserRowBatch,
 )
 from mrs_pipeline.models.blocks import ModalityProjection, embedding, history, linear, numbered_parts
-from mrs_pipeline.models.blocks_content import with_unit_features
+from mrs_pipeline.models.blocks_features import with_unit_features
 from mrs_pipeline.taxonomy import Cell
 
 _USERS_AT_ONCE = 1024

@@ -31,6 +31,7 @@ class PretrainerSpec:
         item_graph: whether it needs the modalities' kNN item graphs.
         features: always needed.
         user_graph, knowledge: never needed.
+        raw: never used.
         pretraining: none is needed before it.
         code: modules below `mrs_pipeline`, beside its own, whose source decides what it does.
     """
@@ -44,6 +45,7 @@ class PretrainerSpec:
     features: FeatureUse = FeatureUse.REQUIRED
     user_graph: bool = False
     knowledge: bool = False
+    raw: FeatureUse = FeatureUse.IGNORED
     pretraining: None = None
     code: tuple[str, ...] = ()
 

@@ -1,0 +1,71 @@
+"""Histories as sequences: each user's items in the order of time, cut out in rows of one length.
+
+A history of n items is n + 1 tokens: a start token, which is what a user without any history consists of, and
+the items. Rows are padded on the left, so that the latest token always stands in the last column.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PAD = -1
+"""Stands where a history has not begun."""
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Tokens of each user, one user after the other.
+
+    Attributes:
+        starts: [U + 1] int64 where each user's tokens begin.
+        tokens: [E + U] int64 items in the order of time, each user's after `start`.
+        start: the start token, one above the last item.
+    """
+
+    starts: Tensor
+    tokens: Tensor
+    start: int
+
+    @classmethod
+    def from_rows(
+        cls, users: Tensor, items: Tensor, times: Tensor, n_users: int, n_items: int
+    ) -> "Histories":
+        """From interactions [E] in any order; rows of one moment are ordered by item."""
+        everyone = torch.arange(n_users, device=users.device)
+        before_all = torch.full_like(everyone, torch.iinfo(torch.int64).min)
+        owners = torch.cat([everyone, users])
+        tokens = torch.cat([torch.full_like(everyone, n_items), items])
+        order = torch.argsort(tokens, stable=True)
+        # the start token has the largest number; its time puts it in front
+        for key in (torch.cat([before_all, times]), owners):
+            order = order[torch.argsort(key[order], stable=True)]
+        starts = torch.zeros(n_users + 1, dtype=torch.int64, device=users.device)
+        starts[1:] = torch.bincount(owners, minlength=n_users).cumsum(0)
+        return cls(starts, tokens[order], n_items)
+
+    @property
+    def lengths(self) -> Tensor:
+        """[U] items of each user."""
+        return self.starts.diff() - 1
+
+    def rows(self, users: Tensor, ends: Tensor, length: int) -> Tensor:
+        """[B, length] the tokens of `users` [B] up to and without place `ends` [B], padded on the left."""
+        places = ends.unsqueeze(1) + torch.arange(-length, 0, device=users.device)
+        found = self.tokens[self.starts[users].unsqueeze(1) + places.clamp(min=0)]
+        return found.masked_fill(places < 0, PAD)
+
+    def latest(self, users: Tensor, length: int) -> Tensor:
+        """[B, length] the last tokens of `users` [B]; the last column is never padding."""
+        return self.rows(users, self.lengths[users] + 1, length)
+
+    def stretches(self, length: int) -> tuple[Tensor, Tensor]:
+        """Histories cut from their end into stretches of `length` steps: (user [n], place of the last target [n]).
+
+        Every item of every history is the target of exactly one step.
+        """
+        counts = self.lengths
+        cuts = (counts + length - 1) // length
+        users = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), cuts)
+        number = torch.arange(len(users), device=counts.device) - (cuts.cumsum(0) - cuts)[users]
+        return users, counts[users] - number * length

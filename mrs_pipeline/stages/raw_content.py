@@ -1,0 +1,111 @@
+"""Content decoded once for models that train an encoder: pixels and token numbers, aligned with the items.
+
+How content is decoded, within which bounds, is `encoders.raw`; feature sets are `features`.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.engine import extract_with
+from mrs_pipeline.encoders.raw import MODULES, open_raw, read_raw
+from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
+from mrs_pipeline.stages.features import previous_extraction
+from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.types import RawContent
+
+
+def decode_content(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Decode what has changed of one modality; unusable content is masked and listed with its reason."""
+    modality = task.name.partition("/")[2]
+    options = stage.config.raw_entry(modality)
+    provenance = provenance_of(stage, task)
+    source = source_of(stage)
+    encoder = open_raw(options, source.root, engine_settings(stage))
+    keys = (stage.config.name, stage.window, modality)
+    facts: dict[str, JSON] = {}
+    with stage.raw_content.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
+        report = extract_with(
+            encoder,
+            stage.lake.read(stage.table("core", "items")),
+            directory,
+            previous=previous_extraction(stage, stage.raw_content, modality),
+            settings=engine_settings(stage),
+            progress=True,
+        )
+        encoder.write_beside(directory)
+        facts |= {"fingerprint": report.fingerprint}
+    failures = stage.table("quality", "failed_media", feature_set=f"raw_{modality}")
+    stage.lake.write_frame(failures, report.failures(), provenance)
+    shown: dict[str, object] = {
+        "items": report.items,
+        "present": report.present,
+        "missing": report.missing,
+        "failed": len(report.failed),
+        "decoded now": report.encoded,
+        "taken over unchanged": report.reused,
+        "shape of an item": " x ".join(str(side) for side in encoder.layout.shape),
+        "MB": round(report.items * report.dimensions * np.dtype(report.dtype).itemsize / 1e6, 2),
+        "seconds": round(report.seconds, 2),
+        "peak memory MB": round(report.peak_memory_mb),
+    }
+    if report.failed:
+        shown["failed rows"] = report.failures()
+    return [Outcome(task.outputs[0], stage.raw_content.read(*keys).digest, shown)]
+
+
+def read_raw_content(stage: Stage, modality: str) -> RawContent:
+    """Materialised raw content, memory-mapped."""
+    directory = stage.raw_content.read(stage.config.name, stage.window, modality).directory
+    return read_raw(directory, f"raw_{modality}")
+
+
+def check_content(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """Whether the rows are those of the items, and hold what the layout says."""
+    (spec,) = task.check_specs
+    content = read_raw_content(stage, task.name.partition("/")[2])
+    broken = _faults(content, stage.lake.manifest(stage.table("core", "items")).rows)
+    told = f"broken: {'; '.join(broken)}" if broken else spec.description
+    return [CheckOutcome(spec.name, spec.output, not broken, spec.blocking, told)]
+
+
+def _faults(content: RawContent, n_items: int) -> list[str]:
+    faults = []
+    if len(content.values) != n_items or len(content.present) != n_items:
+        faults.append(f"{len(content.values)} rows for {n_items} items")
+    if not content.present.any():
+        faults.append("no item has any content that can be used")
+    if content.vocabulary:
+        tokens = content.values[content.present[: len(content.values)]]
+        if len(tokens) and (tokens.max() >= content.vocabulary or tokens.min() < -1):
+            faults.append(f"token numbers outside -1..{content.vocabulary - 1}")
+    return faults
+
+
+def raw_content_task(config: DatasetConfig, modality: str) -> Task:
+    """The task that decodes one modality."""
+    options = config.raw_entry(modality)
+    media = () if modality == "text" else (f"media/{modality}",)
+    network = (f"network/{modality}",) if pretrained_part(options) else ()
+    output = f"raw_content/{modality}"
+    return Task(
+        name=output,
+        outputs=(output,),
+        inputs=("core/items",),
+        files=(*media, *network),
+        run=decode_content,
+        code=("stages.raw_content", *(f"encoders.{module}" for module in MODULES)),
+        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        group="features",
+        description=f"Decoded {modality} for models that train an encoder. Row i is item i; missing is masked.",
+        tags=(f"modality/{modality}",),
+        kinds=(modality,),
+        check_specs=(
+            CheckSpec("usable", output, "A row for each item, some with content, all as the layout says."),
+        ),
+        check=check_content,
+    )

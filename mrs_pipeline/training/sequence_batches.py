@@ -1,0 +1,43 @@
+"""Batches of `BatchKind.SEQUENCES`: stretches of histories in which every position predicts the next item."""
+
+from collections.abc import Iterator
+
+import torch
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.sequences import PAD, Histories
+from mrs_pipeline.models.base import ModelInputs, SequenceBatch
+
+
+class SequenceSource:
+    """Every training interaction is a target once an epoch, in shuffled batches of whole stretches.
+
+    A history longer than `length` gives several stretches, so that its older part is learned from too. As with
+    pairs, `batch_size` counts training rows: a batch holds as many stretches as have about that many targets,
+    and so the memory of a step does not depend on how long histories are.
+    """
+
+    def __init__(self, inputs: ModelInputs, batch_size: int, length: int = 50) -> None:
+        if inputs.times is None or not len(inputs.users):
+            raise InputError(
+                "there is no training interaction with a time to learn an order from; loosen the filters or add data"
+            )
+        self._histories = Histories.from_rows(
+            inputs.users, inputs.items, inputs.times, inputs.n_users, inputs.n_items
+        )
+        self._length = length
+        self._users, self._ends = self._histories.stretches(length)
+        self._per_batch = max(1, round(batch_size * len(self._users) / len(inputs.users)))
+        self.n_batches = -(-len(self._users) // self._per_batch)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[SequenceBatch]:
+        """Shuffles the stretches and yields slices of them, each no wider than its longest."""
+        order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
+        batches = torch.split(order, self._per_batch)
+        # the widths of all batches in one transfer: a GPU is made to wait once an epoch
+        widths = torch.stack([self._ends[rows].max() for rows in batches]).clamp(max=self._length).tolist()
+        for rows, width in zip(batches, widths, strict=True):
+            users, ends = self._users[rows], self._ends[rows]
+            tokens = self._histories.rows(users, ends + 1, width + 1)
+            inputs, targets = tokens[:, :-1], tokens[:, 1:]
+            yield SequenceBatch(users, inputs, targets.masked_fill(inputs == PAD, PAD))
