@@ -100,7 +100,7 @@ def test_pamd_turns_all_parts_alike_at_the_start():
 
 def test_pamd_gives_its_shared_and_private_parts(market):
     data = prepared("pamd", market.data)
-    parts = trained("pamd", data).parts()
+    parts = trained("pamd", data).pretrained_parts()
     assert set(parts.shared) == set(parts.private) == set(parts.present) == {"image", "text"}
     for modality in ("image", "text"):
         for kind, found in (("common", parts.shared), ("specific", parts.private)):
@@ -110,7 +110,7 @@ def test_pamd_gives_its_shared_and_private_parts(market):
 
 def test_pamd_of_one_modality_says_that_nothing_is_shared(market):
     single = replace(market.data, features={"text": market.data.features["text"]})
-    parts = build("pamd", single)[0].parts()
+    parts = build("pamd", single)[0].pretrained_parts()
     assert set(parts.private) == {"text"}
     assert not parts.shared
 
