@@ -10,9 +10,10 @@ from mrs_pipeline.experiments.enhancement import ENHANCEMENT
 from mrs_pipeline.experiments.fusion import FUSION
 from mrs_pipeline.experiments.missing import MISSING
 from mrs_pipeline.experiments.modality import MODALITY
+from mrs_pipeline.experiments.training_modes import TRAINING
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {each.name: each for each in (MODALITY, FUSION, ENHANCEMENT, DISENTANGLED, MISSING)}
+    {each.name: each for each in (MODALITY, FUSION, ENHANCEMENT, DISENTANGLED, TRAINING, MISSING)}
 )
 """Name -> experiment, in the survey's order."""
 

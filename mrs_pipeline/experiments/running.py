@@ -166,7 +166,7 @@ def parts_of(model: Recommender) -> dict[str, tuple[Tensor, Tensor]]:
     if not isinstance(model, HasParts):
         raise InputError(f"model '{model.spec.name}' has no parts to be measured one by one")
     with torch.no_grad():
-        return model.parts()
+        return {name: (users.detach(), items.detach()) for name, (users, items) in model.parts().items()}
 
 
 def dependence(model: Recommender, seed: int) -> float:

@@ -151,7 +151,8 @@ def run_on_request(project: Project, name: str, output: str, window: str, force:
     tasks = {task.name: task for task in plan(config)}
     if output not in tasks:
         raise InputError(
-            f"{name} has too few modalities for {output}; list more under `features:` of its defs.yaml."
+            f"{name} lacks the content that {output} needs: list more modalities under `features:` of its "
+            "defs.yaml, or raw content under `raw:`"
         )
     yield from run_dataset(project, name, [window], [], force=False, also=tasks[output].inputs)
     stage = Stage(config, project.home, window)

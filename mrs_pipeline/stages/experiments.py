@@ -170,6 +170,7 @@ def _needs(config: DatasetConfig, experiment: Experiment) -> ModelSpec:
         user_graph=False,
         knowledge=False,
         pretraining=None,
+        raw=FeatureUse.OPTIONAL if experiment.raw else FeatureUse.IGNORED,
     )
 
 
@@ -235,7 +236,9 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
 def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
     """One task an experiment that the dataset has the content for; none runs unless it is asked for."""
     for name, experiment in EXPERIMENTS.items():
-        if len(config.model_features) < experiment.least_modalities:
+        if len(config.model_features) < experiment.least_modalities or (
+            experiment.raw and not config.raw_modalities
+        ):
             continue
         arms = arms_of(config, experiment)
         models = list(dict.fromkeys(arm.model for arm in arms))

@@ -43,7 +43,9 @@ def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outco
 
     The report is left to the tests that go through Dagster: it shows checks, which nobody has run here.
     """
-    tasks = [task for task in plan(stage.config) if task.name != REPORT]
+    tasks = [
+        task for task in plan(stage.config) if task.name != REPORT and not (task.on_request and names is None)
+    ]
     by_output = {output: task for task in tasks for output in task.outputs}
     done: dict[str, Outcome] = {}
     for task in tasks:

@@ -1,0 +1,105 @@
+"""An experiment as an asset: run, kept arm by arm, resumed, shown on a page; its check trips where it must."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mrs_pipeline.experiments.running import ArmResult, ArmTask, measure_arm
+from mrs_pipeline.stages import experiments as stage_module
+from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.stages.checks import check_experiment
+from mrs_pipeline.stages.experiments import page_path
+from mrs_pipeline.stages.nodes import is_current, table_of
+from mrs_pipeline.stages.plan import plan
+from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
+
+NAME = "experiments/modality"
+QUICK = {"experiments": {"epochs": 2, "patience": 2, "seeds": [1, 2]}}
+BEFORE = ("raw/items", "raw/interactions", "core/tables", "core/splits")
+FEATURES = ("features/text_tfidf_svd", "features/image_color_gradient")
+
+
+@pytest.fixture
+def arms_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The arms that were really run, in this process, to spare the start of others."""
+    told: list[tuple[str, int]] = []
+
+    def here(task: ArmTask) -> ArmResult:
+        told.append((task.arm.name, task.seed))
+        return measure_arm(task)
+
+    monkeypatch.setattr(stage_module, "run_arm", here)
+    return told
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    made = stage_of(tmp_path, **QUICK)
+    perform(made, [*BEFORE, *FEATURES])
+    return made
+
+
+def _table(stage: Stage) -> pl.DataFrame:
+    return stage.lake.read(table_of(stage, NAME))
+
+
+def test_an_experiment_is_run_kept_and_shown(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
+    task = task_of(stage, NAME)
+    outcome = perform(stage, [NAME])[NAME]
+    arms = ["no content", "image alone", "text alone", "all modalities"]
+    assert arms_run == [(arm, seed) for seed in (1, 2) for arm in arms]
+    table = _table(stage)
+    assert table["arm"].to_list() == arms
+    assert (table["seeds"] == 2).all()
+    assert is_current(stage, task)
+    page = page_path(stage, "modality").read_text(encoding="utf-8")
+    assert all(arm in page for arm in arms)
+    assert "<svg" in page
+    assert outcome.facts["question"] in page
+    assert all(result.passed for result in check_experiment(stage, task))
+
+
+def test_an_interrupted_experiment_goes_on(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
+    perform(stage, [NAME])
+    first = _table(stage)
+    lost = stage.lake.partitions("eval", "experiment_arms")[0]
+    stage.lake.delete(lost)
+    stage.lake.delete(table_of(stage, NAME))
+    arms_run.clear()
+    perform(stage, [NAME])
+    assert len(arms_run) == 1
+    seconds = ("seconds", "seconds_per_epoch", "peak_memory_mb")
+    assert _table(stage).drop(seconds).equals(first.drop(seconds))
+
+
+def test_other_settings_run_the_arms_anew(
+    stage: Stage, arms_run: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    perform(stage, [NAME])
+    arms_run.clear()
+    other = stage_of(tmp_path, experiments={"epochs": 1, "patience": 2, "seeds": [1]})
+    assert not is_current(other, task_of(other, NAME))
+    perform(other, [NAME])
+    assert len(arms_run) == 4
+
+
+def test_the_check_misses_a_control(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
+    perform(stage, [NAME])
+    task, table = task_of(stage, NAME), table_of(stage, NAME)
+    provenance = stage.lake.manifest(table).provenance
+    broken = _table(stage).slice(1).with_columns(value=pl.lit(1.5))
+    stage.lake.write_frame(table, broken, provenance)
+    (result,) = check_experiment(stage, task)
+    assert not result.passed
+    assert result.blocking
+
+
+def test_experiments_run_only_when_asked_for(tmp_path: Path) -> None:
+    stage = stage_of(tmp_path)
+    asked = {task.name for task in plan(stage.config) if task.on_request}
+    assert asked == {
+        f"experiments/{name}" for name in ("modality", "fusion", "enhancement", "disentangled", "missing")
+    }
+    blind = stage_of(tmp_path, features=[], models={"most_pop": None})
+    assert not [task for task in plan(blind.config) if task.on_request]
