@@ -17,7 +17,7 @@ from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.windows import CRON, scored_keys
@@ -64,7 +64,7 @@ def build_jobs(config: DatasetConfig) -> Jobs:
 
 
 def _on_request_jobs(config: DatasetConfig, asked_for: dg.AssetSelection) -> Jobs:
-    if not any(task.on_request for task in plan(config)):
+    if not on_request(config):
         return ()
     return (
         dg.define_asset_job(

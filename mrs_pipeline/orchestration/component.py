@@ -14,7 +14,7 @@ from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.orchestration.assets import build_asset, build_checks
 from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import find_home
 
 
@@ -43,7 +43,7 @@ class Dataset(dg.Component):
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
-        tasks = plan(self.config)
+        tasks = [*plan(self.config), *on_request(self.config)]
         by_output = {output: task for task in tasks for output in task.outputs}
         jobs = build_jobs(self.config)
         schedule = build_schedule(self.config, jobs)

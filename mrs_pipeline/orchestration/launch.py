@@ -25,7 +25,7 @@ from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.ingest import check_source
 from mrs_pipeline.stages.lineage import checks_hold
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.windows import scored_keys, window_end
 
@@ -148,7 +148,7 @@ def run_on_request(project: Project, name: str, output: str, window: str, force:
         RunFailedError: a step failed.
     """
     config = project.config(name)
-    tasks = {task.name: task for task in plan(config)}
+    tasks = {task.name: task for task in on_request(config)}
     if output not in tasks:
         raise InputError(
             f"{name} lacks the content that {output} needs: list more modalities under `features:` of its "
@@ -181,7 +181,7 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
                 )
             }
         )
-    wanted = {task.name for task in plan(config) if not task.on_request}
+    wanted = {task.name for task in plan(config)}
     wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
     wanted -= {RAW_INTERACTIONS, RAW_ITEMS}
     return [task for task in everything if task.name in wanted]

@@ -120,7 +120,6 @@ class Task:
         group: box in the asset graph.
         description: a sentence or two for the UI.
         windowed: whether it has one result a window; otherwise one for the dataset.
-        on_request: whether it runs only when somebody asks for it by name, and not with the dataset's pipeline.
         check_specs / check: the guards of its outputs.
     """
 
@@ -134,7 +133,6 @@ class Task:
     description: str
     files: tuple[str, ...] = ()
     windowed: bool = True
-    on_request: bool = False
     tags: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     pool: str | None = None

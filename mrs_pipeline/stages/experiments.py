@@ -269,7 +269,6 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             ),
             group="experiments",
             description=f"{experiment.title}. {experiment.question}",
-            on_request=True,
             kinds=("pytorch", "html"),
             pool="gpu",
             check_specs=experiment_specs(name),

@@ -40,5 +40,9 @@ def plan(config: DatasetConfig) -> list[Task]:
         *(raw_content_task(config, modality) for modality in config.raw_modalities),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
-        *experiment_tasks(config),
     ]
+
+
+def on_request(config: DatasetConfig) -> list[Task]:
+    """What is made from the pipeline's results only when somebody asks for it by name: the experiments."""
+    return list(experiment_tasks(config))

@@ -11,7 +11,7 @@ from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.checks import check_experiment
 from mrs_pipeline.stages.experiments import page_path
 from mrs_pipeline.stages.nodes import is_current, table_of
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
 NAME = "experiments/modality"
@@ -97,9 +97,9 @@ def test_the_check_misses_a_control(stage: Stage, arms_run: list[tuple[str, int]
 
 def test_experiments_run_only_when_asked_for(tmp_path: Path) -> None:
     stage = stage_of(tmp_path)
-    asked = {task.name for task in plan(stage.config) if task.on_request}
+    asked = {task.name for task in on_request(stage.config)}
     assert asked == {
         f"experiments/{name}" for name in ("modality", "fusion", "enhancement", "disentangled", "missing")
     }
     blind = stage_of(tmp_path, features=[], models={"most_pop": None})
-    assert not [task for task in plan(blind.config) if task.on_request]
+    assert on_request(blind.config) == []

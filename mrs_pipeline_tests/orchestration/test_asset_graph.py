@@ -9,7 +9,7 @@ import pytest
 
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.orchestration.launch import Project
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 
@@ -180,6 +180,9 @@ def test_jobs_cover_their_assets(project: Project) -> None:
 
     assert selected("tiny_ingest") == {"raw/interactions", "raw/items"}
     assert selected("tiny_pipeline") == set(_outputs(project))
+    asked_for = {output for task in on_request(project.config("tiny")) for output in task.outputs}
+    assert selected("tiny_experiments") == asked_for
+    assert len(asked_for) > 3
 
 
 def test_raw_files_are_read_in_one_run_for_a_range(project: Project) -> None:

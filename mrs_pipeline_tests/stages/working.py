@@ -8,7 +8,7 @@ from typing import Any
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, REPORT, expand, is_current, refuse_stale
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 
 WINDOW = "2024-06"
@@ -34,8 +34,9 @@ def stage_of(root: Path, at: str = WINDOW, /, **changed: Any) -> Stage:
 
 
 def task_of(stage: Stage, name: str) -> Task:
-    """One task of the stage's plan."""
-    return next(task for task in plan(stage.config) if task.name == name)
+    """One task of the stage's plan, or of what is made on request."""
+    tasks = [*plan(stage.config), *on_request(stage.config)]
+    return next(task for task in tasks if task.name == name)
 
 
 def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outcome]:
@@ -43,9 +44,8 @@ def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outco
 
     The report is left to the tests that go through Dagster: it shows checks, which nobody has run here.
     """
-    tasks = [
-        task for task in plan(stage.config) if task.name != REPORT and not (task.on_request and names is None)
-    ]
+    tasks = [task for task in plan(stage.config) if task.name != REPORT]
+    tasks += [task for task in on_request(stage.config) if names is not None and task.name in names]
     by_output = {output: task for task in tasks for output in task.outputs}
     done: dict[str, Outcome] = {}
     for task in tasks:
