@@ -38,6 +38,7 @@ from mrs_pipeline.encoders.store import (
     read_failures,
 )
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.memory import give_freed_memory_back
 
 NOTHING_FOUND = "the encoder found nothing in it (all-zero or non-finite vector)"
 """Such a row would turn into NaN in every cosine, so it counts as failed."""
@@ -87,6 +88,7 @@ def extract_with(
 ) -> ExtractionReport:
     """As `extract`, for an encoder that is open already."""
     started = time.perf_counter()
+    give_freed_memory_back()
     _require_numbered(items)
     encoder.check_settings()
     encoder.prepare(items)

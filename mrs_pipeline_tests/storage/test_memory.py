@@ -1,0 +1,50 @@
+"""What a process holds, and that it gives back what it has freed."""
+
+import subprocess
+import sys
+
+import pytest
+
+PEAK = """
+from mrs_pipeline.memory import peak_memory_mb
+before = peak_memory_mb()
+block = bytearray(200_000_000)
+block[::4096] = b"x" * len(block[::4096])
+del block
+print(before, peak_memory_mb())
+"""
+HOLES = """
+import sys, psutil, torch
+from mrs_pipeline.memory import give_freed_memory_back
+if sys.argv[1] == "back":
+    give_freed_memory_back()
+generator = torch.Generator().manual_seed(0)
+kept = []
+for step in range(400):
+    rows = int(torch.randint(20_000, 600_000, (1,), generator=generator))
+    block = torch.ones(rows, 4)
+    kept.append(block[:4].clone())
+    del block
+print(psutil.Process().memory_info().rss / 1e6)
+"""
+
+
+def _told(script: str, *args: str) -> list[float]:
+    done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, check=True)
+    return [float(number) for number in done.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel tells no high-water mark")
+def test_the_peak_is_the_process_s_own_and_outlives_what_it_was_for() -> None:
+    ballast = bytearray(400_000_000)  # a parent's peak must not be told as the child's
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    before, after = _told(PEAK)
+    assert before < 300
+    assert after - before > 150
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_freed_blocks_go_back_to_the_system() -> None:
+    (kept,) = _told(HOLES, "keep")
+    (given_back,) = _told(HOLES, "back")
+    assert given_back <= kept + 1
