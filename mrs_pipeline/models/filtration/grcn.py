@@ -12,10 +12,10 @@ loss = BPR + reg_weight * (mean squares of the batch's rows of E, of its users' 
 Deviations: an item that lacks a modality has a learned vector in place of W_m x + b_m. Confidences start as the
 absolute values of the published initialisation: attention is positive, so a sender whose confidences all start
 negative is cut off in every direction and, the ReLU being flat there, for good (a quarter of all nodes with two
-modalities, half with one). The published code routes along edges from users to items, which leaves the users as
-they were: its routing changes nothing; here it goes from items to users, as the paper has it, and `n_routings: 0` is
-what the published numbers come from. Its port scores with
-the vectors of the last training batch and regularises the whole first modality's P a second time; not so here.
+modalities, half with one). The published code routes along edges from users to items; as its library passes
+messages, from source to target, the users then stay where they were, and what it computes is `n_routings: 0`. Here
+messages go from items to users, as the paper has it. Its port scores with the vectors of the last training batch and
+regularises the whole first modality's P a second time; not so here.
 The step size is that of the other models here, 1e-3 (published: 1e-4).
 
 Complexity: O(M E (R + 2) D + E L D + M I F D) a step, memory O(E M + N M D): attention is a sampled product of two
