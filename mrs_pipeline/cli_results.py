@@ -113,7 +113,7 @@ def models(
         {
             "model": name,
             "taxonomy": "\n".join(sorted(model.spec.cells)),
-            "item features": str(model.spec.features),
+            "item features": str(model.spec.features) + ("\nand knowledge" if model.spec.knowledge else ""),
             "time and memory": model.spec.complexity,
             "paper": f"{model.spec.title}, {model.spec.paper}",
         }

@@ -34,7 +34,7 @@ attributes:
     - {{modality: audio, encoder: identity, matrix: sound}}
   models:
     most_pop:
-    ease: {{memory_limit_gb: 3}}
+    mm_ease: {{memory_limit_gb: 3}}
   training: {{epochs: 2, threads: 1}}
 """
 

@@ -32,7 +32,7 @@ def test_a_fault_is_mended_and_a_second_run_trains_nothing(home: Mrs, shop: Shop
     assert "shop: reading raw files, all of them" in first.err
     done, steps = due(first.err)
     assert done == steps
-    assert "most_pop" in first.out and " ease " not in first.out
+    assert "most_pop" in first.out and " mm_ease " not in first.out
     report = home.root / "data" / "reports" / "shop" / "report.html"
     assert str(report) in first.out and report.stat().st_size > 10_000
     before = weights(home)
@@ -51,7 +51,7 @@ def test_a_failed_check_is_told_in_its_own_words(home: Mrs, shop: Shop) -> None:
     shop.settings(
         "{modality: audio, encoder: identity, matrix: sound}", "{modality: text, encoder: tfidf_svd}"
     )
-    ran = home("run", "shop", "--models", "ease")
+    ran = home("run", "shop", "--models", "mm_ease")
     assert ran.code == 1
     assert ran.sentence.startswith(
         "check expectations of shop/features/text_tfidf_svd: broken: the vectors are not all the same"
@@ -71,11 +71,11 @@ def test_a_dataset_without_models_has_no_leaderboard(home: Mrs, shop: Shop) -> N
 
 
 def test_tune_prints_settings_to_paste(finished: Mrs) -> None:
-    told = finished("tune", "shop", "ease", "--trials", "3")
+    told = finished("tune", "shop", "mm_ease", "--trials", "3")
     assert told.code == 0, told.err
     assert "validation recall@20" in told.out
     table, _, pasted = told.out.partition("the best, for the dataset's defs.yaml:\n")
-    best = yaml.safe_load(pasted)["models"]["ease"]
+    best = yaml.safe_load(pasted)["models"]["mm_ease"]
     assert best["memory_limit_gb"] == 3  # set by hand in defs.yaml, and not in the search space
     scores = [(float(cells[3]), cells[2]) for line in table.splitlines() if len(cells := line.split("│")) > 4]
     assert len(scores) == 3 and scores == sorted(scores, key=lambda row: -row[0])

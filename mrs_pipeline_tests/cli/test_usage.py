@@ -57,10 +57,10 @@ def test_help(empty: Mrs, command: str) -> None:
     [
         ["nonsense"],
         ["run"],
-        ["run", "shop", "--modles", "ease"],
+        ["run", "shop", "--modles", "mm_ease"],
         ["run", "shop", "--models", ","],
         ["recommend", "shop", "u1", "-k", "0"],
-        ["tune", "shop", "ease", "--trials", "0"],
+        ["tune", "shop", "mm_ease", "--trials", "0"],
         ["lineage", "shop"],
         ["init", "raw", "--item-field", "title"],
         ["bench", "train", "--epochs", "none"],
@@ -101,8 +101,8 @@ def test_unknown_names(home: Mrs, shop: Shop) -> None:
             "run",
             "shop",
             "--models",
-            "ease,vbpr",
-        ): "shop does not list the model vbpr; its defs.yaml has most_pop, ease",
+            "mm_ease,vbpr",
+        ): "shop does not list the model vbpr; its defs.yaml has most_pop, mm_ease",
         (
             "run",
             "shop",

@@ -154,3 +154,34 @@ def test_films_end_in_a_report_with_their_posters(films: Home) -> None:
     assert "data:image/" in page  # the posters of sample lists
     assert "<svg" in page
     assert 'src="http' not in page
+
+
+def test_what_is_known_of_films_can_be_asked_in_sql(films: Home) -> None:
+    relations = query(films, "SELECT DISTINCT relation_name FROM core.knowledge ORDER BY ALL")
+    assert relations["relation_name"].to_list() == ["decade", "genre", "tag"]
+    shared = query(
+        films,
+        """
+        SELECT count(*) AS films, count(items.item_id) AS known, count(DISTINCT tail) AS genres
+        FROM core.knowledge LEFT JOIN core.items ON items.item = head AND items.item_id = head_name
+        WHERE relation_name = 'genre' AND items.category LIKE '%' || tail_name || '%'
+        """,
+    ).row(0, named=True)
+    assert shared["films"] == shared["known"] > 100
+    assert shared["genres"] > 5
+    unknown = query(films, "SELECT count(*) FROM core.knowledge WHERE tail_name = '(no genres listed)'")
+    assert unknown.item() == 0
+
+
+def test_what_is_known_of_wines_follows_the_catalogue_of_each_year(wines: Home) -> None:
+    rows = query(
+        wines,
+        """
+        SELECT "window", count(DISTINCT head) AS wines, count(DISTINCT relation_name) AS relations
+        FROM core.knowledge GROUP BY ALL ORDER BY ALL
+        """,
+    )
+    items = query(wines, 'SELECT "window", count(*) AS wines FROM core.items GROUP BY ALL ORDER BY ALL')
+    assert rows["window"].to_list() == list(YEARS)
+    assert (rows["relations"] == 5).all()
+    assert (rows["wines"] > 0.9 * items["wines"]).all()

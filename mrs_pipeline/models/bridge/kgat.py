@@ -14,7 +14,7 @@ by relation. As in the published code attention is worked out anew once an epoch
 is that of the weights as they are, so that what was stored scores as what was trained. Cold items take part in the
 graph by their triples; an item or entity that neither an interaction nor a triple names stays zero.
 
-Complexity: O((E + T) L D + N L D^2) a step with N nodes, O((E + T) D^2) an epoch for the attention.
+Complexity: O((E + T + N D) L D) a step with N nodes, O((E + T) D^2) an epoch for the attention.
 """
 
 from itertools import pairwise
@@ -80,7 +80,7 @@ class Kgat(Recommender):
         paper="Wang et al., KDD 2019",
         url="https://arxiv.org/abs/1905.07854",
         cells=frozenset({Cell.KNOWLEDGE_GRAPH}),
-        complexity="O((E + T) L D + N L D^2)",
+        complexity="O((E + T + N D) L D)",
         knowledge=True,
     )
     Config = KgatConfig

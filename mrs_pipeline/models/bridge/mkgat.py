@@ -17,7 +17,7 @@ that the ranking needs anyway. An item without a modality has no node of it. Fea
 (`functional.content.comparable`). W_1 [h ; r ; t] is computed as A h + B r + C t, once a node and once a relation
 instead of once an edge. A node without an edge gathers nothing.
 
-Complexity: O((T + E L) D + (N + R) D^2 + I F D) a step with N nodes; memory O((N + R) D + T + E).
+Complexity: O((T + E L + N D + I F) D) a step with N nodes; memory O(N D + T + E).
 """
 
 from typing import ClassVar, Literal
@@ -90,7 +90,7 @@ class Mkgat(Recommender):
         paper="Sun et al., CIKM 2020",
         url="https://doi.org/10.1145/3340531.3411947",
         cells=frozenset({Cell.KNOWLEDGE_GRAPH}),
-        complexity="O((T + E L) D + (N + R) D^2 + I F D)",
+        complexity="O((T + E L + N D + I F) D)",
         features=FeatureUse.REQUIRED,
         knowledge=True,
     )

@@ -28,7 +28,7 @@ items are ranked by content alone. The product carries ones, as a plain one of f
 Features are centred and scaled (`functional.content.comparable`): raw rows of length 30, as the TikTok pack has them,
 drown the identifiers (validation recall@20 .022 after 60 epochs, scaled .096).
 
-Complexity: O(B (F + M D) D) a step, with LightGCN O(E L D) more; with `contrastive_weight` O(M^2 B^2 D) more.
+Complexity: O(B (F + M D) D) a step, with LightGCN O(E L D) more, with `contrastive_weight` O(M^2 B^2 D) more.
 """
 
 from itertools import combinations
@@ -102,7 +102,7 @@ class Fusion(Recommender):
         paper="after Liu et al., 2023 (survey)",
         url="https://arxiv.org/abs/2302.03883",
         cells=frozenset({Cell.COARSE_ATTENTION}),
-        complexity="O(E L D + B (F + M D) D)",
+        complexity="O((E L + B F) D)",
         features=FeatureUse.REQUIRED,
     )
     Config = FusionConfig
