@@ -3,6 +3,7 @@
 A test compares the files with what this prints.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.tables import TABLES
 
@@ -74,21 +76,29 @@ def configuration() -> str:
         "",
         "A name without anything after it means the defaults. Each model's own settings:",
     ]
-    for name, model in MODELS.items():
-        parts += [
-            "",
-            f"### {name}",
-            "",
-            f"{model.spec.title}, {model.spec.paper}. {model.spec.url}",
-            *_fields(model.Config),
-        ]
+    parts += _registered(MODELS)
+    parts += [
+        "",
+        "## pretraining",
+        "",
+        "First steps of models that are trained in two: `pretraining: {pmgt: {epochs: 30}}`. Each one's own settings:",
+    ]
+    parts += _registered(PRETRAINERS)
     return "\n".join(parts) + "\n"
+
+
+def _registered(classes: Mapping[str, Any]) -> list[str]:
+    parts: list[str] = []
+    for name, each in classes.items():
+        spec = each.spec
+        parts += ["", f"### {name}", "", f"{spec.title}, {spec.paper}. {spec.url}", *_fields(each.Config)]
+    return parts
 
 
 def _section(title: str, model: type[BaseModel]) -> list[str]:
     parts = ["", f"## {title}", *_fields(model)]
     for name, field in model.model_fields.items():
-        if name == "models":
+        if name in ("models", "pretraining"):
             continue
         for part in _models_in(field.annotation):
             parts += _section(f"{title}.{name}" + (f" ({_encoder(part)})" if _encoder(part) else ""), part)

@@ -204,13 +204,15 @@ def tune(
         err.print(line, markup=False)
     stage = Stage(config, home, chosen[-1])
     found = search(
-        training_data(stage, replace(wanted.spec, item_graph=False)),  # trials differ in their neighbours
+        # trials differ in their neighbours; a first step is made once, whether or not its asset is planned
+        training_data(stage, replace(wanted.spec, item_graph=False, user_graph=False, pretraining=None)),
         model,
         _settings_kept(config, model, wanted.Config.search_space),
         trials=trials,
         seed=config.seeds[0],
         training=config.training,
         evaluation=config.evaluation,
+        pretraining=config.pretraining_configs.get(wanted.spec.pretraining or ""),
     )
     table = found.trials.sort("score", descending=True)
     out.print(
@@ -220,6 +222,38 @@ def tune(
     out.print(
         yaml.safe_dump({"models": {model: dict(found.overrides)}}, default_flow_style=None), markup=False
     )
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        str, typer.Argument(help="modality, fusion, enhancement, disentangled, training or missing.")
+    ],
+    dataset: DatasetName,
+    *,
+    window: Window = None,
+    force: Annotated[bool, typer.Option("--force", help="Run it again, also if it is current.")] = False,
+) -> None:
+    """Run one of the survey's six experiments; one that was interrupted goes on where it stopped."""
+    from mrs_pipeline.cli_tables import experiment_table
+    from mrs_pipeline.experiments.registry import experiment as find
+    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.experiments import PREFIX, page_path
+
+    asked = find(name)
+    home = enter_home()
+    project = load_project(home)
+    config = project.config(dataset)
+    chosen = window or default_windows(config)[-1]
+    show_steps()
+    for line in run_on_request(project, dataset, f"{PREFIX}{name}", chosen, force):
+        err.print(line, markup=False)
+    stage = Stage(config, home, chosen)
+    rows = stage.lake.read(stage.table("eval", "experiments", experiment=name))
+    out.print(asked.question, markup=False)
+    out.print(experiment_table(rows, f"{asked.title}: {dataset}, window {chosen}"))
+    out.print(f"page      {page_path(stage, name)}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -98,6 +98,26 @@ def bench_table(rows: pl.DataFrame, title: str) -> Table:
     return table
 
 
+def experiment_table(rows: pl.DataFrame, title: str) -> Table:
+    """The arms of an experiment, each held against the control."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("arm")
+    for name in (rows["metric"][0], "over seeds", "cold", "against control", "p", "seconds", "MB"):
+        table.add_column(name, justify="right")
+    for row in rows.iter_rows(named=True):
+        whole = row["part"] == "whole"
+        difference = row["difference"]
+        table.add_row(
+            escape(row["arm"] if whole else f"  {row['part']} alone"),
+            *(_number(row[name]) for name in ("value", "spread", "cold")),
+            "control" if difference is None else f"{difference:+.4f}",
+            _number(row["p"], 3),
+            _number(row["seconds"] if whole else None, 1),
+            _number(row["peak_memory_mb"] if whole else None, 0),
+        )
+    return table
+
+
 def origin_tree(origin: Origin) -> Tree:
     """An asset with all that it was made from; what stands there twice is spelt out once."""
     tree = Tree(_label(origin))

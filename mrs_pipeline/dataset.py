@@ -4,13 +4,16 @@ Each part is declared where it is used (source in `ingest`, rules in `tables`, .
 together and holds what spans them. Reading YAML with file and line is the component's work (`orchestration`).
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
 from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
@@ -34,13 +37,26 @@ class AutomationOptions(BaseModel):
     """Look at the source's files once a minute and run the windows whose rows have newly landed."""
 
 
-def _models_section() -> type[BaseModel]:
-    """One optional field a registered model, so that a bad key or value is refused with its line."""
+class ExperimentOptions(BaseModel):
+    """The budget of every arm of the survey's experiments (`mrs experiment`), the same for all."""
+
+    model_config = _STRICT
+
+    epochs: int = Field(default=100, ge=1)
+    """Most epochs of an arm."""
+    patience: int = Field(default=10, ge=1)
+    """Validations without a gain after which an arm stops."""
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+    """Each arm is trained once a seed."""
+
+
+def _section(name: str, registered: Mapping[str, Any]) -> type[BaseModel]:
+    """One optional field a registered class, so that a bad key or value is refused with its line."""
     fields: dict[str, Any] = {
-        name: (model.Config | None, Field(default=None, description=model.spec.title))
-        for name, model in MODELS.items()
+        key: (each.Config | None, Field(default=None, description=each.spec.title))
+        for key, each in registered.items()
     }
-    return create_model("ModelsSection", __config__=_STRICT, **fields)
+    return create_model(name, __config__=_STRICT, **fields)
 
 
 class DatasetConfig(BaseModel):
@@ -60,28 +76,39 @@ class DatasetConfig(BaseModel):
     """De-duplication, rating threshold and k-core."""
     features: tuple[FeatureOptions, ...] = ()
     """Feature sets; where a modality has several, models use the first of it."""
+    knowledge: KnowledgeOptions | None = None
+    """A knowledge graph of the items, for SQL and for the models that need one."""
     missing: Literal["mask", "zero", "mean", "neighbours", "propagate"] = "mask"
     """What models receive where an item lacks a modality: nothing (`mask`), a row of zeros, the mean of the others,
     the mean of the nearest by another modality, or what reaches it over the training interactions."""
     split: SplitOptions = SplitOptions()
     """How train, validation and test are told apart. With windows only the validation share is used."""
-    models: _models_section() = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
+    models: _section("ModelsSection", MODELS) = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
+    pretraining: _section("PretrainingSection", PRETRAINERS) = Field(  # type: ignore[valid-type]
+        default_factory=dict, validate_default=True
+    )
+    """First steps whose item vectors all models that name them share: name -> overrides of its defaults. One that a
+    model needs and that is not listed is run with its defaults."""
     knn_k: int = Field(default=10, ge=1, le=200)
     """Neighbours a row of the item-item graphs."""
+    user_k: int = Field(default=200, ge=1, le=1000)
+    """Neighbours a row of the graph of users who share items, for the models that need it."""
     training: TrainingOptions = TrainingOptions()
     """Epochs, batches, patience."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """Cut-offs, exclusion rule, the metric that selects."""
     seeds: tuple[int, ...] = (1,)
     """Each model is trained once a seed; reports show mean and spread."""
+    experiments: ExperimentOptions = ExperimentOptions()
+    """Budget of the survey's experiments."""
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "pretraining", mode="before")
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
-        """`lightgcn:` without anything after it means its defaults; an absent model is not trained."""
+        """`lightgcn:` without anything after it means its defaults; what is absent is not trained."""
         if isinstance(value, dict):
             return {name: {} if overrides is None else overrides for name, overrides in value.items()}
         return value
@@ -103,9 +130,25 @@ class DatasetConfig(BaseModel):
             raise ValueError(
                 f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
             )
+        for name, model in self.model_configs.items():
+            if MODELS[name].spec.user_graph and model.user_k > self.user_k:
+                raise ValueError(
+                    f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
+                    "neighbours a user; raise user_k or lower the model's"
+                )
         if self.missing == "neighbours" and len(self.model_features) < 2:
             raise ValueError(
                 "missing: neighbours looks them up in another modality; list features of a second one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _knowledge_is_there(self) -> "DatasetConfig":
+        needing = [name for name in self.model_configs if MODELS[name].spec.knowledge]
+        if needing and self.knowledge is None:
+            raise ValueError(
+                f"models: {needing[0]} needs a knowledge graph; add a `knowledge:` section that names attributes of "
+                "the items or a file of triples, or leave the model out"
             )
         return self
 
@@ -118,6 +161,17 @@ class DatasetConfig(BaseModel):
     def model_configs(self) -> dict[str, Any]:
         """Configuration of each model to train, in the registry's order."""
         return {name: config for name in MODELS if (config := getattr(self.models, name)) is not None}
+
+    @property
+    def pretraining_configs(self) -> dict[str, Any]:
+        """Configuration of each pretraining that is listed or that a listed model needs, in the registry's order."""
+        needed = {MODELS[name].spec.pretraining for name in self.model_configs}
+        listed = {name: getattr(self.pretraining, name) for name in PRETRAINERS}
+        return {
+            name: listed[name] or each.Config()
+            for name, each in PRETRAINERS.items()
+            if name in needed or listed[name] is not None
+        }
 
     @property
     def feature_names(self) -> tuple[str, ...]:

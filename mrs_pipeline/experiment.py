@@ -22,13 +22,16 @@ from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate
 from mrs_pipeline.evaluation.summary import summary_table, user_table
-from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.functional.graphs import with_item_graphs
+from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
 from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
 
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
@@ -42,11 +45,14 @@ class Fitted:
         model: with the weights of its best epoch, ready to score.
         seed: the only source of randomness it was given.
         result: history, best epoch, seconds, memory.
+        pretraining: settings of the pretraining that was made for it; None where it needs none or the data
+            brought the vectors along.
     """
 
     model: Recommender
     seed: int
     result: FitResult
+    pretraining: PretrainingConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,27 @@ class Measurement:
 
 
 def prepare(
-    data: TrainingData, model: str, config: ModelConfig, *, device: torch.device | str = "cpu"
+    data: TrainingData,
+    model: str,
+    config: ModelConfig,
+    *,
+    device: torch.device | str = "cpu",
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
 ) -> TrainingData:
-    """`data` with the item graphs that `model` needs and lacks, of `config.knn_k` neighbours each."""
-    if not model_class(model).spec.item_graph:
-        return data
-    missing = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
-    k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
-    graphs = {name: knn_graph(matrix, k, device=device) for name, matrix in missing.items()}
-    return replace(data, item_graphs={**data.item_graphs, **graphs})
+    """`data` with what `model` needs and they lack: graphs of items and users, pretrained vectors.
+
+    A row of an item graph has `config.knn_k` neighbours, one of the user graph `config.user_k`.
+    """
+    spec = model_class(model).spec
+    if spec.item_graph:
+        k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
+        data = with_item_graphs(data, k, device)
+    if spec.user_graph and data.user_graph is None:
+        k = int(getattr(config, "user_k"))  # noqa: B009 - likewise
+        data = replace(data, user_graph=user_graph(data.train, k))
+    if spec.pretraining and data.features:  # without features the model itself says what is wrong
+        data = with_pretrained(data, spec.pretraining, pretraining, device=device)
+    return data
 
 
 def configure(model: str, overrides: Mapping[str, Any]) -> ModelConfig:
@@ -94,11 +112,12 @@ def fit(
     training: TrainingOptions | None = None,
     evaluation: EvaluationOptions | None = None,
     checkpoints: Path | None = None,
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Trains `model` on `data.train`, choosing the epoch on `data.valid`.
 
     Args:
-        data: interactions and features; item graphs that are missing are built.
+        data: interactions and features; graphs and pretrained vectors that are missing are made.
         model: a name of the registry.
         config: the model's settings, or overrides of its defaults.
         seed: same data, settings, seed and threads give the same weights, bit by bit on a CPU.
@@ -106,6 +125,8 @@ def fit(
         evaluation: names the validation metric.
         checkpoints: a directory for this run's state; where it holds a state of the same run, training goes
             on from there. Remove it when the result has been stored.
+        pretraining: settings of the first step, or overrides of its defaults, where the model is the second
+            and `data` hold no result of the first.
 
     Raises:
         InputError: the data lack what the model needs, or there is nothing to validate on.
@@ -114,7 +135,8 @@ def fit(
     training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
     settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
     device = resolve_device(training)
-    data = prepare(data, model, settings, device=device)
+    first_step = _first_step(data, model, pretraining)
+    data = prepare(data, model, settings, device=device, pretraining=first_step)
     inputs = ModelInputs.from_data(data, device)
     recommender = _build(model, settings, inputs, seed)
     validate = _selection(data, evaluation, recommender)
@@ -123,7 +145,8 @@ def fit(
         if checkpoints
         else None
     )
-    return Fitted(recommender, seed, train(recommender, inputs, training, validate, checkpoint))
+    result = train(recommender, inputs, training, validate, checkpoint)
+    return Fitted(recommender, seed, result, first_step)
 
 
 def save(fitted: Fitted, directory: Path) -> None:
@@ -135,6 +158,7 @@ def save(fitted: Fitted, directory: Path) -> None:
         "seed": fitted.seed,
         "n_users": model.n_users,
         "n_items": model.n_items,
+        "pretraining": None if fitted.pretraining is None else fitted.pretraining.model_dump(mode="json"),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, directory / _WEIGHTS)
@@ -143,6 +167,8 @@ def save(fitted: Fitted, directory: Path) -> None:
 
 def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recommender:
     """The model that `save` wrote, built on the `data` it was trained on.
+
+    A pretraining that `fit` made for it is made again, unless the data bring its vectors along.
 
     Raises:
         InputError: a file is missing or unreadable, or the shapes are those of other data.
@@ -155,7 +181,8 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recomme
             f"{directory}: model '{name}' was trained on {stored[0]} users and {stored[1]} items, "
             f"the data have {given[0]} and {given[1]}; train it again or load it with its own data"
         )
-    inputs = ModelInputs.from_data(prepare(data, name, config), device)
+    prepared = prepare(data, name, config, pretraining=facts.get("pretraining"))
+    inputs = ModelInputs.from_data(prepared, device)
     model = _build(name, config, inputs, facts["seed"])
     try:
         model.load_state_dict(load_file(directory / _WEIGHTS, device=device))
@@ -233,6 +260,18 @@ def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
     }
 
 
+def _first_step(
+    data: TrainingData, model: str, settings: PretrainingConfig | Mapping[str, Any] | None
+) -> PretrainingConfig | None:
+    """Settings of the pretraining that has to be made for `model`, if any."""
+    name = model_class(model).spec.pretraining
+    if name is None or data.pretrained_by(name):
+        return None
+    return (
+        settings if isinstance(settings, PretrainingConfig) else configure_pretraining(name, settings or {})
+    )
+
+
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> Recommender:
     generator = torch.Generator(inputs.device)
     generator.manual_seed(seed)
@@ -258,8 +297,11 @@ def _fingerprint(
 ) -> str:
     from mrs_pipeline.storage.digests import array_digest, text_digest
 
-    arrays = [data.train.users, data.train.items, data.valid.users, data.valid.items]
+    arrays: list[np.ndarray] = [data.train.users, data.train.items, data.valid.users, data.valid.items]
     arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
+    arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
+    if data.knowledge is not None:
+        arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
         model.spec.name,
@@ -267,6 +309,7 @@ def _fingerprint(
         str(seed),
         str(training.batch_size),
         str(training.eval_every),
+        "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
         evaluation.select_on,
         array_digest(*arrays),
     )

@@ -13,6 +13,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.experiment import configure, fit, prepare
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import TrainingData
@@ -42,6 +43,7 @@ def tune(
     seed: int = 1,
     training: TrainingOptions | None = None,
     evaluation: EvaluationOptions | None = None,
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
 ) -> Tuned:
     """Tries settings of `model`: the whole grid where it has at most `trials` points, else seeded TPE.
 
@@ -53,6 +55,7 @@ def tune(
         seed: of the search and of every model.
         training: as for `fit`.
         evaluation: names the validation metric to maximise.
+        pretraining: settings of the first step, made once for all trials, where the model is the second.
     """
     import json
 
@@ -64,7 +67,8 @@ def tune(
     }
     if not space:
         raise InputError(f"model '{model}' has no setting left to search; train it directly")
-    data = _with_widest_graphs(data, model, fixed, space)
+    widest: dict[str, Any] = {name: max(space[name]) for name in ("knn_k", "user_k") if name in space}
+    data = prepare(data, model, configure(model, {**fixed, **widest}), pretraining=pretraining)
     rows: list[dict[str, Any]] = []
 
     def objective(trial: optuna.Trial) -> float:
@@ -92,11 +96,3 @@ def tune(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(objective, n_trials=trials)
     return Tuned({**fixed, **study.best_params}, study.best_value, pl.DataFrame(rows))
-
-
-def _with_widest_graphs(
-    data: TrainingData, model: str, fixed: Mapping[str, Any], space: Mapping[str, tuple[Any, ...]]
-) -> TrainingData:
-    """Item graphs with as many neighbours as any trial asks for, built once."""
-    widest = {"knn_k": max(space["knn_k"])} if "knn_k" in space else {}
-    return prepare(data, model, configure(model, {**fixed, **widest}))

@@ -1,7 +1,8 @@
 """Frozen dataclasses that travel between floors. Arrays are NumPy; models turn them into tensors.
 
 Shape letters, used everywhere: `U` users, `I` items, `N = U + I` nodes, `E` edges (interactions), `B` batch,
-`K` list length, `D` embedding, `F` raw feature width, `M` modalities, `L` layers.
+`K` list length, `D` embedding, `F` raw feature width, `M` modalities, `L` layers,
+`T` triples of a knowledge graph, `R` its relations.
 """
 
 from collections.abc import Mapping
@@ -70,6 +71,32 @@ class SparseGraph:
 
 
 @dataclass(frozen=True)
+class KnowledgeGraph:
+    """What is known of the items and of what they are connected with, as triples (head, relation, tail).
+
+    Attributes:
+        heads: [T] int64 entities; the items are entities 0..I-1.
+        relations: [T] int64 in 0..n_relations-1.
+        tails: [T] int64 entities.
+        n_entities: items included.
+        n_relations: R.
+        entity_names: one an entity, for reports; an item's is its `item_id`.
+        relation_names: one a relation.
+    """
+
+    heads: IntArray
+    relations: IntArray
+    tails: IntArray
+    n_entities: int
+    n_relations: int
+    entity_names: tuple[str, ...] = ()
+    relation_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """All that fitting and selection may see. By construction it cannot hold a test row.
 
@@ -79,12 +106,25 @@ class TrainingData:
         features: modality ("text", "image", ...) -> feature matrix; may be empty.
         item_graphs: modality -> kNN item graph [I, I] of that modality's features (cosine weights, the k
             nearest of a row, the item itself among them; rows and columns of missing items are empty).
+        user_graph: the users [U, U] who share most training items with each user, weights how many; None where
+            nobody has asked for it.
+        pretrained: what a pretraining made of interactions and features: `<pretrainer>`, or
+            `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
+        knowledge: what is known of the items, or None.
     """
 
     train: Interactions
     valid: Interactions
     features: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     item_graphs: Mapping[str, SparseGraph] = field(default_factory=dict)
+    user_graph: SparseGraph | None = None
+    pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
+
+    def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
+        """The part of `pretrained` that the pretrainer of that name has made."""
+        return {key: each for key, each in self.pretrained.items() if key.partition("/")[0] == pretrainer}
+
+    knowledge: KnowledgeGraph | None = None
 
 
 @dataclass(frozen=True)

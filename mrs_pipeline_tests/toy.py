@@ -1,8 +1,9 @@
 """The toy market: a small catalogue in which the truth is planted, so that models can be seen to find it.
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
-noise, in the items' image and text vectors. Items 36..39 are cold, users 58 and 59 too; a quarter of the
-items lacks an image, some lack a text. Everything is drawn from one seed.
+noise, in the items' image and text vectors and in what a small knowledge graph says of them. Items 36..39 are
+cold, users 58 and 59 too; a quarter of the items lacks an image, some lack a text. Everything is drawn from one
+seed.
 """
 
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ import torch
 
 from mrs_pipeline.experiment import configure, fit, prepare
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.types import FeatureMatrix, Interactions, TrainingData
+from mrs_pipeline.training.pretraining import configure_pretraining
+from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, TrainingData
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
@@ -53,6 +57,28 @@ def toy_features(
     return features
 
 
+def toy_knowledge(taste: np.ndarray, seed: int) -> KnowledgeGraph:
+    """Each item has a genre, nearly always that of its taste, and one of ten makers, who know no taste.
+
+    A genre belongs to one of two families, so that not every triple starts at an item.
+    """
+    rng = np.random.default_rng(seed)
+    n_items = len(taste)
+    items, tastes = np.arange(n_items), np.arange(N_TASTES)
+    genre = np.where(rng.random(n_items) < 0.9, taste, rng.integers(N_TASTES, size=n_items))
+    genres, makers = n_items + tastes, n_items + N_TASTES + rng.integers(10, size=n_items)
+    families = n_items + N_TASTES + 10 + tastes // 2
+    return KnowledgeGraph(
+        heads=np.concatenate([items, items, genres]),
+        relations=np.repeat([0, 1, 2], [n_items, n_items, N_TASTES]),
+        tails=np.concatenate([genres[genre], makers, families]),
+        n_entities=n_items + N_TASTES + 10 + 2,
+        n_relations=3,
+        entity_names=tuple(f"entity {number}" for number in range(n_items + N_TASTES + 12)),
+        relation_names=("genre", "maker", "family"),
+    )
+
+
 def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> ToyMarket:
     """The market with the given modalities."""
     rng = np.random.default_rng(seed)
@@ -63,15 +89,38 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
     part = rng.choice(3, size=taken.shape, p=[0.6, 0.2, 0.2])
     part[:, COLD_ITEMS] = 2
     train, valid, test = (interactions(np.argwhere(taken & (part == number))) for number in range(3))
-    data = TrainingData(train, valid, toy_features(rng, item_taste, names))
+    features = toy_features(rng, item_taste, names)
+    data = TrainingData(train, valid, features, knowledge=toy_knowledge(item_taste, seed))
     return ToyMarket(data, test, user_taste, item_taste)
 
 
 def small_config(name: str, **overrides: object) -> ModelConfig:
-    """Settings for the toy market: narrow embeddings and large steps, where the model has such."""
-    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, **overrides}
+    """Settings for the toy market: narrow embeddings and large steps, where the model has such.
+
+    A graph of users holds all of them: so few users share equally many items with many others, and which of these
+    are kept would depend on how the users are numbered.
+    """
+    wanted = {"embedding_size": 16, "learning_rate": 0.03, "knn_k": 5, "user_k": N_USERS, **overrides}
     fields = model_class(name).Config.model_fields
     return configure(name, {key: value for key, value in wanted.items() if key in fields})
+
+
+def small_pretraining(name: str, **overrides: object) -> PretrainingConfig:
+    """Settings of a pretraining for the toy market: narrow, shallow, few epochs."""
+    wanted = {
+        **{"embedding_size": 16, "learning_rate": 0.01, "knn_k": 5, "epochs": 5, "batch_size": 64},
+        **{"n_layers": 1, "hops": (8, 4), "n_contexts": 3},
+        **overrides,
+    }
+    fields = PRETRAINERS[name].Config.model_fields
+    return configure_pretraining(name, {key: value for key, value in wanted.items() if key in fields})
+
+
+def prepared(name: str, data: TrainingData, **overrides: object) -> TrainingData:
+    """The data with what the model needs beside them; a first step is made with small settings."""
+    first_step = model_class(name).spec.pretraining
+    settings = small_pretraining(first_step) if first_step else None
+    return prepare(data, name, small_config(name, **overrides), pretraining=settings)
 
 
 def build(
@@ -79,7 +128,7 @@ def build(
 ) -> tuple[Recommender, ModelInputs]:
     """An untrained model of the toy market; a model in closed form is solved."""
     config = small_config(name, **overrides)
-    inputs = ModelInputs.from_data(prepare(data, name, config))
+    inputs = ModelInputs.from_data(prepared(name, data, **overrides))
     model = model_class(name)(config, inputs, torch.Generator().manual_seed(seed))
     if model.spec.batches is BatchKind.NONE:
         model.fit_closed_form()
@@ -91,4 +140,5 @@ def trained(
 ) -> Recommender:
     """A model after some epochs on the toy market."""
     options = TrainingOptions(epochs=epochs, batch_size=64, patience=1000)
+    data = prepared(name, data, **overrides)
     return fit(data, name, small_config(name, **overrides), seed=seed, training=options).model

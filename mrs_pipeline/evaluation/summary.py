@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.evaluation.slices import UserMetrics
-from mrs_pipeline.types import FloatArray
+from mrs_pipeline.types import FloatArray, Interactions
 
 CONFIDENCE = 0.95
 
@@ -44,6 +44,13 @@ def summary_table(slices: Sequence[UserMetrics]) -> pl.DataFrame:
 def user_table(slices: Sequence[UserMetrics]) -> pl.DataFrame:
     """One row a user, slice, metric and k: user, slice, metric, k, value."""
     return pl.concat([pl.DataFrame(schema=_USER_SCHEMA), *map(_long, slices)])
+
+
+def telling(train: Interactions) -> pl.Expr:
+    """Rows whose list is shorter than the slice's catalogue: a list that holds every candidate finds everything."""
+    n_warm = int(np.unique(train.items).size)
+    candidates = {"all": train.n_items, "warm": n_warm, "cold": train.n_items - n_warm}
+    return pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
 
 
 def _interval(values: FloatArray) -> dict[str, float]:

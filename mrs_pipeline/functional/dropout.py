@@ -1,12 +1,12 @@
-"""Dropout from a given generator; torch's own draws from the global one, which a checkpoint does not keep."""
+"""Dropout that draws from a given generator; torch's own uses the global one, which no checkpoint keeps."""
 
 import torch
 from torch import Tensor
 
 
 def dropout(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    """Each entry of `x` zero with probability `p`, else divided by 1 - p (Srivastava et al., JMLR 2014)."""
-    if p == 0:
+    """Zeroes each element with probability `p` and divides the others by 1 - p; callers pass 0 when not training."""
+    if p <= 0:
         return x
     kept = torch.empty_like(x).bernoulli_(1 - p, generator=generator)
     return x * kept.div_(1 - p)

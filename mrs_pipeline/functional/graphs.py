@@ -3,17 +3,21 @@
 Products with a graph belong in `sparse`; which graph a model uses is said in the model's file.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.ranking import top_k
-from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph
+from mrs_pipeline.functional.sparse import Csr, gather_rows
+from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph, TrainingData
 
 DEGREE_EPSILON = 1e-7
 """Added to degrees before the inverse square root, as in the published implementations."""
+_BLOCK = 1024
+"""Rows of similarities that stand in memory at once."""
 
 
 def bipartite_graph(users: Tensor, items: Tensor, n_users: int, n_items: int) -> Csr:
@@ -47,6 +51,21 @@ def normalise_symmetric(graph: Csr) -> Csr:
     return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
 
 
+def normalise_rows(graph: Csr) -> Csr:
+    """w_ij / d_i with d the row sums: the steps of a random walk. An empty row stays empty."""
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    return graph.with_weights(graph.weights / degrees[rows])
+
+
+def with_self_loops(graph: Csr) -> Csr:
+    """A square graph plus one on its diagonal."""
+    nodes = torch.arange(graph.shape[0], device=graph.weights.device)
+    rows, columns = torch.cat([graph.row_numbers(), nodes]), torch.cat([graph.indices.long(), nodes])
+    weights = torch.cat([graph.weights, graph.weights.new_ones(len(nodes))])
+    return Csr.from_pairs(rows, columns, weights, graph.shape)
+
+
 def binary(graph: Csr) -> Csr:
     """The same neighbours, each with weight one."""
     return graph.with_weights(torch.ones_like(graph.weights))
@@ -68,6 +87,16 @@ def mix(graphs: list[Csr], shares: list[Tensor]) -> Csr:
     weights = [graph.weights * share[row] for graph, share, row in zip(graphs, shares, rows, strict=True)]
     columns = torch.cat([graph.indices for graph in graphs])
     return Csr.from_pairs(torch.cat(rows), columns, torch.cat(weights), graphs[0].shape)
+
+
+def strongest(graphs: list[Csr]) -> Csr:
+    """Element-wise maximum of graphs of one shape; an edge that a graph lacks does not count for it."""
+    rows = torch.cat([graph.row_numbers() for graph in graphs])
+    columns = torch.cat([graph.indices for graph in graphs]).long()
+    weights = torch.cat([graph.weights for graph in graphs])
+    keys, place = torch.unique(rows * graphs[0].shape[1] + columns, return_inverse=True)
+    largest = weights.new_empty(len(keys)).scatter_reduce_(0, place, weights, "amax", include_self=False)
+    return Csr.from_pairs(keys // graphs[0].shape[1], keys % graphs[0].shape[1], largest, graphs[0].shape)
 
 
 def knn_graph(
@@ -94,7 +123,7 @@ def knn_graph(
     items = torch.from_numpy(np.flatnonzero(usable))
     unit = torch.nn.functional.normalize(torch.from_numpy(values[usable]).to(device), dim=1)
     k = min(k, len(items))
-    columns, cosines = _neighbours(unit, k, block)
+    columns, cosines = cosine_neighbours(unit, k, block)
     indptr = np.zeros(len(values) + 1, dtype=np.int32)
     indptr[1:] = np.cumsum(np.where(usable, k, 0))
     return SparseGraph(
@@ -105,8 +134,14 @@ def knn_graph(
     )
 
 
-def _neighbours(unit: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
-    """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F]."""
+def cosine_neighbours(unit: Tensor, k: int, block: int | None = None) -> tuple[Tensor, Tensor]:
+    """Columns [n, k] ascending and cosines [n, k] of the k nearest rows of `unit` [n, F], itself among them.
+
+    `unit` has rows of norm one. Memory is `block` x n floats; left out, blocks of similarities fit a CPU's
+    cache, and on a GPU keep it busy.
+    """
+    if block is None:
+        block = max(32, (2**20 if unit.device.type == "cpu" else 2**27) // max(1, len(unit)))
     columns = torch.empty(len(unit), k, dtype=torch.int64, device=unit.device)
     cosines = torch.empty(len(unit), k, device=unit.device)
     for start in range(0, len(unit), block):
@@ -118,3 +153,42 @@ def _neighbours(unit: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
         columns[rows], order = nearest_columns.sort(dim=1)
         cosines[rows] = found.gather(1, order).clamp(max=1.0)
     return columns, cosines
+
+
+def shared_partners_graph(rows: Tensor, columns: Tensor, shape: tuple[int, int], k: int) -> Csr:
+    """The k rows most like each row by the columns they share: cosine of binary rows, [rows, rows].
+
+    With items as rows and users as columns, the items that the same users have taken; a row is not its own
+    neighbour, and rows that share nothing are not joined. Computed in blocks of rows, never densely.
+
+    Args:
+        rows: [E] int64.
+        columns: [E] int64; each pair once.
+        shape: (rows, columns).
+        k: neighbours kept, the most alike; ties by number.
+    """
+    own = Csr.from_pairs(rows, columns, torch.ones(len(rows), device=rows.device), shape)
+    partners = own.transposed().tensor()
+    length = torch.bincount(rows, minlength=shape[0]).clamp(min=1).float().sqrt()
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    for start in range(0, shape[0], _BLOCK):
+        block = torch.arange(start, min(start + _BLOCK, shape[0]), device=rows.device)
+        position, entries = gather_rows(own.indptr, own.indices, block)
+        ones = torch.ones(len(entries), device=rows.device)
+        shared = torch.mm(
+            Csr.from_pairs(position, entries, ones, (len(block), shape[1])).tensor(), partners
+        ).to_dense()
+        cosine = shared / (length[block].unsqueeze(1) * length)
+        cosine.diagonal(start).zero_()
+        values, others = top_k(cosine, k)
+        kept = values > 0
+        found.append((block.unsqueeze(1).expand_as(others)[kept], others[kept], values[kept]))
+    left, right, weights = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Csr.from_pairs(left, right, weights, (shape[0], shape[0]))
+
+
+def with_item_graphs(data: TrainingData, k: int, device: torch.device | str = "cpu") -> TrainingData:
+    """`data` with a kNN item graph of `k` neighbours for each modality that has none yet."""
+    lacking = {name: matrix for name, matrix in data.features.items() if name not in data.item_graphs}
+    graphs = {name: knn_graph(matrix, k, device=device) for name, matrix in lacking.items()}
+    return replace(data, item_graphs={**data.item_graphs, **graphs})

@@ -69,4 +69,88 @@ def info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
         others: [B, D]; row i belongs to anchor i, all other rows are its negatives.
         temperature: of the softmax.
     """
-    return product_contrast(normalize(anchors, dim=1), normalize(others, dim=1), temperature)
+    return info_nce_counted(anchors, others, anchors.new_ones(len(anchors)), temperature)
+
+
+def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperature: float) -> Tensor:
+    """`info_nce` of the batch in which row i of `anchors` and `others` [n, D] stands `counts[i]` times.
+
+    A popular item stands many times in a batch; that its rows are compared once is the same loss, only faster.
+    """
+    counts = counts.to(anchors.dtype)
+    keys = normalize(others, dim=1)
+    return _contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
+
+
+def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+    """`info_nce` whose negatives are the other anchors too (Zhu et al., "Deep Graph Contrastive Learning", 2020).
+
+    -mean_i log e^(cos(a_i, b_i) / t) / (sum_j e^(cos(a_i, b_j) / t) + sum_(j != i) e^(cos(a_i, a_j) / t)).
+    """
+    unit = normalize(anchors, dim=1)
+    keys = torch.cat([normalize(others, dim=1), unit])
+    rows, columns = anchors.new_ones(len(anchors)), anchors.new_ones(2 * len(anchors))
+    return _contrast(unit / temperature, keys, rows, columns)
+
+
+def _contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return _Contrast.apply(anchors, keys, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Contrast(torch.autograd.Function):
+    """sum_i r_i (log sum_j c_j e^(a_i k_j) - a_i k_i) / sum r.
+
+    Where keys follow that are the anchors themselves (`grace`), no anchor is compared with itself.
+
+    One buffer of all exponentials and no pass over it but exp and two products; cross entropy of torch, with a
+    log-softmax and its backward as passes of their own, takes twice as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        products = anchors @ keys.T
+        own = products.diagonal().clone()
+        if len(keys) > len(anchors):
+            products.diagonal(len(anchors)).fill_(-torch.inf)
+        peaks = products.amax(1, keepdim=True)
+        exponentials = products.sub_(peaks).exp_()
+        sums = exponentials @ columns
+        shares = rows / rows.sum()
+        ctx.save_for_backward(anchors, keys, exponentials, shares / sums, shares, columns)
+        return (shares * (sums.log() + peaks.squeeze(1) - own)).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        anchors, keys, exponentials, scale, shares, columns = ctx.saved_tensors
+        n = len(anchors)
+        of_anchors = exponentials @ (columns.unsqueeze(1) * keys) * scale.unsqueeze(1)
+        of_anchors -= shares.unsqueeze(1) * keys[:n]
+        of_keys = exponentials.T @ (scale.unsqueeze(1) * anchors) * columns.unsqueeze(1)
+        of_keys[:n] -= shares.unsqueeze(1) * anchors
+        return of_anchors * gradients[0], of_keys * gradients[0], None, None
+
+
+def mean_square(*rows: Tensor) -> Tensor:
+    """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN)."""
+    return torch.stack([table.square().mean() for table in rows]).sum()
+
+
+def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
+    """Mean squared correlation of the columns of one [B, D] with those of another [B, K], over the rows.
+
+    Zero says that the two have no linear relation: the soft orthogonality of domain separation networks
+    (Bousmalis et al., NeurIPS 2016), with columns standardised so that small vectors do not pass for orthogonal.
+    """
+    return (_standardised(one).T @ _standardised(other)).square().mean()
+
+
+def misalignment(one: Tensor, other: Tensor) -> Tensor:
+    """1 - mean cosine of the rows [B, D] of two views; centred over the batch, so that constants are not alike."""
+    centred = (view - view.mean(0) for view in (one, other))
+    first, second = (normalize(view, dim=1) for view in centred)
+    return 1 - (first * second).sum(1).mean()
+
+
+def _standardised(columns: Tensor) -> Tensor:
+    """Columns [B, D] of mean zero and length one; constant ones become zero."""
+    return normalize(columns - columns.mean(0), dim=0)

@@ -6,6 +6,13 @@ import torch
 from torch import Tensor
 
 
+def random_below(counts: Tensor, generator: torch.Generator) -> Tensor:
+    """[B] uniform whole numbers, each from 0 up to but without its count [B] int64."""
+    # 62 random bits modulo a count: the bias is below 1e-12 for any catalogue
+    bits = torch.randint(2**62, counts.shape, generator=generator, device=counts.device)
+    return bits % counts
+
+
 @dataclass(frozen=True)
 class NegativeSampler:
     """Draws items that a user has not interacted with, uniformly and without rejection.
@@ -43,9 +50,7 @@ class NegativeSampler:
 
         Every user must have at least one item left (`free`).
         """
-        # 62 random bits modulo a count: the bias is below 1e-12 for any catalogue
-        bits = torch.randint(2**62, users.shape, generator=generator, device=users.device)
-        rank = bits % self.free[users]
+        rank = random_below(self.free[users], generator)
         keys = users * (len(self.items) + 1) + rank
         below = torch.searchsorted(self.gaps, keys, right=True) - self.starts[users]
         return self.items[rank + below]

@@ -114,11 +114,27 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: Tensor, operator: SparseOperator) -> Tensor:
         ctx.operator = operator
-        return torch.mm(operator.matrix, dense)
+        return product(operator.matrix, dense)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return torch.mm(ctx.operator.transpose, gradients[0].contiguous()), None
+        return product(ctx.operator.transpose, gradients[0].contiguous()), None
+
+
+def product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """[rows, D] = sparse CSR `matrix` [rows, columns] times dense [columns, D], without autograd.
+
+    `torch.mm` fills the result with zeros and copies it before it multiplies: twice the time on a CPU.
+    """
+    result = dense.new_empty(matrix.shape[0], dense.shape[1])
+    torch.addmm(result, matrix, dense, beta=0, out=result)
+    return result
+
+
+def add_product(to: Tensor, matrix: Tensor, dense: Tensor) -> Tensor:
+    """Adds sparse CSR `matrix` [rows, columns] times dense [columns, D] to `to` [rows, D] in place."""
+    torch.addmm(to, matrix, dense, out=to)
+    return to
 
 
 def mean_propagation(operator: SparseOperator, x: Tensor, n_layers: int) -> Tensor:

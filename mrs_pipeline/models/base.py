@@ -7,7 +7,7 @@ in `training.batches`. The base holds no loss, no graph and no feature handling.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import FeatureMatrix, SparseGraph, TrainingData
 
@@ -58,6 +59,35 @@ class PairBatch:
     negatives: Tensor
 
 
+class Needs(Protocol):
+    """What a spec says of the data that have to be there."""
+
+    @property
+    def features(self) -> FeatureUse:
+        """Whether item features are ignored, used where they are, or needed."""
+        ...
+
+    @property
+    def item_graph(self) -> bool:
+        """Whether the modalities' kNN item graphs are needed."""
+        ...
+
+    @property
+    def user_graph(self) -> bool:
+        """Whether the graph of users who share items is needed."""
+        ...
+
+    @property
+    def knowledge(self) -> bool:
+        """Whether a knowledge graph of the items is needed."""
+        ...
+
+    @property
+    def pretraining(self) -> str | None:
+        """The pretrainer whose item vectors are needed."""
+        ...
+
+
 @dataclass(frozen=True)
 class UserRowBatch:
     """A step of `BatchKind.USER_ROWS`.
@@ -84,7 +114,12 @@ class ModelSpec:
         complexity: cost of one training step or solution, in the shape letters of `types`.
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
+        user_graph: whether it needs the graph of users who share items.
+        pretraining: name of the pretrainer whose item vectors it starts from, if it is the second of two steps.
+        knowledge: whether it needs a knowledge graph of the items.
         batches: how its training rows are drawn.
+        code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
+            what it does.
     """
 
     name: str
@@ -95,7 +130,11 @@ class ModelSpec:
     complexity: str
     features: FeatureUse = FeatureUse.IGNORED
     item_graph: bool = False
+    user_graph: bool = False
+    pretraining: str | None = None
+    knowledge: bool = False
     batches: BatchKind = BatchKind.PAIRS
+    code: tuple[str, ...] = ()
 
 
 SearchSpace = Mapping[str, tuple[Any, ...]]
@@ -131,6 +170,10 @@ class ModelInputs:
         features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
+        user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
+        pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
+        pretrained_present: the same keys -> [I] bool.
+        knowledge: triples about the items, or None.
         device: where all of it lies.
     """
 
@@ -141,6 +184,10 @@ class ModelInputs:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     present: Mapping[str, Tensor] = field(default_factory=dict)
     item_graphs: Mapping[str, Csr] = field(default_factory=dict)
+    user_graph: Csr | None = None
+    pretrained: Mapping[str, Tensor] = field(default_factory=dict)
+    pretrained_present: Mapping[str, Tensor] = field(default_factory=dict)
+    knowledge: KnowledgeTensors | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
@@ -149,17 +196,28 @@ class ModelInputs:
         device = torch.device(device)
         keys = data.train.users * data.train.n_items + data.train.items
         first = np.sort(np.unique(keys, return_index=True)[1])
-        matrices = {name: _checked(data.features[name], data.train.n_items) for name in sorted(data.features)}
+        matrices = _checked(data.features, data.train.n_items)
+        vectors = _checked(data.pretrained, data.train.n_items)
         return cls(
             n_users=data.train.n_users,
             n_items=data.train.n_items,
             users=torch.from_numpy(data.train.users[first]).to(device),
             items=torch.from_numpy(data.train.items[first]).to(device),
             features={name: _values(matrix, device) for name, matrix in matrices.items()},
-            present={name: torch.from_numpy(np.array(m.present)).to(device) for name, m in matrices.items()},
+            present={name: _mask(matrix, device) for name, matrix in matrices.items()},
             item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
+            user_graph=None if data.user_graph is None else _graph(data.user_graph, device),
+            pretrained={name: _values(matrix, device) for name, matrix in vectors.items()},
+            pretrained_present={name: _mask(matrix, device) for name, matrix in vectors.items()},
+            knowledge=None
+            if data.knowledge is None
+            else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
         )
+
+    def pretrained_by(self, pretrainer: str) -> list[str]:
+        """Keys of `pretrained` that the pretrainer of that name has made."""
+        return [key for key in self.pretrained if key.partition("/")[0] == pretrainer]
 
     def users_seen(self) -> Tensor:
         """[U] bool: users with a training row."""
@@ -170,13 +228,19 @@ class ModelInputs:
         return torch.bincount(self.items, minlength=self.n_items) > 0
 
 
-def _checked(matrix: FeatureMatrix, n_items: int) -> FeatureMatrix:
-    if len(matrix.values) != n_items or len(matrix.present) != n_items:
-        raise InputError(
-            f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
-            "extract the features again for this catalogue"
-        )
-    return matrix
+def _checked(matrices: Mapping[str, FeatureMatrix], n_items: int) -> dict[str, FeatureMatrix]:
+    """The matrices in alphabetical order."""
+    for matrix in matrices.values():
+        if len(matrix.values) != n_items or len(matrix.present) != n_items:
+            raise InputError(
+                f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+                "extract the features again for this catalogue"
+            )
+    return {name: matrices[name] for name in sorted(matrices)}
+
+
+def _mask(matrix: FeatureMatrix, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(matrix.present)).to(device)
 
 
 def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
@@ -222,6 +286,16 @@ class Recommender(nn.Module):
                 f"model '{self.spec.name}' needs item features and the dataset has none; list a feature set "
                 "under `features:` or choose a model that learns from interactions alone"
             )
+        if self.spec.pretraining and not inputs.pretrained_by(self.spec.pretraining):
+            raise InputError(
+                f"model '{self.spec.name}' starts from the item vectors of the pretraining "
+                f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
+            )
+        if self.spec.knowledge and (inputs.knowledge is None or not len(inputs.knowledge.heads)):
+            raise InputError(
+                f"model '{self.spec.name}' needs a knowledge graph and the dataset has none; add a `knowledge:` "
+                "section that names attributes of the items or a file of triples, or leave the model out"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -264,3 +338,12 @@ class Recommender(nn.Module):
             scores = self.scorer()(users)
         self.train(was_training)
         return scores
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A model whose vectors fall into parts that are meant to know different things."""
+
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Part -> user vectors [U, d] and item vectors [I, d]; their inner products are the part's say in scores."""
+        ...

@@ -10,27 +10,42 @@ from mrs_pipeline.models.baselines.ease import Ease
 from mrs_pipeline.models.baselines.item_knn import ItemKnn
 from mrs_pipeline.models.baselines.lightgcn import LightGcn
 from mrs_pipeline.models.baselines.most_pop import MostPop
+from mrs_pipeline.models.bridge.dualgnn import DualGnn
+from mrs_pipeline.models.bridge.kgat import Kgat
+from mrs_pipeline.models.bridge.lattice import Lattice
+from mrs_pipeline.models.bridge.mgcn import Mgcn
+from mrs_pipeline.models.bridge.micro import Micro
+from mrs_pipeline.models.bridge.mkgat import Mkgat
+from mrs_pipeline.models.bridge.mmgcn import Mmgcn
 from mrs_pipeline.models.enhancement.bm3 import Bm3
 from mrs_pipeline.models.enhancement.clcrec import ClcRec
 from mrs_pipeline.models.enhancement.dmrl import Dmrl
 from mrs_pipeline.models.enhancement.macridvae import MacridVae
 from mrs_pipeline.models.enhancement.slmrec import SlmRec
 from mrs_pipeline.models.filtration.freedom import Freedom
+from mrs_pipeline.models.filtration.grcn import Grcn
+from mrs_pipeline.models.fusion.fusion import Fusion
+from mrs_pipeline.models.fusion.mm_ease import MmEase
+from mrs_pipeline.models.fusion.smore import Smore
 from mrs_pipeline.models.fusion.vbpr import Vbpr
+from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
+from mrs_pipeline.models.optimisation.pamd import Pamd
+from mrs_pipeline.models.optimisation.pmgt import Pmgt
+
+_BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn)
+_BRIDGES = (Mmgcn, DualGnn, Lattice, Micro, Mgcn, Kgat, Mkgat)
+_FUSIONS = (Vbpr, Fusion, MmEase, Smore)
+_FILTRATIONS = (Grcn, Freedom)
+_ENHANCEMENTS = (Bm3, SlmRec, ClcRec, Dmrl, MacridVae)
+_OPTIMISATIONS = (Pmgt, Pamd, DropoutNet)
 
 _CLASSES: tuple[type[Recommender], ...] = (
-    MostPop,
-    ItemKnn,
-    Ease,
-    BprMf,
-    LightGcn,
-    Vbpr,
-    Freedom,
-    Bm3,
-    SlmRec,
-    ClcRec,
-    Dmrl,
-    MacridVae,
+    *_BASELINES,
+    *_BRIDGES,
+    *_FUSIONS,
+    *_FILTRATIONS,
+    *_ENHANCEMENTS,
+    *_OPTIMISATIONS,
 )
 
 MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})

@@ -17,17 +17,20 @@ from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
+from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.windows import CRON, scored_keys
 
+EXPERIMENTS = "experiments"
+"""Group of the tasks that run only on request."""
 WATCH_SECONDS = 60
 IN_ORDER = "mrs/in_order"
 """Tag of runs that are requested together: a window reads the raw rows of those before it, so `dagster.yaml` lets
 one run of a dataset go at a time, in the order of the windows."""
 
 Jobs = tuple[Any, ...]
-"""Asset jobs (ingest, pipeline) that Dagster resolves later; it does not export their type."""
+"""Asset jobs (ingest, pipeline, experiments) that Dagster resolves later; it does not export their type."""
 
 
 def ingest_job_name(dataset: str) -> str:
@@ -40,9 +43,15 @@ def pipeline_job_name(dataset: str) -> str:
     return f"{dataset}_pipeline"
 
 
+def on_request_job_name(dataset: str) -> str:
+    """The job of the experiments, which run only when somebody asks for one."""
+    return f"{dataset}_{EXPERIMENTS}"
+
+
 def build_jobs(config: DatasetConfig) -> Jobs:
-    """Ingest alone, and the whole way."""
-    everything = dg.AssetSelection.tag("dataset", config.name)
+    """Ingest alone, the whole way, and what runs only when it is asked for."""
+    asked_for = dg.AssetSelection.groups(f"{config.name}__{EXPERIMENTS}")
+    everything = dg.AssetSelection.tag("dataset", config.name) - asked_for
     raw = [dg.AssetKey([config.name, *name.split("/")]) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
     partitions = partitions_of(config.window)
     return (
@@ -50,6 +59,17 @@ def build_jobs(config: DatasetConfig) -> Jobs:
             ingest_job_name(config.name), dg.AssetSelection.assets(*raw), partitions_def=partitions
         ),
         dg.define_asset_job(pipeline_job_name(config.name), everything, partitions_def=partitions),
+        *_on_request_jobs(config, asked_for),
+    )
+
+
+def _on_request_jobs(config: DatasetConfig, asked_for: dg.AssetSelection) -> Jobs:
+    if not any(task.on_request for task in plan(config)):
+        return ()
+    return (
+        dg.define_asset_job(
+            on_request_job_name(config.name), asked_for, partitions_def=partitions_of(config.window)
+        ),
     )
 
 
@@ -57,7 +77,7 @@ def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition |
     """At the start of a window: score the one that has closed, train for the one that opens."""
     if not config.windowed:
         return None
-    *_, pipeline = jobs
+    _, pipeline, *_ = jobs
 
     @dg.schedule(
         name=f"{config.name}_retrain",
@@ -88,7 +108,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
 
     @dg.sensor(
         name=f"{config.name}_watch",
-        jobs=jobs,
+        jobs=jobs[:2],
         minimum_interval_seconds=WATCH_SECONDS,
         default_status=_sensor_status(config.automation.watch),
         description="Runs the windows whose raw files have newly landed.",

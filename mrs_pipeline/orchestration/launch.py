@@ -16,7 +16,7 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.assets import key_of
-from mrs_pipeline.orchestration.automation import ingest_job_name, pipeline_job_name
+from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
 from mrs_pipeline.orchestration.mistakes import explain
@@ -90,7 +90,13 @@ def default_windows(config: DatasetConfig) -> list[str]:
 
 
 def run_dataset(
-    project: Project, name: str, windows: Sequence[str], models: Sequence[str] | None, force: bool
+    project: Project,
+    name: str,
+    windows: Sequence[str],
+    models: Sequence[str] | None,
+    force: bool,
+    *,
+    also: Sequence[str] = (),
 ) -> Iterator[str]:
     """Run what is due, window by window; yields a line before each Dagster run.
 
@@ -100,13 +106,14 @@ def run_dataset(
         windows: keys of windows to train and score; earlier ones are ingested as their history.
         models: only these models; all of the dataset's if None.
         force: run everything again, whether it is current or not.
+        also: outputs that are wanted although no chosen model asks for them.
 
     Raises:
         InputError: an unknown window or model.
         RunFailedError: a step failed.
     """
     config = project.config(name)
-    tasks = _chosen(config, models)
+    tasks = _chosen(config, models, also)
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
     with dg.DagsterInstance.get() as instance:
@@ -126,8 +133,39 @@ def run_dataset(
                 _Execution(project, instance, config).run(pipeline_job_name(name), outputs, [window])
 
 
-def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
+def run_on_request(project: Project, name: str, output: str, window: str, force: bool) -> Iterator[str]:
+    """Run a task that runs only when asked for, after what it is made from; yields a line before each Dagster run.
+
+    Args:
+        project: the home's datasets.
+        name: the dataset.
+        output: what to make, such as `experiments/modality`.
+        window: at which window.
+        force: run it again, whether it is current or not.
+
+    Raises:
+        InputError: the dataset cannot make it.
+        RunFailedError: a step failed.
+    """
+    config = project.config(name)
+    tasks = {task.name: task for task in plan(config)}
+    if output not in tasks:
+        raise InputError(
+            f"{name} has too few modalities for {output}; list more under `features:` of its defs.yaml."
+        )
+    yield from run_dataset(project, name, [window], [], force=False, also=tasks[output].inputs)
+    stage = Stage(config, project.home, window)
+    if not force and _done(stage, tasks[output]):
+        yield f"{name}: {output} at window {window} is current"
+        return
+    yield f"{name}: {output} at window {window}"
+    with dg.DagsterInstance.get() as instance:
+        _Execution(project, instance, config).run(on_request_job_name(name), [output], [window])
+
+
+def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[str]) -> list[Task]:
     """The tasks after ingest, without those of models that were not asked for."""
+    everything = plan(config)
     if models is not None:
         unknown = [model for model in models if model not in config.model_configs]
         if unknown:
@@ -142,7 +180,10 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None) -> list[Task]:
                 )
             }
         )
-    return [task for task in plan(config) if task.name not in (RAW_INTERACTIONS, RAW_ITEMS)]
+    wanted = {task.name for task in plan(config) if not task.on_request}
+    wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
+    wanted -= {RAW_INTERACTIONS, RAW_ITEMS}
+    return [task for task in everything if task.name in wanted]
 
 
 def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:

@@ -66,3 +66,27 @@ FEATURE_WORDS: Final[Words] = {
         "out anew (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
     ),
 }
+EXPERIMENT_WORDS: Final[Words] = {
+    "arms": (
+        "Accuracy by arm",
+        "Each dot is an arm's mean over users and seeds, the bar its 95 % interval over users; the dashed line is the "
+        "control. Bars that overlap may still differ: the table compares the same users.",
+    ),
+    "seconds": (
+        "Accuracy and its price in time",
+        "Up is better, left is cheaper. The grey line joins the arms that nothing cheaper beats.",
+    ),
+    "memory": ("Accuracy and its price in memory", "The most memory that each arm's process held."),
+    "removed": (
+        "Accuracy as content goes missing",
+        "A line a model; the band is the 95 % interval over users. The dashed line never saw any content.",
+    ),
+    "parts": (
+        "What each part knows",
+        "Dark: all vectors together. Light: scored with one part alone. A part near zero carries nothing of its own.",
+    ),
+    "dependence": (
+        "Independence of the parts",
+        "Distance correlation between item vectors of different parts, over a sample of items.",
+    ),
+}

@@ -177,6 +177,12 @@ def bar_key(axes: Axes) -> None:
     _key(axes, [(str(bar.get_label()), bar.patches[0].get_facecolor()) for bar in bars], "s")
 
 
+def colour_key(axes: Axes, entries: Sequence[tuple[str, str]]) -> None:
+    """Names in their colours above the plot; nothing where there is but one."""
+    if len(entries) > 1:
+        _key(axes, entries, "o")
+
+
 def _key(axes: Axes, entries: Sequence[tuple[str, Any]], marker: str) -> None:
     handles = [
         Line2D([], [], marker=marker, linestyle="", color=colour, label=text) for text, colour in entries

@@ -74,7 +74,7 @@ def report(inputs: ReportInputs) -> str:
     metrics = conform(inputs.metrics, METRICS, "metrics")
     parts = board.partition_by("protocol", "dataset", maintain_order=True)
     checks = conform(inputs.checks, CHECKS, "checks")
-    return _render(
+    return render(
         "report.html.j2",
         inputs=inputs,
         boards=[_board(part, inputs, number) for number, part in enumerate(parts)],
@@ -101,15 +101,15 @@ def feature_page(inputs: FeaturePageInputs) -> str:
 
     drawn = []
     if len(inputs.spectrum):
-        drawn.append(_plot(plots.spectrum(inputs.spectrum), "spectrum", *FEATURE_WORDS["spectrum"]))
+        drawn.append(inline_plot(plots.spectrum(inputs.spectrum), "spectrum", *FEATURE_WORDS["spectrum"]))
     if len(inputs.norms):
-        drawn.append(_plot(plots.norms(inputs.norms), "norms", *FEATURE_WORDS["norms"]))
+        drawn.append(inline_plot(plots.norms(inputs.norms), "norms", *FEATURE_WORDS["norms"]))
     if inputs.shuffled:
         drawn.append(
-            _plot(plots.signal(inputs.shuffled, inputs.observed), "signal", *FEATURE_WORDS["signal"])
+            inline_plot(plots.signal(inputs.shuffled, inputs.observed), "signal", *FEATURE_WORDS["signal"])
         )
     failures = conform(inputs.failures, QUARANTINE, "failures")
-    return _render(
+    return render(
         "feature_page.html.j2",
         inputs=inputs,
         plots=drawn,
@@ -185,7 +185,7 @@ def _result_plots(
         ),
     ]
     return {
-        name: _plot(draw(), f"{prefix}-{name}", *RESULT_WORDS[name])
+        name: inline_plot(draw(), f"{prefix}-{name}", *RESULT_WORDS[name])
         for name, wanted, draw in candidates
         if wanted
     }
@@ -221,7 +221,7 @@ def _data(statistics: DataStatistics, number: int) -> Mapping[str, Any]:
         "features": sections.plain_table(features) if len(features) else None,
         "splits": [(row["split"], row["rows"], row["rows"] / total) for row in splits.to_dicts()],
         "plots": [
-            _plot(draw(), f"d{number}-{name}", *DATA_WORDS[name])
+            inline_plot(draw(), f"d{number}-{name}", *DATA_WORDS[name])
             for name, wanted, draw in candidates
             if wanted
         ],
@@ -253,7 +253,8 @@ def _short(digests: pl.Series) -> list[str]:
     return [digest[:12] for digest in digests.drop_nulls().unique().sort()]
 
 
-def _plot(figure: "Figure", name: str, title: str, caption: str) -> Plot:
+def inline_plot(figure: "Figure", name: str, title: str, caption: str) -> Plot:
+    """A figure as it stands on a page; ids within start with `name`."""
     from mrs_pipeline.reporting.drawing import svg
 
     return Plot(svg(figure, name), caption, title)
@@ -276,5 +277,6 @@ def _environment() -> "Environment":
     return environment
 
 
-def _render(template: str, **context: object) -> str:
+def render(template: str, **context: object) -> str:
+    """A template of this package as HTML text."""
     return _environment().get_template(template).render(**context)

@@ -167,6 +167,26 @@ def training_curves(history: pl.DataFrame, runs: pl.DataFrame, models: Sequence[
 
 
 @d.styled
+def pretraining_curve(history: pl.DataFrame, best_epoch: int) -> Figure:
+    """The loss terms of a pretraining and its held-out loss over the epochs, the chosen epoch marked.
+
+    Args:
+        history: epoch, curve, value.
+        best_epoch: the epoch whose vectors were kept.
+    """
+    figure, axes = d.canvas(d.HALF, 3.0)
+    for number, (key, rows) in enumerate(history.group_by("curve", maintain_order=True)):
+        curve = rows.sort("epoch")
+        axes.plot(curve["epoch"], curve["value"], color=d.LINES[number % len(d.LINES)], label=str(key[0]))
+    axes.axvline(best_epoch, color=d.FAINT, linestyle=d.DASHED, linewidth=1.0, zorder=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    d.words_inside(axes)
+    return figure
+
+
+@d.styled
 def interactions_over_time(over_time: pl.DataFrame) -> Figure:
     """Bars of interactions a period, stacked by split, with the splits named in their colours.
 
@@ -306,6 +326,7 @@ def norms(values: npt.NDArray[np.floating]) -> Figure:
     slack = 1e-3 * max(high, 1.0)  # unit vectors differ by rounding only, too little to be cut into bins
     bins = min(40, max(5, len(values) // 5))
     axes.hist(values, bins=bins, range=(low - slack, high + slack), color=d.LINES[0], alpha=0.85)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel("Euclidean norm of an item's vector")
     axes.set_ylabel("items")
     axes.yaxis.set_major_formatter(FuncFormatter(d.thousands))

@@ -37,8 +37,13 @@ class Stage:
 
     @cached_property
     def graphs(self) -> ArtifactStore:
-        """Item graphs."""
+        """Graphs of items and of users."""
         return ArtifactStore(self.home.graphs)
+
+    @cached_property
+    def pretrained(self) -> ArtifactStore:
+        """Item vectors of pretrainings."""
+        return ArtifactStore(self.home.pretrained)
 
     @cached_property
     def models(self) -> ArtifactStore:
@@ -102,14 +107,15 @@ class Task:
         name: unique in a dataset, `<stage>/<what>`.
         outputs: names of what it makes; each is an asset.
         inputs: names of what it reads; each is an output of another task.
-        files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>` or
-            `model/<feature set>`.
+        files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>`,
+            `triples/<file>` or `model/<feature set>`.
         run: does the work for one window; `version` is what it stamps on its outputs.
         code: modules (below `mrs_pipeline`) whose source decides the result.
         settings: the part of the dataset's settings that decides the result, as JSON.
         group: box in the asset graph.
         description: a sentence or two for the UI.
         windowed: whether it has one result a window; otherwise one for the dataset.
+        on_request: whether it runs only when somebody asks for it by name, and not with the dataset's pipeline.
         check_specs / check: the guards of its outputs.
     """
 
@@ -123,6 +129,7 @@ class Task:
     description: str
     files: tuple[str, ...] = ()
     windowed: bool = True
+    on_request: bool = False
     tags: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     pool: str | None = None

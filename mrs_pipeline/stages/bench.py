@@ -66,8 +66,8 @@ def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
     chosen = {each.model: each for each in CANDIDATES if each.dataset == stage.config.name}
     rows = []
     for name, candidate in chosen.items():
-        # stored item graphs are left aside: building them is part of what preparing costs
-        data = training_data(stage, replace(MODELS[name].spec, item_graph=False))
+        # stored graphs are left aside: building them is part of what preparing costs
+        data = training_data(stage, replace(MODELS[name].spec, item_graph=False, user_graph=False))
         (row,) = bench_train(
             data, {name: candidate.overrides}, epochs=epochs, batch_size=2048, threads=2, device="cpu"
         )

@@ -15,6 +15,7 @@ from mrs_pipeline.quality import QualityReport
 from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
 from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
 from mrs_pipeline.tables import (
+    experiments,
     features_table,
     interactions,
     items,
@@ -114,15 +115,28 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
     )
 
 
+def experiment_specs(name: str) -> tuple[CheckSpec, ...]:
+    """An experiment fit to be read."""
+    return (expectations(f"experiments/{name}", "every arm measured once, beside a control."),)
+
+
+def check_experiment(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of an experiment's result."""
+    name = task.name.partition("/")[2]
+    return [
+        suite_outcome(stage, experiment_specs(name)[0], experiments.suites(_scan(stage, task.outputs[0])))
+    ]
+
+
 def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of one window of `raw.interactions`."""
     scan = stage.lake.scan(stage.table("raw", "interactions"))
-    return [_suite(stage, RAW_INTERACTIONS_SPECS[0], raw_interactions.suites(scan, _now()))]
+    return [suite_outcome(stage, RAW_INTERACTIONS_SPECS[0], raw_interactions.suites(scan, _now()))]
 
 
 def check_raw_items(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of `raw.items`."""
-    return [_suite(stage, RAW_ITEMS_SPECS[0], raw_items.suites(_scan(stage, RAW_ITEMS)))]
+    return [suite_outcome(stage, RAW_ITEMS_SPECS[0], raw_items.suites(_scan(stage, RAW_ITEMS)))]
 
 
 def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -137,7 +151,7 @@ def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         interactions.suites(rows, user_rows, item_rows, stage.config.interactions, _now()),
         quarantine.suites(rejected, rows, raw),
     )
-    return [_suite(stage, spec, suite) for spec, suite in zip(CORE_SPECS, suites, strict=True)]
+    return [suite_outcome(stage, spec, suite) for spec, suite in zip(CORE_SPECS, suites, strict=True)]
 
 
 def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -150,7 +164,7 @@ def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         disjoint=disjoint,
         in_time_order=in_time_order,
     )
-    return [_suite(stage, SPLITS_SPECS[0], suite)]
+    return [suite_outcome(stage, SPLITS_SPECS[0], suite)]
 
 
 def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -160,7 +174,7 @@ def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         _scan(stage, node) for node in (f"recommendations/{name}", "core/users", "core/items", SPLITS)
     )
     return [
-        _suite(
+        suite_outcome(
             stage,
             recommendation_specs(name)[0],
             recommendations.suites(lists, user_rows, item_rows, splits, LIST_LENGTH),
@@ -176,12 +190,12 @@ def check_metrics(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         *metrics.suites(_scan(stage, f"metrics/{name}")),
         *user_metrics.suites(per_user, _scan(stage, "core/users")),
     ]
-    return [_suite(stage, metrics_specs(name)[0], suites)]
+    return [suite_outcome(stage, metrics_specs(name)[0], suites)]
 
 
 def check_leaderboard(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of the leaderboard."""
-    return [_suite(stage, LEADERBOARD_SPECS[0], leaderboard.suites(_scan(stage, "eval/leaderboard")))]
+    return [suite_outcome(stage, LEADERBOARD_SPECS[0], leaderboard.suites(_scan(stage, "eval/leaderboard")))]
 
 
 def check_features(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -194,7 +208,7 @@ def check_features(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     found = suspicions(summary_of(stage, name))
     facts = {"what is suspicious": list(found)} if found else {}
     return [
-        _suite(stage, broken, features_table.suites(scan, _scan(stage, "core/items"))),
+        suite_outcome(stage, broken, features_table.suites(scan, _scan(stage, "core/items"))),
         CheckOutcome(
             weak.name, weak.output, not found, weak.blocking, "; ".join(found) or weak.description, facts
         ),
@@ -283,7 +297,8 @@ def suspicions(summary: limits.FeatureSummary) -> list[str]:
     return [clause for suspicious, clause in looked_at if suspicious]
 
 
-def _suite(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> CheckOutcome:
+def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> CheckOutcome:
+    """Run the suites of a table as one check."""
     with stage.lake.connect() as con:
         report = check_suites(con, suites)
     failed = [

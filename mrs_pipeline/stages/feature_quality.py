@@ -20,7 +20,7 @@ from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
 from mrs_pipeline.stages.features import read_features, summary_of
-from mrs_pipeline.stages.models import interactions
+from mrs_pipeline.stages.models import SHARED_CODE, interactions
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.types import TrainingData
@@ -86,9 +86,7 @@ def quality_task(config: DatasetConfig, name: str) -> Task:
         run=measure_features,
         code=(
             *models,
-            "models.base",
-            "models.blocks",
-            "functional",
+            *SHARED_CODE,
             "experiment",
             "evaluation",
             "encoders.checks",

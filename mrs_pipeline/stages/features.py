@@ -4,7 +4,7 @@ How content becomes vectors is `encoders`; what a good feature set looks like, `
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,14 +78,25 @@ def summary_of(stage: Stage, name: str) -> FeatureSummary:
 
 def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
-    from safetensors.numpy import save_file
-
     name = task.name.partition("/")[2]
     graph = knn_graph(read_features(stage, name), stage.config.knn_k)
-    keys = (stage.config.name, stage.window, name)
-    with stage.graphs.writing(
-        *keys, provenance=provenance_of(stage, task), facts={"knn_k": stage.config.knn_k}
-    ) as directory:
+    digest = write_graph(stage, task, graph, {"knn_k": stage.config.knn_k})
+    connected = int((np.diff(graph.indptr) > 0).sum())
+    facts = {
+        "items": graph.shape[0],
+        "items with neighbours": connected,
+        "edges": len(graph.indices),
+        "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
+    }
+    return [Outcome(task.outputs[0], digest, facts)]
+
+
+def write_graph(stage: Stage, task: Task, graph: SparseGraph, facts: Mapping[str, JSON]) -> str:
+    """Store the graph that `task` has made, under the task's own name; its digest."""
+    from safetensors.numpy import save_file
+
+    keys = (stage.config.name, stage.window, task.name.partition("/")[2])
+    with stage.graphs.writing(*keys, provenance=provenance_of(stage, task), facts=dict(facts)) as directory:
         save_file(
             {
                 "indptr": graph.indptr,
@@ -95,18 +106,11 @@ def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
             },
             directory / GRAPH_FILE,
         )
-    connected = int((np.diff(graph.indptr) > 0).sum())
-    facts = {
-        "items": graph.shape[0],
-        "items with neighbours": connected,
-        "edges": len(graph.indices),
-        "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
-    }
-    return [Outcome(task.outputs[0], stage.graphs.read(*keys).digest, facts)]
+    return stage.graphs.read(*keys).digest
 
 
 def read_graph(stage: Stage, name: str) -> SparseGraph:
-    """A materialised item graph."""
+    """A materialised graph, of the items by a feature set or of the users."""
     from safetensors.numpy import load_file
 
     arrays = load_file(stage.graphs.read(stage.config.name, stage.window, name).directory / GRAPH_FILE)

@@ -11,6 +11,7 @@ from mrs_pipeline.encoders.options import EncoderOptions, FramesOptions, Pretrai
 from mrs_pipeline.encoders.pretrained import files_signature, local_folder
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.ingest.opening import open_source
+from mrs_pipeline.ingest.paths import inside
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage
@@ -20,6 +21,7 @@ SOURCE = "source"
 MEDIA = "media"
 MATRIX = "matrix"
 MODEL = "model"
+TRIPLES = "triples"
 
 
 def source_of(stage: Stage) -> Source:
@@ -28,7 +30,7 @@ def source_of(stage: Stage) -> Source:
 
 
 def files_digests(stage: Stage, files: str) -> dict[str, str]:
-    """Name -> digest now, for `source`, `media/<modality>`, `matrix/<name>` or `model/<feature set>`."""
+    """Name -> digest now of what `Task.files` may name."""
     kind, _, name = files.partition("/")
     if kind == MODEL:
         return {files: _weights(stage, name)}
@@ -38,6 +40,9 @@ def files_digests(stage: Stage, files: str) -> dict[str, str]:
     if kind == MATRIX:
         matrix = source.matrices().get(name)
         return {files: _digest(matrix.path) if matrix else "absent"}
+    if kind == TRIPLES:
+        triples = inside(source.root, name, "knowledge.triples")
+        return {files: _digest(triples) if triples.is_file() else "absent"}
     paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[name].drop_nulls()
     return {files: text_digest(*(_signature(source.root / path) for path in paths))}
 

@@ -14,10 +14,13 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.summary import telling
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, measure, recommend, run_facts, save
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, ModelSpec, Recommender
+from mrs_pipeline.models import blocks
+from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelConfig, Needs, Recommender
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.inputs import VALID_TERM
@@ -33,14 +36,31 @@ from mrs_pipeline.stages.checks import (
     recommendation_specs,
     trained_specs,
 )
-from mrs_pipeline.stages.completion import complete
 from mrs_pipeline.stages.features import read_features, read_graph
-from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.stages.item_vectors import read_vectors
+from mrs_pipeline.stages.knowledge import read_knowledge
+from mrs_pipeline.stages.nodes import (
+    KNOWLEDGE_GRAPH,
+    SPLITS,
+    USERS,
+    provenance_of,
+    table_of,
+    upstream,
+    version,
+)
 from mrs_pipeline.types import FloatArray, Interactions, SparseGraph, TopK, TrainingData
 
+SHARED_CODE = (
+    "models.base",
+    "models.knowledge",
+    *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
+    "functional",
+)
+"""Modules that a model of any file may be made of."""
 
-def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
-    """What the model may see at this window: no test row can be among it."""
+
+def training_data(stage: Stage, spec: Needs) -> TrainingData:
+    """What a model or a pretraining may see at this window: no test row can be among it."""
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
     train = interactions(stage, TRAIN)
     stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
@@ -53,7 +73,12 @@ def training_data(stage: Stage, spec: ModelSpec) -> TrainingData:
             else knn_graph(features[modality], stage.config.knn_k)
             for modality, name in chosen.items()
         }
-    return TrainingData(train, interactions(stage, VALID), features, graphs)
+    users = read_graph(stage, USERS) if spec.user_graph else None
+    vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
+    knowledge = read_knowledge(stage) if spec.knowledge else None
+    return TrainingData(
+        train, interactions(stage, VALID), features, graphs, users, pretrained=vectors, knowledge=knowledge
+    )
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -179,7 +204,7 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             for seed, each in zip(seeds_of(stage.config, name), found, strict=True)
         ]
     )
-    metrics, users = metrics.filter(_telling(data)), users.filter(_telling(data))
+    metrics, users = metrics.filter(telling(data.train)), users.filter(telling(data.train))
     stage.lake.write_frame(stage.table("eval", "user_metrics", model=name), users, provenance)
     manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), metrics.drop("model"), provenance)
     return [
@@ -190,13 +215,6 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             manifest.columns,
         )
     ]
-
-
-def _telling(data: TrainingData) -> pl.Expr:
-    """Rows whose list is shorter than the slice's catalogue: a list that holds every candidate finds everything."""
-    n_warm = int(np.unique(data.train.items).size)
-    candidates = {"all": data.train.n_items, "warm": n_warm, "cold": data.train.n_items - n_warm}
-    return pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
 
 
 def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
@@ -230,6 +248,8 @@ def protocol(config: DatasetConfig) -> str:
         )
     else:
         settings = config.split.model_dump(exclude_defaults=False)
+        if not settings["cold_items"]:
+            del settings["cold_items"]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
     return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
@@ -332,27 +352,43 @@ def _metric_facts(metrics: pl.DataFrame, seconds: float) -> dict[str, object]:
     }
 
 
+def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
+    """Names of all that `training_data` reads."""
+    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
+    graphs = chosen if spec.item_graph and stores_graphs(config) else []
+    return (
+        *("core/users", "core/items", SPLITS),
+        *(f"features/{each}" for each in chosen),
+        *(f"graphs/{each}" for each in graphs),
+        *((f"graphs/{USERS}",) if spec.user_graph else ()),
+        *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
+        *((f"pretrained/{spec.pretraining}",) if spec.pretraining else ()),
+    )
+
+
+def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
+    """The settings by which `training_data` fills missing rows; empty where it fills none."""
+    uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
+    if not uses_features or config.missing == "mask":
+        return {}
+    return {"missing": config.missing, "knn_k": config.knn_k}
+
+
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
     """Train, recommend and measure for one model; inputs, tags and group derive from its spec."""
     model = MODELS[name]
     spec = model.spec
-    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
-    sources = [f"features/{each}" for each in chosen]
-    sources += [f"graphs/{each}" for each in chosen if spec.item_graph and stores_graphs(config)]
-    filling: dict[str, object] = {}
-    if chosen and config.missing != "mask":
-        filling = {"missing": config.missing, "knn_k": config.knn_k}
+    filling = filling_of(config, spec)
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
-        "models.base",
-        "models.blocks",
-        "functional",
+        *SHARED_CODE,
         "experiment",
-        *(("encoders.missing", "stages.completion") if filling else ()),
+        *spec.code,
+        *(("encoders.missing", "encoders.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
-    inputs = ("core/users", "core/items", SPLITS, *sources)
+    inputs = sources_of(config, spec)
     fitting = [
         settings.model_dump(mode="json"),
         config.training.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance, require_current
 from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.metrics import METRICS
 from mrs_pipeline.tables.user_metrics import USER_METRICS
 from mrs_pipeline.windows import window_keys
@@ -26,8 +27,23 @@ RAW_INTERACTIONS = "raw/interactions"
 RAW_ITEMS = "raw/items"
 CORE = ("core/users", "core/items", "core/interactions", "core/quarantine")
 SPLITS = "core/splits"
+USERS = "users"
+"""Name of the graph of users, beside those of the feature sets (whose names begin with a modality)."""
 LEADERBOARD = "eval/leaderboard"
 REPORT = "eval/report"
+_ARRAYS = ("features", "graphs", "pretrained", "trained")
+"""First part of the names of nodes that are directories of arrays."""
+KNOWLEDGE_GRAPH = "graphs/knowledge"
+"""Kept as a table, `core.knowledge`, so that SQL can follow it; the other graphs are arrays."""
+
+
+_RESULTS = {
+    "recommendations": ("serving/recommendations", "model"),
+    "metrics": ("eval/metrics", "model"),
+    "experiments": ("eval/experiments", "experiment"),
+    "quality": ("quality/feature_sets", "feature_set"),
+}
+"""First part of a node's name -> its table, and the partition key that the second part is the value of."""
 
 
 def windows(config: DatasetConfig) -> list[str]:
@@ -66,14 +82,14 @@ def table_of(stage: Stage, node: str) -> Table:
     schema, _, rest = name.partition("/")
     if name == RAW_ITEMS:
         return stage.table(schema, rest, window=FULL_WINDOW)
-    if schema in ("raw", "core"):
-        return stage.table(schema, rest, window=window or stage.window)
-    if schema == "recommendations":
-        return stage.table("serving", schema, window=window or stage.window, model=rest)
-    if schema == "metrics":
-        return stage.table("eval", schema, window=window or stage.window, model=rest)
-    if schema == "quality":
-        return stage.table(schema, "feature_sets", feature_set=rest)
+    if schema in ("raw", "core") or name == KNOWLEDGE_GRAPH:
+        return stage.table("core" if name == KNOWLEDGE_GRAPH else schema, rest, window=window or stage.window)
+    if schema in _RESULTS:
+        path, key = _RESULTS[schema]
+        folder, _, table = path.partition("/")
+        return Table.of(
+            folder, table, dataset=stage.config.name, window=window or stage.window, **{key: rest}
+        )
     if name == LEADERBOARD:
         return Table.of(schema, rest, dataset=stage.config.name)
     raise KeyError(node)
@@ -82,10 +98,13 @@ def table_of(stage: Stage, node: str) -> Table:
 def schema_of(output: str) -> TableSchema | None:
     """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
     kind = output.partition("/")[0]
+    if output == KNOWLEDGE_GRAPH:
+        return KNOWLEDGE
     paths = {
         "features": "features",
         "quality": "quality/feature_sets",
         "metrics": "eval/metrics",
+        "experiments": "eval/experiments",
         "recommendations": "serving/recommendations",
     }
     return TABLES.get(paths.get(kind, output))
@@ -114,13 +133,23 @@ def _asset_columns(config: DatasetConfig, table: str, column: str) -> list[tuple
 def store_of(stage: Stage, node: str) -> tuple[ArtifactStore, tuple[str, ...]]:
     """The artifact store and keys behind a node that is a directory of arrays."""
     kind, _, name = node.partition("/")
-    stores = {"features": stage.features, "graphs": stage.graphs, "trained": stage.models}
+    stores = {
+        "features": stage.features,
+        "graphs": stage.graphs,
+        "pretrained": stage.pretrained,
+        "trained": stage.models,
+    }
     return stores[kind], (stage.config.name, stage.window, name)
+
+
+def _is_directory(node: str) -> bool:
+    """Whether a node is a directory of arrays, not a table."""
+    return node.partition("/")[0] in _ARRAYS and node != KNOWLEDGE_GRAPH
 
 
 def exists(stage: Stage, node: str) -> bool:
     """Whether the node has been materialised."""
-    if node.partition("/")[0] in ("features", "graphs", "trained"):
+    if _is_directory(node):
         store, keys = store_of(stage, node)
         return store.exists(*keys)
     return stage.lake.exists(table_of(stage, node))
@@ -128,7 +157,7 @@ def exists(stage: Stage, node: str) -> bool:
 
 def record(stage: Stage, node: str) -> tuple[str, Provenance]:
     """Digest and provenance of a materialised node; InputError names it where it is absent."""
-    if node.partition("/")[0] in ("features", "graphs", "trained"):
+    if _is_directory(node):
         store, keys = store_of(stage, node)
         artifact = store.read(*keys)
         return artifact.digest, artifact.provenance

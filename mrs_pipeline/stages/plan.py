@@ -1,27 +1,42 @@
 """A dataset's whole pipeline as a list of tasks, in an order in which they can run."""
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.base import Needs
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Task
 from mrs_pipeline.stages.core import core_tasks
+from mrs_pipeline.stages.experiments import experiment_tasks
 from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
+from mrs_pipeline.stages.knowledge import knowledge_task
 from mrs_pipeline.stages.models import model_tasks, stores_graphs
+from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.stages.report import report_tasks
+from mrs_pipeline.stages.user_graph import user_graph_task
 
 
 def plan(config: DatasetConfig) -> list[Task]:
-    """From raw files to report; graphs only of the feature sets that a listed model needs them of."""
-    models = config.model_configs
-    wanted = stores_graphs(config) and any(MODELS[name].spec.item_graph for name in models)
+    """From raw files to report; graphs only where a listed model or its pretraining needs them."""
+    models, first_steps = config.model_configs, config.pretraining_configs
+    asking: list[Needs] = [
+        *(MODELS[name].spec for name in models),
+        *(PRETRAINERS[name].spec for name in first_steps),
+    ]
+    wanted = stores_graphs(config) and any(spec.item_graph for spec in asking)
     graphs = config.model_features.values() if wanted else ()
+    companions = any(spec.user_graph for spec in asking)
     return [
         *ingest_tasks(config),
         *core_tasks(config),
         *(feature_task(config, name) for name in config.feature_names),
         *(quality_task(config, name) for name in config.feature_names),
         *(graph_task(config, name) for name in graphs),
+        *([user_graph_task(config)] if companions else ()),
+        *(pretraining_task(config, name, settings) for name, settings in first_steps.items()),
+        *([knowledge_task(config)] if config.knowledge else ()),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
+        *experiment_tasks(config),
     ]

@@ -42,8 +42,13 @@ class Home:
 
     @property
     def graphs(self) -> Path:
-        """Item graphs, see `artifacts.ArtifactStore`."""
+        """Graphs of items and of users, see `artifacts.ArtifactStore`."""
         return self.data / "graphs"
+
+    @property
+    def pretrained(self) -> Path:
+        """Item vectors of pretrainings, see `artifacts.ArtifactStore`."""
+        return self.data / "pretrained"
 
     @property
     def models(self) -> Path:

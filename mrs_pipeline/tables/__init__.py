@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
+from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
+from mrs_pipeline.tables.experiments import EXPERIMENTS
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tables.features_table import FEATURES
 from mrs_pipeline.tables.interactions import INTERACTIONS
 from mrs_pipeline.tables.items import ITEMS
+from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.leaderboard import LEADERBOARD
 from mrs_pipeline.tables.lineage import CHECKS, COLUMNS, EDGES, MATERIALIZATIONS
 from mrs_pipeline.tables.metrics import METRICS
@@ -34,12 +38,16 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         INTERACTIONS,
         QUARANTINE,
         SPLITS_TABLE,
+        KNOWLEDGE,
         FEATURES,
         FEATURE_SETS,
         RECOMMENDATIONS,
         USER_METRICS,
         METRICS,
         LEADERBOARD,
+        EXPERIMENTS,
+        EXPERIMENT_ARMS,
+        EXPERIMENT_USERS,
         MATERIALIZATIONS,
         EDGES,
         COLUMNS,

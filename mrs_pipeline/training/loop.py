@@ -155,17 +155,27 @@ class _Run:
         model.start_epoch()
         names: list[str] = []
         values: list[Tensor] = []
-        for batch in self.source.epoch(generator):
-            terms = model.loss(batch)
-            stacked = torch.stack(list(terms.values()))
-            self.optimizer.zero_grad(set_to_none=True)
-            stacked.sum().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+        mirror = self.options.mirror_gradient
+        for step, batch in enumerate(self.source.epoch(generator)):
+            if mirror is not None and step % mirror.every == 0:
+                terms = self._step(batch, mirror.descent)
+                self._step(batch, -mirror.ascent)
+            else:
+                terms = self._step(batch)
             names = list(terms)
-            values.append(stacked.detach())
+            values.append(torch.stack(list(terms.values())))
         steps = torch.stack(values).cpu()  # read once an epoch: a GPU is not made to wait at every step
         self._require_finite(epoch, names, steps)
         return dict(zip(names, steps.double().mean(0).tolist(), strict=True))
+
+    def _step(self, batch: Any, factor: float = 1.0) -> dict[str, Tensor]:
+        """One optimiser step down `factor` times the loss (up, if negative); the terms as they were before it."""
+        terms = self.model.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.stack(list(terms.values())).sum()
+        (total if factor == 1 else factor * total).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return {name: term.detach() for name, term in terms.items()}
 
     def _require_finite(self, epoch: int, names: list[str], steps: Tensor) -> None:
         bad = torch.nonzero(~torch.isfinite(steps))

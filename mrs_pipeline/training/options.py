@@ -3,6 +3,23 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class MirrorGradientOptions(BaseModel):
+    """Mirror Gradient (Zhong et al., WWW 2024, https://arxiv.org/abs/2402.11262): steps back uphill now and then.
+
+    Every `every`-th step is a step down `descent` times the loss, followed by one up `ascent` times the loss of the
+    same batch; together they lean towards flat minima, which noisy features disturb less.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    every: int = Field(default=3, ge=1)
+    """beta: steps from one mirrored step to the next; the first of an epoch is one."""
+    descent: float = Field(default=1.0, gt=0)
+    """alpha_1: factor of the loss on the way down."""
+    ascent: float = Field(default=0.2, gt=0)
+    """alpha_2: factor of the loss on the way back up; the paper tries 0.1, 0.2 and 0.3."""
+
+
 class TrainingOptions(BaseModel):
     """How long and in what steps a model is trained; the step size belongs to the model's own settings."""
 
@@ -14,6 +31,8 @@ class TrainingOptions(BaseModel):
     """Training rows a step."""
     patience: int = Field(default=20, ge=1)
     """Stop after this many validations in a row without a gain; the best epoch's weights are kept."""
+    mirror_gradient: MirrorGradientOptions | None = None
+    """Mirror Gradient around the model's own loss; plain steps where not given."""
     eval_every: int = Field(default=1, ge=1)
     """Epochs from one validation to the next."""
     checkpoint_every: int = Field(default=10, ge=0)

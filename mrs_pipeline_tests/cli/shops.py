@@ -34,7 +34,7 @@ attributes:
     - {{modality: audio, encoder: identity, matrix: sound}}
   models:
     most_pop:
-    ease: {{feature_weight: 0.5}}
+    ease: {{memory_limit_gb: 3}}
   training: {{epochs: 2, threads: 1}}
 """
 

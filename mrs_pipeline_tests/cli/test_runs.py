@@ -76,7 +76,7 @@ def test_tune_prints_settings_to_paste(finished: Mrs) -> None:
     assert "validation recall@20" in told.out
     table, _, pasted = told.out.partition("the best, for the dataset's defs.yaml:\n")
     best = yaml.safe_load(pasted)["models"]["ease"]
-    assert best["feature_weight"] == 0.5  # set by hand in defs.yaml, and not in the search space
+    assert best["memory_limit_gb"] == 3  # set by hand in defs.yaml, and not in the search space
     scores = [(float(cells[3]), cells[2]) for line in table.splitlines() if len(cells := line.split("│")) > 4]
     assert len(scores) == 3 and scores == sorted(scores, key=lambda row: -row[0])
     assert f'"reg_weight": {best["reg_weight"]}' in next(

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 
 SOURCE = {"reader": "demo"}
@@ -44,7 +45,15 @@ def test_overrides_reach_the_model_and_no_other() -> None:
 
 
 def test_every_registered_model_can_be_listed() -> None:
-    assert list(_config(models=dict.fromkeys(MODELS)).model_configs) == list(MODELS)
+    config = _config(models=dict.fromkeys(MODELS), knowledge={"attributes": ["genre"]})
+    assert list(config.model_configs) == list(MODELS)
+
+
+def test_a_model_that_needs_a_knowledge_graph_asks_for_its_section() -> None:
+    with pytest.raises(
+        ValidationError, match="models: kgat needs a knowledge graph; add a `knowledge:` section"
+    ):
+        _config(models={"kgat": None})
 
 
 def test_models_get_the_first_feature_set_of_a_modality() -> None:
@@ -80,6 +89,12 @@ def test_settings_survive_json() -> None:
         ({"seeds": []}, ("seeds",), "each once"),
         ({"seeds": [1, 2, 1]}, ("seeds",), "each once"),
         ({"knn_k": 0}, ("knn_k",), "greater than"),
+        ({"user_k": 0}, ("user_k",), "greater than"),
+        (
+            {"user_k": 30, "models": {"dualgnn": None}},
+            (),
+            "models.dualgnn.user_k is 40 but the graph of users holds 30",
+        ),
         ({"window": {"every": "month"}}, ("window",), "needs window.start"),
         ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
         ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),
@@ -106,3 +121,18 @@ def test_settings_load_without_the_heavy_libraries() -> None:
     code = f"import sys, mrs_pipeline.dataset; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_first_steps_are_those_listed_and_those_that_models_need() -> None:
+    assert _config(models={"bpr_mf": None}).pretraining_configs == {}
+    needed = _config(models={"pmgt": None})
+    assert needed.pretraining_configs == {"pmgt": PRETRAINERS["pmgt"].Config()}
+    listed = _config(models={"pmgt": None}, pretraining={"pmgt": {"epochs": 3}, "pamd": None})
+    assert listed.pretraining_configs["pmgt"].epochs == 3
+    assert list(listed.pretraining_configs) == ["pmgt", "pamd"]
+
+
+@pytest.mark.parametrize("section", [{"pmtg": None}, {"pmgt": {"epochs": 0}}, {"pamd": {"hops": [3]}}])
+def test_mistakes_in_first_steps_are_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="pretraining"):
+        _config(pretraining=section)

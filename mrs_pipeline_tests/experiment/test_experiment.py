@@ -182,6 +182,14 @@ def test_graphs_are_built_where_they_are_missing(market):
     assert prepare(market.data, "vbpr", small_config("vbpr")) is market.data
 
 
+def test_the_graph_of_users_is_built_where_it_is_missing(market):
+    config = small_config("dualgnn", user_k=3)
+    ready = prepare(market.data, "dualgnn", config)
+    assert np.diff(ready.user_graph.indptr).max() == config.user_k
+    assert prepare(ready, "dualgnn", config).user_graph is ready.user_graph
+    assert prepare(market.data, "freedom", small_config("freedom")).user_graph is None
+
+
 def test_a_feature_matrix_of_other_items_is_refused(market):
     short = replace(market.data.features["text"], values=market.data.features["text"].values[:7])
     with pytest.raises(InputError, match="'text' has 7 rows but the dataset 40 items"):

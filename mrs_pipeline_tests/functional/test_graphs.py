@@ -11,10 +11,14 @@ from mrs_pipeline.functional.graphs import (
     DEGREE_EPSILON,
     binary,
     bipartite_graph,
+    cosine_neighbours,
     knn_graph,
     mix,
     nearest,
+    normalise_rows,
     normalise_symmetric,
+    strongest,
+    with_self_loops,
 )
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.types import FeatureMatrix, SparseGraph
@@ -49,6 +53,12 @@ def test_bipartite_graph_holds_both_directions():
     assert torch.equal(matrix[:3, 3:], ratings)
     assert torch.equal(matrix, matrix.T)
     assert matrix.sum() == 2 * len(USERS)
+
+
+def test_a_product_with_normalised_rows_is_the_mean_of_the_neighbours():
+    graph = Csr.from_pairs(torch.tensor([0, 0, 2]), torch.tensor([1, 2, 0]), torch.ones(3), (3, 3))
+    mean = normalise_rows(graph).tensor().to_dense()
+    assert torch.equal(mean, torch.tensor([[0, 0.5, 0.5], [0, 0, 0], [1, 0, 0]]))
 
 
 def test_symmetric_normalisation_is_the_formula():
@@ -131,3 +141,26 @@ def test_mix_weighs_rows():
     two = Csr.from_pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([1.0, 1.0]), (2, 2))
     mixed = mix([one, two], [torch.tensor([0.25, 1.0]), torch.tensor([0.75, 0.0])])
     assert mixed.tensor().to_dense().tolist() == [[0.75, 1.0], [1.0, 0.0]]
+
+
+def test_self_loops_and_row_sums_of_one():
+    graph = Csr.from_pairs(torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]), torch.ones(3), (3, 3))
+    looped = with_self_loops(graph)
+    assert looped.tensor().to_dense().tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 1]]
+    assert torch.allclose(normalise_rows(looped).tensor().to_dense().sum(1), torch.ones(3))
+    assert normalise_rows(graph).tensor().to_dense()[2].tolist() == [0, 0, 0]
+
+
+def test_strongest_is_the_maximum_over_the_graphs_that_have_the_edge():
+    one = Csr.from_pairs(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([0.2, -1.0]), (2, 2))
+    two = Csr.from_pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([0.5, 0.3]), (2, 2))
+    assert torch.allclose(strongest([one, two]).tensor().to_dense(), torch.tensor([[0.5, 0.3], [-1.0, 0.0]]))
+
+
+def test_neighbours_do_not_depend_on_the_block():
+    unit = torch.nn.functional.normalize(
+        torch.randn(50, 4, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    columns, cosines = cosine_neighbours(unit, 5)
+    assert torch.equal(columns, cosine_neighbours(unit, 5, block=7)[0])
+    assert torch.allclose(cosines, (unit @ unit.T).gather(1, columns), atol=1e-6)

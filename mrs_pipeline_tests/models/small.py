@@ -5,7 +5,7 @@ import torch
 
 from mrs_pipeline.functional.graphs import DEGREE_EPSILON
 from mrs_pipeline.models.base import PairBatch
-from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline.types import FeatureMatrix, KnowledgeGraph, TrainingData
 from mrs_pipeline_tests.toy import interactions
 
 N_USERS, N_ITEMS = 5, 6
@@ -23,8 +23,19 @@ def small_market() -> TrainingData:
         values[lacking] = 0
         features[name] = FeatureMatrix(values, np.arange(N_ITEMS) != lacking, name)
     train = interactions(PAIRS, N_USERS, N_ITEMS)
-    return TrainingData(train, interactions(np.array([[0, 2]]), N_USERS, N_ITEMS), features)
+    return TrainingData(
+        train, interactions(np.array([[0, 2]]), N_USERS, N_ITEMS), features, knowledge=KNOWLEDGE
+    )
 
+
+KNOWLEDGE = KnowledgeGraph(
+    heads=np.array([0, 1, 2, 3, 4, 5, 0, 2, 5, 6]),
+    relations=np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2]),
+    tails=np.array([6, 6, 7, 7, 6, 7, 8, 8, 8, 9]),
+    n_entities=11,
+    n_relations=3,
+)
+"""A genre for each item, a maker for some, a family for a genre; nothing names entity 10."""
 
 DATA = small_market()
 RATINGS = np.zeros((N_USERS, N_ITEMS))
@@ -68,3 +79,11 @@ def propagated(
         layers.append(matrix @ layers[-1])
     mean = np.mean(layers, axis=0)
     return mean[:N_USERS], mean[N_USERS:]
+
+
+def ridge_weights(gram: np.ndarray, ridge: float) -> np.ndarray:
+    """Item weights of the regression of each item on all others, by an inverse."""
+    inverse = np.linalg.inv(gram + ridge * np.eye(len(gram)))
+    found = -inverse / np.diag(inverse)[None, :]
+    np.fill_diagonal(found, 0)
+    return found

@@ -5,6 +5,7 @@ import inspect
 import io
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,13 +21,22 @@ from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.training.batches import SOURCES
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
-from mrs_pipeline_tests.toy import N_ITEMS, N_USERS, build, interactions, small_config, toy_market, trained
+from mrs_pipeline_tests.toy import (
+    N_ITEMS,
+    N_USERS,
+    build,
+    interactions,
+    prepared,
+    small_config,
+    toy_market,
+    trained,
+)
 
 ALL = sorted(MODELS)
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)
-CONTENT = {"item_knn": {"source": "content"}, "ease": {"feature_weight": 5.0}}
+CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
 
 
@@ -74,7 +84,7 @@ def test_every_parameter_gets_a_gradient(name, market):
 @pytest.mark.parametrize("name", BY_GRADIENT)
 def test_loss_terms_are_finite_and_their_sum_falls(name, market):
     options = TrainingOptions(epochs=15, batch_size=64, patience=1000)
-    history = fit(market.data, name, small_config(name), training=options).result.history
+    history = fit(prepared(name, market.data), name, small_config(name), training=options).result.history
     totals = [sum(record.losses.values()) for record in history]
     assert np.isfinite(totals).all()
     assert totals[-1] < 0.9 * totals[0]
@@ -110,19 +120,26 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
         for part in (data.train, data.valid)
     ]
     back = np.argsort(items)
-    features = {
-        name: FeatureMatrix(matrix.values[back], matrix.present[back], name)
-        for name, matrix in data.features.items()
-    }
-    return TrainingData(*parts, features)
+
+    def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
+        return {key: FeatureMatrix(m.values[back], m.present[back], key) for key, m in matrices.items()}
+
+    assert data.knowledge is not None
+    entities = np.arange(data.knowledge.n_entities)
+    entities[: len(items)] = items
+    knowledge = replace(
+        data.knowledge, heads=entities[data.knowledge.heads], tails=entities[data.knowledge.tails]
+    )
+    return TrainingData(*parts, moved(data.features), pretrained=moved(data.pretrained), knowledge=knowledge)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_relabelling_users_and_items_permutes_the_scores_and_nothing_else(name, market):
     rng = np.random.default_rng(2)
     users, items = rng.permutation(N_USERS), rng.permutation(N_ITEMS)
-    model, _ = build(name, market.data, **CONTENT.get(name, {}))
-    twin, _ = build(name, relabelled(market.data, users, items), **CONTENT.get(name, {}))
+    data = replace(prepared(name, market.data), item_graphs={})
+    model, _ = build(name, data, **CONTENT.get(name, {}))
+    twin, _ = build(name, relabelled(data, users, items), **CONTENT.get(name, {}))
     if name in BY_GRADIENT:
         state = model.state_dict()
         for key, value in state.items():
@@ -139,9 +156,10 @@ def test_relabelling_users_and_items_permutes_the_scores_and_nothing_else(name, 
 @pytest.mark.parametrize("name", ALL)
 def test_save_and_load_keep_the_scores(name, market, tmp_path):
     options = TrainingOptions(epochs=2, batch_size=64)
-    fitted = fit(market.data, name, small_config(name), seed=9, training=options)
+    data = prepared(name, market.data)
+    fitted = fit(data, name, small_config(name), seed=9, training=options)
     save(fitted, tmp_path)
-    again = load(tmp_path, market.data)
+    again = load(tmp_path, data)
     assert torch.equal(again.score(EVERYONE), fitted.model.score(EVERYONE))
     assert again.config == fitted.model.config
 
@@ -194,6 +212,12 @@ def test_works_with_any_number_of_modalities(name, n_modalities):
     assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if MODELS[name].spec.knowledge])
+def test_refuses_data_without_the_knowledge_it_needs(name, market):
+    with pytest.raises(InputError, match=rf"model '{name}' needs a knowledge graph.*`knowledge:` section"):
+        build(name, replace(market.data, knowledge=None))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_touches_no_file_and_no_network(name, market, monkeypatch):
     build(name, market.data)[0].score(EVERYONE)  # whatever libraries load late is loaded now
@@ -209,8 +233,26 @@ def test_touches_no_file_and_no_network(name, market, monkeypatch):
     model.score(EVERYONE)
 
 
-@pytest.mark.parametrize("name", ["vbpr", "freedom", "bm3", "slmrec", "clcrec", "dmrl", "macridvae"])
-def test_features_rank_cold_items_better_than_a_blind_model_does(name, market):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vbpr",
+        "freedom",
+        "grcn",
+        "mmgcn",
+        "dualgnn",
+        "mm_ease",
+        "fusion",
+        "kgat",
+        "mkgat",
+        "bm3",
+        "slmrec",
+        "clcrec",
+        "dmrl",
+        "macridvae",
+    ],
+)
+def test_content_ranks_cold_items_better_than_a_blind_model_does(name, market):
     cold = np.arange(N_ITEMS) >= 36
     task = ranking_task(market.test, [], candidates=cold)
 

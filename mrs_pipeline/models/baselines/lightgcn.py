@@ -35,6 +35,7 @@ class LightGcnConfig(GradientConfig):
     search_space: ClassVar[SearchSpace] = {
         "n_layers": (1, 2, 3, 4),
         "reg_weight": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+        "learning_rate": (1e-3, 2e-3, 5e-3),
     }
 
     n_layers: int = Field(default=2, ge=1, le=8)

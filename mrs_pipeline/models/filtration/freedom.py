@@ -26,9 +26,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, nearest, normalise_symmetric
+from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
 from mrs_pipeline.functional.losses import bpr, bpr_inner
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,
@@ -39,6 +39,7 @@ from mrs_pipeline.models.base import (
     SearchSpace,
 )
 from mrs_pipeline.models.blocks import embedding, linear, pair_rows, user_item_operator
+from mrs_pipeline.models.blocks_modality import item_graphs
 from mrs_pipeline.taxonomy import Cell, Modality
 
 _PUBLISHED_MIX = {Modality.IMAGE.value: 0.1, Modality.TEXT.value: 0.9}
@@ -160,28 +161,13 @@ def _item_graph(inputs: ModelInputs, config: FreedomConfig) -> SparseOperator:
     """S = sum_m w_m S_m with each item's weights summing to one over the modalities it has."""
     weights = _mixing_weights(list(inputs.features), config.modality_weights)
     graphs, shares = [], []
+    neighbours = item_graphs(inputs, config.knn_k, "freedom")
     for modality, weight in weights.items():
-        if modality not in inputs.item_graphs:
-            raise InputError(
-                f"model 'freedom' needs the item graph of modality '{modality}' and it was not built; "
-                "materialise the graph of that feature set first"
-            )
-        graph = nearest(_wide_enough(inputs.item_graphs[modality], modality, config.knn_k), config.knn_k)
+        graph = neighbours[modality]
         graphs.append(normalise_symmetric(binary(graph)))
         shares.append(weight * (graph.indptr.diff() > 0).float())
     total = torch.stack(shares).sum(0).clamp(min=torch.finfo(torch.float32).tiny)
     return SparseOperator.from_csr(mix(graphs, [share / total for share in shares]))
-
-
-def _wide_enough(graph: Csr, modality: str, k: int) -> Csr:
-    neighbours = graph.indptr.diff()
-    width, items = int(neighbours.max()), int((neighbours > 0).sum())
-    if width < min(k, items):
-        raise InputError(
-            f"model 'freedom' has knn_k {k} but the item graph of modality '{modality}' holds {width} neighbours "
-            "an item; build the graph with more, or lower the model's knn_k"
-        )
-    return graph
 
 
 def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Models that bridge modalities and interactions by a graph: one file a model."""

@@ -1,0 +1,173 @@
+"""MGCN. Yu et al., "Multi-View Graph Convolutional Network for Multimedia Recommendation", MM 2023.
+
+https://arxiv.org/abs/2308.03588
+
+Equation: behaviour c = LightGCN(E). Content purified by behaviour, z_m = E_item * sigmoid(W'_m (W_m x_m)), is
+spread over the item graph S_m of each modality (kNN, cosine weights, D^-1/2 S D^-1/2), h_m = S_m z_m, and to
+users, R^ h_m (R^ = user-item block of the normalised adjacency). Per node: common = sum_m a_m h_m with
+a = softmax_m q' tanh(W h_m + b); specific_m = (h_m - common) * sigmoid(W''_m c); side = (sum_m specific_m +
+common) / (M + 1). e = c + side; y_ui = <e_u, e_i>; loss = BPR + reg_weight * half the squared norm of the
+batch's e + cl_weight * (InfoNCE(side_i, c_i) over its positive items + InfoNCE(side_u, c_u) over its users).
+
+Deviations: any number of modalities; a node that lacks a modality (an item without features, a user of such
+items only) leaves it out of attention and mean, and a node without any takes no part in InfoNCE; raw
+features stay frozen (the published code fine-tunes them, two thirds of whose step would be spent there) and
+the learning rate constant (published: times .96 every 50 epochs); no cosine below zero in an item graph.
+Identifiers of items never seen in training are zero: these items are ranked by their neighbours' content.
+
+Complexity: O((E L + k I M + E M) D + I F D) a step and O(B^2 D) for InfoNCE, plus Adam's O((U + I) D).
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import linear as affine
+
+from mrs_pipeline.functional.graphs import normalise_symmetric
+from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.models.base import (
+    FeatureUse,
+    GradientConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
+from mrs_pipeline.models.blocks_modality import (
+    ModalityAttention,
+    item_graphs,
+    items_to_users,
+    linked,
+    users_with,
+)
+from mrs_pipeline.models.blocks_rows import DistinctRows, TwoSides, two_sided_losses
+from mrs_pipeline.taxonomy import Cell
+
+
+class MgcnConfig(GradientConfig):
+    """Settings of MGCN."""
+
+    search_space: ClassVar[SearchSpace] = {"cl_weight": (1e-3, 1e-2, 1e-1)}
+
+    n_layers: int = Field(default=2, ge=1, le=8)
+    """Propagation steps on the user-item graph."""
+    n_item_layers: int = Field(default=1, ge=1, le=8)
+    """Propagation steps on the item graphs."""
+    knn_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
+    reg_weight: float = Field(default=1e-4, ge=0)
+    """Weight of the squared norm of the batch's vectors."""
+    cl_weight: float = Field(default=1e-2, ge=0)
+    """Weight of the contrast between side and behaviour."""
+    temperature: float = Field(default=0.2, gt=0)
+    """Of the contrast's softmax."""
+
+
+class Mgcn(Recommender):
+    """Content purified by behaviour, spread over item graphs and fused by behaviour; see the module."""
+
+    spec = ModelSpec(
+        name="mgcn",
+        title="MGCN",
+        paper="Yu et al., MM 2023",
+        url="https://arxiv.org/abs/2308.03588",
+        cells=frozenset({Cell.ITEM_ITEM_GRAPH, Cell.COARSE_ATTENTION, Cell.CONTRASTIVE}),
+        complexity="O((E L + (k I + E) M) D + I F D + B^2 D)",
+        features=FeatureUse.REQUIRED,
+        item_graph=True,
+    )
+    Config = MgcnConfig
+
+    def __init__(self, config: MgcnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        size = config.embedding_size
+        graphs = item_graphs(inputs, config.knn_k, self.spec.name)
+        self._features = inputs.features
+        self._adjacency, self._to_users = user_item_operator(inputs), items_to_users(inputs)
+        self._item_graphs = {
+            modality: SparseOperator.from_csr(normalise_symmetric(graph))
+            for modality, graph in graphs.items()
+        }
+        self._item_has = linked(graphs)
+        self._user_has = users_with(inputs, self._item_has)
+        self._complete = (self._item_has.all(0) & self._user_has.all(0)).tolist()
+        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
+        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
+        self.purifiers, self.selectors = nn.ModuleDict(), nn.ModuleDict()
+        for modality, values in inputs.features.items():
+            self.purifiers[modality] = _Purifier(values.shape[1], size, generator)
+            self.selectors[modality] = linear(size, size, generator)
+        self.attention = ModalityAttention(size, generator)
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """BPR and norm of the final vectors; contrast of side and behaviour."""
+        rows = DistinctRows.of(batch)
+        (users, user_views), (items, item_views) = self._behaviour_and_views()
+        return two_sided_losses(
+            rows,
+            self._rows(rows.users, users, user_views, self._user_has),
+            self._rows(rows.items, items, item_views, self._item_has),
+            reg_weight=self.config.reg_weight,
+            cl_weight=self.config.cl_weight,
+            temperature=self.config.temperature,
+        )
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Behaviour plus side, users [U, D] and items [I, D]."""
+        (users, user_views), (items, item_views) = self._behaviour_and_views()
+        return (
+            users + self._side(users, user_views, self._user_has),
+            items + self._side(items, item_views, self._item_has),
+        )
+
+    def _behaviour_and_views(self) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
+        """Users' c [U, D] and views h_m [U, D] each, then the items'."""
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
+        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        views = [self._item_view(modality) for modality in self._features]
+        return (users, [self._to_users @ view for view in views]), (items, views)
+
+    def _item_view(self, modality: str) -> Tensor:
+        view: Tensor = self.item_embedding * self.purifiers[modality](self._features[modality])
+        for _ in range(self.config.n_item_layers):
+            view = self._item_graphs[modality] @ view
+        return view
+
+    def _rows(self, rows: Tensor, behaviour: Tensor, views: list[Tensor], has: Tensor) -> TwoSides:
+        """Of the nodes `rows` [n]; attention and gates are computed for these alone."""
+        behaviour, has = take_rows(behaviour, rows), take_rows(has, rows)
+        side = self._side(behaviour, [take_rows(view, rows) for view in views], has)
+        return TwoSides(behaviour, side, has.any(1))
+
+    def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
+        """[n, D] from c [n, D], views [n, D] each and which modalities the nodes have [n, M]."""
+        shares = self.attention(torch.stack(views, dim=1), has)
+        common = torch.zeros_like(behaviour)
+        for number, view in enumerate(views):
+            common = torch.addcmul(common, shares[:, number : number + 1], view)
+        total = common
+        for number, (view, selector) in enumerate(zip(views, self.selectors.values(), strict=True)):
+            gate = torch.sigmoid(selector(behaviour))
+            if not self._complete[number]:
+                gate = gate * has[:, number : number + 1]
+            total = torch.addcmul(total, view - common, gate)
+        return total / (has.sum(1, keepdim=True) + 1)
+
+
+class _Purifier(nn.Module):
+    """Gates sigmoid(W' (W x + b) + b') that let pass what agrees with behaviour."""
+
+    def __init__(self, width: int, size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.project = linear(width, size, generator)
+        self.gate = linear(size, size, generator)
+
+    def forward(self, values: Tensor) -> Tensor:
+        # two linear maps in a row are one, and a product [D, D] x [D, F] is cheaper than one with I rows
+        weight = self.gate.weight @ self.project.weight
+        return torch.sigmoid(affine(values, weight, self.gate(self.project.bias)))

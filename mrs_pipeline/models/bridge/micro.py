@@ -1,0 +1,163 @@
+"""MICRO. Zhang et al., "Latent Structure Mining with Contrastive Modality Fusion", TKDE 2022.
+
+In full: "Latent Structure Mining With Contrastive Modality Fusion for Multimedia Recommendation".
+https://arxiv.org/abs/2111.00678
+
+Equation: for each modality S_m = (1 - original_share) norm(kNN(W_m x_m + b_m)) + original_share
+norm(kNN(x_m)), cosine weights, norm = D^-1/2 S D^-1/2; h_m = S_m^L E_item; a = softmax_m q' tanh(W h_m + b);
+h = sum_m a_m h_m. (e_u, e_i) = mean of layers of D^-1 (A + I) on the user-item graph; e_i += h_i / |h_i|;
+y_ui = <e_u, e_i>; loss = BPR + reg_weight * half the squared norm of the batch's e + cl_weight * sum_m
+GRACE(h_m, h). As published, learned graphs are built at the first step of an epoch and constant after it;
+scores use those of the parameters as they are.
+
+Deviations: any number of modalities; an item that lacks one leaves it out of attention and of its contrast,
+an item without any has h = 0. The contrast is over the batch's positive items, each once (the published code
+sets all items against all at every step, O(I^2 D)). Raw features stay frozen (published: fine-tuned, at one
+step an epoch), the learning rate constant (published: times .96 every 50 epochs), and no cosine below zero
+stays in a graph.
+
+Complexity: O((E L + k I M) D + B^2 M D) a step; an epoch O(I^2 M D) time for the neighbours, in memory
+O(k I M + I F).
+"""
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from mrs_pipeline.functional.graphs import normalise_symmetric
+from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
+from mrs_pipeline.functional.sparse import Csr, mean_propagation, take_rows
+from mrs_pipeline.models.base import (
+    FeatureUse,
+    GradientConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import embedding
+from mrs_pipeline.models.blocks_learned_graph import (
+    EpochGraphs,
+    LearnedNeighbours,
+    blend,
+    random_walk_operator,
+)
+from mrs_pipeline.models.blocks_modality import ModalityAttention, item_graphs, linked
+from mrs_pipeline.models.blocks_rows import DistinctRows
+from mrs_pipeline.taxonomy import Cell
+
+
+class MicroConfig(GradientConfig):
+    """Settings of MICRO."""
+
+    search_space: ClassVar[SearchSpace] = {
+        "learning_rate": (1e-4, 5e-4, 1e-3),
+        "cl_weight": (1e-3, 1e-2, 3e-2, 1e-1),
+    }
+
+    learning_rate: float = Field(default=5e-4, gt=0, le=1)
+    """Adam's step size."""
+    n_layers: int = Field(default=2, ge=1, le=8)
+    """Propagation steps on the user-item graph."""
+    n_item_layers: int = Field(default=1, ge=1, le=8)
+    """Propagation steps L on the item graphs."""
+    knn_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
+    projection_size: int = Field(default=64, ge=1, le=4096)
+    """Width of W_m x_m, where learned neighbours are looked for."""
+    original_share: float = Field(default=0.9, ge=0, le=1)
+    """Share of the raw features' graphs."""
+    reg_weight: float = Field(default=1e-4, ge=0)
+    """Weight of the squared norm of the batch's vectors."""
+    cl_weight: float = Field(default=0.03, ge=0)
+    """Weight of the contrast between modalities and their fusion."""
+    temperature: float = Field(default=0.5, gt=0)
+    """Of the contrast's softmax."""
+
+
+class Micro(Recommender):
+    """Learned item graphs of each modality, fused by attention and contrast; see the module."""
+
+    spec = ModelSpec(
+        name="micro",
+        title="MICRO",
+        paper="Zhang et al., TKDE 2022",
+        url="https://arxiv.org/abs/2111.00678",
+        cells=frozenset({Cell.ITEM_ITEM_GRAPH, Cell.CONTRASTIVE}),
+        complexity="O((E L + k I M) D + B^2 M D) + O(I^2 M D) an epoch",
+        features=FeatureUse.REQUIRED,
+        item_graph=True,
+    )
+    Config = MicroConfig
+
+    def __init__(self, config: MicroConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        size = config.embedding_size
+        raw = item_graphs(inputs, config.knn_k, self.spec.name)
+        self._has = linked(raw)
+        self._originals = {name: normalise_symmetric(graph) for name, graph in raw.items()}
+        self._adjacency = random_walk_operator(inputs)
+        self._graphs = EpochGraphs(self._item_graphs)
+        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
+        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
+        self.neighbours = LearnedNeighbours(inputs, raw, config.projection_size, config.knn_k, generator)
+        self.attention = ModalityAttention(size, generator)
+
+    def start_epoch(self) -> None:
+        """Lets the item graphs be built anew."""
+        self._graphs.forget()
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """BPR and norm of the final vectors; contrast of each modality's view with their fusion."""
+        rows = DistinctRows.of(batch)
+        views = self._graphs.products(self.item_embedding, self.config.n_item_layers)
+        stacked = torch.stack([take_rows(view, rows.items) for view in views], dim=1)
+        has = take_rows(self._has, rows.items)
+        fused = self._fused(stacked, has)
+        users, items = self._propagate()
+        final = rows.pair_rows(
+            take_rows(users, rows.users), take_rows(items, rows.items) + normalize(fused, dim=1)
+        )
+        return {
+            "bpr": bpr_inner(*final),
+            "reg": self.config.reg_weight * squared_norm(*final),
+            "contrast": self.config.cl_weight * self._contrast(stacked, fused, rows.positive_counts, has),
+        }
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """Propagated vectors, items with their latent structure, users [U, D] and items [I, D]."""
+        views = self._graphs.current_products(self.item_embedding, self.config.n_item_layers)
+        users, items = self._propagate()
+        return users, items + normalize(self._fused(torch.stack(views, dim=1), self._has), dim=1)
+
+    def _propagate(self) -> tuple[Tensor, Tensor]:
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
+        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        return users, items
+
+    def _fused(self, views: Tensor, has: Tensor) -> Tensor:
+        """Fused views h [n, D] of h_m [n, M, D]."""
+        return torch.einsum("nm,nmd->nd", self.attention(views, has), views)
+
+    def _contrast(self, views: Tensor, fused: Tensor, counts: Tensor, has: Tensor) -> Tensor:
+        """Sum over modalities of GRACE(h_m, h) on the positive items that have it."""
+        terms = [fused.new_zeros(())]
+        for number in range(views.shape[1]):
+            rows = torch.nonzero((counts > 0) & has[:, number]).flatten()
+            if len(rows):
+                terms.append(
+                    grace(take_rows(views[:, number], rows), take_rows(fused, rows), self.config.temperature)
+                )
+        return torch.stack(terms).sum()
+
+    def _item_graphs(self) -> list[Csr]:
+        """S_m, one for each modality."""
+        return [
+            blend(normalise_symmetric(graph), self._originals[name], self.config.original_share)
+            for name, graph in self.neighbours().items()
+        ]

@@ -1,0 +1,155 @@
+"""DropoutNet-style wrapper: a model of identifiers learns to do without them.
+
+Volkovs, Yu & Poutanen, "DropoutNet: Addressing Cold Start in Recommender Systems", NeurIPS 2017.
+https://papers.nips.cc/paper/7081-dropoutnet-addressing-cold-start-in-recommender-systems
+
+Equation: a backbone of identifiers q_i is trained by its own loss on q'_i = g(x_i) with probability `dropout`, else
+q_i, drawn anew for each item of a batch; g(x) = W_2 leaky_relu(sum_m (W_m x^m + b_m)) + b_2. When scoring, items seen
+in training keep q_i and all others are g(x_i).
+
+Deviations: only the idea is the paper's, which puts a network over finished latent factors of users and items; here
+the identifier itself is replaced inside a model that is trained from scratch, and users have no content. In a graph
+model a replaced item keeps its edges. A modality that an item lacks gives it a learned vector of that modality in
+place of W_m x.
+
+Complexity: the backbone's step plus O(B (F D + D^2)).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+from torch.nn.utils import parametrize
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.models.base import (
+    BatchKind,
+    FeatureUse,
+    GradientConfig,
+    ModelConfig,
+    ModelInputs,
+    ModelSpec,
+    PairBatch,
+    Recommender,
+    SearchSpace,
+)
+from mrs_pipeline.models.blocks import ModalityProjection, linear
+from mrs_pipeline.taxonomy import Cell
+
+
+class DropoutNetConfig(GradientConfig):
+    """Settings of the wrapper."""
+
+    search_space: ClassVar[SearchSpace] = {"dropout": (0.2, 0.5, 0.8)}
+
+    backbone: str = "lightgcn"
+    """Name of the model that is wrapped: one that ignores features and has an identifier for each item."""
+    settings: Mapping[str, Any] = {}
+    """Overrides of the backbone's own settings; embedding size and learning rate are the wrapper's."""
+    dropout: float = Field(default=0.5, gt=0, le=1)
+    """Probability that an item of a batch shows its content in place of its identifier."""
+
+    def backbone_config(self) -> ModelConfig:
+        """The backbone's settings."""
+        own = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
+        return _registered(self.backbone).Config(**{**self.settings, **own})
+
+    @model_validator(mode="after")
+    def _can_be_wrapped(self) -> Self:
+        try:
+            kind = _registered(self.backbone)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        fits = kind.spec.features is FeatureUse.IGNORED and kind.spec.batches is BatchKind.PAIRS
+        if not fits or not issubclass(kind.Config, GradientConfig):
+            raise ValueError(
+                f"'{self.backbone}' cannot be wrapped: a backbone ignores features and learns identifiers of items "
+                "from pairs, as lightgcn and bpr_mf do"
+            )
+        try:
+            self.backbone_config()
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"settings.{first['loc'][0]}: {first['msg']}") from error
+        return self
+
+
+class DropoutNet(Recommender):
+    """A backbone whose item identifiers may be replaced by content; see the module."""
+
+    spec = ModelSpec(
+        name="dropoutnet",
+        title="DropoutNet-style",
+        paper="after Volkovs et al., NeurIPS 2017",
+        url="https://papers.nips.cc/paper/7081-dropoutnet-addressing-cold-start-in-recommender-systems",
+        cells=frozenset({Cell.OTHER_FUSION}),
+        complexity="backbone + O(B (F D + D^2))",
+        features=FeatureUse.REQUIRED,
+        code=("models.baselines",),
+    )
+    Config = DropoutNetConfig
+
+    def __init__(self, config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        self.backbone = _registered(config.backbone)(config.backbone_config(), inputs, generator)
+        self._cold = ~inputs.items_seen()
+        self.content = _Content(inputs, config.embedding_size, generator)
+        self._shown = _ShownVectors(self.content.forward)  # not the module, which would be registered twice
+        parametrize.register_parametrization(self.backbone, "item_embedding", self._shown, unsafe=True)
+
+    def start_epoch(self) -> None:
+        """The backbone's own preparation."""
+        self.backbone.start_epoch()
+
+    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
+        """The backbone's loss, some of the batch's items showing their content."""
+        items = torch.unique(torch.cat([batch.positives, batch.negatives]))
+        draw = torch.rand(len(items), generator=self.generator, device=items.device)
+        self._shown.replaced = items[draw < self.config.dropout]
+        with parametrize.cached():
+            return self.backbone.loss(batch)
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """The backbone's, with the content of items that training never saw."""
+        self._shown.replaced = self._cold.nonzero().flatten()
+        with parametrize.cached():
+            return self.backbone.representations()
+
+
+class _Content(nn.Module):
+    """g: projected modalities, added up, through one hidden layer."""
+
+    def __init__(self, inputs: ModelInputs, size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.projection = ModalityProjection(inputs, size, generator)
+        self.out = linear(size, size, generator)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """[B, D] of `items` [B]."""
+        hidden = torch.stack(list(self.projection(items).values())).sum(0)
+        vectors: Tensor = self.out(leaky_relu(hidden))
+        return vectors
+
+
+class _ShownVectors(nn.Module):
+    """Identifiers [I, D] with the rows of `replaced` [n] made from content."""
+
+    def __init__(self, content: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._content = content
+        self.replaced = torch.empty(0, dtype=torch.int64)
+
+    def forward(self, identifiers: Tensor) -> Tensor:
+        """[I, D]."""
+        if not len(self.replaced):
+            return identifiers
+        return identifiers.index_copy(0, self.replaced, self._content(self.replaced))
+
+
+def _registered(name: str) -> type[Recommender]:
+    from mrs_pipeline.models.registry import model_class  # the registry lists this model, too
+
+    return model_class(name)

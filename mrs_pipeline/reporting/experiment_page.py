@@ -1,0 +1,151 @@
+"""The page of one experiment: the question, what came out in words, a table, plots, and how to read them.
+
+Rows come from `eval.experiments`; rendering is `html`, figures are `experiment_plots`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from mrs_pipeline.reporting import experiment_plots as plots
+from mrs_pipeline.reporting.captions import EXPERIMENT_WORDS
+from mrs_pipeline.reporting.html import Plot, inline_plot, render
+from mrs_pipeline.reporting.narrative import p_text, seconds_text
+from mrs_pipeline.reporting.sections import Header, Table, Value, number
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class ExperimentPageInputs:
+    """What the page shows.
+
+    Attributes:
+        dataset, window, experiment: what was run.
+        title, question, reading: in words, see `experiments.base.Experiment`.
+        generated: when, for people.
+        rows: `eval.experiments` of this experiment, the control first.
+        cost: whether time and memory are part of the question.
+        facts: label -> value: seeds, budget, protocol, digests.
+    """
+
+    dataset: str
+    window: str
+    experiment: str
+    title: str
+    question: str
+    reading: str
+    generated: str
+    rows: pl.DataFrame
+    cost: bool
+    facts: Mapping[str, str]
+
+
+def experiment_page(inputs: ExperimentPageInputs) -> str:
+    """The page as HTML text."""
+    return render(
+        "experiment_page.html.j2",
+        inputs=inputs,
+        answer=answer(inputs.rows),
+        table=arms_table(inputs.rows),
+        plots=_plots(inputs),
+    )
+
+
+def answer(rows: pl.DataFrame) -> list[str]:
+    """What came out, in two or three sentences that the numbers bear."""
+    whole = rows.filter(part=plots.WHOLE)
+    control, others = whole.row(0, named=True), whole.slice(1).to_dicts()
+    if not others:
+        return [f"Only {control['arm']} was measured, so there is nothing to compare."]
+    best = max(others, key=lambda row: row["value"])
+    sentences = [
+        f"{best['arm']} is the best of the others: {best['metric']} {best['value']:.4f} against "
+        f"{control['value']:.4f} of {control['arm']} ({_verdict(best)})."
+    ]
+    apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
+    better = [row["arm"] for row in apart if row["difference"] > 0]
+    worse = [row["arm"] for row in apart if row["difference"] < 0]
+    unclear = len(others) - len(apart)
+    sentences.append(
+        f"Of {len(others)} arms {len(better)} are better than the control, {len(worse)} are worse, and {unclear} "
+        "cannot be told apart from it by these users (paired test, adjusted for the number of arms)."
+    )
+    cheapest, dearest = (
+        function(whole.to_dicts(), key=lambda row: row["seconds"]) for function in (min, max)
+    )
+    sentences.append(
+        f"The cheapest is {cheapest['arm']} at {seconds_text(cheapest['seconds'])}, the dearest "
+        f"{dearest['arm']} at {seconds_text(dearest['seconds'])}."
+    )
+    return sentences
+
+
+def _verdict(row: Mapping[str, float]) -> str:
+    interval = (
+        f"difference {row['difference']:+.4f}, {row['difference_low']:+.4f} to {row['difference_high']:+.4f}"
+    )
+    return f"{interval}, {p_text(row['p'])}"
+
+
+def arms_table(rows: pl.DataFrame) -> Table:
+    """One row an arm or part, in the order of the experiment."""
+    metric = rows["metric"][0]
+    headers = (
+        Header("Arm", numeric=False),
+        Header(metric),
+        Header("over seeds", hint="standard deviation over seeds"),
+        Header("warm"),
+        Header("cold"),
+        Header("against control", hint="mean difference over the same users, 95 % interval"),
+        Header("p", hint="paired t-test, adjusted by Holm"),
+        Header("seconds", hint="training, validation and preparation, mean over seeds"),
+        Header("s / epoch"),
+        Header("epochs"),
+        Header("MB", hint="peak memory"),
+    )
+    return Table(headers, tuple(_row(row) for row in rows.to_dicts()))
+
+
+def _row(row: dict[str, object]) -> tuple[Value, ...]:
+    whole = row["part"] == plots.WHOLE
+    name = Value(str(row["arm"]) if whole else f"{row['arm']}: {row['part']} alone")
+    digits = {"seconds": 1, "seconds_per_epoch": 3, "epochs": 0, "peak_memory_mb": 0}
+    cost = (number(_float(row[column]) if whole else None, places) for column, places in digits.items())
+    return (
+        name,
+        number(_float(row["value"])),
+        number(_float(row["spread"])),
+        number(_float(row["warm"])),
+        number(_float(row["cold"])),
+        _difference(row),
+        number(_float(row["p"]), 3),
+        *cost,
+    )
+
+
+def _difference(row: dict[str, object]) -> Value:
+    difference, low, high = (
+        _float(row[name]) for name in ("difference", "difference_low", "difference_high")
+    )
+    if difference is None or low is None or high is None:
+        return Value("control")
+    return Value(f"{difference:+.4f}", difference, notes=(f"{low:+.4f} to {high:+.4f}",))
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _plots(inputs: ExperimentPageInputs) -> list[Plot]:
+    rows = inputs.rows
+    figures = {"arms": plots.accuracy_by_arm(rows)}
+    if inputs.cost:
+        figures["seconds"] = plots.accuracy_against_cost(rows, "seconds", "seconds, preparation included")
+        figures["memory"] = plots.accuracy_against_cost(rows, "peak_memory_mb", "peak memory, MB")
+    if rows["removed"].max():
+        figures = {"removed": plots.accuracy_by_share_removed(rows)}
+    if (rows["part"] != plots.WHOLE).any():
+        figures = {"parts": plots.accuracy_by_part(rows), "dependence": plots.dependence_by_arm(rows)}
+    return [inline_plot(figure, name, *EXPERIMENT_WORDS[name]) for name, figure in figures.items()]

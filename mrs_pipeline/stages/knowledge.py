@@ -1,0 +1,148 @@
+"""The knowledge graph of a window: from attributes or a file of triples to `core.knowledge`, and back for models.
+
+The SQL and what must hold are `tables.knowledge`; the settings, `ingest.knowledge_options`.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.ingest.knowledge_options import DECADE, KnowledgeOptions
+from mrs_pipeline.ingest.triples import triples_select
+from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
+from mrs_pipeline.stages.checks import expectations, suite_outcome
+from mrs_pipeline.stages.files import TRIPLES, source_of
+from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, provenance_of, table_of
+from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
+from mrs_pipeline.types import IntArray, KnowledgeGraph
+
+_SAMPLE = 8
+_FEW = 0.5
+"""A share of items with a triple below this is warned of: the graph says nothing of the others."""
+
+_SPECS = (
+    expectations(KNOWLEDGE_GRAPH, "no triple twice, none of an unknown item, and at least one."),
+    CheckSpec("coverage", KNOWLEDGE_GRAPH, "At least half of the items are in some triple.", blocking=False),
+)
+
+
+def build_knowledge(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Build the graph for the items that the window has."""
+    options, items = _options(stage.config), stage.lake.scan(table_of(stage, "core/items"))
+    table = table_of(stage, KNOWLEDGE_GRAPH)
+    provenance = provenance_of(stage, task)
+    with stage.lake.connect() as con:
+        facts: dict[str, object] = {}
+        if options.triples is None:
+            built = build_from_attributes(
+                con,
+                items,
+                options.relations,
+                decade=DECADE if options.decade else None,
+                separator=options.separator,
+                ignore=options.ignore,
+                min_items=options.min_items,
+            )
+        else:
+            columns = {str(part): column for part, column in options.triple_columns.items()}
+            triples = triples_select(con, source_of(stage).root, options.triples, columns)
+            built = build_from_triples(con, items, triples)
+            facts["lines read"] = _one(con.sql(f"SELECT count(*) FROM ({triples})").pl())
+        manifest = stage.lake.write(con, table, f"SELECT * FROM {built}", provenance)
+        facts = {"triples": manifest.rows, **facts, **_numbers(stage)}
+        by_relation = con.sql(
+            "SELECT relation_name AS relation, count(*) AS triples, count(DISTINCT head) AS heads, "
+            f"count(DISTINCT tail) AS tails FROM {built} GROUP BY ALL ORDER BY triples DESC, relation"
+        ).pl()
+        sample = con.sql(f"SELECT * FROM {built} USING SAMPLE {_SAMPLE} ROWS (reservoir, 1)").pl()
+    facts |= {"triples by relation": by_relation, "sample": sample}
+    return [Outcome(KNOWLEDGE_GRAPH, manifest.digest, facts, manifest.columns)]
+
+
+def read_knowledge(stage: Stage) -> KnowledgeGraph:
+    """The materialised graph."""
+    triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
+    items = stage.lake.read(table_of(stage, "core/items"))["item_id"].to_list()
+    ends = pl.concat(
+        [
+            triples.select(entity="head", name="head_name"),
+            triples.select(entity="tail", name="tail_name"),
+        ]
+    )
+    others = ends.filter(pl.col("entity") >= len(items)).unique().sort("entity")
+    relations = triples.select("relation", "relation_name").unique().sort("relation")
+    heads, numbers, tails = (_numbers_of(triples[name]) for name in ("head", "relation", "tail"))
+    return KnowledgeGraph(
+        heads=heads,
+        relations=numbers,
+        tails=tails,
+        n_entities=len(items) + others.height,
+        n_relations=relations.height,
+        entity_names=(*items, *others["name"]),
+        relation_names=tuple(relations["relation_name"]),
+    )
+
+
+def check_knowledge(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of the graph, and how many items it says something of."""
+    broken, thin = _SPECS
+    scans = (stage.lake.scan(table_of(stage, node)) for node in (KNOWLEDGE_GRAPH, "core/items"))
+    numbers = _numbers(stage)
+    share = 1 - numbers["items without any triple"] / max(1, numbers["items"])
+    told = f"{share:.0%} of the items are in some triple"
+    return [
+        suite_outcome(stage, broken, suites(*scans)),
+        CheckOutcome(thin.name, thin.output, share >= _FEW, thin.blocking, told, numbers),
+    ]
+
+
+def knowledge_task(config: DatasetConfig) -> Task:
+    """The task that builds the knowledge graph."""
+    options = _options(config)
+    read = options.triples is not None
+    return Task(
+        name=KNOWLEDGE_GRAPH,
+        outputs=(KNOWLEDGE_GRAPH,),
+        inputs=("core/items",),
+        files=(f"{TRIPLES}/{options.triples}",) if read else (),
+        run=build_knowledge,
+        code=("tables.knowledge", *(("ingest.triples", "ingest.datafile", "ingest.values") if read else ())),
+        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        group="features",
+        description="What is known of the items, as triples: "
+        + (f"the file {options.triples}." if read else f"{', '.join(options.relations)}."),
+        kinds=("duckdb", "graph"),
+        check_specs=_SPECS,
+        check=check_knowledge,
+    )
+
+
+def _options(config: DatasetConfig) -> KnowledgeOptions:
+    if config.knowledge is None:
+        raise ValueError(f"{config.name} has no knowledge section")
+    return config.knowledge
+
+
+def _numbers(stage: Stage) -> dict[str, int]:
+    """Entities and items, and the items that no triple names."""
+    triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
+    items = stage.lake.manifest(table_of(stage, "core/items")).rows
+    named = np.unique(np.concatenate([_numbers_of(triples["head"]), _numbers_of(triples["tail"])]))
+    return {
+        "items": items,
+        "other entities": int((named >= items).sum()),
+        "relations": triples["relation"].n_unique(),
+        "items without any triple": items - int((named < items).sum()),
+    }
+
+
+def _numbers_of(column: pl.Series) -> IntArray:
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _one(frame: pl.DataFrame) -> Any:
+    return frame.item()

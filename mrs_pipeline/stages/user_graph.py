@@ -1,0 +1,50 @@
+"""The graph of users who share items, from a window's training rows. Item graphs are in `features`."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.functional.user_graph import user_graph
+from mrs_pipeline.schema import TRAIN
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.features import write_graph
+from mrs_pipeline.stages.models import interactions
+from mrs_pipeline.stages.nodes import SPLITS, USERS
+
+
+def build_user_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """For each user those who share most training items with them."""
+    graph = user_graph(interactions(stage, TRAIN), stage.config.user_k)
+    digest = write_graph(stage, task, graph, {"user_k": stage.config.user_k})
+    degrees = np.diff(graph.indptr)
+    facts = {
+        "users": graph.shape[0],
+        "users with neighbours": int((degrees > 0).sum()),
+        "edges": len(graph.indices),
+        "mean degree": round(float(degrees.mean()), 2) if len(degrees) else 0.0,
+        "users with all the neighbours asked for": int((degrees == stage.config.user_k).sum()),
+        "mean items shared": round(float(graph.weights.mean()), 3) if len(graph.weights) else 0.0,
+        "most items shared": int(graph.weights.max(initial=0)),
+    }
+    return [Outcome(task.outputs[0], digest, facts)]
+
+
+def user_graph_task(config: DatasetConfig) -> Task:
+    """The task that makes the graph of users."""
+    return Task(
+        name=f"graphs/{USERS}",
+        outputs=(f"graphs/{USERS}",),
+        inputs=("core/users", "core/items", SPLITS),
+        run=build_user_graph,
+        code=("functional.user_graph",),
+        settings=json.dumps({"user_k": config.user_k}),
+        group="features",
+        description=(
+            f"The {config.user_k} users who share most training items with each user, weighed by how many; "
+            "built sparse, in blocks."
+        ),
+        tags=("graph/users",),
+        kinds=("graph",),
+    )
