@@ -43,7 +43,7 @@ class _NetworkOptions(PretrainedOptions):
 
     precision: Literal["float32"] = "float32"
     """Of the stored weights."""
-    normalize: Literal[False] = False  # type: ignore[assignment]
+    normalize: Literal[False] = False
     """No vectors are made here."""
 
 
