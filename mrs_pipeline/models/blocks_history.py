@@ -26,6 +26,9 @@ from mrs_pipeline.types import Interactions
 Parts = Mapping[str, Tensor]
 """Name of a part of an item (identifier, modality) -> vectors of items [n, D] or of tokens [B, K, D]."""
 
+_USERS_AT_ONCE = 512
+"""Histories whose states are in memory together when scoring."""
+
 
 class HistoryConfig(GradientConfig):
     """Settings that all models of histories have."""
@@ -101,13 +104,13 @@ class HistoryRecommender(Recommender):
         columns = self.candidate_vectors(parts).T.contiguous()
         table = self._with_start(parts)
 
-        def score(users: Tensor) -> Tensor:
+        def state(users: Tensor) -> Tensor:
             tokens = self._histories.latest(users, self.config.max_length)
             places = torch.where(tokens == PAD, self.n_items + 1, tokens)
-            states = self.states(_looked_up(table, places), tokens != PAD)
-            return states[:, -1] @ columns
+            return self.states(_looked_up(table, places), tokens != PAD)[:, -1]
 
-        return score
+        # callers bound users times items; what stands in memory here is users times positions
+        return lambda users: torch.cat([state(some) for some in torch.split(users, _USERS_AT_ONCE)]) @ columns
 
     @property
     def rate(self) -> float:

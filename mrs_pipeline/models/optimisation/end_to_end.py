@@ -28,7 +28,7 @@ from mrs_pipeline.functional.softmax import in_batch_softmax
 from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import FeatureUse, ModelInputs, ModelSpec, PairBatch, Recommender
 from mrs_pipeline.models.blocks import embedding, history
-from mrs_pipeline.models.blocks_content import ContentConfig, ContentTower, popularity
+from mrs_pipeline.models.blocks_raw import ContentConfig, ContentTower, popularity
 from mrs_pipeline.taxonomy import Cell
 
 

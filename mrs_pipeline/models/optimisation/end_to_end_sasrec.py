@@ -31,8 +31,8 @@ from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SequenceBatch
 from mrs_pipeline.models.blocks import history
 from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, itself
-from mrs_pipeline.models.blocks_content import ContentConfig, ContentTower, popularity
 from mrs_pipeline.models.blocks_history import HeadsConfig, HistoryRecommender, Parts, position_embedding
+from mrs_pipeline.models.blocks_raw import ContentConfig, ContentTower, popularity
 from mrs_pipeline.taxonomy import Cell
 
 _CONTENT = "content"
