@@ -119,7 +119,7 @@ def models(
         }
         for name, model in MODELS.items()
     ]
-    out.print(frame_table(pl.DataFrame(rows)))
+    out.print(frame_table(pl.DataFrame(rows), whole=("model", "taxonomy")))
 
 
 def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:

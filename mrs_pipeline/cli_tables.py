@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from rich.markup import escape
@@ -17,11 +17,12 @@ _LONGEST_LIST = 6
 _DIGITS = 12
 
 
-def frame_table(frame: pl.DataFrame, title: str | None = None) -> Table:
-    """The first rows of a frame; numbers to the right."""
+def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
+    """The first rows of a frame; numbers to the right, the columns in `whole` never broken."""
     table = Table(title=title, title_justify="left")
     for name, dtype in frame.schema.items():
-        table.add_column(escape(name), justify="right" if dtype.is_numeric() else "left")
+        side: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
+        table.add_column(escape(name), justify=side, no_wrap=name in whole)
     for row in frame.head(SHOWN_ROWS).iter_rows():
         table.add_row(*(escape(cell_text(value)) for value in row))
     if frame.height > SHOWN_ROWS:

@@ -20,6 +20,7 @@ COMMANDS = {
     "datasets",
     "models",
     "tune",
+    "experiment",
     "bench train",
     "bench extract",
     "ui",

@@ -162,6 +162,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     guarded = ["raw/interactions", "raw/items", "core/splits", "eval/leaderboard"]
     guarded += [f"core/{table}" for table in ("users", "items", "interactions", "quarantine")]
     guarded += ["features/text_tfidf_svd", "features/image_color_gradient"]
+    guarded += [output for task in on_request(project.config("tiny")) for output in task.outputs]
     guarded += [f"{stage}/{name}" for stage in ("recommendations", "metrics") for name in LISTED]
     assert blocking == {f"{output}:expectations" for output in guarded}
     assert warning == {
