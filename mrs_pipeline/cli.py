@@ -259,9 +259,15 @@ def experiment(
 @app.command()
 def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
     """Open the Dagster UI with this home's assets and runs, on localhost only."""
+    import dagster as dg
+
+    from mrs_pipeline.orchestration.accelerators import guard_accelerators
+
     workspace = enter_home().root / "workspace.yaml"
     if not workspace.is_file():
         raise InputError(f"{workspace} is not there; run `mrs init` to have it written again.")
+    with dg.DagsterInstance.get() as instance:
+        guard_accelerators(instance)
     where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
 

@@ -15,6 +15,7 @@ from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
+from mrs_pipeline.orchestration.accelerators import guard_accelerators
 from mrs_pipeline.orchestration.assets import key_of
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
@@ -118,6 +119,7 @@ def run_dataset(
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
+        guard_accelerators(instance)
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
