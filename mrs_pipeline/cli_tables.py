@@ -18,13 +18,14 @@ _DIGITS = 12
 
 
 def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
-    """The first rows of a frame; numbers to the right, the columns in `whole` never broken."""
+    """The first rows of a frame; numbers to the right, texts in the columns `whole` neither broken nor cut."""
     table = Table(title=title, title_justify="left")
     for name, dtype in frame.schema.items():
         side: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
         table.add_column(escape(name), justify=side, no_wrap=name in whole)
-    for row in frame.head(SHOWN_ROWS).iter_rows():
-        table.add_row(*(escape(cell_text(value)) for value in row))
+    for row in frame.head(SHOWN_ROWS).iter_rows(named=True):
+        cells = (str(value) if name in whole else cell_text(value) for name, value in row.items())
+        table.add_row(*(escape(cell) for cell in cells))
     if frame.height > SHOWN_ROWS:
         table.caption = f"{SHOWN_ROWS} of {frame.height:,} rows"
     return table

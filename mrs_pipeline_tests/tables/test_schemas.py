@@ -9,7 +9,7 @@ from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tables.rules import InteractionRules
 
 KEYS = {"dataset", "model"}
-TYPES = {"VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "FLOAT", "FLOAT[]", "BOOLEAN", "TIMESTAMP"}
+TYPES = {"VARCHAR", "VARCHAR[]", "BIGINT", "INTEGER", "DOUBLE", "FLOAT", "FLOAT[]", "BOOLEAN", "TIMESTAMP"}
 
 
 OTHER_KEYS = {"eval/leaderboard", "eval/experiments", "eval/experiment_arms"}
