@@ -40,10 +40,10 @@ from mrs_pipeline.taxonomy import Cell
 class PmgtConfig(GradientConfig):
     """Settings of PMGT's fine-tuning."""
 
-    search_space: ClassVar[SearchSpace] = {"reg_weight": (1e-1, 1e-2, 1e-3, 1e-4)}
+    search_space: ClassVar[SearchSpace] = {"reg_weight": (1.0, 1e-1, 1e-2, 1e-3)}
 
-    reg_weight: float = Field(default=1e-2, ge=0)
-    """Weight of the embedding norm."""
+    reg_weight: float = Field(default=1.0, ge=0)
+    """Weight of the embedding norm. Content makes training pairs easy to fit, so it has to be strong."""
 
 
 class Pmgt(Recommender):
