@@ -170,12 +170,14 @@ def _stage(inputs: int, outputs: int, generator: torch.Generator) -> nn.Sequenti
 
 
 def _colour_scale(mean: Sequence[float], std: Sequence[float], device: torch.device) -> tuple[Tensor, Tensor]:
-    return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))  # type: ignore[return-value]
+    """What bytes are multiplied by, and what is added then: one pass over the pixels."""
+    means, stds = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std))
+    return 1 / (255 * stds), -means / stds
 
 
 def _normalised(pixels: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
-    mean, std = scale
-    return (pixels.float() / 255 - mean) / std
+    factor, shift = scale
+    return torch.addcmul(shift, pixels.float(), factor)
 
 
 def _mean_of_real(states: Tensor, real: Tensor) -> Tensor:
