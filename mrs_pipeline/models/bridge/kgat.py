@@ -53,7 +53,6 @@ class KgatConfig(GradientConfig):
     """Settings of KGAT."""
 
     search_space: ClassVar[SearchSpace] = {
-        "layer_sizes": ((64,), (64, 32), (64, 32, 16)),
         "dropout": (0.0, 0.1, 0.3),
         "reg_weight": (1e-3, 1e-4, 1e-5),
     }
