@@ -9,37 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, take_rows
+from mrs_pipeline.functional.sparse import Csr, SparseOperator
 
 
 def edge_softmax(scores: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
     """[E] softmax of `scores` [E] among the edges of one node; `nodes` [E] int64 says whose an edge is."""
-    return _EdgeSoftmax.apply(scores, nodes, n_nodes)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class _EdgeSoftmax(torch.autograd.Function):
-    """w with dL/ds_e = w_e (dL/dw_e - sum of w dL/dw over the node's edges): one sum and one look-up."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
-        lowest = scores.new_full((n_nodes,), -torch.inf)
-        highest = lowest.scatter_reduce_(0, nodes, scores, "amax")
-        exponents = (scores - take_rows(highest, nodes)).exp_()
-        weights = exponents / take_rows(_sums(exponents, nodes, n_nodes), nodes)
-        ctx.save_for_backward(weights, nodes)
-        ctx.n_nodes = n_nodes
-        return weights
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        weights, nodes = ctx.saved_tensors
-        weighted = weights * gradients[0]
-        sums = _sums(weighted, nodes, ctx.n_nodes)
-        return weighted - weights * take_rows(sums, nodes), None, None
-
-
-def _sums(values: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
-    return values.new_zeros(n_nodes).index_add_(0, nodes, values)
+    lowest = torch.full((n_nodes,), -torch.inf, device=scores.device)
+    highest = lowest.scatter_reduce(0, nodes, scores.detach(), "amax")
+    exponents = (scores - highest[nodes]).exp()
+    sums = torch.zeros(n_nodes, device=scores.device).index_add(0, nodes, exponents)
+    return exponents / sums[nodes]
 
 
 @dataclass(frozen=True)

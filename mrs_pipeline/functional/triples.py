@@ -117,7 +117,7 @@ class TripleSampler:
 
 
 def by_relation(rows: Tensor, matrices: Tensor, counts: tuple[int, ...]) -> Tensor:
-    """Each row [B, ..., D] times its relation's matrix, `matrices` [R, D, K]; one product a relation, none a row.
+    """Each row [B, D] times its relation's matrix, `matrices` [R, D, K]; one product a relation, none a row.
 
     Args:
         rows: sorted by relation.

@@ -21,11 +21,6 @@ def test_edge_softmax():
         assert torch.allclose(found[row == ROWS], torch.softmax(scores[row == ROWS], 0))
 
 
-def test_edge_softmax_backward():
-    scores = torch.randn(7, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda given: edge_softmax(given, ROWS, 5), (scores,))
-
-
 def test_masked_softmax_leaves_out_and_never_divides_by_zero():
     scores = torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 900.0], [1.0, 1.0, 1.0]])
     mask = torch.tensor([[True, True, False], [False, True, False], [False, False, False]])

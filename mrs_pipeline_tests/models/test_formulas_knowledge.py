@@ -93,7 +93,7 @@ def test_kgat():
         projection, shift = state["relation_projection"][relation], state["relation_embedding"][relation]
         h, t, w = (nodes[node] @ projection for node in (head, tail, wrong))
         gaps.append(((h + shift - w) ** 2).sum() - ((h + shift - t) ** 2).sum())
-        squares += sum((part**2).sum() for part in (nodes[head], shift, nodes[tail], nodes[wrong]))
+        squares += sum((part**2).sum() for part in (h, shift, t, w))
     rows = sum(
         (part**2).sum() for part in (users[BATCH.users], items[BATCH.positives], items[BATCH.negatives])
     )

@@ -11,9 +11,8 @@ vectors of all layers; y_ui = <e_u, e_i>. Loss = BPR + knowledge_weight * TransR
 Deviations: TransR is a term of the loss, with a batch of triples at every step, where the paper has two optimisers
 take turns; so both see one state of Adam and no setting is needed for the turns. The batch of triples is stratified
 by relation. As in the published code attention is worked out anew once an epoch and without gradient; for scoring it
-is that of the weights as they are, so that what was stored scores as what was trained. The squared norms of a triple
-are those of its rows, not of their projections. Cold items take part in the graph by their triples; an item or entity
-that neither an interaction nor a triple names stays zero.
+is that of the weights as they are, so that what was stored scores as what was trained. Cold items take part in the
+graph by their triples; an item or entity that neither an interaction nor a triple names stays zero.
 
 Complexity: O((E + T + N D) L D) a step with N nodes, O((E + T) D^2) an epoch for the attention.
 """
@@ -53,6 +52,7 @@ class KgatConfig(GradientConfig):
     """Settings of KGAT."""
 
     search_space: ClassVar[SearchSpace] = {
+        "layer_sizes": ((64,), (64, 32), (64, 32, 16)),
         "dropout": (0.0, 0.1, 0.3),
         "reg_weight": (1e-3, 1e-4, 1e-5),
     }
@@ -116,8 +116,9 @@ class Kgat(Recommender):
         if self._attention is None:
             self._attention = self._attentive()
         nodes = self._nodes()
-        rows = torch.cat([batch.users, self.n_users + batch.positives, self.n_users + batch.negatives])
-        user, positive, negative = self._propagate(nodes, self._attention, rows).chunk(3)
+        wanted = torch.cat([batch.users, self.n_users + batch.positives, self.n_users + batch.negatives])
+        rows, place = torch.unique(wanted, return_inverse=True)
+        user, positive, negative = take_rows(self._propagate(nodes, self._attention, rows), place).chunk(3)
         gaps, compared = self._translations(nodes)
         norms = squared_norm(user, positive, negative) + squared_norm(*compared)
         return {
@@ -151,16 +152,16 @@ class Kgat(Recommender):
         return torch.cat(layers, dim=1)
 
     def _translations(self, nodes: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Gaps f(h, r, t') - f(h, r, t) [B] of some triples, and the rows that they compare."""
+        """Gaps f(h, r, t') - f(h, r, t) [B] of some triples, and the vectors that they compare."""
         batch = self._sampler.draw(self.generator)
-        ends = torch.cat([batch.heads, batch.tails, batch.negatives])
-        head, tail, negative = take_rows(nodes, ends).chunk(3)
+        head, tail, negative = (
+            by_relation(take_rows(nodes, ends), self.relation_projection, batch.counts)
+            for ends in (batch.heads, batch.tails, batch.negatives)
+        )
         relation = take_rows(self.relation_embedding, batch.relations)
-        # W_r h - W_r t = W_r (h - t): two projections instead of three, both in one product
-        apart = torch.stack([head - tail, head - negative], dim=1)
-        projected = by_relation(apart, self.relation_projection, batch.counts)
-        distances = (projected + relation.unsqueeze(1)).square().sum(2)
-        return distances[:, 1] - distances[:, 0], (head, relation, tail, negative)
+        translated = head + relation
+        gaps = (translated - negative).square().sum(1) - (translated - tail).square().sum(1)
+        return gaps, (head, relation, tail, negative)
 
     @torch.no_grad()
     def _attentive(self) -> SparseOperator:

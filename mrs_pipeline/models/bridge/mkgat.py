@@ -126,10 +126,11 @@ class Mkgat(Recommender):
         """BPR of the final vectors, translation of some triples, the norms of both."""
         nodes = self._knowledge_nodes()
         rows = pair_rows(*self._users_and_items(nodes), batch)
-        triples = self._sampler.draw(self.generator)
-        ends = torch.cat([triples.heads, triples.tails, triples.negatives])
-        head, tail, negative = take_rows(nodes, ends).chunk(3)
-        translated = head + take_rows(self.relations, triples.relations)
+        triples, shift = self._sampler.draw(self.generator), self.relations
+        head, tail, negative = (
+            take_rows(nodes, ends) for ends in (triples.heads, triples.tails, triples.negatives)
+        )
+        translated = head + take_rows(shift, triples.relations)
         gaps = (translated - negative).square().sum(1) - (translated - tail).square().sum(1)
         return {
             "bpr": bpr_inner(*rows),
