@@ -263,7 +263,7 @@ def history_table(result: FitResult) -> pl.DataFrame:
 
 
 def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
-    """The run in one row: model, seed, config (JSON), parameters, epochs, best epoch and score, cost."""
+    """The run in one row: model, seed, config (JSON), parameters, epochs, best epoch and score, cost, threads."""
     model, result = fitted.model, fitted.result
     return {
         "model": model.spec.name,
@@ -276,6 +276,7 @@ def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
         "seconds": result.seconds,
         "seconds_per_epoch": float(np.median([record.seconds for record in result.history])),
         "peak_memory_mb": result.peak_memory_mb,
+        "threads": torch.get_num_threads(),
     }
 
 

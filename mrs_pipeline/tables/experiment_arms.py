@@ -27,6 +27,7 @@ EXPERIMENT_ARMS = TableSchema(
         "epochs": Column("BIGINT", "Epochs that were run."),
         "peak_memory_mb": Column("DOUBLE", "The most memory that the arm's process held; on a GPU, there."),
         "parameters": Column("BIGINT", "Trained numbers."),
+        "threads": Column("BIGINT", "CPU threads that it was given."),
         "dependence": Column("DOUBLE", "Mean distance correlation between parts; NULL for arms without."),
         "protocol": Column("VARCHAR", "The rules behind the number."),
         "data_digest": Column("VARCHAR", "Digest of the split that was measured on."),
