@@ -227,14 +227,14 @@ def tune(
 @app.command()
 def experiment(
     name: Annotated[
-        str, typer.Argument(help="modality, fusion, enhancement, disentangled, training or missing.")
+        str, typer.Argument(help="modality, fusion, enhancement, disentangled, training, missing or mirror.")
     ],
     dataset: DatasetName,
     *,
     window: Window = None,
     force: Annotated[bool, typer.Option("--force", help="Run it again, also if it is current.")] = False,
 ) -> None:
-    """Run one of the survey's six experiments; one that was interrupted goes on where it stopped."""
+    """Run one of the experiments on your data; one that was interrupted goes on where it stopped."""
     from mrs_pipeline.cli_tables import experiment_table
     from mrs_pipeline.experiments.registry import experiment as find
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request

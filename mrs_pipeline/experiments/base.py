@@ -21,6 +21,8 @@ class Arm:
         removed: share of each modality's rows that is taken away before anything else, 0 to 1.
         missing: how absent rows are filled, see `dataset.DatasetConfig.missing`; None as the dataset says.
         parts: whether the parts of its vectors are measured one by one, beside the whole.
+        training: overrides of the dataset's training options; the budget comes on top.
+        against: name of the arm that it is held against, its own for a further control; the first arm if None.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Arm:
     removed: float = 0.0
     missing: str | None = None
     parts: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Experiment:
         title: a headline.
         question: what is asked, a sentence.
         reading: how to read table and plots, for somebody who sees them for the first time.
-        arms: the dataset's modalities -> arms; the first one is the control that others are held against.
+        arms: the dataset's modalities -> arms; the first one is the control that others are held against, unless
+            they name another.
         cost: whether seconds and memory are part of the question.
         least_modalities: how many modalities the dataset must have.
         raw: whether arms learn from raw content.

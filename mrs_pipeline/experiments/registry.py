@@ -8,14 +8,15 @@ from mrs_pipeline.experiments.base import Experiment
 from mrs_pipeline.experiments.disentangled import DISENTANGLED
 from mrs_pipeline.experiments.enhancement import ENHANCEMENT
 from mrs_pipeline.experiments.fusion import FUSION
+from mrs_pipeline.experiments.mirror import MIRROR
 from mrs_pipeline.experiments.missing import MISSING
 from mrs_pipeline.experiments.modality import MODALITY
 from mrs_pipeline.experiments.training_modes import TRAINING
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
-    {each.name: each for each in (MODALITY, FUSION, ENHANCEMENT, DISENTANGLED, TRAINING, MISSING)}
+    {each.name: each for each in (MODALITY, FUSION, ENHANCEMENT, DISENTANGLED, TRAINING, MISSING, MIRROR)}
 )
-"""Name -> experiment, in the survey's order."""
+"""Name -> experiment: the survey's six in its order, then what else is asked."""
 
 
 def experiment(name: str) -> Experiment:

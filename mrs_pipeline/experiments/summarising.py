@@ -27,7 +27,7 @@ def summarise(arms: pl.DataFrame, users: pl.DataFrame, metric: str) -> pl.DataFr
     shown = arms.filter(metric=name, k=int(k))
     means = (
         shown.filter(slice="all")
-        .group_by("position", "arm", "series", "part", "model", "removed", maintain_order=True)
+        .group_by("position", "arm", "series", "against", "part", "model", "removed", maintain_order=True)
         .agg(
             pl.len().alias("seeds"),
             pl.lit(metric).alias("metric"),
@@ -46,7 +46,7 @@ def summarise(arms: pl.DataFrame, users: pl.DataFrame, metric: str) -> pl.DataFr
 
 
 def _compared(means: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """With intervals over users, and differences to the control over the users that both were measured on."""
+    """With intervals over users, and differences to each arm's control over the users that both were measured on."""
     wide = (
         users.group_by("user", "arm", "part")
         .agg(pl.col("value").cast(pl.Float64).mean())
@@ -57,10 +57,15 @@ def _compared(means: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     values = {
         column: wide[column].fill_null(np.nan).to_numpy() for column in wide.columns if column != "user"
     }
-    keys = [f"{arm}\n{part}" for arm, part in means.select("arm", "part").iter_rows()]
-    control = next(key for key in keys if key.endswith(f"\n{WHOLE}"))
+    controls = {
+        f"{arm}\n{part}": f"{control}\n{WHOLE}"
+        for arm, part, control in means.select("arm", "part", "against").iter_rows()
+    }
+    keys = list(controls)
     intervals = [mean_interval(values[key]) for key in keys]
-    others = {key: compare(values[key], values[control]) for key in keys if key != control}
+    others = {
+        key: compare(values[key], values[control]) for key, control in controls.items() if key != control
+    }
     adjusted = dict(zip(others, holm([each.p for each in others.values()]), strict=True))
     return means.with_columns(
         pl.Series("ci_low", [low for _, low, _ in intervals]),

@@ -117,6 +117,7 @@ class _Run:
 
     def _arm_task(self, trial: _Trial) -> ArmTask:
         config, budget = self.stage.config, self.stage.config.experiments
+        own = dict(trial.arm.training)
         limits = {"epochs": budget.epochs, "patience": budget.patience, "checkpoint_every": 0}
         return ArmTask(
             data=self.data,
@@ -125,7 +126,7 @@ class _Run:
             settings=_model_settings(config, trial.arm.model),
             missing=config.missing,
             seed=trial.seed,
-            training=TrainingOptions(**{**config.training.model_dump(), **limits}),
+            training=TrainingOptions(**{**config.training.model_dump(), **own, **limits}),
             evaluation=config.evaluation,
         )
 
@@ -137,6 +138,7 @@ class _Run:
             "arm": arm.name,
             "position": trial.position,
             "series": arm.series,
+            "against": arm.against or arms_of(config, self.experiment)[0].name,
             "model": arm.model,
             "removed": arm.removed,
             **result.facts,

@@ -9,6 +9,7 @@ EXPERIMENT_ARMS = TableSchema(
         "arm": Column("VARCHAR", "What was trained, in words; the first arm is the control."),
         "position": Column("BIGINT", "Place of the arm in the experiment, 0 for the control."),
         "series": Column("VARCHAR", "What the arm is one of: a branch of the taxonomy, a model."),
+        "against": Column("VARCHAR", "The arm that it is held against; its own name for a control."),
         "part": Column("VARCHAR", "`whole`, or the part of the vectors that was scored alone."),
         "model": Column("VARCHAR", "Name in the zoo."),
         "settings": Column("VARCHAR", "All settings of the model, as JSON."),
