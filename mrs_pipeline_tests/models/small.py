@@ -50,8 +50,54 @@ def scores(model) -> np.ndarray:
     return model.score(EVERYONE).numpy()
 
 
-def losses(model) -> dict[str, float]:
-    return {name: term.item() for name, term in model.loss(BATCH).items()}
+def losses(model, batch=BATCH) -> dict[str, float]:
+    return {name: term.item() for name, term in model.loss(batch).items()}
+
+
+def with_biases(model):
+    """The model with biases that are drawn: they start at zero, where a sign or a place could be wrong unseen."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(generator=model.generator)
+    return model
+
+
+def twin(generator: torch.Generator) -> torch.Generator:
+    """Draws what `generator` will draw next."""
+    other = torch.Generator()
+    other.set_state(generator.get_state())
+    return other
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Vectors of length one along the last axis; zeros stay zero."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
+
+
+def leaky(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, 0.01 * values)
+
+
+def affine(state: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    return x @ state[f"{name}.weight"].T + state.get(f"{name}.bias", 0)
+
+
+def projected(
+    state: dict[str, np.ndarray], modality: str, prefix: str = "projection", unit_features: bool = False
+) -> np.ndarray:
+    """[I, D] W_m x^m + b_m, a learned vector where an item lacks the modality."""
+    matrix = DATA.features[modality]
+    values = unit(matrix.values.astype(float)) if unit_features else matrix.values
+    rows = affine(state, f"{prefix}.layers.{modality}", values)
+    rows[~matrix.present] = state[f"{prefix}.missing.{modality}"]
+    return rows
+
+
+def in_batch_contrast(logits: np.ndarray) -> float:
+    """-mean log softmax of the diagonal: row i belongs to column i."""
+    return float(np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits)))
 
 
 def bpr(users: np.ndarray, items: np.ndarray) -> float:

@@ -15,11 +15,13 @@ from mrs_pipeline_tests.models.small import (
     RATINGS,
     adjacency,
     bpr,
+    in_batch_contrast,
     losses,
     norms,
     propagated,
     ridge_weights,
     scores,
+    unit,
     weights,
 )
 from mrs_pipeline_tests.toy import build, toy_market, trained
@@ -126,12 +128,6 @@ def test_fusion(mix, backbone):
     assert losses(model) == pytest.approx(expected, abs=1e-6)
 
 
-def nce(one: np.ndarray, other: np.ndarray, temperature: float) -> float:
-    unit = [view / np.linalg.norm(view, axis=1, keepdims=True) for view in (one, other)]
-    similarity = unit[0] @ unit[1].T / temperature
-    return float(np.mean(np.log(np.exp(similarity).sum(1)) - np.diag(similarity)))
-
-
 def test_contrastive_term_is_over_distinct_positives_that_have_both_views():
     model, _ = build("fusion", DATA, backbone="bpr_mf", contrastive_weight=0.3, temperature=0.5)
     state = weights(model)
@@ -142,7 +138,7 @@ def test_contrastive_term_is_over_distinct_positives_that_have_both_views():
     for (one, has_one), (other, has_other) in combinations(views, 2):
         rows = [item for item in items if has_one[item] and has_other[item]]
         assert 0 < len(rows) <= len(items)
-        expected.append(nce(one[rows], other[rows], 0.5))
+        expected.append(in_batch_contrast(unit(one[rows]) @ unit(other[rows]).T / 0.5))
     assert losses(model)["contrastive"] == pytest.approx(0.3 * np.mean(expected), abs=1e-5)
 
 

@@ -19,10 +19,13 @@ from mrs_pipeline_tests.models.small import (
     N_USERS,
     RATINGS,
     adjacency,
+    affine,
     bpr,
+    in_batch_contrast,
     losses,
     propagated,
     scores,
+    unit,
     weights,
 )
 from mrs_pipeline_tests.toy import COLD_ITEMS, build, interactions, trained
@@ -40,10 +43,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def softmax(x: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
     raised = np.exp(x) * (1 if allowed is None else allowed)
     return raised / np.maximum(raised.sum(1, keepdims=True), 1e-300)
-
-
-def affine(state: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
-    return x @ state[f"{name}.weight"].T + state.get(f"{name}.bias", 0)
 
 
 def knn(values: np.ndarray, present: np.ndarray, k: int) -> np.ndarray:
@@ -78,18 +77,13 @@ def walked(state: dict[str, np.ndarray], n_layers: int) -> tuple[np.ndarray, np.
     return propagated(looped / looped.sum(1, keepdims=True), state, n_layers)
 
 
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-
-
 def squared(users: np.ndarray, items: np.ndarray) -> float:
     parts = (users[BATCH.users], items[BATCH.positives], items[BATCH.negatives])
     return sum((part**2).sum() for part in parts) / 2 / len(BATCH.users)
 
 
 def info_nce(anchors: np.ndarray, others: np.ndarray, rows: torch.Tensor, temperature: float) -> float:
-    cosine = np.exp(unit(anchors[rows]) @ unit(others[rows]).T / temperature)
-    return float(-np.mean(np.log(np.diag(cosine) / cosine.sum(1))))
+    return in_batch_contrast(unit(anchors[rows]) @ unit(others[rows]).T / temperature)
 
 
 def attended(state: dict[str, np.ndarray], views: list[np.ndarray], has: np.ndarray) -> np.ndarray:

@@ -19,22 +19,21 @@ from mrs_pipeline_tests.models.small import (
     N_ITEMS,
     RATINGS,
     adjacency,
+    affine,
     bpr,
+    leaky,
     losses,
     norms,
+    projected,
     propagated,
     scores,
+    unit,
     weights,
 )
 from mrs_pipeline_tests.toy import (
     N_ITEMS as TOY_ITEMS,
 )
 from mrs_pipeline_tests.toy import build, prepared, small_config, small_pretraining, trained
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1)
 
 
 def test_pmgt_starts_from_the_pretrained_vectors():
@@ -156,16 +155,8 @@ def test_vectors_that_the_data_bring_along_are_taken_as_they_are(market):
 
 
 def content(state: dict[str, np.ndarray]) -> np.ndarray:
-    total = np.zeros((N_ITEMS, 16))
-    for name, matrix in DATA.features.items():
-        prefix = "content.projection"
-        rows = (
-            matrix.values @ state[f"{prefix}.layers.{name}.weight"].T + state[f"{prefix}.layers.{name}.bias"]
-        )
-        rows[~matrix.present] = state[f"{prefix}.missing.{name}"]
-        total += rows
-    hidden = np.where(total > 0, total, 0.01 * total)
-    return hidden @ state["content.out.weight"].T + state["content.out.bias"]
+    total = sum(projected(state, name, "content.projection") for name in DATA.features)
+    return affine(state, "content.out", leaky(total))
 
 
 def backbone_tables(state: dict[str, np.ndarray], shown: np.ndarray) -> dict[str, np.ndarray]:

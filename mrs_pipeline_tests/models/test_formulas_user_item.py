@@ -17,28 +17,14 @@ from mrs_pipeline_tests.models.small import (
     RATINGS,
     adjacency,
     bpr,
+    leaky,
     losses,
+    projected,
     scores,
+    unit,
     weights,
 )
 from mrs_pipeline_tests.toy import build, small_config
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-
-
-def leaky(values: np.ndarray) -> np.ndarray:
-    return np.where(values > 0, values, 0.01 * values)
-
-
-def projected(state: dict[str, np.ndarray], modality: str, prefix: str = "projection") -> np.ndarray:
-    matrix = DATA.features[modality]
-    rows = matrix.values @ state[f"{prefix}.layers.{modality}.weight"].T
-    rows = rows + state[f"{prefix}.layers.{modality}.bias"]
-    rows[~matrix.present] = state[f"{prefix}.missing.{modality}"]
-    return rows
 
 
 def mean_squares(*rows: np.ndarray) -> float:
