@@ -4,6 +4,9 @@ import numpy as np
 
 from mrs_pipeline.types import IntArray
 
+WIDTH_STEP = 8
+"""Few different shapes fit into the holes that earlier ones left in memory, and tensor cores like multiples of 8."""
+
 
 def batches_by_length(lengths: IntArray, batch_size: int, batch_tokens: int) -> list[IntArray]:
     """Positions sorted by length, longest first, cut so that little of a batch is padding.
@@ -29,10 +32,21 @@ def batches_by_length(lengths: IntArray, batch_size: int, batch_tokens: int) -> 
     return batches
 
 
-def padded(rows: list[list[int]], fill: int) -> tuple[IntArray, IntArray]:
-    """[B, T] token numbers padded on the right with `fill`, and the mask [B, T] that is 1 on real tokens."""
+def padded(rows: list[list[int]], fill: int, most: int) -> tuple[IntArray, IntArray]:
+    """Token numbers padded on the right with `fill`, and the mask that is 1 on real tokens.
+
+    Args:
+        rows: token numbers of each text, at most `most` of them.
+        fill: what stands where there is no token.
+        most: tokens that the model can take.
+
+    Returns:
+        Numbers and mask, both [B, T]; T is a multiple of `WIDTH_STEP` where `most` allows it.
+    """
     lengths = np.array([len(row) for row in rows])
-    mask = np.arange(max(int(lengths.max()), 1)) < lengths[:, None]
+    longest = max(int(lengths.max()), 1)
+    width = max(longest, min(-(-longest // WIDTH_STEP) * WIDTH_STEP, most))
+    mask = np.arange(width) < lengths[:, None]
     tokens = np.full(mask.shape, fill, dtype=np.int64)
     tokens[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
     return tokens, mask.astype(np.int64)

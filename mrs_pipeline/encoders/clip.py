@@ -61,6 +61,10 @@ class ClipTextEncoder(_TowerEncoder):
     def _tokenizer(self) -> Any:
         return open_tokenizer(self._network)
 
+    @property
+    def _max_tokens(self) -> int:
+        return int(self._network.config.text_config.max_position_embeddings)
+
     @cached_property
     def dimensions(self) -> int:
         """Width of the vectors, found by encoding a word."""
@@ -81,12 +85,11 @@ class ClipTextEncoder(_TowerEncoder):
 
     def arrange(self, payloads: Sequence[str]) -> list[list[int]]:
         """Token numbers of each text. SigLIP learned on texts filled up to full length, so it gets such ones."""
-        config = self._network.config
         tokens = self._tokenizer(
             list(payloads),
             truncation=True,
-            max_length=config.text_config.max_position_embeddings,
-            padding="max_length" if "siglip" in config.model_type else False,
+            max_length=self._max_tokens,
+            padding="max_length" if "siglip" in self._network.config.model_type else False,
         )
         numbers: list[list[int]] = tokens["input_ids"]
         return numbers
@@ -99,7 +102,7 @@ class ClipTextEncoder(_TowerEncoder):
     def encode(self, payloads: Sequence[list[int]]) -> FloatArray:
         """[B, F] one vector a text."""
         # CLIP reads its vector at the end-of-text token, the same number as its padding: the first one counts.
-        tokens, mask = padded(list(payloads), fill=self._tokenizer.pad_token_id or 0)
+        tokens, mask = padded(list(payloads), self._tokenizer.pad_token_id or 0, self._max_tokens)
         return self._network.run({"input_ids": tokens, "attention_mask": mask}, _text_tower)
 
 

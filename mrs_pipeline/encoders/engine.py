@@ -38,7 +38,7 @@ from mrs_pipeline.encoders.store import (
     read_failures,
 )
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.memory import give_freed_memory_back
+from mrs_pipeline.memory import give_freed_memory_back, reuse_freed_blocks
 
 NOTHING_FOUND = "the encoder found nothing in it (all-zero or non-finite vector)"
 """Such a row would turn into NaN in every cosine, so it counts as failed."""
@@ -88,7 +88,7 @@ def extract_with(
 ) -> ExtractionReport:
     """As `extract`, for an encoder that is open already."""
     started = time.perf_counter()
-    give_freed_memory_back()
+    reuse_freed_blocks()
     _require_numbered(items)
     encoder.check_settings()
     encoder.prepare(items)
@@ -256,6 +256,7 @@ class _Filling:
     def _write(self, chunk: _Chunk, target: ExtractionDirectory, bar: Any) -> None:
         target.write(chunk.result())
         self._costs.memory.look()
+        give_freed_memory_back()
         bar.update(len(chunk.present))
 
     def _tasks(self, starts: list[int]) -> Iterator[LoadTask]:

@@ -184,8 +184,9 @@ class TextTransformerOptions(TextOptions, PretrainedOptions):
     """Longer texts are cut here, or where the model ends."""
     batch_size: int = Field(default=256, ge=1, le=4096)
     """Most texts in one forward pass."""
-    batch_tokens: int = Field(default=8192, ge=1)
-    """Most tokens, padding included, in one forward pass."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens, padding included, in one forward pass; if not given, 8192 on a GPU and 2048 on a CPU, which likes
+    tensors that stay near its caches."""
 
 
 class ImageTransformerOptions(ImageOptions, PretrainedOptions):

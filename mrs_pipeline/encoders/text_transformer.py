@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer")
 """Architectures whose position numbers begin after the padding token's: their table is that much shorter."""
+_CPU_TOKENS, _GPU_TOKENS = 2048, 8192
+"""Tokens of a forward pass where the options leave it open."""
 
 
 class TextTransformerEncoder(Encoder):
@@ -83,6 +85,11 @@ class TextTransformerEncoder(Encoder):
             limits.append(positions - (config.pad_token_id + 1 if offset else 0))
         return min(limits)
 
+    @property
+    def _batch_tokens(self) -> int:
+        """As the options say, or what suits the device."""
+        return self._settings.batch_tokens or (_CPU_TOKENS if self._network.device == "cpu" else _GPU_TOKENS)
+
     @cached_property
     def _projections(self) -> "list[Module]":
         if self._layout is None or self._settings.pooling is not None:
@@ -130,11 +137,11 @@ class TextTransformerEncoder(Encoder):
     def batches(self, payloads: Sequence[list[int]]) -> list[IntArray]:
         """Sorted by length, bounded in tokens."""
         lengths = np.array([len(tokens) for tokens in payloads], dtype=np.int64)
-        return batches_by_length(lengths, self._settings.batch_size, self._settings.batch_tokens)
+        return batches_by_length(lengths, self._settings.batch_size, self._batch_tokens)
 
     def encode(self, payloads: Sequence[list[int]]) -> FloatArray:
         """[B, F] one vector a text."""
-        tokens, mask = padded(list(payloads), fill=self._tokenizer.pad_token_id or 0)
+        tokens, mask = padded(list(payloads), self._tokenizer.pad_token_id or 0, self._max_tokens)
         return self._network.run({"input_ids": tokens, "attention_mask": mask}, self._forward)
 
     def _forward(self, module: "Module", input_ids: "Tensor", attention_mask: "Tensor") -> "Tensor":
