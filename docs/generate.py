@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.presets import Preset
 from mrs_pipeline.tables import TABLES
 
 DOCS = Path(__file__).parent
@@ -84,6 +85,16 @@ def configuration() -> str:
         "First steps of models that are trained in two: `pretraining: {pmgt: {epochs: 30}}`. Each one's own settings:",
     ]
     parts += _registered(PRETRAINERS)
+    parts += [
+        "",
+        "# presets.yaml",
+        "",
+        "Settings of models that a search found on the dataset, in the folder of its `defs.yaml`; written by "
+        "`mrs tune DATASET [MODEL ...] --save`. A model starts from its preset, on the list of models or not (the "
+        "survey's experiments train others too); what `models:` says of it comes on top, key by key, and is not "
+        "searched.",
+    ]
+    parts += _section("MODEL", Preset)
     return "\n".join(parts) + "\n"
 
 

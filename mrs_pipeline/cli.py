@@ -1,16 +1,15 @@
 """`mrs`: the command line. Each command is a few lines over the rooms below; results on stdout, notices on stderr.
 
 A mistake that a user can mend ends with one sentence and exit code 1; wrong usage with 2. Here are the commands that
-make something; those that only look are in `cli_results`, measuring is in `cli_bench`, how results look in
-`cli_tables`. Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+make something; those that only look are in `cli_results`, searching settings is in `cli_tune`, measuring in
+`cli_bench`, how results look in `cli_tables`. Heavy modules are imported by the command that needs them, so that
+`--help` answers at once.
 """
 
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,6 +20,7 @@ from typer.core import TyperGroup
 from mrs_pipeline import cli_results
 from mrs_pipeline.cli_bench import bench
 from mrs_pipeline.cli_terminal import DatasetName, Window, enter_home, err, out, show_steps
+from mrs_pipeline.cli_tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.storage.home import HOME_VARIABLE
 
@@ -177,54 +177,6 @@ def run(
 
 
 @app.command()
-def tune(
-    dataset: DatasetName,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of the zoo, see `mrs models`.")],
-    *,
-    trials: Annotated[int, typer.Option(min=1, help="Most settings to try.")] = 20,
-    window: Window = None,
-) -> None:
-    """Search a model's settings on validation rows; the test rows are not looked at."""
-    import yaml
-
-    from mrs_pipeline.cli_tables import frame_table
-    from mrs_pipeline.models.registry import model_class
-    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
-    from mrs_pipeline.stages.base import Stage
-    from mrs_pipeline.stages.models import training_data
-    from mrs_pipeline.tuning import tune as search
-
-    home = enter_home()
-    project = load_project(home)
-    config = project.config(dataset)
-    wanted = model_class(model)
-    chosen = [window] if window else default_windows(config)
-    show_steps()
-    for line in run_dataset(project, dataset, chosen, [], force=False):
-        err.print(line, markup=False)
-    stage = Stage(config, home, chosen[-1])
-    found = search(
-        # trials differ in their neighbours; a first step is made once, whether or not its asset is planned
-        training_data(stage, replace(wanted.spec, item_graph=False, user_graph=False, pretraining=None)),
-        model,
-        _settings_kept(config, model, wanted.Config.search_space),
-        trials=trials,
-        seed=config.seeds[0],
-        training=config.training,
-        evaluation=config.evaluation,
-        pretraining=config.pretraining_configs.get(wanted.spec.pretraining or ""),
-    )
-    table = found.trials.sort("score", descending=True)
-    out.print(
-        frame_table(table, f"{dataset}, window {stage.window}: validation {config.evaluation.select_on}")
-    )
-    out.print("the best, for the dataset's defs.yaml:", markup=False)
-    out.print(
-        yaml.safe_dump({"models": {model: dict(found.overrides)}}, default_flow_style=None), markup=False
-    )
-
-
-@app.command()
 def experiment(
     name: Annotated[
         str, typer.Argument(help="modality, fusion, enhancement, disentangled, training, missing or mirror.")
@@ -273,6 +225,7 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
 
 
 for command in (
+    tune,
     cli_results.leaderboard,
     cli_results.recommend,
     cli_results.lineage,
@@ -304,11 +257,3 @@ def _windows(asked: list[str], config: "DatasetConfig") -> list[str]:
         first, dots, last = part.partition("..")
         chosen |= {key for key in keys if dots and first <= key <= last} or {part}
     return sorted(chosen)
-
-
-def _settings_kept(config: "DatasetConfig", model: str, searched: Collection[str]) -> dict[str, Any]:
-    """What the dataset's YAML sets for a model beyond what is searched: it holds in every trial."""
-    if model not in config.model_configs:
-        return {}
-    settings: dict[str, Any] = config.model_configs[model].model_dump(exclude_unset=True)
-    return {name: value for name, value in settings.items() if name not in searched}

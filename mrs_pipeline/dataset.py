@@ -7,7 +7,16 @@ together and holds what spans them. Reading YAML with file and line is the compo
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
 from mrs_pipeline.encoders.raw_options import RawOptions
@@ -88,6 +97,9 @@ class DatasetConfig(BaseModel):
     """How train, validation and test are told apart. With windows only the validation share is used."""
     models: _section("ModelsSection", MODELS) = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
+    presets: bool = True
+    """Whether models start from the settings that `mrs tune --save` has put into `presets.yaml` beside this file. What
+    stands here under `models:` comes on top, key by key."""
     pretraining: _section("PretrainingSection", PRETRAINERS) = Field(  # type: ignore[valid-type]
         default_factory=dict, validate_default=True
     )
@@ -107,6 +119,7 @@ class DatasetConfig(BaseModel):
     """Budget of the survey's experiments."""
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
+    _presets: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
 
     @field_validator("models", "pretraining", mode="before")
     @classmethod
@@ -133,12 +146,7 @@ class DatasetConfig(BaseModel):
             raise ValueError(
                 f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
             )
-        for name, model in self.model_configs.items():
-            if MODELS[name].spec.user_graph and model.user_k > self.user_k:
-                raise ValueError(
-                    f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
-                    "neighbours a user; raise user_k or lower the model's"
-                )
+        self._require_neighbours()
         raw = self.raw_modalities
         if len(set(raw)) < len(raw):
             raise ValueError(f"raw: {max(raw, key=raw.count)} is listed twice; leave one of the entries out")
@@ -158,6 +166,32 @@ class DatasetConfig(BaseModel):
             )
         return self
 
+    def with_presets(self, presets: Mapping[str, Mapping[str, Any]]) -> "DatasetConfig":
+        """These settings, with models starting from `presets`: model -> settings that fit the model.
+
+        Raises:
+            ValueError: a preset does not go together with what is said here; the sentence names the model.
+        """
+        config = self.model_copy()
+        config._presets = dict(presets)
+        for name in presets:
+            try:
+                config.config_of(name)
+            except ValidationError as error:
+                raise ValueError(
+                    f"{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+                ) from error
+        config._require_neighbours()
+        return config
+
+    def _require_neighbours(self) -> None:
+        for name, model in self.model_configs.items():
+            if MODELS[name].spec.user_graph and model.user_k > self.user_k:
+                raise ValueError(
+                    f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
+                    "neighbours a user; raise user_k or lower the model's"
+                )
+
     @property
     def windowed(self) -> bool:
         """Whether the dataset is cut in time."""
@@ -166,7 +200,21 @@ class DatasetConfig(BaseModel):
     @property
     def model_configs(self) -> dict[str, Any]:
         """Configuration of each model to train, in the registry's order."""
-        return {name: config for name in MODELS if (config := getattr(self.models, name)) is not None}
+        return {name: self.config_of(name) for name in MODELS if getattr(self.models, name) is not None}
+
+    def config_of(self, model: str) -> Any:
+        """Configuration of a model, on the list or not: its preset, and on top what is said of it here."""
+        return MODELS[model].Config(**{**self._presets.get(model, {}), **self.written(model)})
+
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """What `config_of` sets beyond the model's defaults, as plain data."""
+        settings: dict[str, Any] = self.config_of(model).model_dump(mode="json", exclude_unset=True)
+        return settings
+
+    def written(self, model: str) -> dict[str, Any]:
+        """What is said of a model under `models:`, without its preset; empty for one that is not listed."""
+        listed = getattr(self.models, model)
+        return {} if listed is None else dict(listed.model_dump(exclude_unset=True))
 
     @property
     def pretraining_configs(self) -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """The Dagster component: one `defs.yaml` becomes one dataset's assets, checks, jobs, schedule and sensor.
 
 The attributes are `dataset.DatasetConfig` as it stands; an unknown key or a bad value is refused with file and line.
+A `presets.yaml` in the same folder lies below what they say of models.
 """
 
 import sys
+from pathlib import Path
 from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.orchestration.assets import build_asset, build_checks
 from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+from mrs_pipeline.presets import PRESETS_FILE, read_presets
 from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import find_home
 
@@ -21,8 +25,9 @@ from mrs_pipeline.storage.home import find_home
 class Dataset(dg.Component):
     """One dataset's pipeline, from raw files to a report."""
 
-    def __init__(self, config: DatasetConfig) -> None:
+    def __init__(self, config: DatasetConfig, folder: Path) -> None:
         self.config = config
+        self.folder = folder
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -30,10 +35,11 @@ class Dataset(dg.Component):
         return DatasetConfig
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:  # noqa: ARG003
-        """Take the validated attributes as they are."""
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Take the validated attributes, and the presets that lie beside them."""
         assert isinstance(attributes, DatasetConfig)
-        return cls(attributes)
+        folder = context.path if context.path.is_dir() else context.path.parent
+        return cls(_with_presets(attributes, folder / PRESETS_FILE), folder)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """All definitions of the dataset; none, and one notice, where its files are absent."""
@@ -54,3 +60,15 @@ class Dataset(dg.Component):
             schedules=[schedule] if schedule else [],
             sensors=[build_sensor(self.config, home, jobs)],
         )
+
+
+def _with_presets(config: DatasetConfig, path: Path) -> DatasetConfig:
+    if not config.presets:
+        return config
+    presets = {model: preset.settings for model, preset in read_presets(path).items()}
+    try:
+        return config.with_presets(presets)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: together with defs.yaml, {error}; change one of the two, or take the entry out."
+        ) from error

@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, to_yaml
+from mrs_pipeline.presets import PRESETS_FILE
 
+_DEMO: Final = ("defs.yaml", PRESETS_FILE)
 _PACKAGE = files("mrs_pipeline")
 _COMPONENT = "mrs_pipeline.orchestration.Dataset"
 _TEMPLATES: Final = {
@@ -34,7 +36,8 @@ def make_home(root: Path) -> list[Path]:
         return []
     wanted = {root / name: _PACKAGE / "templates" / template for name, template in _TEMPLATES.items()}
     if not (root / "dg.toml").exists():  # a demo that somebody has taken out of a home stays out
-        wanted[root / "defs" / "demo" / "defs.yaml"] = _PACKAGE / "defs" / "demo" / "defs.yaml"
+        demo = _PACKAGE / "defs" / "demo"
+        wanted |= {root / "defs" / "demo" / name: demo / name for name in _DEMO if (demo / name).is_file()}
     written = [path for path in wanted if not path.exists()]
     for path in written:
         path.parent.mkdir(parents=True, exist_ok=True)

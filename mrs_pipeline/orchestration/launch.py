@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
@@ -42,6 +43,8 @@ class Project:
     home: Home
     configs: dict[str, DatasetConfig]
     definitions: dg.Definitions
+    folders: dict[str, Path]
+    """Where each dataset's `defs.yaml` lies."""
 
     def config(self, name: str) -> DatasetConfig:
         """The settings of a dataset; InputError lists those there are."""
@@ -57,9 +60,14 @@ def load_project(home: Home) -> Project:
     """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
     try:
         tree = ComponentTree.for_project(home.root)
-        configs = [component.config for component in tree.get_all_components(of_type=Dataset)]
-        _require_own_names(configs)
-        return Project(home, {config.name: config for config in configs}, tree.build_defs())
+        datasets = tree.get_all_components(of_type=Dataset)
+        _require_own_names([each.config for each in datasets])
+        return Project(
+            home,
+            {each.config.name: each.config for each in datasets},
+            tree.build_defs(),
+            {each.config.name: each.folder for each in datasets},
+        )
     except Exception as error:
         mistake = explain(error)
         if mistake is None:

@@ -111,9 +111,7 @@ class _Run:
         )
 
     def _settings(self, trial: _Trial) -> str:
-        return json.dumps(
-            [repr(trial.arm), _model_settings(self.stage.config, trial.arm.model)], sort_keys=True
-        )
+        return json.dumps([repr(trial.arm), self.stage.config.settings_of(trial.arm.model)], sort_keys=True)
 
     def _arm_task(self, trial: _Trial) -> ArmTask:
         config, budget = self.stage.config, self.stage.config.experiments
@@ -123,7 +121,7 @@ class _Run:
             data=self.data,
             test=self.test,
             arm=trial.arm,
-            settings=_model_settings(config, trial.arm.model),
+            settings=config.settings_of(trial.arm.model),  # as well tuned as on the leaderboard
             missing=config.missing,
             seed=trial.seed,
             training=TrainingOptions(**{**config.training.model_dump(), **own, **limits}),
@@ -198,12 +196,6 @@ def run_experiment(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(task.outputs[0], manifest.digest, facts, manifest.columns)]
 
 
-def _model_settings(config: DatasetConfig, model: str) -> dict[str, Any]:
-    """What the dataset says of the model, so that an arm is as well tuned as the model on the leaderboard."""
-    settings = config.model_configs.get(model)
-    return settings.model_dump(mode="json", exclude_unset=True) if settings else {}
-
-
 def _write_page(run: _Run, result: pl.DataFrame) -> Path:
     path = page_path(run.stage, run.experiment.name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -265,7 +257,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                     config.evaluation.model_dump(mode="json"),
                     config.missing,
                     config.knn_k,
-                    {model: _model_settings(config, model) for model in models},
+                    {model: config.settings_of(model) for model in models},
                 ],
                 sort_keys=True,
             ),

@@ -61,6 +61,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def searches(self) -> Path:
+        """Trials of searches for settings, see `trials`."""
+        return self.data / "searches"
+
+    @property
     def reports(self) -> Path:
         """HTML reports and plots."""
         return self.data / "reports"

@@ -18,7 +18,7 @@ HOME = {
     "defs/demo/defs.yaml",
     "data/README.md",
     "models/README.md",
-}
+} | {f"defs/demo/{path.name}" for path in (PROJECT / "mrs_pipeline" / "defs" / "demo").glob("presets.yaml")}
 
 
 def files(root: Path) -> dict[str, str]:

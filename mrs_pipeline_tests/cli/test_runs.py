@@ -1,4 +1,4 @@
-"""`mrs run`, `mrs tune` and `mrs bench train` on small data, through Dagster."""
+"""`mrs run` and `mrs bench train` on small data, through Dagster."""
 
 import csv
 import re
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop
 
@@ -68,27 +67,6 @@ def test_a_dataset_without_models_has_no_leaderboard(home: Mrs, shop: Shop) -> N
     assert "features/audio_identity" in home.tables("shop")
     again = home("run", "shop")
     assert due(again.err)[0] == 0 and "shop full" not in again.err  # nothing is due, and nothing is run
-
-
-def test_tune_prints_settings_to_paste(finished: Mrs) -> None:
-    told = finished("tune", "shop", "mm_ease", "--trials", "3")
-    assert told.code == 0, told.err
-    assert "validation recall@20" in told.out
-    table, _, pasted = told.out.partition("the best, for the dataset's defs.yaml:\n")
-    best = yaml.safe_load(pasted)["models"]["mm_ease"]
-    assert best["memory_limit_gb"] == 3  # set by hand in defs.yaml, and not in the search space
-    scores = [(float(cells[3]), cells[2]) for line in table.splitlines() if len(cells := line.split("│")) > 4]
-    assert len(scores) == 3 and scores == sorted(scores, key=lambda row: -row[0])
-    assert f'"reg_weight": {best["reg_weight"]}' in next(
-        overrides
-        for score, overrides in scores
-        if score == scores[0][0] and str(best["reg_weight"]) in overrides
-    )
-
-
-def test_tune_refuses_what_has_nothing_to_search(finished: Mrs) -> None:
-    told = finished("tune", "shop", "most_pop")
-    assert told.code == 1 and told.sentence.startswith("model 'most_pop' has no setting left to search")
 
 
 def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.MonkeyPatch) -> None:

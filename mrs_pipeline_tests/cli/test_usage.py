@@ -62,6 +62,7 @@ def test_help(empty: Mrs, command: str) -> None:
         ["run", "shop", "--models", ","],
         ["recommend", "shop", "u1", "-k", "0"],
         ["tune", "shop", "mm_ease", "--trials", "0"],
+        ["tune", "shop", "--epochs", "0"],
         ["lineage", "shop"],
         ["init", "raw", "--item-field", "title"],
         ["bench", "train", "--epochs", "none"],
@@ -111,7 +112,7 @@ def test_unknown_names(home: Mrs, shop: Shop) -> None:
             "2021",
         ): "shop cannot be run for window 2021: it has no windows, leave --window out.",
         ("tune", "shop", "easy"): "there is no model 'easy'; the models are most_pop",
-        ("tune", "shop", "most_pop", "--window", "2021"): "shop cannot be run for window 2021",
+        ("tune", "shop", "mm_ease", "--window", "2021"): "shop cannot be run for window 2021",
         ("bench", "train"): "no dataset is called tiktok; this home has shop",
     }
     for arguments, sentence in refusals.items():

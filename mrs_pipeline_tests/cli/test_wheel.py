@@ -21,6 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copytree(PROJECT / "mrs_pipeline", source / "mrs_pipeline", ignore=ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         copy2(PROJECT / name, source / name)
+    (source / "mrs_pipeline" / "defs" / "demo" / "presets.yaml").touch()
     (source / "mrs_pipeline_tests").mkdir()
     (source / "mrs_pipeline_tests" / "stray.py").write_text("")
     _run(
@@ -61,7 +62,13 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_what_commands_need_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"mrs_pipeline", "mrs_pipeline-0.1.0.dist-info"}
-    for needed in ("py.typed", "templates/dagster.yaml", "templates/dg.toml", "defs/demo/defs.yaml"):
+    for needed in (
+        "py.typed",
+        "templates/dagster.yaml",
+        "templates/dg.toml",
+        "defs/demo/defs.yaml",
+        "defs/demo/presets.yaml",
+    ):
         assert f"mrs_pipeline/{needed}" in names
 
 

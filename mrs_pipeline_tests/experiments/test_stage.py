@@ -5,11 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mrs_pipeline.experiments.registry import EXPERIMENTS
 from mrs_pipeline.experiments.running import ArmResult, ArmTask, measure_arm
 from mrs_pipeline.stages import experiments as stage_module
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.checks import check_experiment
-from mrs_pipeline.stages.experiments import page_path
+from mrs_pipeline.stages.experiments import arms_of, page_path
 from mrs_pipeline.stages.nodes import is_current, table_of
 from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
@@ -82,6 +83,24 @@ def test_other_settings_run_the_arms_anew(
     assert not is_current(other, task_of(other, NAME))
     perform(other, [NAME])
     assert len(arms_run) == 4
+
+
+def test_arms_are_trained_with_presets_also_of_models_off_the_list(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, dict[str, object]] = {}
+
+    def noted(task: ArmTask) -> ArmResult:
+        seen[task.arm.model] = dict(task.settings)
+        return measure_arm(task)
+
+    monkeypatch.setattr(stage_module, "run_arm", noted)
+    models = {arm.model for arm in arms_of(stage.config, EXPERIMENTS["modality"])}
+    (unlisted, *_) = sorted(models - set(stage.config.model_configs))
+    preset = {"learning_rate": 0.0625}
+    tuned = Stage(stage.config.with_presets({unlisted: preset}), stage.home, stage.window)
+    perform(tuned, [NAME])
+    assert seen[unlisted] == preset
 
 
 def test_the_check_misses_a_control(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
