@@ -17,7 +17,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.experiment import configure, fit, prepare
-from mrs_pipeline.models.base import SearchSpace
+from mrs_pipeline.models.base import GradientConfig, SearchSpace
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.storage.digests import text_digest
@@ -25,6 +25,9 @@ from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
 from mrs_pipeline.trials import Point, Trial, Trials
 from mrs_pipeline.types import TrainingData
+
+LEARNING_RATES = (1e-3, 3e-3, 1e-2)
+"""Step sizes that are searched where a model names none: how many steps an epoch has is a matter of the data."""
 
 LOG = logging.getLogger("mrs_pipeline")
 
@@ -68,8 +71,10 @@ class Tuned:
 
 
 def space_left(model: str, fixed: Mapping[str, Any]) -> SearchSpace:
-    """What of a model's search space is not fixed."""
-    space = model_class(model).Config.search_space
+    """What of a model's search space is not fixed; a model that is trained by steps has its step size in it."""
+    config = model_class(model).Config
+    steps = {"learning_rate": LEARNING_RATES} if issubclass(config, GradientConfig) else {}
+    space = {**steps, **config.search_space}
     return {name: values for name, values in space.items() if name not in fixed}
 
 

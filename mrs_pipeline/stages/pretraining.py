@@ -158,7 +158,7 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
             *("models.pretraining.base", "models.base", "models.blocks", "functional"),
             "training.pretraining",
             *spec.code,
-            *(("encoders.missing", "stages.completion") if filling else ()),
+            *(("encoders.missing", "encoders.completion") if filling else ()),
         ),
         settings=json.dumps([settings.model_dump(mode="json"), filling], sort_keys=True),
         group="pretraining",

@@ -11,8 +11,9 @@ y_ui = <p_u, q_i> for items that training has seen, <p_u, g(x_i)> for the others
 
 Deviations: the N other items are drawn once a step and shared by its rows, which turns N gathers a row into one
 product; where a user has taken one of them, it is no negative of that user. An item that lacks a modality gets
-a learned vector in place of its W1^m x^m. An exact share of the mixed items is replaced on average only, each
-item by its own coin.
+a learned vector in place of its W1^m x^m. The share `mixing` of the mixed items is replaced on average, each item
+by its own coin (the published code draws rows with repetition, so that its .5 replaces some .39). The mean |q| is over
+the batch's own and the N drawn items, once each; where drawn items are not shared they outweigh the others there.
 Mended: which items are scored by which vector is told by a mask over item numbers, and not by their order.
 
 Complexity: O(B N D + (B + N) F H) a step with H hidden units, plus Adam's O((U + I) D).

@@ -12,7 +12,9 @@ This is the published loss divided by B: the published one sums the ranking term
 
 Deviations: any number of modalities; a channel that an item lacks is left out of its softmax, and zero in
 its attention's input. Distance correlation, which costs the square of the rows, is estimated on the first
-`independence_rows` of the shuffled batch.
+`independence_rows` of the shuffled batch. The squared norm is of identifiers alone (the published one counts the
+content vectors in), and LeakyReLU falls by .01 (there .2). An item that training never saw keeps its identifier's
+channel, as a zero vector: the same constant for every such item.
 Mended: each negative is compared with its own user's positive; all parameters are trained, and dropout is on
 in training and off in scoring; every modality has its own weight.
 
