@@ -1,5 +1,6 @@
-"""`mrs bench`: seconds and memory of training and of extraction, as tables and CSV. Nothing is asserted."""
+"""`mrs bench`: accuracy of the models on the benchmark packs; seconds and memory of training and of extraction."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,49 @@ from mrs_pipeline.cli_terminal import enter_home, err, out, show_steps
 bench = typer.Typer(
     help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
 )
+
+
+@bench.command("models")
+def bench_models(
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATASET", help="Benchmarks to run; all of them if none is named."),
+    ] = None,
+    *,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of the page and its CSV files. Default: data/reports.")
+    ] = None,
+    experiments: Annotated[
+        bool, typer.Option("--experiments/--no-experiments", help="Also run the benchmarks' experiments.")
+    ] = True,
+    run: Annotated[
+        bool, typer.Option("--run/--no-run", help="Train what is not current; else only write what there is.")
+    ] = True,
+) -> None:
+    """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
+    from mrs_pipeline.orchestration.launch import load_project, run_dataset, run_on_request
+    from mrs_pipeline.stages.benchmarks import chosen_benchmarks, collect, write_page
+    from mrs_pipeline.stages.experiments import PREFIX
+    from mrs_pipeline.storage.lake import Lake
+
+    chosen = chosen_benchmarks(datasets or [])
+    into = into.resolve() if into else None
+    home = enter_home()
+    project = load_project(home)
+    folder = into or home.reports
+    show_steps()
+    for each in chosen:
+        lines = [run_dataset(project, each.dataset, [each.window], None, force=False)] if run else []
+        if run and experiments:
+            lines += [
+                run_on_request(project, each.dataset, f"{PREFIX}{name}", each.window, force=False)
+                for name in each.experiments
+            ]
+        for line in chain.from_iterable(lines):
+            err.print(line, markup=False)
+            collect(Lake(home.lake), each, folder)
+        collect(Lake(home.lake), each, folder)
+    out.print(f"page      {write_page(folder, home.reports)}", soft_wrap=True, markup=False)
 
 
 @bench.command("train")

@@ -24,8 +24,8 @@ MIRROR = Experiment(
     name="mirror",
     title="Mirror Gradient",
     question="Does Mirror Gradient, which steps back uphill now and then, make models of content more accurate?",
-    reading="Each model is trained twice from the same seeds, with plain steps and with mirrored ones, and the second is "
-    "held against the first over the same users. Only an interval that leaves out zero says that something changed.",
+    reading="Each model is trained twice from the same seeds, with plain steps and with mirrored ones, and the second "
+    "is held against the first over the same users. Only an interval that leaves out zero says that something changed.",
     arms=_arms,
     cost=True,
 )

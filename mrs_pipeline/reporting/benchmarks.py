@@ -19,7 +19,15 @@ CONTENT_FREE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn", "sa
 """Models that see identifiers alone, the floors of every table."""
 _LINEAR: Final = "ease"
 _SHOWN: Final = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
-_MEANS: Final = (*_SHOWN, "warm_recall@20", "cold_recall@20", "epochs", "seconds_per_epoch", "peak_memory_mb", "best_score")
+_MEANS: Final = (
+    *_SHOWN,
+    "warm_recall@20",
+    "cold_recall@20",
+    "epochs",
+    "seconds_per_epoch",
+    "peak_memory_mb",
+    "best_score",
+)
 
 PEER_RECALL: Final[Mapping[tuple[str, str], float]] = {
     ("tiktok", "lightgcn"): 0.0922,
@@ -56,7 +64,7 @@ class BenchmarkTable:
 
 
 def benchmarks_page(
-    results: pl.DataFrame, experiments: pl.DataFrame, costs: pl.DataFrame, extraction: pl.DataFrame, machine: str
+    results: pl.DataFrame, experiments: pl.DataFrame, costs: pl.DataFrame, extraction: pl.DataFrame
 ) -> str:
     """The page as Markdown.
 
@@ -65,18 +73,26 @@ def benchmarks_page(
         experiments: `eval.experiments` rows with dataset, window and experiment.
         costs: what `mrs bench train` wrote; may be empty.
         extraction: what `mrs bench extract` wrote; may be empty.
-        machine: what it was all measured on, a sentence.
     """
     return _template().render(
-        machine=machine,
-        tables=[
-            benchmark_table(part)
-            for _, part in results.group_by("dataset", "window", maintain_order=True)
-        ],
+        machines=[] if results.is_empty() else _machines(results),
+        tables=[] if results.is_empty() else _tables(results),
         experiments=_experiments(experiments),
         costs=[_cost_row(row) for row in costs.to_dicts()],
         extraction=[_extraction_row(row) for row in extraction.to_dicts()],
     )
+
+
+def _machines(results: pl.DataFrame) -> list[str]:
+    kinds = results.select("machine", "threads").unique(maintain_order=True)
+    return [
+        f"{machine}, {threads} thread{'s' if threads > 1 else ''} a run"
+        for machine, threads in kinds.iter_rows()
+    ]
+
+
+def _tables(results: pl.DataFrame) -> list[BenchmarkTable]:
+    return [benchmark_table(part) for _, part in results.group_by("dataset", "window", maintain_order=True)]
 
 
 def benchmark_table(runs: pl.DataFrame) -> BenchmarkTable:

@@ -4,6 +4,8 @@ What is trained is said by each dataset's `defs.yaml`; what the page looks like 
 idle machine is `bench`. Results of earlier sittings are kept beside the page and replaced run by run.
 """
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,15 @@ from typing import Final
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.reporting.benchmarks import benchmarks_page
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
 from mrs_pipeline.stages.bench import write_table
 from mrs_pipeline.storage.lake import Lake
 
+RESULTS, EXPERIMENTS, COSTS, EXTRACTION = (
+    f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract")
+)
+"""Files below the folder of the page."""
 RUN: Final = (DATASET, WINDOW, MODEL, SEED)
 """What makes a row of the results its own."""
 _METRICS: Final = tuple(f"{metric}@{k}" for k in (10, 20) for metric in ("recall", "ndcg"))
@@ -73,10 +80,9 @@ def results(lake: Lake, benchmark: Benchmark) -> pl.DataFrame:
     """
     keys = {DATASET: benchmark.dataset, WINDOW: benchmark.window}
     models = [dict(table.keys)[MODEL] for table in lake.partitions("eval", "metrics", **keys)]
-    return pl.concat([_of_model(lake, keys, model) for model in models], how="diagonal_relaxed") if models else EMPTY
-
-
-EMPTY: Final = pl.DataFrame(schema={name: pl.Int64 if name == SEED else pl.String for name in RUN})
+    if not models:
+        return pl.DataFrame()
+    return pl.concat([_of_model(lake, keys, model) for model in models], how="diagonal_relaxed")
 
 
 def _of_model(lake: Lake, keys: dict[str, str], model: str) -> pl.DataFrame:
@@ -95,7 +101,9 @@ def _of_model(lake: Lake, keys: dict[str, str], model: str) -> pl.DataFrame:
     shown = metrics.filter(name="recall@20").select(
         SEED, "users", low="ci_low", high="ci_high", seconds_evaluation="seconds_evaluation"
     )
-    runs = lake.read(trained).select(SEED, pl.col("cells").list.join(" "), *_FACTS)
+    runs = lake.read(trained).select(
+        SEED, pl.col("cells").list.join(" "), *_FACTS, machine=pl.lit(_machine())
+    )
     return (
         wide.join(shown, on=SEED)
         .join(runs, on=SEED)
@@ -103,36 +111,88 @@ def _of_model(lake: Lake, keys: dict[str, str], model: str) -> pl.DataFrame:
     )
 
 
+def _machine() -> str:
+    """What this process runs on, for people; the runs are taken to be of the same machine."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    told = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in told.read_text().splitlines() if "model name" in line]
+        if told.exists()
+        else []
+    )
+    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, torch {torch.__version__}"
+
+
 def experiment_results(lake: Lake, benchmark: Benchmark) -> pl.DataFrame:
     """`eval.experiments` of the benchmark's experiments, with dataset, window and experiment as columns."""
     keys = {DATASET: benchmark.dataset, WINDOW: benchmark.window}
-    return pl.concat(
-        [
-            pl.DataFrame({**keys, "experiment": name}).join(lake.read(table), how="cross")
-            for name in benchmark.experiments
-            for table in lake.partitions("eval", "experiments", **keys, experiment=name)
-        ]
-        or [pl.DataFrame(schema=dict.fromkeys((*keys, "experiment"), pl.String))],
-        how="diagonal_relaxed",
+    found = [
+        pl.DataFrame({key: [value] for key, value in {**keys, "experiment": name}.items()}).join(
+            lake.read(table), how="cross"
+        )
+        for name in benchmark.experiments
+        for table in lake.partitions("eval", "experiments", **keys, experiment=name)
+    ]
+    return pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame()
+
+
+def collect(lake: Lake, benchmark: Benchmark, folder: Path) -> None:
+    """Put what the lake holds of a benchmark beside its page; results of other sittings stay."""
+    _keep(folder / RESULTS, results(lake, benchmark), RUN)
+    _keep(
+        folder / EXPERIMENTS,
+        experiment_results(lake, benchmark),
+        (DATASET, WINDOW, "experiment", "arm", "part"),
     )
 
 
-def keep(path: Path, rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """Add rows to a CSV of results; what it holds of the same keys is replaced. Returns all that it holds then."""
-    kept = read_kept(path)
-    if kept.is_empty():
-        whole = rows
-    elif rows.is_empty():
-        whole = kept
-    else:
-        whole = pl.concat([kept.join(rows, on=list(keys), how="anti"), rows], how="diagonal_relaxed")
-    if not whole.is_empty():
-        whole = whole.sort(*keys, maintain_order=True)
-        write_table(whole, path)
-    return whole
+def write_page(folder: Path, benches: Path) -> Path:
+    """Write `benchmarks.md` from the CSV files below `folder`.
+
+    Args:
+        folder: where the page lies.
+        benches: where `mrs bench train` and `mrs bench extract` write; what is newer there is taken over.
+    """
+    for name in (COSTS, EXTRACTION):
+        made = benches / f"bench_{Path(name).name}"
+        if made.exists():
+            write_table(pl.read_csv(made), folder / name)
+    path = folder / "benchmarks.md"
+    path.write_text(render_page(folder), encoding="utf-8")
+    return path
 
 
-def read_kept(path: Path) -> pl.DataFrame:
+def render_page(folder: Path) -> str:
+    """The page that belongs to the CSV files below `folder`."""
+    order = [each.dataset for each in BENCHMARKS]
+    in_order = pl.col(DATASET).replace_strict({name: at for at, name in enumerate(order)}, default=len(order))
+    kept = {name: _kept(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION)}
+    frames = {
+        name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
+        for name, frame in kept.items()
+    }
+    return benchmarks_page(
+        results=frames[RESULTS],
+        experiments=frames[EXPERIMENTS],
+        costs=frames[COSTS],
+        extraction=frames[EXTRACTION],
+    )
+
+
+def _keep(path: Path, rows: pl.DataFrame, keys: Sequence[str]) -> None:
+    """Add rows to a CSV of results; what it holds of the same keys is replaced."""
+    if rows.is_empty():
+        return
+    kept = _kept(path)
+    if not kept.is_empty():
+        rows = pl.concat([kept.join(rows, on=list(keys), how="anti"), rows], how="diagonal_relaxed")
+    write_table(rows.sort(*keys, maintain_order=True), path)
+
+
+def _kept(path: Path) -> pl.DataFrame:
     """The rows of such a CSV; empty where there is none yet."""
     if not path.exists():
         return pl.DataFrame()

@@ -23,7 +23,9 @@ EXPERIMENTS = TableSchema(
         "ci_high": Column("DOUBLE", "Upper end."),
         "warm": Column("DOUBLE", "The same on warm items; NULL where no test item is warm."),
         "cold": Column("DOUBLE", "The same on cold items; NULL where no test item is cold."),
-        "difference": Column("DOUBLE", "Mean difference to its control over the same users; NULL for a control."),
+        "difference": Column(
+            "DOUBLE", "Mean difference to its control over the same users; NULL for a control."
+        ),
         "difference_low": Column("DOUBLE", "Lower end of its 95 % interval."),
         "difference_high": Column("DOUBLE", "Upper end of its 95 % interval."),
         "p": Column("DOUBLE", "p-value of the paired t-test, adjusted by Holm over the experiment."),

@@ -13,7 +13,8 @@ Deviations: LightGCN is linear, so [0 ; x^m/|x^m|] goes through it once, when th
 applied to the outcome for the rows of a batch; what E_u contributes to users and to items is read off the one
 propagation of the identifiers, at even and at odd layers. Any set of modalities in FAC; an item that lacks a
 modality has a learned vector in place of W_m x^m and takes no part in that modality's contrast. The decay is a
-term of the loss, not of the optimiser. b_m is one more column of W_m and drawn with it. Of the paper's three pretext tasks only FAC, its best, is here.
+term of the loss, not of the optimiser. b_m is one more column of W_m and drawn with it. Of the paper's three pretext
+tasks only FAC, its best, is here.
 Mended: scores are computed anew from the parameters as they are, and nothing is drawn for them; the score is not put
 through a sigmoid, which changes no ranking.
 
