@@ -5,6 +5,7 @@ Rows come from `eval.experiments`; rendering is `html`, figures are `experiment_
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -54,22 +55,23 @@ def experiment_page(inputs: ExperimentPageInputs) -> str:
 
 
 def answer(rows: pl.DataFrame) -> list[str]:
-    """What came out, in two or three sentences that the numbers bear."""
+    """What came out, in a few sentences that the numbers bear."""
     whole = rows.filter(part=plots.WHOLE)
-    control, others = whole.row(0, named=True), whole.slice(1).to_dicts()
+    controls = {row["arm"]: row for row in whole.to_dicts() if row["difference"] is None}
+    others = [row for row in whole.to_dicts() if row["arm"] not in controls]
     if not others:
-        return [f"Only {control['arm']} was measured, so there is nothing to compare."]
-    best = max(others, key=lambda row: row["value"])
-    sentences = [
-        f"{best['arm']} is the best of the others: {best['metric']} {best['value']:.4f} against "
-        f"{control['value']:.4f} of {control['arm']} ({_verdict(best)})."
-    ]
+        return [f"Only {' and '.join(controls)} was measured, so there is nothing to compare."]
+    if len(controls) == 1:
+        best = max(others, key=lambda row: row["value"])
+        sentences = [f"{best['arm']} is the best of the others: {_compared(best, controls)}."]
+    else:
+        sentences = [f"{row['arm']}: {_compared(row, controls)}." for row in others]
     apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
     better = [row["arm"] for row in apart if row["difference"] > 0]
     worse = [row["arm"] for row in apart if row["difference"] < 0]
     unclear = len(others) - len(apart)
     sentences.append(
-        f"Of {len(others)} arms {len(better)} are better than the control, {len(worse)} are worse, and {unclear} "
+        f"Of {len(others)} arms {len(better)} are better than their control, {len(worse)} are worse, and {unclear} "
         "cannot be told apart from it by these users (paired test, adjusted for the number of arms)."
     )
     cheapest, dearest = (
@@ -80,6 +82,13 @@ def answer(rows: pl.DataFrame) -> list[str]:
         f"{dearest['arm']} at {seconds_text(dearest['seconds'])}."
     )
     return sentences
+
+
+def _compared(row: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
+    control = controls[row["against"]]
+    return (
+        f"{row['metric']} {row['value']:.4f} against {control['value']:.4f} of {control['arm']} ({_verdict(row)})"
+    )
 
 
 def _verdict(row: Mapping[str, float]) -> str:

@@ -18,7 +18,7 @@ WHOLE: Final = "whole"
 
 @d.styled
 def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
-    """Dots with 95 % intervals over users in the order of the experiment, a dashed line at the control.
+    """Dots with 95 % intervals over users in the order of the experiment, a dashed line at the control if it is one.
 
     Args:
         rows: `eval.experiments` of one experiment; parts other than the whole are left out.
@@ -28,7 +28,8 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
     y = np.arange(len(whole))
     value, low, high = (whole[name].to_numpy() for name in ("value", "ci_low", "ci_high"))
     colours = _colours(whole)
-    axes.axvline(value[0], color=d.MUTED, linewidth=1, linestyle=d.DASHED, zorder=1)
+    if whole["difference"].null_count() == 1:
+        axes.axvline(value[0], color=d.MUTED, linewidth=1, linestyle=d.DASHED, zorder=1)
     axes.hlines(y, low, high, colors=colours, linewidth=2.2, alpha=0.45)
     axes.scatter(value, y, c=colours, s=42, zorder=3)
     for row, right in enumerate(high):

@@ -62,7 +62,7 @@ def test_every_experiment_has_a_control_and_arms_that_exist(name: str) -> None:
 
 
 def test_the_questions_of_the_survey_are_asked() -> None:
-    assert list(EXPERIMENTS) == ["modality", "fusion", "enhancement", "disentangled", "training", "missing"]
+    assert list(EXPERIMENTS)[:6] == ["modality", "fusion", "enhancement", "disentangled", "training", "missing"]
     seen = [arm.modalities for arm in experiment("modality").arms(MODALITIES)]
     assert seen == [None, ("audio",), ("image",), ("text",), None]
     shares = {arm.removed for arm in experiment("missing").arms(MODALITIES)}
@@ -148,8 +148,11 @@ def test_copies_depend_on_each_other_more_than_strangers_do() -> None:
     assert dependence(Copies(False), 1) < 0.35
 
 
-def _rows(arm: str, position: int, seed: int, values: list[float]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _rows(
+    arm: str, position: int, seed: int, values: list[float], against: str = "control"
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     facts = {"arm": arm, "position": position, "series": arm, "part": WHOLE, "model": "m", "removed": 0.0}
+    facts["against"] = against
     cost = {"seconds": 2.0 * seed, "seconds_per_epoch": 0.1, "epochs": 3, "peak_memory_mb": 100.0 + seed}
     measured = {"slice": ["all", "warm"], "metric": "recall", "k": 20, "value": [float(np.mean(values)), 0.5]}
     arms = pl.DataFrame({**measured, "seed": seed, "parameters": 7, "dependence": None}).with_columns(
@@ -182,6 +185,18 @@ def test_arms_are_held_against_the_control_on_the_same_users() -> None:
     assert other["spread"] > 0
     assert (control["seconds"], control["peak_memory_mb"], control["seeds"]) == (3.0, 102.0, 2)
     assert control["warm"] == 0.5 and control["cold"] is None
+
+
+def test_an_arm_may_name_its_own_control() -> None:
+    base = [0.0, 1.0, 0.5, 0.0, 1.0, 0.0]
+    shifted = {name: [value + shift for value in base] for name, shift in (("b", 0.3), ("b wrapped", 0.4))}
+    parts = [
+        _rows("a", 0, 1, base, against="a"),
+        _rows("b", 1, 1, shifted["b"], against="b"),
+        _rows("b wrapped", 2, 1, shifted["b wrapped"], against="b"),
+    ]
+    table = summarise(pl.concat(p[0] for p in parts), pl.concat(p[1] for p in parts), "recall@20")
+    assert table["difference"].to_list() == [None, None, pytest.approx(0.1)]
 
 
 def test_every_two_experiments_differ() -> None:

@@ -13,6 +13,7 @@ from mrs_pipeline.stages.checks import check_experiment
 from mrs_pipeline.stages.experiments import arms_of, page_path
 from mrs_pipeline.stages.nodes import is_current, table_of
 from mrs_pipeline.stages.plan import on_request
+from mrs_pipeline.training.options import MirrorGradientOptions
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
 NAME = "experiments/modality"
@@ -103,6 +104,30 @@ def test_arms_are_trained_with_presets_also_of_models_off_the_list(
     assert seen[unlisted] == preset
 
 
+def test_a_wrapped_model_is_held_against_itself_without(
+    stage: Stage, arms_run: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: dict[str, MirrorGradientOptions | None] = {}
+
+    def noted(task: ArmTask) -> ArmResult:
+        trained[task.arm.name] = task.training.mirror_gradient
+        return measure_arm(task)
+
+    monkeypatch.setattr(stage_module, "run_arm", noted)
+    perform(stage, ["experiments/mirror"])
+    plain, wrapped = ("VBPR", "FREEDOM", "BM3"), ("VBPR + MG", "FREEDOM + MG", "BM3 + MG")
+    assert [trained[arm] for arm in plain] == [None] * 3
+    assert [trained[arm] for arm in wrapped] == [MirrorGradientOptions(every=3, ascent=0.2)] * 3
+    table = stage.lake.read(table_of(stage, "experiments/mirror"))
+    pairs = dict(table.filter(pl.col("difference").is_not_null()).select("arm", "against").iter_rows())
+    assert pairs == dict(zip(wrapped, plain, strict=True))
+    values = dict(table.select("arm", "value").iter_rows())
+    for arm, difference in table.select("arm", "difference").drop_nulls().iter_rows():
+        assert difference == pytest.approx(values[arm] - values[pairs[arm]])
+    page = page_path(stage, "mirror").read_text(encoding="utf-8")
+    assert "FREEDOM + MG: recall@20" in page and "better than their control" in page
+
+
 def test_the_check_misses_a_control(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
     perform(stage, [NAME])
     task, table = task_of(stage, NAME), table_of(stage, NAME)
@@ -118,7 +143,8 @@ def test_experiments_run_only_when_asked_for(tmp_path: Path) -> None:
     stage = stage_of(tmp_path)
     asked = {task.name for task in on_request(stage.config)}
     assert asked == {
-        f"experiments/{name}" for name in ("modality", "fusion", "enhancement", "disentangled", "missing")
+        f"experiments/{name}"
+        for name in ("modality", "fusion", "enhancement", "disentangled", "missing", "mirror")
     }
     blind = stage_of(tmp_path, features=[], models={"most_pop": None})
     assert on_request(blind.config) == []

@@ -1,0 +1,44 @@
+"""`mrs bench models`: runs what is due, keeps what other sittings found, writes the page."""
+
+import polars as pl
+import pytest
+
+from mrs_pipeline.stages import benchmarks
+from mrs_pipeline.stages.benchmarks import Benchmark, render_page
+from mrs_pipeline_tests.cli.shops import Mrs, Shop
+
+
+@pytest.fixture
+def shop_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks, "BENCHMARKS", (Benchmark("shop", experiments=("modality",)),))
+
+
+@pytest.mark.usefixtures("shop_benchmark")
+def test_results_are_collected_replaced_and_shown(home: Mrs, shop: Shop) -> None:
+    shop.settings("  training:", "  experiments: {epochs: 1, patience: 1, seeds: [1]}\n  training:")
+    docs = home.root / "docs"
+    told = home("bench", "models", "shop", "--into", str(docs))
+    assert told.code == 0, told.err
+    runs = pl.read_csv(docs / "benchmarks" / "results.csv")
+    assert sorted(runs["model"]) == ["mm_ease", "most_pop"]
+    assert {"protocol", "seed", "data_digest", "code_digest", "config", "threads", "recall@20"} <= set(runs.columns)
+    page = (docs / "benchmarks.md").read_text(encoding="utf-8")
+    assert page == render_page(docs)
+    assert "## shop" in page and "### modality on shop" in page and "| `mm_ease` |" in page
+
+    earlier = runs.with_columns(pl.lit("ease").alias("model"), pl.lit(0.75).alias("recall@20"))
+    stale = runs.with_columns(pl.lit(0.99).alias("recall@20"))
+    pl.concat([earlier.head(1), stale]).write_csv(docs / "benchmarks" / "results.csv")
+    again = home("bench", "models", "--no-run", "--into", str(docs))
+    assert again.code == 0, again.err
+    kept = pl.read_csv(docs / "benchmarks" / "results.csv")
+    assert dict(kept.select("model", "recall@20").iter_rows()) == {
+        "ease": 0.75,
+        **dict(runs.select("model", "recall@20").iter_rows()),
+    }
+
+
+def test_a_benchmark_that_there_is_not(home: Mrs) -> None:
+    told = home("bench", "models", "cinema")
+    assert told.code == 1
+    assert told.sentence.startswith("cinema is no benchmark; there are tiktok, baby, movielens")

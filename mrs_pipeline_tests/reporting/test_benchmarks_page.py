@@ -1,0 +1,87 @@
+"""The benchmark's page: means over seeds, best first, and sentences that follow from the numbers."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mrs_pipeline.reporting.benchmarks import benchmark_table, benchmarks_page
+
+NOTHING = pl.DataFrame()
+
+
+def run(model: str, seed: int, recall: float, **other: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "dataset": "tiktok", "window": "full", "model": model, "seed": seed, "protocol": "full ranking", "users": 900,
+        "machine": "2 cores of X", "threads": 1, "recall@10": recall / 2, "ndcg@10": recall / 4, "recall@20": recall,
+        "ndcg@20": recall / 3, "low": recall - 0.0098, "high": recall + 0.0098, "epochs": 10 * seed,
+        "seconds_per_epoch": 0.25, "peak_memory_mb": 500.0, "best_score": 0.1,
+    }  # fmt: skip
+    return {**facts, **other}
+
+
+RUNS = pl.DataFrame(
+    [
+        run("ease", 1, 0.09),
+        run("freedom", 1, 0.08),
+        run("freedom", 2, 0.1),
+        run("smore", 1, 0.12),
+        run("bm3", 1, 0.06),
+    ]
+)
+
+
+def test_one_row_a_model_best_first_with_its_spread() -> None:
+    table = benchmark_table(RUNS)
+    assert [row[0] for row in table.rows] == ["`smore`", "`ease`", "`freedom`", "`bm3`"]
+    (freedom,) = (row for row in table.rows if row[0] == "`freedom`")
+    assert dict(zip(table.headers, freedom, strict=True)) == {
+        "model": "`freedom`",
+        "recall@10": ".0450",
+        "ndcg@10": ".0225",
+        "recall@20 (± over seeds)": "**.0900** ± .0141",
+        "ndcg@20": ".0300",
+        "peer recall@20": ".0885",
+        "validation": ".1000",
+        "seeds": "2",
+        "epochs": "15",
+        "s / epoch": "0.25",
+        "MB": "500",
+    }
+    assert table.standard_error == pytest.approx(0.005)
+
+
+def test_says_where_the_linear_floor_stands_and_who_falls_short_of_the_peer() -> None:
+    floor, peer = benchmark_table(RUNS).sentences
+    assert "reaches .0900: it is ahead of 1 of the 3 models" in floor
+    assert floor.endswith("more than two standard errors above it are `smore`.")
+    assert peer.startswith("Below the peer by more than a standard error: `bm3`;")
+    level = benchmark_table(RUNS.filter(pl.col("model") != "bm3")).sentences
+    assert level[1].startswith("All 1 models that the peer was measured on reach it")
+    close = benchmark_table(RUNS.filter(pl.col("model").is_in(["ease", "freedom"]))).sentences
+    assert close[0].endswith("none of them is more than two standard errors above it.")
+    assert benchmark_table(RUNS.filter(pl.col("model") == "ease")).sentences == []
+
+
+def test_cold_columns_only_where_there_are_cold_items() -> None:
+    assert "cold recall@20" not in benchmark_table(RUNS).headers
+    cold = RUNS.with_columns(**{"warm_recall@20": pl.lit(0.2), "cold_recall@20": pl.lit(0.05)})
+    table = benchmark_table(cold)
+    assert table.rows[0][table.headers.index("cold recall@20")] == ".0500"
+
+
+def test_a_page_leaves_out_what_has_not_been_run() -> None:
+    page = benchmarks_page(RUNS, NOTHING, NOTHING, NOTHING)
+    assert "## tiktok" in page and "| `smore` |" in page
+    assert "2 cores of X, 1 thread a run" in page
+    assert not any(title in page for title in ("## Experiments", "## Cost", "## Extraction"))
+
+
+def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
+    cost = {
+        "dataset": "tiktok", "model": "bm3", "seconds_per_epoch": 0.5, "peer_seconds_per_epoch": 2.0,
+        "seconds_per_evaluation": 0.1, "peer_seconds_per_evaluation": None,
+        "peak_memory_mb": 512.0, "peer_peak_memory_mb": 761.0,
+    }  # fmt: skip
+    page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost]), NOTHING)
+    assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 512 | 761 |" in page
