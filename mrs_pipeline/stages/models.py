@@ -142,13 +142,19 @@ def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
             folder.mkdir()
             save(fitted, folder)
             runs.append(fitted)
+        facts = [run_facts(fitted) | {"device": str(fitted.model.device)} for fitted in runs]
+        history = pl.concat(
+            [
+                history_table(each.result).with_columns(pl.lit(each.seed, pl.Int64).alias("seed"))
+                for each in runs
+            ]
+        )
+        # before the weights are published: where these lie, all of the training does
+        stage.lake.write_frame(
+            stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance
+        )
+        stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
     rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
-    facts = [run_facts(fitted) | {"device": str(fitted.model.device)} for fitted in runs]
-    history = pl.concat(
-        [history_table(each.result).with_columns(pl.lit(each.seed, pl.Int64).alias("seed")) for each in runs]
-    )
-    stage.lake.write_frame(stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance)
-    stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
     return [
         Outcome(task.outputs[0], stage.models.read(*keys).digest, _training_facts(stage, name, runs, history))
     ]
@@ -425,6 +431,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             pool="gpu",
             check_specs=trained_specs(name),
             check=check_trained,
+            keep=True,
             group=family,
             tags=tags,
         ),
