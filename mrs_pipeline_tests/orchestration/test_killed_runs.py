@@ -10,7 +10,7 @@ import pytest
 
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.launch import RunFailedError
-from mrs_pipeline.stages import lineage, models
+from mrs_pipeline.stages import lineage, trained
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.nodes import is_current, record
 from mrs_pipeline.stages.plan import plan
@@ -119,13 +119,13 @@ def _is_told(stage: Stage, asset: str) -> bool:
 
 def _trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the models that are trained from now on."""
-    fit, names = models.fit, []
+    fit, names = trained.fit, []
 
     def noted(data: Any, name: str, *args: Any, **more: Any) -> Any:
         names.append(name)
         return fit(data, name, *args, **more)
 
-    monkeypatch.setattr(models, "fit", noted)
+    monkeypatch.setattr(trained, "fit", noted)
     return names
 
 
@@ -145,9 +145,9 @@ def test_a_run_killed_between_a_training_and_its_record(
     weights = stage.models.read("tiny", WINDOW, "bpr_mf")
     assert _told(home, "trained/bpr_mf") == {}
 
-    trained = _trainings(monkeypatch)
+    fitted = _trainings(monkeypatch)
     homes.run(home)
-    assert "bpr_mf" not in trained
+    assert "bpr_mf" not in fitted
     assert stage.models.read("tiny", WINDOW, "bpr_mf") == weights
     assert _told(home, "trained/bpr_mf") == {weights.digest: dict(weights.provenance.upstream)}
     assert "made by a run that was killed" in _shown(home, "trained/bpr_mf")
@@ -156,7 +156,7 @@ def test_a_run_killed_between_a_training_and_its_record(
     assert homes.run(home)[-1].endswith("2 of 10 steps are due")  # leaderboard and report always are
 
     homes.run(home, force=True)
-    assert trained.count("bpr_mf") == 1
+    assert fitted.count("bpr_mf") == 1
 
 
 def _shown(home: Home, output: str) -> str:
