@@ -6,7 +6,7 @@ An asset's key is `<dataset>/<output>`, its partitions are the dataset's windows
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
-from mrs_pipeline.stages.lineage import record_checks, record_outcomes
+from mrs_pipeline.stages.lineage import left_behind, record_checks, record_outcomes, was_cut_off
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, refuse_stale, version
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
@@ -25,6 +25,8 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
 
 LOG = logging.getLogger("mrs_pipeline")
+GO_ON_TAG: Final = "mrs/goes_on"
+"""Tag of runs that make what is due, and so may keep what a killed run has made; others make all that they are told."""
 
 
 def key_of(dataset: str, output: str) -> dg.AssetKey:
@@ -50,7 +52,7 @@ def build_asset(
         results: dict[str, list[Outcome]] = {output: [] for output in task.outputs}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
             stage = Stage(config, home, window)
-            for outcome in _perform(stage, task, tasks, context.run_id):
+            for outcome in _perform(stage, task, tasks, context.run):
                 results[outcome.node.partition("@")[0]].append(outcome)
         refresh(home)
         for output, outcomes in results.items():
@@ -93,14 +95,15 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
     return run_checks
 
 
-def _perform(stage: Stage, task: Task, tasks: Mapping[str, Task], run: str) -> list[Outcome]:
+def _perform(stage: Stage, task: Task, tasks: Mapping[str, Task], run: dg.DagsterRun) -> list[Outcome]:
     """Run a task; what a user can mend ends the step with its one sentence and is not retried."""
     started = time.perf_counter()
     try:
         if task.windowed:
             refuse_stale(stage, task, tasks)
-        outcomes = list(task.run(stage, task))
-        record_outcomes(stage, task, outcomes, run)
+        kept = task.keep and GO_ON_TAG in run.tags and was_cut_off(stage, task)
+        outcomes = left_behind(stage, task) if kept else list(task.run(stage, task))
+        record_outcomes(stage, task, outcomes, run.run_id)
         LOG.info(
             "%s %s %s: %.1f s", stage.config.name, stage.window, task.name, time.perf_counter() - started
         )

@@ -1,7 +1,8 @@
 """Running a dataset from the command line: which tasks are due, and their execution through Dagster in this process.
 
 The runs land in the same instance that `dagster dev` shows. Whether a task is due is decided by content
-(`stages.nodes.is_current`), so a run that was killed goes on where it stopped and a second run does nothing.
+(`stages.nodes.is_current`) and by what is recorded of it (`stages.lineage`), so a run that was killed goes on where it
+stopped and a second run does nothing.
 """
 
 import os
@@ -17,7 +18,7 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
-from mrs_pipeline.orchestration.assets import key_of
+from mrs_pipeline.orchestration.assets import GO_ON_TAG, key_of
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
@@ -25,7 +26,7 @@ from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.ingest import check_source
-from mrs_pipeline.stages.lineage import checks_hold
+from mrs_pipeline.stages.lineage import checks_hold, is_recorded
 from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
 from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
@@ -132,7 +133,7 @@ def run_dataset(
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
             check_source(Stage(config, project.home))
-            _Execution(project, instance, config).run(
+            _Execution(project, instance, config, force).run(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
         for window in windows:
@@ -140,7 +141,7 @@ def run_dataset(
             yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due"
             outputs = [output for task in due for output in task.outputs]
             if outputs:  # Dagster takes an empty selection for all assets
-                _Execution(project, instance, config).run(pipeline_job_name(name), outputs, [window])
+                _Execution(project, instance, config, force).run(pipeline_job_name(name), outputs, [window])
 
 
 def run_on_request(project: Project, name: str, output: str, window: str, force: bool) -> Iterator[str]:
@@ -171,7 +172,7 @@ def run_on_request(project: Project, name: str, output: str, window: str, force:
         return
     yield f"{name}: {output} at window {window}"
     with dg.DagsterInstance.get() as instance:
-        _Execution(project, instance, config).run(on_request_job_name(name), [output], [window])
+        _Execution(project, instance, config, force).run(on_request_job_name(name), [output], [window])
 
 
 def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[str]) -> list[Task]:
@@ -228,8 +229,8 @@ def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], 
 
 
 def _done(stage: Stage, task: Task) -> bool:
-    """Current, and its checks have passed on what lies there now."""
-    return is_current(stage, task) and checks_hold(stage, task)
+    """Current, recorded, and its checks have passed on what lies there now."""
+    return is_current(stage, task) and is_recorded(stage, task) and checks_hold(stage, task)
 
 
 def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> list[Task]:
@@ -250,6 +251,7 @@ class _Execution:
     project: Project
     instance: dg.DagsterInstance
     config: DatasetConfig
+    force: bool
 
     def run(self, job: str, outputs: Sequence[str], windows: Sequence[str]) -> None:
         """Run a job's assets for a window or a range of them; RunFailedError if a step or blocking check fails."""
@@ -257,13 +259,16 @@ class _Execution:
             instance=self.instance,
             partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
             asset_selection=[key_of(self.config.name, output) for output in outputs],
-            tags={**self._range(windows), PROCESS_TAG: this_process()},
+            tags={**self._range(windows), **self._going_on(), PROCESS_TAG: this_process()},
             # Dagster's own log goes to the instance; on the terminal our lines tell the way.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
         if not result.success:
             raise RunFailedError(_failure(result, job))
+
+    def _going_on(self) -> dict[str, str]:
+        return {} if self.force else {GO_ON_TAG: "true"}
 
     def _range(self, windows: Sequence[str]) -> dict[str, str]:
         if not self.config.windowed or len(windows) == 1:

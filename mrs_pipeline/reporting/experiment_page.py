@@ -86,9 +86,7 @@ def answer(rows: pl.DataFrame) -> list[str]:
 
 def _compared(row: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
     control = controls[row["against"]]
-    return (
-        f"{row['metric']} {row['value']:.4f} against {control['value']:.4f} of {control['arm']} ({_verdict(row)})"
-    )
+    return f"{row['metric']} {row['value']:.4f} against {control['value']:.4f} of {control['arm']} ({_verdict(row)})"
 
 
 def _verdict(row: Mapping[str, float]) -> str:

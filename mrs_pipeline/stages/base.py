@@ -121,6 +121,8 @@ class Task:
         description: a sentence or two for the UI.
         windowed: whether it has one result a window; otherwise one for the dataset.
         check_specs / check: the guards of its outputs.
+        keep: whether what a killed run made, but could not record, is kept by the run that goes on, since making it is
+            dear. Such an output must be the last thing that `run` writes.
     """
 
     name: str
@@ -138,3 +140,4 @@ class Task:
     pool: str | None = None
     check_specs: tuple[CheckSpec, ...] = ()
     check: Callable[["Stage", "Task"], Sequence[CheckOutcome]] | None = None
+    keep: bool = False

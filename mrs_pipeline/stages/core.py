@@ -14,7 +14,7 @@ from mrs_pipeline.schema import SPLIT, TIMESTAMP
 from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import NO_TIME, Labelled
 from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.checks import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
+from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
 from mrs_pipeline.stages.nodes import (
     CORE,
     RAW_INTERACTIONS,

@@ -28,7 +28,7 @@ from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experim
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
 from mrs_pipeline.schema import TEST
 from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.checks import check_experiment, experiment_specs
+from mrs_pipeline.stages.checks.results import check_experiment, experiment_specs
 from mrs_pipeline.stages.models import SHARED_CODE, interactions, protocol, sources_of, training_data
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
 from mrs_pipeline.storage.digests import text_digest

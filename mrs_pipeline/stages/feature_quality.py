@@ -17,11 +17,11 @@ from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import signal as draw_signal
 from mrs_pipeline.schema import TRAIN, VALID
 from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.checks import check_quality, quality_specs
+from mrs_pipeline.stages.checks.features import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
-from mrs_pipeline.stages.features import read_features, summary_of
 from mrs_pipeline.stages.models import SHARED_CODE, interactions
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
+from mrs_pipeline.stages.stored_features import read_features, summary_of
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.types import TrainingData
 

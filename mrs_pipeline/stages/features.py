@@ -5,8 +5,6 @@ How content becomes vectors is `encoders`; what a good feature set looks like, `
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,17 +16,17 @@ from mrs_pipeline.encoders.identity import ReadyMatrix
 from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
 from mrs_pipeline.encoders.registry import modules_of
 from mrs_pipeline.encoders.report import ExtractionReport
-from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtraction
+from mrs_pipeline.encoders.store import SUMMARY, PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.checks import check_features, feature_specs
+from mrs_pipeline.stages.checks.features import check_features, feature_specs
 from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
 from mrs_pipeline.stages.nodes import provenance_of, windows
+from mrs_pipeline.stages.stored_features import DRIFT, features_in, read_features
 from mrs_pipeline.storage.artifacts import JSON, ArtifactStore
 from mrs_pipeline.types import FeatureMatrix, SparseGraph
 
 GRAPH_FILE = "graph.safetensors"
-_DRIFT = ("drift_cosine", "drift_norm")
 
 
 def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -53,27 +51,14 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
-        summary = _summary(_features_in(directory, name), previous)  # whose files go when these are published
-        facts |= {key: getattr(summary, key) for key in _DRIFT}
+        summary = _summary(features_in(directory, name), previous)  # whose files go when these are published
+        facts |= {key: getattr(summary, key) for key in DRIFT}
     artifact = stage.features.read(*keys)
     features = read_features(stage, name)
     stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
     return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary))]
-
-
-def read_features(stage: Stage, name: str) -> FeatureMatrix:
-    """A materialised feature set, memory-mapped."""
-    return _features_in(stage.features.read(stage.config.name, stage.window, name).directory, name)
-
-
-def summary_of(stage: Stage, name: str) -> FeatureSummary:
-    """A materialised feature set in numbers; drift against what it replaced, as it was found then."""
-    features = read_features(stage, name)
-    facts = stage.features.read(stage.config.name, stage.window, name).facts
-    drift = {key: facts.get(key) for key in _DRIFT}
-    return replace(summarise(features.values, features.present), **drift)  # type: ignore[arg-type]
 
 
 def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -127,11 +112,6 @@ def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> Previo
             if (directory / SUMMARY).is_file():
                 return PreviousExtraction.read(directory)
     return None
-
-
-def _features_in(directory: Path, name: str) -> FeatureMatrix:
-    values = np.load(directory / MATRIX, mmap_mode="r", allow_pickle=False)
-    return FeatureMatrix(values, np.load(directory / PRESENT, allow_pickle=False), name)
 
 
 def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:

@@ -16,7 +16,7 @@ from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.checks import (
+from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
     RAW_ITEMS_SPECS,
     check_raw_interactions,

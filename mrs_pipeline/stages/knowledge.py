@@ -14,7 +14,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.knowledge_options import DECADE, KnowledgeOptions
 from mrs_pipeline.ingest.triples import triples_select
 from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
-from mrs_pipeline.stages.checks import expectations, suite_outcome
+from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
 from mrs_pipeline.stages.files import TRIPLES, source_of
 from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, provenance_of, table_of
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites

@@ -11,7 +11,8 @@ from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
 from mrs_pipeline.stages.knowledge import knowledge_task
-from mrs_pipeline.stages.models import model_tasks, stores_graphs
+from mrs_pipeline.stages.model_tasks import model_tasks
+from mrs_pipeline.stages.models import stores_graphs
 from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.stages.raw_content import raw_content_task
 from mrs_pipeline.stages.report import report_tasks

@@ -167,4 +167,5 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
         pool="gpu",
         check_specs=pretraining_specs(name),
         check=check_vectors,
+        keep=True,
     )

@@ -22,11 +22,11 @@ from mrs_pipeline.reporting.leaderboard import leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.cards import Cards
-from mrs_pipeline.stages.checks import LEADERBOARD_SPECS, check_leaderboard
-from mrs_pipeline.stages.features import summary_of
+from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.stages.lineage import git_commit
-from mrs_pipeline.stages.models import long_history
 from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, exists, provenance_of, table_of
+from mrs_pipeline.stages.stored_features import summary_of
+from mrs_pipeline.stages.trained import long_history
 from mrs_pipeline.storage.digests import text_digest
 
 POPULARITY = "most_pop"

@@ -18,7 +18,8 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.presets import Found, Preset, write_preset
 from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.models import filling_of, model_tasks, sources_of, training_data
+from mrs_pipeline.stages.model_tasks import model_tasks
+from mrs_pipeline.stages.models import filling_of, sources_of, training_data
 from mrs_pipeline.stages.nodes import record
 from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.storage.digests import code_digest, text_digest

@@ -142,9 +142,15 @@ class Lake:
         return pl.read_parquet(self._part(table), hive_partitioning=False)
 
     def partitions(self, schema: str, name: str, **keys: str | int) -> list[Table]:
-        """The written partitions of a table whose keys agree with those given, sorted."""
-        wanted = {(key, str(value)) for key, value in keys.items()}
-        return sorted(table for table in self._partitions(schema, name) if wanted <= set(table.keys))
+        """The written partitions of a table whose keys agree with those given, sorted.
+
+        A value may hold `*`, which stands for any text. Only folders that agree are looked into.
+        """
+        sibling = next(self._partitions(schema, name), None)
+        names = [key for key, _ in sibling.keys] if sibling else []
+        if sibling is None or not keys.keys() <= set(names):
+            return []
+        return sorted(self._partitions(schema, name, *(f"{key}={keys.get(key, '*')}" for key in names)))
 
     def tables(self) -> list[tuple[str, str]]:
         """(schema, name) of every table that has at least one partition, sorted."""
@@ -188,9 +194,9 @@ class Lake:
         if [key for key, _ in sibling.keys] != [key for key, _ in table.keys]:
             raise ValueError(f"{table} must have the same keys as {sibling}")
 
-    def _partitions(self, schema: str, name: str) -> Iterator[Table]:
+    def _partitions(self, schema: str, name: str, *folders: str) -> Iterator[Table]:
         folder = self.root / Table.of(schema, name).path
-        for part in folder.glob(f"**/{PART}"):
+        for part in folder.glob("/".join((*(folders or ("**",)), PART))):
             pairs = (step.partition("=") for step in part.parent.relative_to(folder).parts)
             yield Table.of(schema, name, **{key: value for key, _, value in pairs})
 

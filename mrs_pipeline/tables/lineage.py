@@ -7,7 +7,10 @@ MATERIALIZATIONS = TableSchema(
     description="One output of one materialisation.",
     columns={
         "asset": Column("VARCHAR", "Name of what was made, e.g. core/items."),
-        "run": Column("VARCHAR", "The run that made it."),
+        "run": Column(
+            "VARCHAR",
+            "The run that made it, or that found it made by one that was killed before it could say so.",
+        ),
         "made_at": Column("TIMESTAMP", "When, in UTC."),
         "data_version": Column("VARCHAR", "Digest of its content."),
         "code_version": Column("VARCHAR", "Version of the code and settings that made it."),

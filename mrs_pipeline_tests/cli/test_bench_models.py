@@ -21,7 +21,9 @@ def test_results_are_collected_replaced_and_shown(home: Mrs, shop: Shop) -> None
     assert told.code == 0, told.err
     runs = pl.read_csv(docs / "benchmarks" / "results.csv")
     assert sorted(runs["model"]) == ["mm_ease", "most_pop"]
-    assert {"protocol", "seed", "data_digest", "code_digest", "config", "threads", "recall@20"} <= set(runs.columns)
+    assert {"protocol", "seed", "data_digest", "code_digest", "config", "threads", "recall@20"} <= set(
+        runs.columns
+    )
     page = (docs / "benchmarks.md").read_text(encoding="utf-8")
     assert page == render_page(docs)
     assert "## shop" in page and "### modality on shop" in page and "| `mm_ease` |" in page

@@ -62,7 +62,14 @@ def test_every_experiment_has_a_control_and_arms_that_exist(name: str) -> None:
 
 
 def test_the_questions_of_the_survey_are_asked() -> None:
-    assert list(EXPERIMENTS)[:6] == ["modality", "fusion", "enhancement", "disentangled", "training", "missing"]
+    assert list(EXPERIMENTS)[:6] == [
+        "modality",
+        "fusion",
+        "enhancement",
+        "disentangled",
+        "training",
+        "missing",
+    ]
     seen = [arm.modalities for arm in experiment("modality").arms(MODALITIES)]
     assert seen == [None, ("audio",), ("image",), ("text",), None]
     shares = {arm.removed for arm in experiment("missing").arms(MODALITIES)}

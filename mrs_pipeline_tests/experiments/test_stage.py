@@ -9,7 +9,7 @@ from mrs_pipeline.experiments.registry import EXPERIMENTS
 from mrs_pipeline.experiments.running import ArmResult, ArmTask, measure_arm
 from mrs_pipeline.stages import experiments as stage_module
 from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.checks import check_experiment
+from mrs_pipeline.stages.checks.results import check_experiment
 from mrs_pipeline.stages.experiments import arms_of, page_path
 from mrs_pipeline.stages.nodes import is_current, table_of
 from mrs_pipeline.stages.plan import on_request

@@ -3,9 +3,10 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 import torch
 import yaml
 
+from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
 from mrs_pipeline.reporting import drawing
-from mrs_pipeline.stages.base import Stage, Task
+from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.home import Home
 
@@ -101,21 +103,36 @@ def run(
         return list(run_dataset(load_project(home), dataset, windows, models, force))
 
 
-def process(home: Home, window: str, at: float = 0.0) -> BaseProcess:
+def process(home: Home, window: str, at: float = 0.0, dies_after: str | None = None) -> BaseProcess:
     """A process of its own that runs the dataset for a window, from the moment `at` on; not started yet.
 
-    It is forked from a server that has imported the libraries once, as the steps of `dagster dev` are.
+    With `dies_after` it is killed (SIGKILL) when that task has made its outputs, before lineage is told. It is forked
+    from a server that has imported the libraries once, as the steps of `dagster dev` are.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mrs_pipeline.orchestration.launch", "great_expectations", "matplotlib"])
-    return context.Process(target=_work, args=(home.root, window, at))
+    return context.Process(target=_work, args=(home.root, window, at, dies_after))
 
 
-def _work(root: Path, window: str, at: float) -> None:
+def _work(root: Path, window: str, at: float, dies_after: str | None) -> None:
     torch.set_num_threads(1)
     setattr(drawing, "svg", lambda figure, name: "<svg></svg>")  # noqa: B010 - drawing costs seconds, no part of this
+    if dies_after is not None:
+        assets.record_outcomes = unrecorded(dies_after, lambda: os.kill(os.getpid(), signal.SIGKILL))
     time.sleep(max(0.0, at - time.time()))
     run(Home(root), [window])
+
+
+def unrecorded(name: str, fault: Callable[[], None]) -> Callable[..., None]:
+    """`record_outcomes` with a fault in its place after one task, whose outputs lie there by then."""
+    record = assets.record_outcomes
+
+    def faulty(stage: Stage, task: Task, outcomes: list[Outcome], run: str) -> None:
+        if task.name == name:
+            fault()
+        record(stage, task, outcomes, run)
+
+    return faulty
 
 
 def load(home: Home) -> Project:

@@ -3,12 +3,18 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from mrs_pipeline.orchestration import assets
+from mrs_pipeline.orchestration.launch import RunFailedError
+from mrs_pipeline.stages import lineage, trained
+from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.nodes import is_current, record
 from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 from mrs_pipeline_tests.orchestration import homes
@@ -87,3 +93,127 @@ def test_a_run_killed_in_ingestion_and_again_in_training(
         for each in (stage, undisturbed)
     )
     assert metrics.equals(expected)
+
+
+def _told(home: Home, asset: str) -> dict[str, dict[str, str]]:
+    """Data version -> inputs of every row that lineage has of an asset at the window."""
+    rows = query(
+        home,
+        f"""
+        SELECT m.data_version, e.upstream, e.upstream_version
+        FROM lineage.materializations AS m LEFT JOIN lineage.edges AS e USING (dataset, "window", run, asset)
+        WHERE asset = '{asset}' AND "window" = '{WINDOW}'
+        """,
+    )
+    told: dict[str, dict[str, str]] = {}
+    for version, name, digest in rows.iter_rows():
+        told.setdefault(version, {})[name] = digest
+    return told
+
+
+def _is_told(stage: Stage, asset: str) -> bool:
+    """Whether lineage has the asset as it lies there, with all that it was made from."""
+    digest, provenance = record(stage, asset)
+    return _told(stage.home, asset).get(digest) == dict(provenance.upstream)
+
+
+def _trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the models that are trained from now on."""
+    fit, names = trained.fit, []
+
+    def noted(data: Any, name: str, *args: Any, **more: Any) -> Any:
+        names.append(name)
+        return fit(data, name, *args, **more)
+
+    monkeypatch.setattr(trained, "fit", noted)
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
+def test_a_run_killed_between_a_training_and_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights lie there and nobody wrote down where they come from: the next run does, and trains nothing again."""
+    settings = {**SETTINGS, "training": {"epochs": 3, "patience": 3}}
+    home = homes.make(tmp_path / "home", settings)
+    worker = homes.process(home, WINDOW, dies_after="trained/bpr_mf")
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -9
+    stage = homes.stage_of(home)
+    weights = stage.models.read("tiny", WINDOW, "bpr_mf")
+    assert _told(home, "trained/bpr_mf") == {}
+
+    fitted = _trainings(monkeypatch)
+    homes.run(home)
+    assert "bpr_mf" not in fitted
+    assert stage.models.read("tiny", WINDOW, "bpr_mf") == weights
+    assert _told(home, "trained/bpr_mf") == {weights.digest: dict(weights.provenance.upstream)}
+    assert "made by a run that was killed" in _shown(home, "trained/bpr_mf")
+    for asset in ("recommendations/bpr_mf", "metrics/bpr_mf", "trained/most_pop", "core/splits"):
+        assert _is_told(stage, asset), asset
+    assert homes.run(home)[-1].endswith("2 of 10 steps are due")  # leaderboard and report always are
+
+    homes.run(home, force=True)
+    assert fitted.count("bpr_mf") == 1
+
+
+def _shown(home: Home, output: str) -> str:
+    """What Dagster shows of the latest making of an output."""
+    with homes.entered(home), dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["tiny", *output.split("/")]))
+    assert event is not None and event.asset_materialization is not None
+    return str(event.asset_materialization.metadata["taken over"].value)
+
+
+def _fail() -> None:
+    raise OSError("planted")
+
+
+@pytest.mark.usefixtures("without_plots")
+@pytest.mark.parametrize(
+    ("task", "changed"),
+    [
+        ("graphs/text_tfidf_svd", {"knn_k": 12}),  # nothing checks a graph
+        ("core/splits", {"split": {"valid": 0.2}}),
+        ("metrics/ease", {"evaluation": {"ks": [20, 30]}}),
+    ],
+)
+def test_what_was_made_and_not_recorded_is_recorded_by_the_next_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch, task: str, changed: dict[str, Any]
+) -> None:
+    homes.describe(home.root, {**homes.TINY, **changed})
+    stage = homes.stage_of(home)
+    chosen = ["ease", "freedom"]
+    with monkeypatch.context() as patch:
+        patch.setattr(assets, "record_outcomes", homes.unrecorded(task, _fail))
+        with pytest.raises(RunFailedError, match="planted"):
+            homes.run(home, models=chosen)
+    assert is_current(stage, homes.task_of(stage, task))
+    assert not _is_told(stage, task)
+    homes.run(home, models=chosen)
+    assert _is_told(stage, task)
+
+
+@pytest.mark.usefixtures("without_plots")
+@pytest.mark.parametrize("table", ["edges", "columns", "materializations"])
+def test_a_record_that_was_cut_off_is_written_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    homes.describe(home.root, {**homes.TINY, "evaluation": {"ks": [20, 30]}})
+    append = lineage._append
+
+    def cut_off(stage: Stage, name: str, task: str, *more: Any) -> None:
+        if (name, task) == (table, "metrics/ease"):
+            _fail()
+        append(stage, name, task, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lineage, "_append", cut_off)
+        with pytest.raises(RunFailedError, match="planted"):
+            homes.run(home, models=["ease"])
+    stage = homes.stage_of(home)
+    assert not _is_told(stage, "metrics/ease")
+    homes.run(home, models=["ease"])
+    assert _is_told(stage, "metrics/ease")

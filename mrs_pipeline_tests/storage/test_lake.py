@@ -124,6 +124,8 @@ def test_partitions_tables_and_delete(lake: Lake) -> None:
         lake.write_frame(table, _frame(1), PROVENANCE)
     assert lake.partitions("core", "items", dataset="demo") == [TABLE, other]
     assert lake.partitions("core", "items", window="2024-04") == [other]
+    assert lake.partitions("core", "items", window="*-03") == [TABLE]
+    assert lake.partitions("core", "items", window="*", model="ease") == []
     assert lake.partitions("core", "users") == []
     assert lake.tables() == [("core", "items"), ("raw", "items")]
     lake.delete(TABLE)

@@ -1,0 +1,79 @@
+"""Guards of the tables from the raw rows to the split."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from mrs_pipeline.stages.base import CheckOutcome, Stage, Task
+from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
+from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
+from mrs_pipeline.tables import (
+    interactions,
+    items,
+    quarantine,
+    raw_interactions,
+    raw_items,
+    splits_table,
+    users,
+)
+
+RAW_INTERACTIONS_SPECS = (
+    expectations(RAW_INTERACTIONS, "identifiers, times and ratings as a log may have them."),
+)
+RAW_ITEMS_SPECS = (expectations(RAW_ITEMS, "every item once, with an identifier."),)
+CORE_SPECS = tuple(
+    expectations(node, what)
+    for node, what in zip(
+        CORE,
+        (
+            "dense numbers, every user once.",
+            "dense numbers, warm items first.",
+            "known users and items, no pair twice, k-core and rating rule hold.",
+            "every rejected row has a reason and the counts add up to the rows read.",
+        ),
+        strict=True,
+    )
+)
+SPLITS_SPECS = (expectations(SPLITS, "a partition without leakage; every tested user has training rows."),)
+
+
+def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of one window of `raw.interactions`."""
+    scan = stage.lake.scan(stage.table("raw", "interactions"))
+    return [suite_outcome(stage, RAW_INTERACTIONS_SPECS[0], raw_interactions.suites(scan, _now()))]
+
+
+def check_raw_items(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of `raw.items`."""
+    return [suite_outcome(stage, RAW_ITEMS_SPECS[0], raw_items.suites(scan_of(stage, RAW_ITEMS)))]
+
+
+def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suites of the four core tables."""
+    rows, user_rows, item_rows, rejected = (
+        scan_of(stage, f"core/{name}") for name in ("interactions", "users", "items", "quarantine")
+    )
+    raw = stage.lake.scan(*(table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)))
+    suites = (
+        users.suites(user_rows),
+        items.suites(item_rows),
+        interactions.suites(rows, user_rows, item_rows, stage.config.interactions, _now()),
+        quarantine.suites(rejected, rows, raw),
+    )
+    return [suite_outcome(stage, spec, suite) for spec, suite in zip(CORE_SPECS, suites, strict=True)]
+
+
+def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of `core.splits`; order in time where the strategy promises it."""
+    in_time_order = stage.config.windowed or stage.config.split.strategy == "global_time"
+    disjoint = stage.config.interactions.deduplicate != "none"
+    suite = splits_table.suites(
+        scan_of(stage, SPLITS),
+        scan_of(stage, "core/interactions"),
+        disjoint=disjoint,
+        in_time_order=in_time_order,
+    )
+    return [suite_outcome(stage, SPLITS_SPECS[0], suite)]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

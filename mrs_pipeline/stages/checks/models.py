@@ -1,0 +1,94 @@
+"""Guards of a model: its weights, its lists, its metrics."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
+from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
+from mrs_pipeline.stages.nodes import SPLITS
+from mrs_pipeline.stages.recommendations import LIST_LENGTH
+from mrs_pipeline.stages.trained import popularity_score, stored_weights
+from mrs_pipeline.tables import metrics, recommendations, user_metrics
+
+
+def trained_specs(name: str) -> tuple[CheckSpec, ...]:
+    """What a trained model should show before anyone relies on it."""
+    return (
+        CheckSpec("finite", f"trained/{name}", "All weights are finite numbers.", blocking=False),
+        CheckSpec(
+            "beats_popularity",
+            f"trained/{name}",
+            "On validation the model is better than recommending what is popular.",
+            blocking=False,
+        ),
+    )
+
+
+def recommendation_specs(name: str) -> tuple[CheckSpec, ...]:
+    """Lists fit to be served."""
+    return (
+        expectations(f"recommendations/{name}", "full lists of known items, nothing a user already had."),
+    )
+
+
+def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
+    """Numbers fit to be reported."""
+    return (
+        expectations(
+            f"metrics/{name}", "values between 0 and 1, intervals around them, recall rising with k."
+        ),
+    )
+
+
+def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """Finite weights, and better than popularity on validation."""
+    name = task.name.partition("/")[2]
+    finite, better = trained_specs(name)
+    broken = [key for key, weights in stored_weights(stage, name) if not np.isfinite(weights).all()]
+    runs = stage.lake.read(stage.table("models", "runs", model=name))
+    score, floor = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
+    told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {floor:.4f}"
+    return [
+        CheckOutcome(
+            finite.name,
+            finite.output,
+            not broken,
+            False,
+            f"not finite: {', '.join(broken)}" if broken else finite.description,
+        ),
+        CheckOutcome(
+            better.name,
+            better.output,
+            name == "most_pop" or score > floor,
+            False,
+            told,
+            {"model": score, "popularity": floor},
+        ),
+    ]
+
+
+def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suite of a model's lists."""
+    name = task.name.partition("/")[2]
+    lists, user_rows, item_rows, splits = (
+        scan_of(stage, node) for node in (f"recommendations/{name}", "core/users", "core/items", SPLITS)
+    )
+    return [
+        suite_outcome(
+            stage,
+            recommendation_specs(name)[0],
+            recommendations.suites(lists, user_rows, item_rows, splits, LIST_LENGTH),
+        )
+    ]
+
+
+def check_metrics(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """The suites of a model's metrics and of its users' metrics."""
+    name = task.name.partition("/")[2]
+    per_user = stage.lake.scan(stage.table("eval", "user_metrics", model=name))
+    suites = [
+        *metrics.suites(scan_of(stage, f"metrics/{name}")),
+        *user_metrics.suites(per_user, scan_of(stage, "core/users")),
+    ]
+    return [suite_outcome(stage, metrics_specs(name)[0], suites)]

@@ -1,0 +1,52 @@
+"""What the checks of tables share: the blocking suite of a table, and how it is run."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from mrs_pipeline.quality import QualityReport
+from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage
+from mrs_pipeline.stages.nodes import table_of
+from mrs_pipeline.tables.base import Suite, check_suites
+
+
+def expectations(output: str, what: str) -> CheckSpec:
+    """The blocking suite of a table."""
+    return CheckSpec("expectations", output, f"Great Expectations: {what}")
+
+
+def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> CheckOutcome:
+    """Run the suites of a table as one check."""
+    with stage.lake.connect() as con:
+        report = check_suites(con, suites)
+    failed = [
+        f"{row.description}: {row.observed}"
+        + (f", e.g. {', '.join(row.unexpected)}" if row.unexpected else "")
+        for row in report.failures
+    ]
+    return CheckOutcome(
+        spec.name,
+        spec.output,
+        report.success,
+        spec.blocking,
+        "broken: " + "; ".join(failed) if failed else f"{len(report.rows)} expectations hold",
+        {"expectations": _as_frame(report)},
+    )
+
+
+def scan_of(stage: Stage, node: str) -> str:
+    """SQL that reads a node's partition."""
+    return stage.lake.scan(table_of(stage, node))
+
+
+def _as_frame(report: QualityReport) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "holds": "yes" if row.success else "NO",
+                "expectation": row.description,
+                "observed": row.observed,
+            }
+            for row in report.rows
+        ]
+    )

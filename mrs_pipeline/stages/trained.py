@@ -1,0 +1,150 @@
+"""Train: one model at one window, once a seed, and what lies in the store afterwards.
+
+How a model is fitted is `experiment`, what it is given, `models`.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+
+import polars as pl
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.experiment import Fitted, fit, history_table, load, run_facts, save
+from mrs_pipeline.models.base import FeatureUse, Recommender
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.reporting.drawing import png
+from mrs_pipeline.reporting.inputs import VALID_TERM
+from mrs_pipeline.reporting.plots import training_curves
+from mrs_pipeline.stages.base import Outcome, Stage, Task
+from mrs_pipeline.stages.models import seeds_of, training_data
+from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.types import FloatArray, TrainingData
+
+
+def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
+    """Fit the model once a seed, choosing the epoch on validation; goes on from its checkpoint after a kill."""
+    name = task.name.partition("/")[2]
+    config = stage.config.model_configs[name]
+    data = training_data(stage, MODELS[name].spec)
+    keys = (stage.config.name, stage.window, name)
+    provenance = provenance_of(stage, task)
+    checkpoints = _checkpoints(stage, name)
+    runs: list[Fitted] = []
+    with stage.models.writing(
+        *keys, provenance=provenance, facts={"seeds": list(seeds_of(stage.config, name))}
+    ) as directory:
+        for seed in seeds_of(stage.config, name):
+            fitted = fit(
+                data,
+                name,
+                config,
+                seed=seed,
+                training=stage.config.training,
+                evaluation=stage.config.evaluation,
+                checkpoints=checkpoints / f"seed={seed}",
+            )
+            folder = directory / f"seed={seed}"
+            folder.mkdir()
+            save(fitted, folder)
+            runs.append(fitted)
+        facts = [run_facts(fitted) | {"device": str(fitted.model.device)} for fitted in runs]
+        history = pl.concat(
+            [
+                history_table(each.result).with_columns(pl.lit(each.seed, pl.Int64).alias("seed"))
+                for each in runs
+            ]
+        )
+        # before the weights are published: where these lie, all of the training does
+        stage.lake.write_frame(
+            stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance
+        )
+        stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
+    rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
+    return [
+        Outcome(task.outputs[0], stage.models.read(*keys).digest, _training_facts(stage, name, runs, history))
+    ]
+
+
+def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> Recommender:
+    """The trained model of one seed; InputError where it was trained with others."""
+    directory = stage.models.read(stage.config.name, stage.window, name).directory / f"seed={seed}"
+    if not directory.is_dir():
+        raise InputError(
+            f"trained/{name} of {stage.config.name} {stage.window} has no seed {seed}; train it again."
+        )
+    return load(directory, data)
+
+
+def stored_weights(stage: Stage, name: str) -> Iterator[tuple[str, FloatArray]]:
+    """Name and values of each stored tensor of a trained model, seed by seed."""
+    from safetensors.numpy import load_file
+
+    directory = stage.models.read(stage.config.name, stage.window, name).directory
+    for path in sorted(directory.glob("seed=*/*.safetensors")):
+        for tensor, values in load_file(path).items():
+            yield f"{path.parent.name}/{tensor}", values
+
+
+def popularity_score(stage: Stage) -> float:
+    """What recommending the most popular items scores on validation: the floor of every model."""
+    data = training_data(stage, MODELS["most_pop"].spec)
+    return fit(data, "most_pop", evaluation=stage.config.evaluation).result.best_score
+
+
+def long_history(history: pl.DataFrame) -> pl.DataFrame:
+    """`models.history` rows as the report draws them: seconds beside every loss term and validation score."""
+    keys = [name for name in ("dataset", "window", "model", "seed", "epoch") if name in history.columns]
+    seconds = history.filter(pl.col("measure") == "seconds").select(*keys, seconds="value")
+    measure = pl.col("measure")
+    terms = history.filter(measure.str.starts_with("loss/") | (measure == "validation_score")).with_columns(
+        term=pl.when(measure == "validation_score")
+        .then(pl.lit(VALID_TERM))
+        .otherwise(measure.str.strip_prefix("loss/"))
+    )
+    return terms.join(seconds, on=keys, how="left").drop("measure")
+
+
+def _checkpoints(stage: Stage, name: str) -> Path:
+    return stage.home.models / stage.config.name / stage.window / name / "resume"
+
+
+def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
+    spec = MODELS[name].spec
+    modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
+    if spec.raw is not FeatureUse.IGNORED:
+        modalities = sorted({*modalities, *stage.config.raw_modalities})
+    return (
+        pl.DataFrame(facts)
+        .drop("model")
+        .with_columns(
+            pl.Series("cells", [sorted(str(cell) for cell in spec.cells)] * len(facts)),
+            pl.Series("modalities", [modalities] * len(facts), dtype=pl.List(pl.String)),
+            pl.lit(stage.config.evaluation.select_on).alias("select_on"),
+        )
+    )
+
+
+def _training_facts(stage: Stage, name: str, runs: list[Fitted], history: pl.DataFrame) -> dict[str, object]:
+    results = [each.result for each in runs]
+    facts: dict[str, object] = {
+        "epochs": [len(result.history) for result in results],
+        "best epoch": [result.best_epoch for result in results],
+        f"validation {stage.config.evaluation.select_on}": [
+            round(result.best_score, 5) for result in results
+        ],
+        "seconds": round(sum(result.seconds for result in results), 2),
+        "peak memory MB": round(max(result.peak_memory_mb for result in results)),
+        "settings": runs[0].model.config.model_dump(mode="json"),
+    }
+    if history["epoch"].n_unique() > 1:
+        facts["training curve"] = _curve(stage, name, runs, history)
+    return facts
+
+
+def _curve(stage: Stage, name: str, runs: list[Fitted], history: pl.DataFrame) -> bytes:
+    """The training curves as PNG."""
+    keys = {"dataset": stage.config.name, "window": stage.window, "model": name}
+    rows = long_history(history).with_columns(pl.lit(value).alias(key) for key, value in keys.items())
+    best = pl.DataFrame([{**keys, "seed": each.seed, "best_epoch": each.result.best_epoch} for each in runs])
+    return png(training_curves(rows, best, [name]))
