@@ -55,8 +55,8 @@ class MicroConfig(GradientConfig):
     """Settings of MICRO."""
 
     search_space: ClassVar[SearchSpace] = {
-        "learning_rate": (1e-4, 5e-4, 1e-3),
-        "cl_weight": (1e-3, 1e-2, 3e-2, 1e-1),
+        "learning_rate": (1e-4, 5e-4, 1e-3, 5e-3),
+        "cl_weight": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     }
 
     learning_rate: float = Field(default=5e-4, gt=0, le=1)

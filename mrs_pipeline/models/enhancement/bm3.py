@@ -7,17 +7,24 @@ x~ = dropout(x) through which no gradient flows; C(a, b) = 1 - mean cos(q(a), b~
 loss = C(u, i) + C(i, u) + reg_weight * embedding norm(u, i)
      + contrast_weight * sum_m [ C(f^m, i) + C(f^m, f^m) ]; y_ui = <q(u), q(i)>. No negatives.
 
-Deviations: raw features stay frozen (the published code fine-tunes them), so that f^m is computed for the
-items of a batch only; u and i meet q and the norm for the rows of a batch only, the norm being that of the
-MMRec family for a batch (the published code takes whole tables and divides by I); any number of modalities,
-an item that lacks one takes no part in that modality's terms. An item that training never saw has no vector i.
-The loss makes q(f^m) point where i points, so such an item gets the mean of its q(f^m), at the mean length of
-the i that were seen; without any feature it stays zero.
+Deviations: f^m is computed for the items of a batch only; u and i meet q and the norm for the rows of a batch
+only, the norm being that of the MMRec family for a batch (the published code takes whole tables and divides by I);
+any number of modalities, an item that lacks one takes no part in that modality's terms. An item that training never
+saw has no vector i. The loss makes q(f^m) point where i points, so such an item gets the mean of its q(f^m), at the
+mean length of the i that were seen; without any feature it stays zero.
 Mended: targets are dropped out in training alone, whatever mode the module is in.
 
-Complexity: O(E L D + B D^2 + B F D) a step, plus Adam's O((U + I) D).
+As published, the linear maps' biases start uniform in +-1 / sqrt(inputs) and not at zero. Beside the first, short
+vectors the bias of q is long: training begins with all predictions in one direction, which ranks by popularity, and
+leaves it with a dip of some twenty epochs, the default patience. From biases of zero the dip came later, after a
+better peak, and training stopped in it. Do not lower the patience for this model. Raw features are fine-tuned, as
+published; `train_features: false` keeps them as they are, which saves memory where they are wide.
+
+Complexity: O(E L D + B D^2 + B F D) a step, plus Adam's O((U + I) D + I F), memory O(N D + I F).
 """
 
+import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -57,6 +64,8 @@ class Bm3Config(GradientConfig):
     """Weight of the norm of propagated vectors."""
     contrast_weight: float = Field(default=2.0, ge=0)
     """Weight of the modalities' terms."""
+    train_features: bool = True
+    """Whether raw features are fine-tuned; a copy, its gradient and Adam's state take four times their memory."""
 
 
 class Bm3(Recommender):
@@ -76,16 +85,22 @@ class Bm3(Recommender):
     def __init__(self, config: Bm3Config, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
-        self._features, self._present = inputs.features, inputs.present
+        self._features: Mapping[str, Tensor] = inputs.features
+        self._present = inputs.present
         self._seen = inputs.items_seen()
         self._adjacency = user_item_operator(inputs)
         self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
         self.item_embedding: nn.Parameter = embedding(self._seen, size, generator)
-        self.predictor = linear(size, size, generator)
+        self.predictor = _biased(size, size, generator)
         self.projections = nn.ModuleDict()
         if config.contrast_weight > 0:
             for modality, values in inputs.features.items():
-                self.projections[modality] = linear(values.shape[1], size, generator)
+                self.projections[modality] = _biased(values.shape[1], size, generator)
+        if config.train_features and self.projections:
+            self.features = nn.ParameterDict(
+                {name: values.clone() for name, values in inputs.features.items()}
+            )
+            self._features = dict(self.features.items())
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """Users and items of the batch towards each other, modalities towards items and themselves."""
@@ -143,3 +158,11 @@ class Bm3(Recommender):
             present = take_rows(self._present[modality], items).unsqueeze(1)
             total = total + torch.nn.functional.normalize(predicted, dim=1) * present
         return torch.nn.functional.normalize(total, dim=1)
+
+
+def _biased(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer whose bias starts uniform in +-1 / sqrt(inputs), as torch's own does."""
+    layer = linear(inputs, outputs, generator)
+    bound = 1 / math.sqrt(inputs)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
