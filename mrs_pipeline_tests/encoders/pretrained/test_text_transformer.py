@@ -210,10 +210,15 @@ def test_sorting_leaves_little_padding():
 
 
 def test_padding_and_mask():
-    tokens, mask = padded([[5, 6, 7], [8]], fill=0)
+    tokens, mask = padded([[5, 6, 7], [8]], fill=0, most=3)
     assert tokens.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert padded([[], []], fill=0)[0].shape == (2, 1)
+    assert padded([[], []], fill=0, most=1)[0].shape == (2, 1)
+
+
+@pytest.mark.parametrize(("longest", "most", "width"), [(3, 512, 8), (8, 512, 8), (9, 512, 16), (76, 77, 77)])
+def test_widths_are_few_and_never_more_than_the_model_takes(longest, most, width):
+    assert padded([[1] * longest, [2]], fill=0, most=most)[1].shape == (2, width)
 
 
 def test_pooling_looks_at_real_tokens_only():
