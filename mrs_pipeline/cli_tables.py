@@ -93,8 +93,8 @@ def bench_table(rows: pl.DataFrame, title: str) -> Table:
         table.add_row(
             row["dataset"],
             row["model"],
-            *(_number(epoch, 3), _number(peers[0], 2), f"{epoch / peers[0]:.0%}"),
-            *(_number(evaluation, 3), _number(peers[1], 2), f"{evaluation / peers[1]:.0%}"),
+            *(_number(epoch, 3), _number(peers[0], 2), _share(epoch, peers[0])),
+            *(_number(evaluation, 3), _number(peers[1], 2), _share(evaluation, peers[1])),
             *(_number(row["peak_memory_mb"], 0), _number(row["peer_peak_memory_mb"], 0)),
         )
     return table
@@ -156,6 +156,10 @@ def _label(origin: Origin) -> str:
 def _name(origin: Origin) -> str:
     window = f" {origin.made.window}" if origin.made else ""
     return f"[bold]{escape(origin.name + window)}[/]"
+
+
+def _share(own: float, peer: float | None) -> str:
+    return "" if peer is None else f"{own / peer:.0%}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.models.base import BatchKind
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.models import training_data
@@ -31,22 +33,28 @@ class PeerCost:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to time on a dataset, with the settings that the peer ran with."""
+    """A model to time on a dataset, with the settings that the peer ran with, where there is one."""
 
     dataset: str
     model: str
     overrides: Mapping[str, Any]
-    peer: PeerCost
+    peer: PeerCost | None
 
 
 CANDIDATES: Final = (
     Candidate("tiktok", "bpr_mf", {"reg_weight": 1e-2}, PeerCost(0.26, 0.39, 650)),
     Candidate("tiktok", "lightgcn", {"n_layers": 2, "reg_weight": 1e-4}, PeerCost(1.26, 0.41, 717)),
     Candidate("tiktok", "vbpr", {"reg_weight": 1e-3}, PeerCost(0.50, 0.42, 699)),
+    Candidate(
+        "tiktok", "bm3", {"n_layers": 2, "reg_weight": 0.01, "dropout": 0.5}, PeerCost(2.27, 0.42, 761)
+    ),
     Candidate("tiktok", "freedom", {"dropout": 0.8, "reg_weight": 1e-3}, PeerCost(1.45, 0.42, 761)),
+    Candidate("tiktok", "mgcn", {"cl_weight": 0.01}, PeerCost(4.66, 0.47, 935)),
+    Candidate("tiktok", "mmgcn", {"reg_weight": 1e-3, "learning_rate": 1e-3}, PeerCost(12.6, 0.39, 1297)),
+    Candidate("tiktok", "lattice", {"reg_weight": 1e-4, "learning_rate": 1e-3}, PeerCost(34.5, 11.3, 2685)),
     Candidate("baby", "lightgcn", {"n_layers": 2, "reg_weight": 1e-4}, PeerCost(4.75, 3.1, 919)),
 )
-"""In the order of the table."""
+"""What a peer was measured on, in the order of the table; the dataset's other models follow."""
 
 DATASETS: Final = tuple(dict.fromkeys(candidate.dataset for candidate in CANDIDATES))
 
@@ -54,26 +62,42 @@ _MEASURES = ("seconds_per_epoch", "seconds_per_evaluation", "peak_memory_mb")
 
 
 def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
-    """Time the candidates of one dataset on the CPU, two threads, batches of 2048; one row a model.
+    """Time the models of one dataset on the CPU, two threads, batches of 2048; one row a model.
 
     Args:
         stage: the dataset, whose features are materialised.
         epochs: timed epochs.
 
     Returns:
-        dataset, what `training_bench.bench_train` measures, and the peer's numbers with `peer_` in front.
+        dataset, what `training_bench.bench_train` measures, and the peer's numbers with `peer_` in front, null where
+        the peer was not measured.
     """
-    chosen = {each.model: each for each in CANDIDATES if each.dataset == stage.config.name}
     rows = []
-    for name, candidate in chosen.items():
-        # stored graphs are left aside: building them is part of what preparing costs
-        data = training_data(stage, replace(MODELS[name].spec, item_graph=False, user_graph=False))
+    for candidate in candidates(stage.config):
+        name = candidate.model
+        # stored graphs and first steps are left aside: making them is part of what preparing costs
+        spec = replace(MODELS[name].spec, item_graph=False, user_graph=False, pretraining=None)
+        data = training_data(stage, spec)
         (row,) = bench_train(
             data, {name: candidate.overrides}, epochs=epochs, batch_size=2048, threads=2, device="cpu"
         )
-        peer = {f"peer_{measure}": getattr(candidate.peer, measure) for measure in _MEASURES}
+        peer = {f"peer_{measure}": getattr(candidate.peer, measure, None) for measure in _MEASURES}
         rows.append({"dataset": stage.config.name, **row, **peer})
-    return pl.DataFrame(rows).with_columns(peer=pl.lit(PEER), cores=pl.lit(os.cpu_count()))
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        peer=pl.lit(PEER), cores=pl.lit(os.cpu_count())
+    )
+
+
+def candidates(config: DatasetConfig) -> list[Candidate]:
+    """What is timed on a dataset: the peer's models with the peer's settings, then its others that learn by steps."""
+    measured = [each for each in CANDIDATES if each.dataset == config.name]
+    known = {each.model for each in measured}
+    others = [
+        Candidate(config.name, name, config.settings_of(name), None)
+        for name in config.model_configs
+        if name not in known and MODELS[name].spec.batches is not BatchKind.NONE
+    ]
+    return [*measured, *others]
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:

@@ -87,19 +87,27 @@ def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("mrs_pipeline.stages.bench.bench_train", timed)
     for name in ("tiktok", "baby"):
-        add_shop(home.root, name)
+        add_shop(home.root, name).settings("  models:", "  models:\n    fusion: {fusion: sum}")
     told = home("bench", "train", "--epochs", "1")
     assert told.code == 0, told.err
-    assert [each[0] for each in asked] == ["bpr_mf", "lightgcn", "vbpr", "freedom", "lightgcn"]
-    assert [bool(each[2]) for each in asked] == [False, False, True, True, False]
+    peers = ["bpr_mf", "lightgcn", "vbpr", "bm3", "freedom", "mgcn", "mmgcn", "lattice"]
+    assert [each[0] for each in asked] == [
+        *peers,
+        "fusion",
+        "lightgcn",
+        "fusion",
+    ]  # closed forms have no epochs
+    assert [bool(each[2]) for each in asked] == [False, False, *[True] * 7, False, True]
     assert all(each[3] == {"epochs": 1, "batch_size": 2048, "threads": 2, "device": "cpu"} for each in asked)
-    assert asked[3][1] == {"dropout": 0.8, "reg_weight": 1e-3}
+    assert asked[4][1] == {"dropout": 0.8, "reg_weight": 1e-3}
+    assert asked[8][1] == {"fusion": "sum"}
     line = next(line for line in told.out.splitlines() if " bpr_mf " in line)
     assert [cell.strip() for cell in line.split("│")[3:-1]] == (
         ["0.130", "0.26", "50%", "0.100", "0.39", "26%", "325", "650"]
     )
     with (home.root / "data" / "reports" / "bench_train.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["dataset"], row["model"]) for row in rows][-1] == ("baby", "lightgcn")
-    assert rows[-1]["peer_seconds_per_epoch"] == "4.75" and "MMRec" in rows[-1]["peer"]
+    assert [(row["dataset"], row["model"]) for row in rows][-2:] == [("baby", "lightgcn"), ("baby", "fusion")]
+    assert rows[-2]["peer_seconds_per_epoch"] == "4.75" and "MMRec" in rows[-2]["peer"]
+    assert rows[-1]["peer_seconds_per_epoch"] == ""
     assert not any(table.startswith(("models/", "eval/")) for table in home.tables("tiktok"))
