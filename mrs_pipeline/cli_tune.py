@@ -22,6 +22,10 @@ def tune(
         ),
     ] = None,
     *,
+    settings: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Search only these settings; the others stay as they are."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Most settings to try a model.")] = 20,
     window: Window = None,
     epochs: Annotated[
@@ -52,7 +56,8 @@ def tune(
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
-    chosen = models_to_search(config, models or [])
+    only = [] if settings is None else [name.strip() for name in settings.split(",") if name.strip()]
+    chosen = models_to_search(config, models or [], only)
     budget = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value}
     training = config.training.model_copy(update=budget)
     stage = Stage(config, home, window or default_windows(config)[-1])
@@ -62,7 +67,7 @@ def tune(
     diverged = []
     for model in chosen:
         try:
-            found = search(stage, model, trials=trials, training=training, anew=force)
+            found = search(stage, model, only=only, trials=trials, training=training, anew=force)
         except NonFiniteLossError as error:
             err.print(f"notice: {error}", soft_wrap=True, markup=False)
             diverged.append(model)
@@ -72,7 +77,12 @@ def tune(
         metric = f"validation {config.evaluation.select_on}"
         title = f"{dataset}, window {stage.window}, {model}: {metric}"
         out.print(frame_table(table, title, whole=["overrides"]))
-        options = {"window": stage.window if config.windowed else None, "trials": trials, **budget}
+        options = {
+            "window": stage.window if config.windowed else None,
+            "settings": ",".join(only),
+            "trials": trials,
+            **budget,
+        }
         command = " ".join(
             ["mrs tune", dataset, model, *(f"--{name} {value}" for name, value in options.items() if value)]
         )

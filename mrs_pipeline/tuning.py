@@ -7,7 +7,7 @@ have been and what to try next, `trials`.
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,15 @@ class Tuned:
     trials: pl.DataFrame
 
 
-def space_left(model: str, fixed: Mapping[str, Any]) -> SearchSpace:
-    """What of a model's search space is not fixed; a model that is trained by steps has its step size in it."""
+def space_left(model: str, fixed: Mapping[str, Any], only: Collection[str] = ()) -> SearchSpace:
+    """What of a model's search space is not fixed and, where any are named, among the settings `only`.
+
+    A model that is trained by steps has its step size in it.
+    """
     config = model_class(model).Config
     steps = {"learning_rate": LEARNING_RATES} if issubclass(config, GradientConfig) else {}
     space = {**steps, **config.search_space}
-    return {name: values for name, values in space.items() if name not in fixed}
+    return {name: values for name, values in space.items() if name not in fixed and name in (only or space)}
 
 
 def tune(
@@ -83,6 +86,7 @@ def tune(
     model: str,
     overrides: Mapping[str, Any] | None = None,
     *,
+    only: Collection[str] = (),
     trials: int = 20,
     seed: int = 1,
     training: TrainingOptions | None = None,
@@ -96,6 +100,7 @@ def tune(
         data: interactions and features.
         model: a name of the registry.
         overrides: settings that stay fixed; these are not searched.
+        only: the settings to search; all that the model's space has if none is named.
         trials: most settings to try; defaults outside of the space are trained besides.
         seed: of the search and of every model.
         training: as for `fit`.
@@ -108,7 +113,7 @@ def tune(
         NonFiniteLossError: training diverged with every setting that was tried.
     """
     fixed, training = dict(overrides or {}), training or TrainingOptions()
-    space = space_left(model, fixed)
+    space = space_left(model, fixed, only)
     if not space:
         raise InputError(f"model '{model}' has no setting left to search; train it directly")
     search = _Search(

@@ -4,7 +4,7 @@ The search itself is `tuning`, the file of presets `presets`. Nothing here is an
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from mrs_pipeline.tuning import Journal, Tuned, space_left, tune
 _DIGITS = 16
 
 
-def models_to_search(config: DatasetConfig, asked: Sequence[str]) -> list[str]:
+def models_to_search(config: DatasetConfig, asked: Sequence[str], only: Collection[str]) -> list[str]:
     """The models asked for, or all on the dataset's list that have a setting left to search.
 
     Raises:
@@ -37,20 +37,26 @@ def models_to_search(config: DatasetConfig, asked: Sequence[str]) -> list[str]:
     """
     for name in dict.fromkeys(asked):
         model_class(name)
-        if not space_left(name, config.written(name)):
+        if not space_left(name, config.written(name), only):
             raise InputError(
-                f"model '{name}' has no setting left to search: it declares none, or the defs.yaml of {config.name} "
-                "fixes all of them; take there out what is to be searched"
+                f"model '{name}' has no setting left to search{_among(only)}: it declares none, or the defs.yaml of "
+                f"{config.name} fixes all of them; take there out what is to be searched"
             )
-    chosen = asked or [name for name in config.model_configs if space_left(name, config.written(name))]
+    chosen = asked or [name for name in config.model_configs if space_left(name, config.written(name), only)]
     if not chosen:
         raise InputError(
-            f"{config.name} lists no model with a setting left to search; name one, see `mrs models`"
+            f"{config.name} lists no model with a setting left to search{_among(only)}; name one, see `mrs models`"
         )
     return list(dict.fromkeys(chosen))
 
 
-def search(stage: Stage, model: str, *, trials: int, training: TrainingOptions, anew: bool) -> Tuned:
+def _among(only: Collection[str]) -> str:
+    return f" among {', '.join(only)}" if only else ""
+
+
+def search(
+    stage: Stage, model: str, *, only: Collection[str], trials: int, training: TrainingOptions, anew: bool
+) -> Tuned:
     """Search a model's settings on the stage's validation rows; goes on where an earlier search stopped.
 
     What `defs.yaml` says of the model holds in every trial; its preset, if it has one, plays no part.
@@ -68,6 +74,7 @@ def search(stage: Stage, model: str, *, trials: int, training: TrainingOptions, 
                 training_data(stage, _needs(model)),
                 model,
                 config.written(model),
+                only=only,
                 trials=trials,
                 seed=config.seeds[0],
                 training=training,

@@ -157,6 +157,19 @@ def test_presets_that_are_off_are_pointed_out(home: Mrs, shop: Shop) -> None:
     assert "`presets: false`, so nothing starts from them" in told.err
 
 
+def test_only_the_named_settings_are_searched(home: Mrs, shop: Shop, fits: list[Any]) -> None:
+    told = home("tune", "shop", "mm_ease", "--settings", "reg_weight", "--trials", "2", "--save")
+    assert told.code == 0, told.err
+    assert len(fits) == 2
+    assert all("feature_weight" not in config for _, config, _ in fits)
+    found = read_presets(presets(shop))["mm_ease"].found
+    assert set(found.search_space) == {"reg_weight"}
+    assert found.command == "mrs tune shop mm_ease --settings reg_weight --trials 2 --save"
+    refused = home("tune", "shop", "mm_ease", "--settings", "dropout")
+    assert refused.code == 1
+    assert "'mm_ease' has no setting left to search among dropout" in refused.sentence
+
+
 def test_refusals(home: Mrs, shop: Shop) -> None:
     told = home("tune", "shop", "most_pop")
     assert told.code == 1 and told.sentence.startswith("model 'most_pop' has no setting left to search")
