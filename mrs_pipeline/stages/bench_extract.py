@@ -1,7 +1,8 @@
 """What `mrs bench extract` measures: extraction of a dataset's texts and pictures by transformers of a given size.
 
-How things are measured is `encoders.bench`. Where no model is given, one with random weights is saved in the real file
-layout: speed and memory depend on the shape of a network, not on what it has learned.
+How things are measured is `encoders.bench`. Where no model is given, ones with random weights are saved in the real
+file layout: speed and memory depend on the shape of a network, not on what it has learned. Speed is told for the shapes
+of the small encoders that people begin with; memory by size, which takes a whole large catalogue, for a smaller one.
 """
 
 import tempfile
@@ -23,12 +24,23 @@ SAMPLE: Final = 512
 """Items whose decoded content is held for the bare forward pass."""
 FEW: Final = 1_000
 """Items that the peak memory of many is held against."""
-_SHAPE: Final[dict[str, Any]] = {
-    "hidden_size": 256,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "intermediate_size": 1024,
-}
+
+
+def _shape(layers: int, width: int, heads: int) -> dict[str, Any]:
+    return {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+    }
+
+
+_MINILM: Final = _shape(6, 384, 12)
+"""all-MiniLM-L6-v2."""
+_VIT_SMALL: Final = _shape(12, 384, 6)
+"""ViT-S/16, DeiT-S and, but for the patch, DINOv2-S."""
+_SMALL: Final = _shape(4, 256, 4)
+"""Of texts, where memory alone is looked at."""
 _WORDS: Final = 8_000
 _SPECIAL: Final = {"pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]"}
 
@@ -49,10 +61,12 @@ def bench_extraction(
     """
     items = _items(stage)
     with tempfile.TemporaryDirectory() as folder:
-        rows = list(_texts(stage, items, text_model or _random_bert(items, Path(folder)), n_items))
+        rows = list(_texts(stage, items, text_model or _random_bert(items, Path(folder) / "text", _MINILM)))
         pictured = items.filter(pl.col("image").is_not_null()) if "image" in items.columns else items.clear()
         if len(pictured):
-            rows += _pictures(stage, pictured, image_model or _random_vit(Path(folder)))
+            rows += _pictures(stage, pictured, image_model or _random_vit(Path(folder) / "image"))
+        small = text_model or _random_bert(items, Path(folder) / "small", _SMALL)
+        rows += _memory(stage, items, small, n_items)
     schema = {"feature_set": pl.String, "measure": pl.String, "items": pl.Int64, "value": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -60,18 +74,26 @@ def bench_extraction(
 _Row = tuple[str, str, int, float]
 
 
-def _texts(stage: Stage, items: pl.DataFrame, model: Path, n_items: int) -> Iterator[_Row]:
-    options = TextTransformerOptions(
+def _text_options(model: Path) -> TextTransformerOptions:
+    return TextTransformerOptions(
         modality=Modality.TEXT, encoder="transformer", model=str(model), pooling="mean", prefix=""
     )
+
+
+def _texts(stage: Stage, items: pl.DataFrame, model: Path) -> Iterator[_Row]:
+    options = _text_options(model)
     yield from _engine(stage, options, items)
     settings, root = engine_settings(stage), source_of(stage).root
     sorting = bench_sorting(options, _numbered(items.head(SAMPLE)), root, settings)
     yield sorting.name, "sorted batches, texts a second", sorting.items, sorting.sorted_per_second
     yield sorting.name, "unsorted batches, texts a second", sorting.items, sorting.unsorted_per_second
     yield sorting.name, "sorted / unsorted", sorting.items, sorting.speedup
+
+
+def _memory(stage: Stage, items: pl.DataFrame, model: Path, n_items: int) -> Iterator[_Row]:
+    settings, root = engine_settings(stage), source_of(stage).root
     for size in (FEW, n_items):
-        memory = bench_memory(options, _numbered(items), root, size, settings)
+        memory = bench_memory(_text_options(model), _numbered(items), root, size, settings)
         yield memory.name, "peak memory MB", memory.items, memory.peak_memory_mb
 
 
@@ -108,7 +130,7 @@ def _numbered(items: pl.DataFrame) -> pl.DataFrame:
     return items.with_columns(item=pl.int_range(pl.len(), dtype=pl.Int64))
 
 
-def _random_bert(items: pl.DataFrame, folder: Path) -> Path:
+def _random_bert(items: pl.DataFrame, into: Path, shape: dict[str, Any]) -> Path:
     """A BERT whose vocabulary are the most frequent words of the items' texts."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -123,22 +145,20 @@ def _random_bert(items: pl.DataFrame, folder: Path) -> Path:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )
-    into = folder / "bert"
     named: dict[str, Any] = {f"{name}_token": token for name, token in _SPECIAL.items()}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named).save_pretrained(into)  # type: ignore[no-untyped-call]
     with _quiet():
-        BertModel(BertConfig(vocab_size=len(vocabulary), **_SHAPE)).save_pretrained(into)
+        BertModel(BertConfig(vocab_size=len(vocabulary), **shape)).save_pretrained(into)
     return into
 
 
-def _random_vit(folder: Path) -> Path:
+def _random_vit(into: Path) -> Path:
     """A ViT for 224 pixels."""
     from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
-    into = folder / "vit"
     ViTImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(into)
     with _quiet():
-        ViTModel(ViTConfig(image_size=224, patch_size=16, **_SHAPE)).save_pretrained(into)
+        ViTModel(ViTConfig(image_size=224, patch_size=16, **_VIT_SMALL)).save_pretrained(into)
     return into
 
 
