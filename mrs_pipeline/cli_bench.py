@@ -1,12 +1,17 @@
 """`mrs bench`: accuracy of the models on the benchmark packs; seconds and memory of training and of extraction."""
 
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mrs_pipeline.cli_terminal import enter_home, err, out, show_steps
+
+if TYPE_CHECKING:
+    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.stages.base import Stage
+    from mrs_pipeline.stages.benchmarks import Benchmark
 
 bench = typer.Typer(
     help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
@@ -31,10 +36,9 @@ def bench_models(
     ] = True,
 ) -> None:
     """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
-    from mrs_pipeline.orchestration.launch import load_project, run_dataset, run_on_request
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.stages.base import Stage
     from mrs_pipeline.stages.benchmarks import chosen_benchmarks, collect, write_page
-    from mrs_pipeline.stages.experiments import PREFIX
-    from mrs_pipeline.storage.lake import Lake
 
     chosen = chosen_benchmarks(datasets or [])
     into = into.resolve() if into else None
@@ -43,17 +47,31 @@ def bench_models(
     folder = into or home.reports
     show_steps()
     for each in chosen:
-        lines = [run_dataset(project, each.dataset, [each.window], None, force=False)] if run else []
-        if run and experiments:
-            lines += [
-                run_on_request(project, each.dataset, f"{PREFIX}{name}", each.window, force=False)
-                for name in each.experiments
-            ]
-        for line in chain.from_iterable(lines):
-            err.print(line, markup=False)
-            collect(Lake(home.lake), each, folder)
-        collect(Lake(home.lake), each, folder)
+        stage = Stage(project.config(each.dataset), home, each.window)
+        try:
+            for line in _due(project, stage, each, folder, experiments=experiments) if run else ():
+                err.print(line, markup=False)
+        finally:  # what has been trained is kept, also where something else failed
+            collect(stage, each, folder)
     out.print(f"page      {write_page(folder, home.reports)}", soft_wrap=True, markup=False)
+
+
+def _due(
+    project: "Project", stage: "Stage", benchmark: "Benchmark", folder: Path, *, experiments: bool
+) -> Iterator[str]:
+    """Run what no kept result answers yet; a line before each Dagster run."""
+    from mrs_pipeline.orchestration.launch import run_dataset, run_on_request
+    from mrs_pipeline.stages.benchmarks import due_experiments, due_models
+    from mrs_pipeline.stages.experiments import PREFIX
+
+    name, window = benchmark.dataset, benchmark.window
+    yield from run_dataset(project, name, [window], [], force=False)  # tables, by which one knows what is due
+    models = due_models(stage, folder)
+    yield f"{name}: {len(models)} of {len(stage.config.model_configs)} models are due"
+    if models:
+        yield from run_dataset(project, name, [window], models, force=False)
+    for asked in due_experiments(stage, benchmark, folder) if experiments else ():
+        yield from run_on_request(project, name, f"{PREFIX}{asked}", window, force=False)
 
 
 @bench.command("train")

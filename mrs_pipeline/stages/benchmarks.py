@@ -16,13 +16,20 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.benchmarks import benchmarks_page
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
+from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.bench import write_table
-from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.stages.experiments import PREFIX
+from mrs_pipeline.stages.model_tasks import model_tasks
+from mrs_pipeline.stages.models import seeds_of
+from mrs_pipeline.stages.nodes import SPLITS, record, version
+from mrs_pipeline.stages.plan import on_request
+from mrs_pipeline.storage.digests import text_digest
 
 RESULTS, EXPERIMENTS, COSTS, EXTRACTION = (
     f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract")
 )
 """Files below the folder of the page."""
+_DIGITS: Final = 16
 RUN: Final = (DATASET, WINDOW, MODEL, SEED)
 """What makes a row of the results its own."""
 _METRICS: Final = tuple(f"{metric}@{k}" for k in (10, 20) for metric in ("recall", "ndcg"))
@@ -73,21 +80,46 @@ def chosen_benchmarks(datasets: Sequence[str]) -> tuple[Benchmark, ...]:
     return tuple(each for each in BENCHMARKS if not datasets or each.dataset in datasets)
 
 
-def results(lake: Lake, benchmark: Benchmark) -> pl.DataFrame:
-    """One row a run (model and seed): metrics at 10 and 20, settings, costs, protocol, digests; empty where none is.
+def due_models(stage: Stage, folder: Path) -> list[str]:
+    """The models of a dataset of which no result of today's code, settings, seeds and data is kept beside the page.
 
-    Metrics of the slices `warm` and `cold` have the slice in front: `cold_recall@20`.
+    What another home has found counts: rows say what they were made by. The dataset's splits must be there.
     """
-    keys = {DATASET: benchmark.dataset, WINDOW: benchmark.window}
-    models = [dict(table.keys)[MODEL] for table in lake.partitions("eval", "metrics", **keys)]
+    kept = _kept(folder / RESULTS)
+    return [name for name in stage.config.model_configs if not _is_kept(stage, kept, name)]
+
+
+def due_experiments(stage: Stage, benchmark: Benchmark, folder: Path) -> list[str]:
+    """The same for its experiments, which are on request and whose results are means over seeds."""
+    tasks = {task.name: task for task in on_request(stage.config)}
+    kept = _kept(folder / EXPERIMENTS)
+    data = record(stage, SPLITS)[0][:_DIGITS]
+    due = []
+    for name in benchmark.experiments:
+        wanted = {"experiment": name, "version": version(tasks[f"{PREFIX}{name}"]), "data_digest": data}
+        if kept.is_empty() or _of(kept, stage).filter(**wanted).is_empty():
+            due.append(name)
+    return due
+
+
+def results(stage: Stage) -> pl.DataFrame:
+    """One row a run (model and seed) that the stage's lake holds: metrics, settings, costs, protocol, digests.
+
+    Metrics are those at 10 and 20; those of the slices `warm` and `cold` have the slice in front: `cold_recall@20`.
+    """
+    keys = {DATASET: stage.config.name, WINDOW: stage.window}
+    models = [dict(table.keys)[MODEL] for table in stage.lake.partitions("eval", "metrics", **keys)]
     if not models:
         return pl.DataFrame()
-    return pl.concat([_of_model(lake, keys, model) for model in models], how="diagonal_relaxed")
+    return pl.concat([_of_model(stage, name) for name in models], how="diagonal_relaxed")
 
 
-def _of_model(lake: Lake, keys: dict[str, str], model: str) -> pl.DataFrame:
-    (measured,) = lake.partitions("eval", "metrics", **keys, model=model)
-    (trained,) = lake.partitions("models", "runs", **keys, model=model)
+def _of_model(stage: Stage, model: str) -> pl.DataFrame:
+    lake = stage.lake
+    measured, trained = (
+        stage.table("eval", "metrics", model=model),
+        stage.table("models", "runs", model=model),
+    )
     name = pl.concat_str(
         pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_"),
         "metric",
@@ -101,14 +133,47 @@ def _of_model(lake: Lake, keys: dict[str, str], model: str) -> pl.DataFrame:
     shown = metrics.filter(name="recall@20").select(
         SEED, "users", low="ci_low", high="ci_high", seconds_evaluation="seconds_evaluation"
     )
-    runs = lake.read(trained).select(
-        SEED, pl.col("cells").list.join(" "), *_FACTS, machine=pl.lit(_machine())
+    runs = lake.read(trained).select(SEED, pl.col("cells").list.join(" "), *_FACTS)
+    made_by = _made_by(
+        lake.manifest(trained).provenance.code_version, lake.manifest(measured).provenance.code_version
     )
+    facts = {
+        DATASET: stage.config.name,
+        WINDOW: stage.window,
+        MODEL: model,
+        "version": made_by,
+        "machine": _machine(),
+    }
     return (
         wide.join(shown, on=SEED)
         .join(runs, on=SEED)
-        .select(*(pl.lit(value).alias(key) for key, value in {**keys, MODEL: model}.items()), pl.all())
+        .select(*(pl.lit(value).alias(key) for key, value in facts.items()), pl.all())
     )
+
+
+def _is_kept(stage: Stage, kept: pl.DataFrame, model: str) -> bool:
+    if kept.is_empty():
+        return False
+    tasks = {
+        task.name.partition("/")[0]: task
+        for task in model_tasks(stage.config, model, stage.config.config_of(model))
+    }
+    wanted = {
+        MODEL: model,
+        "version": _made_by(version(tasks["trained"]), version(tasks["metrics"])),
+        "data_digest": record(stage, SPLITS)[0][:_DIGITS],
+    }
+    rows = _of(kept, stage).filter(**wanted)
+    return set(seeds_of(stage.config, model)) <= set(rows[SEED])
+
+
+def _of(kept: pl.DataFrame, stage: Stage) -> pl.DataFrame:
+    return kept.filter(dataset=stage.config.name, window=stage.window)
+
+
+def _made_by(trained: str, measured: str) -> str:
+    """One version for what trained and what measured: code, settings, seeds."""
+    return text_digest(trained, measured)[:_DIGITS]
 
 
 def _machine() -> str:
@@ -126,27 +191,30 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, torch {torch.__version__}"
 
 
-def experiment_results(lake: Lake, benchmark: Benchmark) -> pl.DataFrame:
-    """`eval.experiments` of the benchmark's experiments, with dataset, window and experiment as columns."""
-    keys = {DATASET: benchmark.dataset, WINDOW: benchmark.window}
-    found = [
-        pl.DataFrame({key: [value] for key, value in {**keys, "experiment": name}.items()}).join(
-            lake.read(table), how="cross"
-        )
-        for name in benchmark.experiments
-        for table in lake.partitions("eval", "experiments", **keys, experiment=name)
-    ]
+def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
+    """`eval.experiments` of the benchmark's experiments, with what each was made by and from."""
+    found = []
+    for name in benchmark.experiments:
+        table = stage.table("eval", "experiments", experiment=name)
+        if stage.lake.exists(table):
+            made = stage.lake.manifest(table).provenance
+            facts = {
+                DATASET: stage.config.name,
+                WINDOW: stage.window,
+                "experiment": name,
+                "version": made.code_version,
+                "data_digest": made.upstream[SPLITS][:_DIGITS],
+            }
+            columns = (pl.lit(value).alias(key) for key, value in facts.items())
+            found.append(stage.lake.read(table).select(*columns, pl.all()))
     return pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame()
 
 
-def collect(lake: Lake, benchmark: Benchmark, folder: Path) -> None:
-    """Put what the lake holds of a benchmark beside its page; results of other sittings stay."""
-    _keep(folder / RESULTS, results(lake, benchmark), RUN)
-    _keep(
-        folder / EXPERIMENTS,
-        experiment_results(lake, benchmark),
-        (DATASET, WINDOW, "experiment", "arm", "part"),
-    )
+def collect(stage: Stage, benchmark: Benchmark, folder: Path) -> None:
+    """Put what the lake holds of a benchmark beside its page; results of other homes stay."""
+    _keep(folder / RESULTS, results(stage), RUN)
+    keys = (DATASET, WINDOW, "experiment", "arm", "part")
+    _keep(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
 
 
 def write_page(folder: Path, benches: Path) -> Path:

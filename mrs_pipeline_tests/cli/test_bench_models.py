@@ -1,5 +1,7 @@
 """`mrs bench models`: runs what is due, keeps what other sittings found, writes the page."""
 
+from shutil import rmtree
+
 import polars as pl
 import pytest
 
@@ -27,6 +29,19 @@ def test_results_are_collected_replaced_and_shown(home: Mrs, shop: Shop) -> None
     page = (docs / "benchmarks.md").read_text(encoding="utf-8")
     assert page == render_page(docs)
     assert "## shop" in page and "### modality on shop" in page and "| `mm_ease` |" in page
+
+    rmtree(home.root / "data" / "lake" / "eval")
+    rmtree(home.root / "models")
+    elsewhere = home("bench", "models", "shop", "--into", str(docs))  # a home that has trained nothing itself
+    assert elsewhere.code == 0, elsewhere.err
+    assert "shop: 0 of 2 models are due" in elsewhere.err
+    assert not list(home.root.glob("models/**/*.safetensors"))
+    assert pl.read_csv(docs / "benchmarks" / "results.csv").equals(runs)
+    shop.settings("memory_limit_gb: 3", "memory_limit_gb: 2")
+    changed = home("bench", "models", "shop", "--no-experiments", "--into", str(docs))
+    assert "shop: 1 of 2 models are due" in changed.err
+    assert (docs / "benchmarks.md").read_text(encoding="utf-8") == render_page(docs)
+    runs = pl.read_csv(docs / "benchmarks" / "results.csv").filter(model="mm_ease")
 
     earlier = runs.with_columns(pl.lit("ease").alias("model"), pl.lit(0.75).alias("recall@20"))
     stale = runs.with_columns(pl.lit(0.99).alias("recall@20"))
