@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mrs_pipeline.cli import app
+from mrs_pipeline.stages.benchmarks import render_page
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,9 +31,14 @@ def test_page_is_up_to_date(generator, page):
     assert written == getattr(generator, page)(), "run `make docs`"
 
 
+def test_benchmarks_say_what_their_rows_say():
+    written = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    assert written == render_page(DOCS), "run `mrs bench models --no-run --into docs`"
+
+
 def test_readme_names_existing_commands_and_files():
     readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^(?:\.venv/bin/)?mrs ([a-z]+(?: train)?)", readme, flags=re.MULTILINE))
+    named = set(re.findall(r"^(?:\.venv/bin/)?mrs ([a-z]+(?: train| models| extract)?)", readme, flags=re.MULTILINE))
     assert {"init", "run", "query", "leaderboard", "models", "bench train"} <= named
     for command in named:
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
