@@ -38,7 +38,9 @@ def test_benchmarks_say_what_their_rows_say():
 
 def test_readme_names_existing_commands_and_files():
     readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^(?:\.venv/bin/)?mrs ([a-z]+(?: train| models| extract)?)", readme, flags=re.MULTILINE))
+    named = set(
+        re.findall(r"^(?:\.venv/bin/)?mrs ([a-z]+(?: train| models| extract)?)", readme, flags=re.MULTILINE)
+    )
     assert {"init", "run", "query", "leaderboard", "models", "bench train"} <= named
     for command in named:
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command

@@ -150,7 +150,8 @@ def shipped(packs: Path) -> Iterator[dg.Definitions]:
 def test_all_shipped_datasets_load(shipped: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(shipped)
     datasets = {key.partition("/")[0] for key in _asset_keys(shipped)}
-    assert datasets == {"baby", "demo", "emotify", "movielens", "tiktok", "xwines"}
+    films = {"movielens", "movielens_cold", "movielens_next"}
+    assert datasets == {"baby", "demo", "emotify", "tiktok", "xwines"} | films
 
 
 def test_the_demo_has_the_assets_that_are_written_down(shipped: dg.Definitions) -> None:
