@@ -21,6 +21,7 @@ COMMANDS = {
     "models",
     "tune",
     "experiment",
+    "bench models",
     "bench train",
     "bench extract",
     "ui",

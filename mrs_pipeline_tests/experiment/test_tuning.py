@@ -98,7 +98,7 @@ def test_defaults_outside_of_the_space_are_trained_besides(market, fits):
     space = MODELS["bpr_mf"].Config.search_space["reg_weight"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODELS["bpr_mf"].Config, "search_space", {"reg_weight": (0.03, 0.04)})
-        worse = tune(market.data, "bpr_mf", trials=5)
+        worse = tune(market.data, "bpr_mf", only=["reg_weight"], trials=5)
     assert ran == [{}, {"reg_weight": 0.03}, {"reg_weight": 0.04}]
     assert (worse.settings, worse.score, worse.defaults_score) == ({}, 0.05, 0.05)
     assert worse.trials["score"].to_list() == [0.03, 0.04]
@@ -183,14 +183,16 @@ def test_settings_that_diverge_are_told_and_the_search_goes_on(market, fits, tmp
 
     ran = fits(diverging)
     kept = replace(journal(tmp_path), file=tmp_path / "bpr_mf.journal")
-    found = tune(market.data, "bpr_mf", trials=5, journal=kept)
+    found = tune(market.data, "bpr_mf", only=["reg_weight"], trials=5, journal=kept)
     assert len(ran) == 5
     failed = found.trials.filter(found.trials["score"].is_null())
     assert [json.loads(each)["reg_weight"] for each in failed["overrides"]] == [0.1]
     assert "'bpr' is nan" in failed["failure"][0]
     assert "'bpr' is nan" in caplog.text
     assert (found.settings, found.score) == ({}, 0.01)  # the defaults are the best that is left
-    assert tune(market.data, "bpr_mf", trials=5, journal=kept).trials.equals(found.trials)
+    assert tune(market.data, "bpr_mf", only=["reg_weight"], trials=5, journal=kept).trials.equals(
+        found.trials
+    )
     assert len(ran) == 5
 
 
@@ -201,7 +203,7 @@ def test_what_trains_where_the_defaults_diverge_is_kept(market, fits):
         return config["reg_weight"]
 
     fits(diverging)
-    found = tune(market.data, "bpr_mf", trials=5)
+    found = tune(market.data, "bpr_mf", only=["reg_weight"], trials=5)
     assert (found.settings, found.defaults_score) == ({"reg_weight": 0.1}, None)
 
 
