@@ -1,6 +1,7 @@
 """How much memory this process has held, and what becomes of memory that it has freed. Nothing else."""
 
 import ctypes
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,7 @@ def reuse_freed_blocks() -> None:
     from the system page by page, which costs a Transformer's forward pass a third of its speed. Does nothing where
     the library is another one.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(_c_library(), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_REUSED)
         mallopt(_M_TRIM_THRESHOLD, _LARGEST_REUSED)
@@ -41,6 +42,12 @@ def give_freed_memory_back() -> None:
     Tensors of ever changing shapes leave holes in the heap, and a process that encodes texts of many lengths would
     grow by half over a few thousand of them. Does nothing where the C library is not glibc.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(_c_library(), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    """The C library of this process; opened once, since each opening makes classes that only the collector frees."""
+    return ctypes.CDLL(None)
