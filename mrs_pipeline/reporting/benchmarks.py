@@ -166,7 +166,7 @@ def _against_peer(board: pl.DataFrame, peers: Mapping[str, float], error: float)
     short = [model for model, value in measured.items() if own[model] < value - error]
     if not short:
         return [f"All {len(measured)} models that the peer was measured on reach it within a standard error."]
-    return [f"Below the peer by more than a standard error: {_listed(short)}; the log says what was tried."]
+    return [f"Below the peer by more than a standard error: {_listed(short)}."]
 
 
 def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:

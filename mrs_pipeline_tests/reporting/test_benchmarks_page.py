@@ -55,7 +55,7 @@ def test_says_where_the_linear_floor_stands_and_who_falls_short_of_the_peer() ->
     floor, peer = benchmark_table(RUNS).sentences
     assert "reaches .0900: it is ahead of 1 of the 3 models" in floor
     assert floor.endswith("more than two standard errors above it are `smore`.")
-    assert peer.startswith("Below the peer by more than a standard error: `bm3`;")
+    assert peer.startswith("Below the peer by more than a standard error: `bm3`.")
     level = benchmark_table(RUNS.filter(pl.col("model") != "bm3")).sentences
     assert level[1].startswith("All 1 models that the peer was measured on reach it")
     close = benchmark_table(RUNS.filter(pl.col("model").is_in(["ease", "freedom"]))).sentences
