@@ -129,7 +129,10 @@ def bench_extraction(
     home = enter_home()
     stage = Stage(load_project(home).config(dataset), home)
     if not (text_model and image_model):
-        err.print("where no model is given, a small one with random weights is measured", markup=False)
+        err.print(
+            "where no model is given, one of the shape of MiniLM-L6 or ViT-S with random weights is measured",
+            markup=False,
+        )
     table = bench_extract.bench_extraction(
         stage, text_model=text_model, image_model=image_model, n_items=items
     )
