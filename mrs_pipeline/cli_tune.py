@@ -59,13 +59,13 @@ def tune(
     only = [] if settings is None else [name.strip() for name in settings.split(",") if name.strip()]
     chosen = models_to_search(config, models or [], only)
     budget = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value}
-    training = config.training.model_copy(update=budget)
     stage = Stage(config, home, window or default_windows(config)[-1])
     show_steps()
     for line in run_dataset(project, dataset, [stage.window], [], force=False):
         err.print(line, markup=False)
     diverged = []
     for model in chosen:
+        training = config.training_of(model).model_copy(update=budget)
         try:
             found = search(stage, model, only=only, trials=trials, training=training, anew=force)
         except NonFiniteLossError as error:

@@ -111,6 +111,9 @@ class DatasetConfig(BaseModel):
     """Neighbours a row of the graph of users who share items, for the models that need it."""
     training: TrainingOptions = TrainingOptions()
     """Epochs, batches, patience."""
+    model_training: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What of `training` is otherwise for single models: name -> overrides (`bm3: {patience: 40}`). Experiments, whose
+    arms share one budget, do not heed it."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """Cut-offs, exclusion rule, the metric that selects."""
     seeds: tuple[int, ...] = (1,)
@@ -128,6 +131,20 @@ class DatasetConfig(BaseModel):
         if isinstance(value, dict):
             return {name: {} if overrides is None else overrides for name, overrides in value.items()}
         return value
+
+    @model_validator(mode="after")
+    def _model_training_fits(self) -> "DatasetConfig":
+        for name in self.model_training:
+            if name not in MODELS:
+                raise ValueError(f"model_training: there is no model {name}; `mrs models` lists them")
+            try:
+                self.training_of(name)
+            except ValidationError as error:
+                problem = error.errors()[0]
+                raise ValueError(
+                    f"model_training.{name}.{problem['loc'][0]}: {problem['msg']}; see `training` for what there is"
+                ) from error
+        return self
 
     @field_validator("seeds")
     @classmethod
@@ -205,6 +222,10 @@ class DatasetConfig(BaseModel):
     def config_of(self, model: str) -> Any:
         """Configuration of a model, on the list or not: its preset, and on top what is said of it here."""
         return MODELS[model].Config(**{**self._presets.get(model, {}), **self.written(model)})
+
+    def training_of(self, model: str) -> TrainingOptions:
+        """How a model is trained: `training`, and on top what `model_training` says of it."""
+        return TrainingOptions(**{**self.training.model_dump(), **self.model_training.get(model, {})})
 
     def settings_of(self, model: str) -> dict[str, Any]:
         """What `config_of` sets beyond the model's defaults, as plain data."""

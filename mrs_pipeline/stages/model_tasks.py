@@ -37,7 +37,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     inputs = sources_of(config, spec)
     fitting = [
         settings.model_dump(mode="json"),
-        config.training.model_dump(mode="json"),
+        config.training_of(name).model_dump(mode="json"),
         seeds_of(config, name),
         config.evaluation.select_on,
         filling,

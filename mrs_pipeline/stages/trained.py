@@ -40,7 +40,7 @@ def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
                 name,
                 config,
                 seed=seed,
-                training=stage.config.training,
+                training=stage.config.training_of(name),
                 evaluation=stage.config.evaluation,
                 checkpoints=checkpoints / f"seed={seed}",
             )

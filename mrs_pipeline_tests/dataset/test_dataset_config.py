@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.stages.model_tasks import model_tasks
 
 SOURCE = {"reader": "demo"}
 TEXT = {"modality": "text", "encoder": "tfidf_svd"}
@@ -136,3 +137,34 @@ def test_first_steps_are_those_listed_and_those_that_models_need() -> None:
 def test_mistakes_in_first_steps_are_refused(section: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="pretraining"):
         _config(pretraining=section)
+
+
+def test_training_of_one_model_leaves_the_others_as_they_are() -> None:
+    config = _config(training={"batch_size": 512}, model_training={"bm3": {"patience": 40}})
+    assert config.training_of("bm3") == config.training.model_copy(update={"patience": 40})
+    assert config.training_of("lightgcn") == config.training
+
+
+def test_training_of_one_model_retrains_only_that_model() -> None:
+    plain, patient = (_config(model_training=own) for own in ({}, {"bm3": {"patience": 40}}))
+
+    def settings(config: DatasetConfig, name: str) -> list[str]:
+        return [task.settings for task in model_tasks(config, name, MODELS[name].Config())]
+
+    assert settings(plain, "lightgcn") == settings(patient, "lightgcn")
+    trained, *others = zip(settings(plain, "bm3"), settings(patient, "bm3"), strict=True)
+    assert trained[0] != trained[1]
+    assert all(before == after for before, after in others)
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"bmm3": {"patience": 40}}, "model_training: there is no model bmm3"),
+        ({"bm3": {"patient": 40}}, "model_training.bm3.patient: Extra inputs are not permitted"),
+        ({"bm3": {"patience": 0}}, "model_training.bm3.patience: Input should be greater than or equal to 1"),
+    ],
+)
+def test_training_of_one_model_names_what_is_wrong(own: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        _config(model_training=own)
