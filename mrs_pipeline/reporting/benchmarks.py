@@ -165,7 +165,9 @@ def _against_peer(board: pl.DataFrame, peers: Mapping[str, float], error: float)
         return []
     short = [model for model, value in measured.items() if own[model] < value - error]
     if not short:
-        return [f"All {len(measured)} models that the peer was measured on reach it within a standard error."]
+        return [
+            f"At or above the peer within a standard error, wherever it was measured: {_listed(list(measured))}."
+        ]
     return [f"Below the peer by more than a standard error: {_listed(short)}."]
 
 
