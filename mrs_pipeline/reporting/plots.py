@@ -327,6 +327,9 @@ def norms(values: npt.NDArray[np.floating]) -> Figure:
     bins = min(40, max(5, len(values) // 5))
     axes.hist(values, bins=bins, range=(low - slack, high + slack), color=d.LINES[0], alpha=0.85)
     axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.ticklabel_format(
+        axis="x", useOffset=False
+    )  # else unit vectors read as 0 with a small +1 in the corner
     axes.set_xlabel("Euclidean norm of an item's vector")
     axes.set_ylabel("items")
     axes.yaxis.set_major_formatter(FuncFormatter(d.thousands))

@@ -111,6 +111,15 @@ def test_spectrum_counts_directions():
     assert "1 of 3 directions hold 90 %" in texts(plots.spectrum(np.array([10.0, 0.1, 0.0])))
 
 
+def test_norms_of_unit_vectors_are_written_in_full():
+    found = texts(plots.norms(np.ones(100) + np.linspace(-1e-7, 1e-7, 100)))
+    numbers = [
+        float(text.replace("\N{MINUS SIGN}", "-")) for text in found if re.fullmatch(r".?[\d.]+", text)
+    ]
+    assert min(abs(number - 1) for number in numbers) < 1e-3
+    assert not any(text.startswith("+") for text in found)
+
+
 def test_svg_ids_carry_the_name_and_references_follow(board):
     text = drawing.svg(plots.accuracy_by_model(board, "recall@20", "most_pop"), "fig")
     ids = re.findall(r'\sid="([^"]*)"', text)
