@@ -159,16 +159,27 @@ def _content_against_none(board: pl.DataFrame, error: float) -> list[str]:
 
 
 def _against_peer(board: pl.DataFrame, peers: Mapping[str, float], error: float) -> list[str]:
-    own = dict(board.select("model", "recall@20").iter_rows())
-    measured = {model: value for model, value in peers.items() if model in own}
-    if not measured:
-        return []
-    short = [model for model, value in measured.items() if own[model] < value - error]
-    if not short:
-        return [
-            f"At or above the peer within a standard error, wherever it was measured: {_listed(list(measured))}."
-        ]
-    return [f"Below the peer by more than a standard error: {_listed(short)}."]
+    """Who falls short of the peer by more than chance.
+
+    The peer's figures are of one seed. With a spread s over our n seeds, and the peer's taken to spread alike, the
+    difference has the standard error s sqrt(1 + 1/n); where we have one seed too, that over users stands in.
+    """
+    theirs = pl.DataFrame(list(peers.items()), schema={"model": pl.String, "peer": pl.Float64}, orient="row")
+    measured = board.join(theirs, on="model", maintain_order="left").select(
+        "model",
+        gap=pl.col("peer") - pl.col("recall@20"),
+        error=(pl.col("spread") * (1 + 1 / pl.col("seeds")).sqrt()).fill_null(error),
+    )
+    short = measured.filter(pl.col("gap") > pl.col("error"))
+    level = _listed(measured.filter(pl.col("gap") <= pl.col("error"))["model"].to_list())
+    sentences = (
+        [f"At or above the peer within the standard error of the difference: {level}."] if level else []
+    )
+    sentences += [
+        f"Below the peer by more than that error: `{model}`, by {_places(gap)} (error {_places(own)})."
+        for model, gap, own in short.iter_rows()
+    ]
+    return sentences
 
 
 def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:
