@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from mrs_pipeline.reporting.narrative import p_text
+from mrs_pipeline.reporting.narrative import p_value
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -211,7 +211,7 @@ def _arm(row: Mapping[str, Any]) -> list[str]:
         _places(row["value"]),
         _places(row["cold"]),
         effect,
-        "" if row["p"] is None else p_text(row["p"]).removeprefix("p = "),
+        "" if row["p"] is None else p_value(row["p"]),
         *cost,
     ]
 

@@ -69,8 +69,9 @@ FEATURE_WORDS: Final[Words] = {
 EXPERIMENT_WORDS: Final[Words] = {
     "arms": (
         "Accuracy by arm",
-        "Each dot is an arm's mean over users and seeds, the bar its 95 % interval over users; a dashed line is the "
-        "one control of all. Bars that overlap may still differ: the table compares the same users.",
+        "Each dot is an arm's mean over users and seeds, the bar its 95 % interval over users, the thin whisker one "
+        "standard deviation over seeds to either side; a dashed line is the one control of all. Bars that overlap may "
+        "still differ: the table compares the same users.",
     ),
     "seconds": (
         "Accuracy and its price in time",

@@ -3,7 +3,8 @@
 Rows come from `eval.experiments`; rendering is `html`, figures are `experiment_plots`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ import polars as pl
 from mrs_pipeline.reporting import experiment_plots as plots
 from mrs_pipeline.reporting.captions import EXPERIMENT_WORDS
 from mrs_pipeline.reporting.html import Plot, inline_plot, render
-from mrs_pipeline.reporting.narrative import p_text, seconds_text
-from mrs_pipeline.reporting.sections import Header, Table, Value, number
+from mrs_pipeline.reporting.narrative import p_text, p_value, seconds_text
+from mrs_pipeline.reporting.sections import DASH, Header, Table, Value, number, without_empty_columns
 
 _SIGNIFICANT = 0.05
 
@@ -63,7 +64,7 @@ def answer(rows: pl.DataFrame) -> list[str]:
         return [f"Only {' and '.join(controls)} was measured, so there is nothing to compare."]
     if len(controls) == 1:
         best = max(others, key=lambda row: row["value"])
-        sentences = [f"{best['arm']} is the best of the others: {_compared(best, controls)}."]
+        sentences = [f"Best beside the control is {best['arm']}: {_compared(best, controls)}."]
     else:
         sentences = [f"{row['arm']}: {_compared(row, controls)}." for row in others]
     apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
@@ -71,9 +72,10 @@ def answer(rows: pl.DataFrame) -> list[str]:
     worse = [row["arm"] for row in apart if row["difference"] < 0]
     unclear = len(others) - len(apart)
     sentences.append(
-        f"Of {len(others)} arms {len(better)} are better than their control, {len(worse)} are worse, and {unclear} "
-        "cannot be told apart from it by these users (paired test, adjusted for the number of arms)."
+        f"A paired test over these users, adjusted for the number of arms, finds {len(better)} of {len(others)} arms "
+        f"better than their control and {len(worse)} worse; {unclear} cannot be told apart from it."
     )
+    sentences += _seeds_disagree(others, controls)
     cheapest, dearest = (
         function(whole.to_dicts(), key=lambda row: row["seconds"]) for function in (min, max)
     )
@@ -82,6 +84,26 @@ def answer(rows: pl.DataFrame) -> list[str]:
         f"{dearest['arm']} at {seconds_text(dearest['seconds'])}."
     )
     return sentences
+
+
+def _seeds_disagree(
+    others: Sequence[Mapping[str, Any]], controls: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """A warning where two standard errors over seeds reach as far as the difference: tests over users miss those."""
+    apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
+    loose = [row["arm"] for row in apart if 2 * _seed_error(row, controls) > abs(row["difference"])]
+    if not loose:
+        return []
+    return [
+        f"Beware of {', '.join(loose)}: the test is over users, and from seed to seed the difference varies about as "
+        "much as it amounts to; more seeds would tell."
+    ]
+
+
+def _seed_error(row: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> float:
+    """Standard error over seeds of an arm's difference to its control; 0 for a single seed, which cannot tell."""
+    pair = (row, controls[row["against"]])
+    return math.sqrt(sum((each["spread"] or 0.0) ** 2 / each["seeds"] for each in pair))
 
 
 def _compared(row: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
@@ -102,7 +124,7 @@ def arms_table(rows: pl.DataFrame) -> Table:
     headers = (
         Header("Arm", numeric=False),
         Header(metric),
-        Header("over seeds", hint="standard deviation over seeds"),
+        Header("± seeds", hint="standard deviation over seeds"),
         Header("warm"),
         Header("cold"),
         Header("against control", hint="mean difference over the same users, 95 % interval"),
@@ -112,12 +134,13 @@ def arms_table(rows: pl.DataFrame) -> Table:
         Header("epochs"),
         Header("MB", hint="peak memory"),
     )
-    return Table(headers, tuple(_row(row) for row in rows.to_dicts()))
+    return without_empty_columns(Table(headers, tuple(_row(row) for row in rows.to_dicts())))
 
 
 def _row(row: dict[str, object]) -> tuple[Value, ...]:
     whole = row["part"] == plots.WHOLE
     name = Value(str(row["arm"]) if whole else f"{row['arm']}: {row['part']} alone")
+    p = _float(row["p"])
     digits = {"seconds": 1, "seconds_per_epoch": 3, "epochs": 0, "peak_memory_mb": 0}
     cost = (number(_float(row[column]) if whole else None, places) for column, places in digits.items())
     return (
@@ -127,7 +150,7 @@ def _row(row: dict[str, object]) -> tuple[Value, ...]:
         number(_float(row["warm"])),
         number(_float(row["cold"])),
         _difference(row),
-        number(_float(row["p"]), 3),
+        Value(DASH) if p is None else Value(p_value(p), p),
         *cost,
     )
 

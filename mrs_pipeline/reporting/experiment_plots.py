@@ -18,7 +18,7 @@ WHOLE: Final = "whole"
 
 @d.styled
 def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
-    """Dots with 95 % intervals over users in the order of the experiment, a dashed line at the control if it is one.
+    """Dots with 95 % intervals over users, whiskers over seeds, and a dashed line at the control if it is one.
 
     Args:
         rows: `eval.experiments` of one experiment; parts other than the whole are left out.
@@ -32,10 +32,15 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
         axes.axvline(value[0], color=d.MUTED, linewidth=1, linestyle=d.DASHED, zorder=1)
     axes.hlines(y, low, high, colors=colours, linewidth=2.2, alpha=0.45)
     axes.scatter(value, y, c=colours, s=42, zorder=3)
-    for row, right in enumerate(high):
+    spread = whole["spread"].fill_null(0.0).to_numpy()  # null: one seed
+    if spread.any():
+        axes.errorbar(value, y, xerr=spread, fmt="none", ecolor=d.INK, elinewidth=1, capsize=3, zorder=2)
+    for row, right in enumerate(np.maximum(high, value + spread)):
         d.note(axes, f"{value[row]:.4f}", (right, row), (7, 0))
     d.row_names(axes, whole["arm"].to_list())
-    axes.set_xlabel(f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % interval over users)")
+    axes.set_xlabel(
+        f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % over users; whisker: deviation over seeds)"
+    )
     axes.margins(x=0.09)
     d.colour_key(axes, _legend(whole))
     return figure

@@ -56,9 +56,15 @@ def gain(value: float, reference: float) -> str:
     return f"{ratio:.1f}×" if ratio >= 2 else f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
 
 
+def p_value(p: float) -> str:
+    """`< 0.001`, `0.012`: for a column of p-values."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def p_text(p: float) -> str:
     """`p < 0.001`, `p = 0.012`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    value = p_value(p)
+    return f"p {value}" if value.startswith("<") else f"p = {value}"
 
 
 def _leader(rows: list[dict[str, Any]], metric: str) -> str:

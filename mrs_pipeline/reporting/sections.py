@@ -84,10 +84,11 @@ def leaderboard_table(group: pl.DataFrame, shown: Sequence[str], popularity: str
         cells += [number(row[name]) for name in slices]
         cells += [_leader_cell(row), _popularity_cell(row, first, reference), *_cost_cells(row)]
         body.append(tuple(cells))
-    return _without_empty_columns(Table(tuple(headers), tuple(body)))
+    return without_empty_columns(Table(tuple(headers), tuple(body)))
 
 
-def _without_empty_columns(table: Table) -> Table:
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns that have nothing but dashes."""
     kept = [
         column for column in range(len(table.headers)) if any(row[column].text != DASH for row in table.rows)
     ]

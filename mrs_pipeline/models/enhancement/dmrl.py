@@ -80,7 +80,7 @@ class DmrlConfig(GradientConfig):
     """Weight of the squared norm of the batch's identifiers."""
     independence_weight: float = Field(default=1.0, ge=0)
     """Weight of the dependence between factors."""
-    independence_rows: int = Field(default=512, ge=2, le=8192)
+    independence_rows: int = Field(default=128, ge=2, le=8192)
     """Rows of a batch on which the dependence is estimated."""
 
     @model_validator(mode="after")
