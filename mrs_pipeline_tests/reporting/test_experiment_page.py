@@ -33,8 +33,6 @@ def test_says_what_is_best_what_is_apart_and_what_it_costs() -> None:
     assert apart.endswith(
         "finds 1 of 2 arms better than their control and 0 worse; 1 cannot be told apart from it."
     )
-        "Of 2 arms 1 are better than their control, 0 are worse, and 1 cannot be told apart"
-    )
     assert cost == "The cheapest is none at 3 s, the dearest image at 1 min 30 s."
 
 
