@@ -189,15 +189,20 @@ def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:
         {
             "dataset": dataset,
             "experiment": name,
-            "metric": own["metric"][0],
+            "headers": _arm_headers(own),
             "seeds": int(own["seeds"].max()),  # type: ignore[arg-type]
-            "rows": [_arm(row) for row in own.to_dicts()],
+            "rows": [_arm(row, cold=own["cold"].null_count() < len(own)) for row in own.to_dicts()],
         }
         for (dataset, _, name), own in rows.group_by("dataset", "window", "experiment", maintain_order=True)
     ]
 
 
-def _arm(row: Mapping[str, Any]) -> list[str]:
+def _arm_headers(own: pl.DataFrame) -> list[str]:
+    cold = ["cold"] if own["cold"].null_count() < len(own) else []
+    return ["arm", f"{own['metric'][0]} (± over seeds)", *cold, "against control", "p", "s", "MB"]
+
+
+def _arm(row: Mapping[str, Any], *, cold: bool) -> list[str]:
     whole = row["part"] == "whole"
     difference = row["difference"]
     effect = (
@@ -208,8 +213,8 @@ def _arm(row: Mapping[str, Any]) -> list[str]:
     cost = [f"{row['seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"] if whole else ["", ""]
     return [
         row["arm"] if whole else f"{row['arm']}: {row['part']} alone",
-        _places(row["value"]),
-        _places(row["cold"]),
+        _places(row["value"]) + ("" if row["spread"] is None else f" ± {_places(row['spread'])}"),
+        *([_places(row["cold"])] if cold else []),
         effect,
         "" if row["p"] is None else p_value(row["p"]),
         *cost,

@@ -242,9 +242,16 @@ def render_page(folder: Path) -> str:
         name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
         for name, frame in kept.items()
     }
+    experiments = frames[EXPERIMENTS]
+    if not experiments.is_empty():
+        listed = max((each.experiments for each in BENCHMARKS), key=len)
+        place = pl.col("experiment").replace_strict(
+            {name: at for at, name in enumerate(listed)}, default=len(listed)
+        )
+        experiments = experiments.sort(in_order, place, "position", maintain_order=True)
     return benchmarks_page(
         results=frames[RESULTS],
-        experiments=frames[EXPERIMENTS],
+        experiments=experiments,
         costs=frames[COSTS],
         extraction=frames[EXTRACTION],
     )

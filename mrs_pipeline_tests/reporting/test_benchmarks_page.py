@@ -103,3 +103,25 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
     }  # fmt: skip
     page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost]), NOTHING)
     assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 512 | 761 |" in page
+
+
+def test_experiments_have_a_row_an_arm_and_a_cold_column_only_where_it_is_filled() -> None:
+    arms = pl.DataFrame(
+        [
+            {
+                "dataset": "films", "window": "full", "experiment": "modality", "part": "whole", "arm": name, "seeds": 2,
+                "metric": "recall@20", "value": value, "spread": 0.01, "cold": None, "difference": difference,
+                "difference_low": None if difference is None else difference - 0.01,
+                "difference_high": None if difference is None else difference + 0.01,
+                "p": None if difference is None else 0.0001, "seconds": 3.0, "peak_memory_mb": 400.0,
+            }
+            for name, value, difference in (("none", 0.2, None), ("text", 0.25, 0.05))
+        ],
+        schema_overrides={"cold": pl.Float64},
+    )  # fmt: skip
+    page = benchmarks_page(RUNS, arms, NOTHING, NOTHING)
+    assert "| arm | recall@20 (± over seeds) | against control | p | s | MB |" in page
+    assert "| text | .2500 ± .0100 | +0.0500 (+0.0400 to +0.0600) | < 0.001 | 3.0 | 400 |" in page
+    assert page.index("| none |") < page.index("| text |")
+    with_cold = benchmarks_page(RUNS, arms.with_columns(cold=pl.lit(0.03)), NOTHING, NOTHING)
+    assert "| text | .2500 ± .0100 | .0300 |" in with_cold
