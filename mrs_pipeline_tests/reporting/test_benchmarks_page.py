@@ -110,8 +110,8 @@ def test_experiments_have_a_row_an_arm_and_a_cold_column_only_where_it_is_filled
         [
             {
                 "dataset": "films", "window": "full", "experiment": "modality", "part": "whole", "arm": name,
-                "metric": "recall@20", "value": value, "spread": 0.01, "seeds": 2, "cold": None, "difference": difference,
-                "difference_low": None if difference is None else difference - 0.01,
+                "metric": "recall@20", "value": value, "spread": 0.01, "seeds": 2, "cold": None,
+                "difference": difference, "difference_low": None if difference is None else difference - 0.01,
                 "difference_high": None if difference is None else difference + 0.01,
                 "p": None if difference is None else 0.0001, "seconds": 3.0, "peak_memory_mb": 400.0,
             }
