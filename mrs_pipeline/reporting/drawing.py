@@ -23,6 +23,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
@@ -247,6 +248,21 @@ def spread(heights: Mapping[str, float], axes: Axes) -> dict[str, float]:
     up = np.maximum.accumulate(wanted)
     down = np.minimum.accumulate(wanted[::-1])[::-1]
     return dict(zip(names, (up + down) / 2 + gap * np.arange(len(names)), strict=True))
+
+
+def cost_axis(axes: Axes, costs: Values, label: str) -> None:
+    """The x axis of a cost: linear where the costs are within a factor of four, else logarithmic with ticks 1, 2, 5.
+
+    A logarithmic axis within one decade would have no named tick at all.
+    """
+    if not len(costs) or costs.max() <= 4 * costs.min():
+        axes.set_xlabel(label)
+        return
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(short_number))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{label} (log scale)")
 
 
 def short_number(value: float, _position: int | None = None) -> str:

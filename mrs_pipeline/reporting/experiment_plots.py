@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from mrs_pipeline.reporting import drawing as d
 
@@ -48,7 +48,7 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
 
 @d.styled
 def accuracy_against_cost(rows: pl.DataFrame, cost: str, label: str) -> Figure:
-    """Accuracy over a cost (log), all arms named; a grey line joins those that nothing cheaper beats.
+    """Accuracy over a cost, all arms named; a grey line joins those that nothing cheaper beats.
 
     Args:
         rows: `eval.experiments` of one experiment.
@@ -59,13 +59,10 @@ def accuracy_against_cost(rows: pl.DataFrame, cost: str, label: str) -> Figure:
     figure, axes = d.canvas(d.WIDE, 4.4)
     x, y = whole[cost].to_numpy(), whole["value"].to_numpy()
     front = y >= np.maximum.accumulate(y)
-    axes.set_xscale("log")
     axes.plot(x[front], y[front], color=d.FAINT, linewidth=1.4, zorder=1, drawstyle="steps-post")
     axes.scatter(x, y, c=_colours(whole), s=44, zorder=3)
     axes.margins(x=0.12, y=0.14)
-    axes.xaxis.set_major_formatter(FuncFormatter(d.short_number))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(f"{label} (log scale)")
+    d.cost_axis(axes, x, label)
     axes.set_ylabel(whole["metric"][0])
     d.colour_key(axes, _legend(whole))
     d.label_points(axes, x, y, whole["arm"].to_list())

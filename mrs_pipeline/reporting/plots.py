@@ -51,7 +51,7 @@ def accuracy_by_model(group: pl.DataFrame, metric: str, popularity: str) -> Figu
 
 @d.styled
 def accuracy_against_time(group: pl.DataFrame, metric: str) -> Figure:
-    """Accuracy over training seconds (log), all models named; a line joins those that nothing cheaper beats.
+    """Accuracy over training seconds, all models named; a line joins those that nothing cheaper beats.
 
     Args:
         group: rows of one (protocol, dataset, window) of the leaderboard.
@@ -61,13 +61,10 @@ def accuracy_against_time(group: pl.DataFrame, metric: str) -> Figure:
     figure, axes = d.canvas(d.WIDE, 4.8)
     x, y = rows["seconds"].to_numpy(), rows[metric].to_numpy()
     front = y >= np.maximum.accumulate(y)
-    axes.set_xscale("log")
     axes.plot(x[front], y[front], color=d.FAINT, linewidth=1.4, zorder=1, drawstyle="steps-post")
     axes.scatter(x, y, c=d.axis_colours(rows), s=44, zorder=3)
     axes.margins(x=0.1, y=0.12)
-    axes.xaxis.set_major_formatter(FuncFormatter(d.short_number))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("training time, seconds (log scale)")
+    d.cost_axis(axes, x, "training time, seconds")
     axes.set_ylabel(metric)
     d.axis_key(axes, rows)
     d.label_points(axes, x, y, rows["model"].to_list())

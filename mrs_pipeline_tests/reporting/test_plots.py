@@ -151,3 +151,23 @@ def test_an_id_inside_a_name_is_left_alone(board):
     assert any(
         'id="x"' in text for text in texts(plots.accuracy_by_model(odd.head(1), "recall@20", "most_pop"))
     )
+
+
+@pytest.mark.parametrize(
+    ("costs", "label", "ticks"),
+    [
+        ([15.8, 21.8, 25.2], "seconds", {"16", "20", "24"}),
+        ([3.0, 40.0, 300.0], "seconds (log scale)", {"5", "10", "20", "100", "200"}),
+    ],
+)
+def test_an_axis_of_costs_has_named_ticks_whatever_its_range(
+    costs: list[float], label: str, ticks: set[str]
+) -> None:
+    figure, axes = drawing.canvas(8, 4)
+    axes.scatter(costs, costs)
+    drawing.cost_axis(axes, np.array(costs), "seconds")
+    figure.canvas.draw()
+    low, high = axes.get_xlim()
+    shown = {tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high}
+    assert axes.get_xlabel() == label
+    assert ticks <= shown
