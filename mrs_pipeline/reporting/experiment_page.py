@@ -62,7 +62,9 @@ def answer(rows: pl.DataFrame) -> list[str]:
     others = [row for row in whole.to_dicts() if row["arm"] not in controls]
     if not others:
         return [f"Only {' and '.join(controls)} was measured, so there is nothing to compare."]
-    if len(controls) == 1:
+    if whole["removed"].max():
+        sentences = [_loss_by_series(whole)]
+    elif len(controls) == 1:
         best = max(others, key=lambda row: row["value"])
         sentences = [f"Best beside the control is {best['arm']}: {_compared(best, controls)}."]
     else:
@@ -84,6 +86,17 @@ def answer(rows: pl.DataFrame) -> list[str]:
         f"{dearest['arm']} at {seconds_text(dearest['seconds'])}."
     )
     return sentences
+
+
+def _loss_by_series(whole: pl.DataFrame) -> str:
+    """What each series of arms loses between nothing taken away and the most."""
+    most = float(whole["removed"].max())  # type: ignore[arg-type]  # a number: the column is DOUBLE
+    ends = whole.filter(removed=0.0).join(whole.filter(removed=most), on="series", suffix="_most")
+    parts = [
+        f"{row['series']} {row['value']:.4f} to {row['value_most']:.4f} ({row['value_most'] / row['value'] - 1:+.0%})"
+        for row in ends.to_dicts()
+    ]
+    return f"{whole['metric'][0]} from all rows to {most:.0%} of them missing: {', '.join(parts)}."
 
 
 def _seeds_disagree(

@@ -46,6 +46,18 @@ def test_warns_where_seeds_differ_as_much_as_arms() -> None:
     assert not any(sentence.startswith("Beware") for sentence in answer(one_seed))
 
 
+def test_says_what_each_model_loses_as_content_goes_missing() -> None:
+    rows = pl.DataFrame(
+        [
+            arm("none", 0.27, series="blind"),
+            arm("vbpr, 0% missing", 0.25, -0.02, series="vbpr"),
+            arm("vbpr, 50% missing", 0.24, -0.03, series="vbpr", removed=0.5),
+            arm("vbpr, 80% missing", 0.20, -0.07, series="vbpr", removed=0.8),
+        ]
+    )
+    assert answer(rows)[0] == "recall@20 from all rows to 80% of them missing: vbpr 0.2500 to 0.2000 (-20%)."
+
+
 def test_the_table_has_one_row_an_arm_and_no_empty_column() -> None:
     table = arms_table(ROWS)
     titles = [header.title for header in table.headers]
