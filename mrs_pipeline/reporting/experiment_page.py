@@ -69,6 +69,7 @@ def answer(rows: pl.DataFrame) -> list[str]:
         sentences = [f"Best beside the control is {best['arm']}: {_compared(best, controls)}."]
     else:
         sentences = [f"{row['arm']}: {_compared(row, controls)}." for row in others]
+    sentences += _dependence(whole)
     apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
     better = [row["arm"] for row in apart if row["difference"] > 0]
     worse = [row["arm"] for row in apart if row["difference"] < 0]
@@ -86,6 +87,15 @@ def answer(rows: pl.DataFrame) -> list[str]:
         f"{dearest['arm']} at {seconds_text(dearest['seconds'])}."
     )
     return sentences
+
+
+def _dependence(whole: pl.DataFrame) -> list[str]:
+    """How much the parts of each model's vectors say the same, the most independent first."""
+    measured = whole.filter(pl.col("dependence").is_not_null()).sort("dependence")
+    if measured.is_empty():
+        return []
+    told = (f"{arm} {value:.2f}" for arm, value in measured.select("arm", "dependence").iter_rows())
+    return [f"Parts of item vectors depend on each other (0 not at all, 1 wholly): {', '.join(told)}."]
 
 
 def _loss_by_series(whole: pl.DataFrame) -> str:

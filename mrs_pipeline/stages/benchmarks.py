@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.experiments.running import WHOLE
 from mrs_pipeline.reporting.benchmarks import benchmarks_page
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
 from mrs_pipeline.stages.base import Stage
@@ -248,7 +249,9 @@ def render_page(folder: Path) -> str:
         place = pl.col("experiment").replace_strict(
             {name: at for at, name in enumerate(listed)}, default=len(listed)
         )
-        experiments = experiments.sort(in_order, place, "position", maintain_order=True)
+        experiments = experiments.sort(
+            in_order, place, "position", pl.col("part") != WHOLE, maintain_order=True
+        )
     return benchmarks_page(
         results=frames[RESULTS],
         experiments=experiments,

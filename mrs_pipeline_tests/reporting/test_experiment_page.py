@@ -58,6 +58,13 @@ def test_says_what_each_model_loses_as_content_goes_missing() -> None:
     assert answer(rows)[0] == "recall@20 from all rows to 80% of them missing: vbpr 0.2500 to 0.2000 (-20%)."
 
 
+def test_says_whose_parts_are_most_independent() -> None:
+    rows = pl.DataFrame([arm("none", 0.2, dependence=0.5), arm("DMRL", 0.25, 0.05, dependence=0.25)])
+    assert answer(rows)[1] == (
+        "Parts of item vectors depend on each other (0 not at all, 1 wholly): DMRL 0.25, none 0.50."
+    )
+
+
 def test_the_table_has_one_row_an_arm_and_no_empty_column() -> None:
     table = arms_table(ROWS)
     titles = [header.title for header in table.headers]
