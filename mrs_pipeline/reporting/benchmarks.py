@@ -29,6 +29,9 @@ _MEANS: Final = (
     "best_score",
 )
 
+_NEIGHBOURS: Final = "item_knn"
+_BY_CONTENT: Final = r'"source":\s*"content"'
+
 PEER_RECALL: Final[Mapping[tuple[str, str], float]] = {
     ("tiktok", "lightgcn"): 0.0922,
     ("tiktok", "vbpr"): 0.0224,
@@ -119,7 +122,11 @@ def benchmark_table(runs: pl.DataFrame) -> BenchmarkTable:
         standard_error=error,
         headers=_headers(cold=cold, peers=bool(peers)),
         rows=[_row(row, cold=cold, peers=peers) for row in board.to_dicts()],
-        sentences=[*_content_against_none(board, error), *_against_peer(board, peers, error)],
+        sentences=[
+            *_content_against_none(board, error),
+            *_cold_against_floor(runs, board),
+            *_against_peer(board, peers, error),
+        ],
     )
 
 
@@ -156,6 +163,27 @@ def _content_against_none(board: pl.DataFrame, error: float) -> list[str]:
     if above:
         return [f"{sentence}; more than two standard errors above it are {_listed(above)}."]
     return [f"{sentence}; none of them is more than two standard errors above it."]
+
+
+def _cold_against_floor(runs: pl.DataFrame, board: pl.DataFrame) -> list[str]:
+    """Who ranks cold items better than nearest neighbours by content, which learn nothing, and who worse."""
+    if "cold_recall@20" not in board.columns:
+        return []
+    floors = runs.filter((pl.col("model") == _NEIGHBOURS) & pl.col("config").str.contains(_BY_CONTENT))
+    others = board.filter(pl.col("model") != _NEIGHBOURS).drop_nulls("cold_recall@20")
+    if floors.is_empty() or others.is_empty():
+        return []
+    floor = float(floors["cold_recall@20"].mean())  # type: ignore[arg-type]  # a number: the column is a float
+    ranked = others.sort("cold_recall@20", descending=True)
+    above = ranked.filter(pl.col("cold_recall@20") > floor)["model"].to_list()
+    below = ranked.filter(pl.col("cold_recall@20") <= floor)["model"].to_list()
+    sentence = f"Among cold items the floor, `{_NEIGHBOURS}` by content, finds {_places(floor)}"
+    parts = [
+        f"{name}: {_listed(models)}"
+        for name, models in (("above it", above), ("not above it", below))
+        if models
+    ]
+    return [f"{sentence}; {'; '.join(parts)}."]
 
 
 def _against_peer(board: pl.DataFrame, peers: Mapping[str, float], error: float) -> list[str]:

@@ -216,6 +216,7 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
                 "budget": f"{config.experiments.epochs} epochs, patience {config.experiments.patience}",
                 "epochs chosen on": f"validation {config.evaluation.select_on}",
                 "protocol": protocol(config),
+                **encoder_facts(config, run.experiment),
                 "data": run.digests[SPLITS][:16],
                 "code": version(run.task),
             },
@@ -225,6 +226,17 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
     aside.write_text(page, encoding="utf-8")
     aside.replace(path)
     return path
+
+
+def encoder_facts(config: DatasetConfig, experiment: Experiment) -> dict[str, str]:
+    """Where encoders that are trained start from: what `frozen` means depends on it. Empty without such encoders."""
+    if not experiment.raw:
+        return {}
+    starts = (
+        f"{entry.modality}: " + ("a pretrained network" if entry.encoder == "network" else "random weights")
+        for entry in config.raw
+    )
+    return {"encoders start from": ", ".join(starts)}
 
 
 def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:

@@ -10,7 +10,7 @@ from mrs_pipeline.experiments.running import ArmResult, ArmTask, measure_arm
 from mrs_pipeline.stages import experiments as stage_module
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.checks.results import check_experiment
-from mrs_pipeline.stages.experiments import arms_of, page_path
+from mrs_pipeline.stages.experiments import arms_of, encoder_facts, page_path
 from mrs_pipeline.stages.nodes import is_current, table_of
 from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline.training.options import MirrorGradientOptions
@@ -148,3 +148,15 @@ def test_experiments_run_only_when_asked_for(tmp_path: Path) -> None:
     }
     blind = stage_of(tmp_path, features=[], models={"most_pop": None})
     assert on_request(blind.config) == []
+
+
+def test_says_what_encoders_in_the_loop_start_from(tmp_path: Path) -> None:
+    raw = [
+        {"modality": "image", "encoder": "pixels"},
+        {"modality": "text", "encoder": "network", "columns": ["title"], "model": str(tmp_path)},
+    ]
+    config = stage_of(tmp_path, raw=raw).config
+    assert encoder_facts(config, EXPERIMENTS["training"]) == {
+        "encoders start from": "image: random weights, text: a pretrained network"
+    }
+    assert encoder_facts(config, EXPERIMENTS["modality"]) == {}

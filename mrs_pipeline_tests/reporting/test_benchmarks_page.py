@@ -15,7 +15,7 @@ def run(model: str, seed: int, recall: float, **other: Any) -> dict[str, Any]:
         "dataset": "tiktok", "window": "full", "model": model, "seed": seed, "protocol": "full ranking", "users": 900,
         "machine": "2 cores of X", "threads": 1, "recall@10": recall / 2, "ndcg@10": recall / 4, "recall@20": recall,
         "ndcg@20": recall / 3, "low": recall - 0.0098, "high": recall + 0.0098, "epochs": 10 * seed,
-        "seconds_per_epoch": 0.25, "peak_memory_mb": 500.0, "best_score": 0.1,
+        "seconds_per_epoch": 0.25, "peak_memory_mb": 500.0, "best_score": 0.1, "config": "{}",
     }  # fmt: skip
     return {**facts, **other}
 
@@ -86,6 +86,23 @@ def test_cold_columns_only_where_there_are_cold_items() -> None:
     cold = RUNS.with_columns(**{"warm_recall@20": pl.lit(0.2), "cold_recall@20": pl.lit(0.05)})
     table = benchmark_table(cold)
     assert table.rows[0][table.headers.index("cold recall@20")] == ".0500"
+
+
+def test_cold_items_are_held_against_neighbours_by_content() -> None:
+    cold = pl.DataFrame(
+        [
+            run("item_knn", 1, 0.09, **{"cold_recall@20": 0.10, "config": '{"source":"content","knn_k":10}'}),
+            run("smore", 1, 0.12, **{"cold_recall@20": 0.11, "config": "{}"}),
+            run("dmrl", 1, 0.11, **{"cold_recall@20": 0.20, "config": "{}"}),
+            run("mgcn", 1, 0.13, **{"cold_recall@20": 0.09, "config": "{}"}),
+        ]
+    ).with_columns(**{"warm_recall@20": pl.lit(0.2)})
+    assert (
+        "Among cold items the floor, `item_knn` by content, finds .1000; above it: `dmrl`, `smore`; "
+        "not above it: `mgcn`."
+    ) in benchmark_table(cold).sentences
+    by_users = cold.with_columns(config=pl.lit('{"source":"interactions"}'))
+    assert not any("cold" in sentence for sentence in benchmark_table(by_users).sentences)
 
 
 def test_a_page_leaves_out_what_has_not_been_run() -> None:
