@@ -214,20 +214,19 @@ def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:
     if rows.is_empty():
         return []
     return [
-        {
-            "dataset": dataset,
-            "experiment": name,
-            "headers": _arm_headers(own),
-            "seeds": int(own["seeds"].max()),  # type: ignore[arg-type]
-            "rows": [_arm(row, cold=own["cold"].null_count() < len(own)) for row in own.to_dicts()],
-        }
+        {"dataset": dataset, "experiment": name, **_arms(own)}
         for (dataset, _, name), own in rows.group_by("dataset", "window", "experiment", maintain_order=True)
     ]
 
 
-def _arm_headers(own: pl.DataFrame) -> list[str]:
-    cold = ["cold"] if own["cold"].null_count() < len(own) else []
-    return ["arm", f"{own['metric'][0]} (± over seeds)", *cold, "against control", "p", "s", "MB"]
+def _arms(own: pl.DataFrame) -> dict[str, Any]:
+    cold = own["cold"].null_count() < len(own)
+    value = f"{own['metric'][0]} (± over seeds)"
+    return {
+        "headers": ["arm", value, *(["cold"] if cold else []), "against control", "p", "s", "MB"],
+        "seeds": int(own["seeds"].max()),  # type: ignore[arg-type]
+        "rows": [_arm(row, cold=cold) for row in own.to_dicts()],
+    }
 
 
 def _arm(row: Mapping[str, Any], *, cold: bool) -> list[str]:

@@ -78,7 +78,7 @@ def answer(rows: pl.DataFrame) -> list[str]:
         f"A paired test over these users, adjusted for the number of arms, finds {len(better)} of {len(others)} arms "
         f"better than their control and {len(worse)} worse; {unclear} cannot be told apart from it."
     )
-    sentences += _seeds_disagree(others, controls)
+    sentences += _seeds_disagree(apart, controls)
     cheapest, dearest = (
         function(whole.to_dicts(), key=lambda row: row["seconds"]) for function in (min, max)
     )
@@ -110,10 +110,9 @@ def _loss_by_series(whole: pl.DataFrame) -> str:
 
 
 def _seeds_disagree(
-    others: Sequence[Mapping[str, Any]], controls: Mapping[str, Mapping[str, Any]]
+    apart: Sequence[Mapping[str, Any]], controls: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """A warning where two standard errors over seeds reach as far as the difference: tests over users miss those."""
-    apart = [row for row in others if row["p"] is not None and row["p"] < _SIGNIFICANT]
     loose = [row["arm"] for row in apart if 2 * _seed_error(row, controls) > abs(row["difference"])]
     if not loose:
         return []

@@ -33,14 +33,13 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
     axes.hlines(y, low, high, colors=colours, linewidth=2.2, alpha=0.45)
     axes.scatter(value, y, c=colours, s=42, zorder=3)
     spread = whole["spread"].fill_null(0.0).to_numpy()  # null: one seed
-    if spread.any():
+    over_seeds = "; whisker: deviation over seeds" if spread.any() else ""
+    if over_seeds:
         axes.errorbar(value, y, xerr=spread, fmt="none", ecolor=d.INK, elinewidth=1, capsize=3, zorder=2)
     for row, right in enumerate(np.maximum(high, value + spread)):
         d.note(axes, f"{value[row]:.4f}", (right, row), (7, 0))
     d.row_names(axes, whole["arm"].to_list())
-    axes.set_xlabel(
-        f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % over users; whisker: deviation over seeds)"
-    )
+    axes.set_xlabel(f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % over users{over_seeds})")
     axes.margins(x=0.09)
     d.colour_key(axes, _legend(whole))
     return figure
