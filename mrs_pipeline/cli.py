@@ -19,7 +19,16 @@ from typer.core import TyperGroup
 
 from mrs_pipeline import cli_results
 from mrs_pipeline.cli_bench import bench
-from mrs_pipeline.cli_terminal import DatasetName, Window, enter_home, err, out, show_steps
+from mrs_pipeline.cli_terminal import (
+    DatasetName,
+    ModelNames,
+    Window,
+    chosen_models,
+    enter_home,
+    err,
+    out,
+    show_steps,
+)
 from mrs_pipeline.cli_tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.storage.home import HOME_VARIABLE
@@ -148,7 +157,7 @@ def run(
             "Default: the last closed one.",
         ),
     ] = None,
-    models: Annotated[str | None, typer.Option(help="Only these models, separated by commas.")] = None,
+    models: ModelNames = None,
     force: Annotated[
         bool, typer.Option("--force", help="Run everything again, also what is current.")
     ] = False,
@@ -156,9 +165,7 @@ def run(
     """Run a dataset's pipeline through Dagster: what is missing or out of date, from raw files to the report."""
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
 
-    chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
-    if chosen == []:
-        raise typer.BadParameter("name at least one model, or leave --models out for all of them")
+    chosen = chosen_models(models)
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrs_pipeline.cli_terminal import enter_home, err, out, show_steps
+from mrs_pipeline.cli_terminal import ModelNames, chosen_models, enter_home, err, out, show_steps
 
 if TYPE_CHECKING:
     from mrs_pipeline.orchestration.launch import Project
@@ -77,6 +77,7 @@ def _due(
 @bench.command("train")
 def bench_training(
     *,
+    models: ModelNames = None,
     epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
 ) -> None:
     """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
@@ -84,22 +85,27 @@ def bench_training(
 
     from mrs_pipeline.cli_tables import bench_table
     from mrs_pipeline.orchestration.launch import load_project, run_dataset
-    from mrs_pipeline.schema import FULL_WINDOW
+    from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL
     from mrs_pipeline.stages.base import Stage
-    from mrs_pipeline.stages.bench import DATASETS, PEER, bench_dataset, write_table
+    from mrs_pipeline.stages.bench import DATASETS, PEER, bench_dataset, check_models
+    from mrs_pipeline.stages.bench_tables import keep_rows
 
+    chosen = chosen_models(models)
     home = enter_home()
     project = load_project(home)
     configs = [project.config(dataset) for dataset in DATASETS]
+    check_models(configs, chosen)
     show_steps()
-    tables = []
-    for config in configs:
-        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
-            err.print(line, markup=False)
-        tables.append(bench_dataset(Stage(config, home), epochs=epochs))
-    table = pl.concat(tables)
     path = home.reports / "bench_train.csv"
-    write_table(table, path)
+    rows: list[dict[str, Any]] = []
+    try:
+        for config in configs:
+            for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
+                err.print(line, markup=False)
+            rows.extend(bench_dataset(Stage(config, home), chosen, epochs=epochs))
+    finally:  # what has been measured is kept, also where something else failed
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        keep_rows(path, table, [DATASET, MODEL])
     out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
     out.print(f"wrote {path}", soft_wrap=True, markup=False)
 
@@ -123,7 +129,7 @@ def bench_extraction(
     from mrs_pipeline.orchestration.launch import load_project
     from mrs_pipeline.stages import bench_extract
     from mrs_pipeline.stages.base import Stage
-    from mrs_pipeline.stages.bench import write_table
+    from mrs_pipeline.stages.bench_tables import write_table
 
     text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
     home = enter_home()

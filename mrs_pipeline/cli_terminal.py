@@ -32,6 +32,19 @@ DatasetName = Annotated[
 Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. Default: the last one.")]
 
 
+ModelNames = Annotated[str | None, typer.Option(help="Only these models, separated by commas.")]
+
+
+def chosen_models(text: str | None) -> list[str] | None:
+    """The names of a `--models` option; None means all of them."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter("name at least one model, or leave --models out for all of them")
+    return names
+
+
 def show_steps() -> None:
     """A line on stderr for each finished step."""
     log = logging.getLogger("mrs_pipeline")

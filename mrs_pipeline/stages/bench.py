@@ -4,14 +4,14 @@ Timing itself is `training_bench`; here is what is timed, with which settings, a
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
+from tqdm import tqdm
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.base import BatchKind
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Stage
@@ -52,6 +52,7 @@ CANDIDATES: Final = (
     Candidate("tiktok", "mgcn", {"cl_weight": 0.01}, PeerCost(4.66, 0.47, 935)),
     Candidate("tiktok", "mmgcn", {"reg_weight": 1e-3, "learning_rate": 1e-3}, PeerCost(12.6, 0.39, 1297)),
     Candidate("tiktok", "lattice", {"reg_weight": 1e-4, "learning_rate": 1e-3}, PeerCost(34.5, 11.3, 2685)),
+    Candidate("baby", "bpr_mf", {"reg_weight": 1e-2}, PeerCost(0.65, 2.9, 774)),
     Candidate("baby", "lightgcn", {"n_layers": 2, "reg_weight": 1e-4}, PeerCost(4.75, 3.1, 919)),
 )
 """What a peer was measured on, in the order of the table; the dataset's other models follow."""
@@ -61,19 +62,22 @@ DATASETS: Final = tuple(dict.fromkeys(candidate.dataset for candidate in CANDIDA
 _MEASURES = ("seconds_per_epoch", "seconds_per_evaluation", "peak_memory_mb")
 
 
-def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
-    """Time the models of one dataset on the CPU, two threads, batches of 2048; one row a model.
+def bench_dataset(
+    stage: Stage, models: Collection[str] | None = None, *, epochs: int
+) -> Iterator[dict[str, Any]]:
+    """Time the models of one dataset on the CPU, two threads, batches of 2048; a row as each is done.
 
     Args:
         stage: the dataset, whose features are materialised.
+        models: only these; all of them if None.
         epochs: timed epochs.
 
-    Returns:
-        dataset, what `training_bench.bench_train` measures, and the peer's numbers with `peer_` in front, null where
-        the peer was not measured.
+    Yields:
+        dataset, what `training_bench.bench_train` measures, cores, peer, and the peer's numbers with `peer_` in
+        front, None where the peer was not measured.
     """
-    rows = []
-    for candidate in candidates(stage.config):
+    chosen = [each for each in candidates(stage.config) if models is None or each.model in models]
+    for candidate in tqdm(chosen, desc=stage.config.name, unit="model", disable=None):
         name = candidate.model
         # stored graphs and first steps are left aside: making them is part of what preparing costs
         spec = replace(MODELS[name].spec, item_graph=False, user_graph=False, pretraining=None)
@@ -82,10 +86,19 @@ def bench_dataset(stage: Stage, *, epochs: int) -> pl.DataFrame:
             data, {name: candidate.overrides}, epochs=epochs, batch_size=2048, threads=2, device="cpu"
         )
         peer = {f"peer_{measure}": getattr(candidate.peer, measure, None) for measure in _MEASURES}
-        rows.append({"dataset": stage.config.name, **row, **peer})
-    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
-        peer=pl.lit(PEER), cores=pl.lit(os.cpu_count())
-    )
+        yield {"dataset": stage.config.name, **row, **peer, "peer": PEER, "cores": os.cpu_count()}
+
+
+def check_models(configs: Sequence[DatasetConfig], models: Collection[str] | None) -> None:
+    """Refuse names of models that no dataset of the bench times.
+
+    Raises:
+        InputError: with the names there are.
+    """
+    known = {each.model: None for config in configs for each in candidates(config)}
+    for name in models or ():
+        if name not in known:
+            raise InputError(f"{name} is not timed; there are {', '.join(known)}")
 
 
 def candidates(config: DatasetConfig) -> list[Candidate]:
@@ -98,11 +111,3 @@ def candidates(config: DatasetConfig) -> list[Candidate]:
         if name not in known and MODELS[name].spec.batches is not BatchKind.NONE
     ]
     return [*measured, *others]
-
-
-def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write a bench's table as CSV, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}")
-    table.write_csv(aside)
-    aside.replace(path)

@@ -18,7 +18,7 @@ from mrs_pipeline.experiments.running import WHOLE
 from mrs_pipeline.reporting.benchmarks import benchmarks_page
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
 from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.bench import write_table
+from mrs_pipeline.stages.bench_tables import keep_rows, kept_rows, write_table
 from mrs_pipeline.stages.experiments import PREFIX
 from mrs_pipeline.stages.model_tasks import model_tasks
 from mrs_pipeline.stages.models import seeds_of
@@ -86,14 +86,14 @@ def due_models(stage: Stage, folder: Path) -> list[str]:
 
     What another home has found counts: rows say what they were made by. The dataset's splits must be there.
     """
-    kept = _kept(folder / RESULTS)
+    kept = kept_rows(folder / RESULTS)
     return [name for name in stage.config.model_configs if not _is_kept(stage, kept, name)]
 
 
 def due_experiments(stage: Stage, benchmark: Benchmark, folder: Path) -> list[str]:
     """The same for its experiments, which are on request and whose results are means over seeds."""
     tasks = {task.name: task for task in on_request(stage.config)}
-    kept = _kept(folder / EXPERIMENTS)
+    kept = kept_rows(folder / EXPERIMENTS)
     data = record(stage, SPLITS)[0][:_DIGITS]
     due = []
     for name in benchmark.experiments:
@@ -213,9 +213,9 @@ def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
 
 def collect(stage: Stage, benchmark: Benchmark, folder: Path) -> None:
     """Put what the lake holds of a benchmark beside its page; results of other homes stay."""
-    _keep(folder / RESULTS, results(stage), RUN)
+    keep_rows(folder / RESULTS, results(stage), RUN)
     keys = (DATASET, WINDOW, "experiment", "arm", "part")
-    _keep(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
+    keep_rows(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
 
 
 def write_page(folder: Path, benches: Path) -> Path:
@@ -238,7 +238,7 @@ def render_page(folder: Path) -> str:
     """The page that belongs to the CSV files below `folder`."""
     order = [each.dataset for each in BENCHMARKS]
     in_order = pl.col(DATASET).replace_strict({name: at for at, name in enumerate(order)}, default=len(order))
-    kept = {name: _kept(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION)}
+    kept = {name: kept_rows(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION)}
     frames = {
         name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
         for name, frame in kept.items()
@@ -252,26 +252,12 @@ def render_page(folder: Path) -> str:
         experiments = experiments.sort(
             in_order, place, "position", pl.col("part") != WHOLE, maintain_order=True
         )
+    costs = frames[COSTS]
+    if not costs.is_empty():  # what stands beside a peer comes first
+        costs = costs.sort(in_order, pl.col("peer_seconds_per_epoch").is_null(), maintain_order=True)
     return benchmarks_page(
         results=frames[RESULTS],
         experiments=experiments,
-        costs=frames[COSTS],
+        costs=costs,
         extraction=frames[EXTRACTION],
     )
-
-
-def _keep(path: Path, rows: pl.DataFrame, keys: Sequence[str]) -> None:
-    """Add rows to a CSV of results; what it holds of the same keys is replaced."""
-    if rows.is_empty():
-        return
-    kept = _kept(path)
-    if not kept.is_empty():
-        rows = pl.concat([kept.join(rows, on=list(keys), how="anti"), rows], how="diagonal_relaxed")
-    write_table(rows.sort(*keys, maintain_order=True), path)
-
-
-def _kept(path: Path) -> pl.DataFrame:
-    """The rows of such a CSV; empty where there is none yet."""
-    if not path.exists():
-        return pl.DataFrame()
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides={WINDOW: pl.String})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop
 
 DUE = re.compile(r"window full, (\d+) of (\d+) steps are due")
@@ -94,10 +95,11 @@ def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.Monke
     assert [each[0] for each in asked] == [
         *peers,
         "fusion",
+        "bpr_mf",
         "lightgcn",
         "fusion",
     ]  # closed forms have no epochs
-    assert [bool(each[2]) for each in asked] == [False, False, *[True] * 7, False, True]
+    assert [bool(each[2]) for each in asked] == [False, False, *[True] * 7, False, False, True]
     assert all(each[3] == {"epochs": 1, "batch_size": 2048, "threads": 2, "device": "cpu"} for each in asked)
     assert asked[4][1] == {"dropout": 0.8, "reg_weight": 1e-3}
     assert asked[8][1] == {"fusion": "sum"}
@@ -105,9 +107,48 @@ def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.Monke
     assert [cell.strip() for cell in line.split("│")[3:-1]] == (
         ["0.130", "0.26", "50%", "0.100", "0.39", "26%", "325", "650"]
     )
-    with (home.root / "data" / "reports" / "bench_train.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["dataset"], row["model"]) for row in rows][-2:] == [("baby", "lightgcn"), ("baby", "fusion")]
-    assert rows[-2]["peer_seconds_per_epoch"] == "4.75" and "MMRec" in rows[-2]["peer"]
-    assert rows[-1]["peer_seconds_per_epoch"] == ""
+    path = home.root / "data" / "reports" / "bench_train.csv"
+    rows = {(row["dataset"], row["model"]): row for row in csv.DictReader(path.read_text().splitlines())}
+    assert len(rows) == len(asked)
+    assert rows["baby", "lightgcn"]["peer_seconds_per_epoch"] == "4.75"
+    assert "MMRec" in rows["baby", "lightgcn"]["peer"]
+    assert rows["baby", "fusion"]["peer_seconds_per_epoch"] == ""
     assert not any(table.startswith(("models/", "eval/")) for table in home.tables("tiktok"))
+
+
+def test_bench_train_keeps_what_was_measured(home: Mrs, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.5
+
+    def timed(data: Any, models: Mapping[str, Mapping[str, Any]], **options: Any) -> list[dict[str, Any]]:
+        (model,) = models
+        if seconds == 0.25 and model == "vbpr":
+            raise InputError("interrupted")
+        return [
+            {
+                "model": model,
+                "seconds_per_epoch": seconds,
+                "seconds_per_evaluation": 0.1,
+                "peak_memory_mb": 325.0,
+            }
+        ]
+
+    def kept() -> dict[tuple[str, str], str]:
+        with (home.root / "data" / "reports" / "bench_train.csv").open() as file:
+            return {(row["dataset"], row["model"]): row["seconds_per_epoch"] for row in csv.DictReader(file)}
+
+    monkeypatch.setattr("mrs_pipeline.stages.bench.bench_train", timed)
+    for name in ("tiktok", "baby"):
+        add_shop(home.root, name)
+    told = home("bench", "train", "--models", "lightgcn, vbpr")
+    assert told.code == 0, told.err
+    first = {("baby", "lightgcn"): "0.5", ("tiktok", "lightgcn"): "0.5", ("tiktok", "vbpr"): "0.5"}
+    assert kept() == first
+
+    seconds = 0.25
+    told = home("bench", "train", "--models", "lightgcn,vbpr")
+    assert told.code == 1 and "interrupted" in told.sentence
+    assert kept() == {**first, ("tiktok", "lightgcn"): "0.25"}
+
+    told = home("bench", "train", "--models", "lightgbm")
+    assert told.code == 1
+    assert told.sentence.startswith("lightgbm is not timed; there are bpr_mf, lightgcn, vbpr")
