@@ -98,14 +98,13 @@ def bench_training(
     show_steps()
     path = home.reports / "bench_train.csv"
     rows: list[dict[str, Any]] = []
-    try:
-        for config in configs:
-            for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
-                err.print(line, markup=False)
-            rows.extend(bench_dataset(Stage(config, home), chosen, epochs=epochs))
-    finally:  # what has been measured is kept, also where something else failed
-        table = pl.DataFrame(rows, infer_schema_length=None)
-        keep_rows(path, table, [DATASET, MODEL])
+    for config in configs:
+        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
+            err.print(line, markup=False)
+        for row in bench_dataset(Stage(config, home), chosen, epochs=epochs):
+            rows.append(row)
+            keep_rows(path, pl.DataFrame([row]), [DATASET, MODEL])  # kept also where a later model fails
+    table = pl.DataFrame(rows, infer_schema_length=None)
     out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
     out.print(f"wrote {path}", soft_wrap=True, markup=False)
 
