@@ -82,6 +82,7 @@ def benchmarks_page(
         tables=[] if results.is_empty() else _tables(results),
         experiments=_experiments(experiments),
         costs=[_cost_row(row) for row in costs.to_dicts()],
+        cost_sentences=_cost_sentences(costs),
         extraction=[_extraction_row(row) for row in extraction.to_dicts()],
     )
 
@@ -255,6 +256,19 @@ def _cost_row(row: Mapping[str, Any]) -> list[str]:
         cells += [f"{own:.{digits}f}", *(["", ""] if peer is None else [f"{peer:g}", f"{own / peer:.0%}"])]
     peer = row["peer_peak_memory_mb"]
     return [*cells, f"{row['peak_memory_mb']:.0f}", "" if peer is None else f"{peer:.0f}"]
+
+
+def _cost_sentences(costs: pl.DataFrame) -> list[str]:
+    """Whose epoch takes at most a third of the peer's, and whose takes more."""
+    if costs.is_empty():
+        return []
+    share = pl.col("seconds_per_epoch") / pl.col("peer_seconds_per_epoch")
+    measured = costs.with_columns(share=share).drop_nulls("share").sort("share").to_dicts()
+    named = [(f"`{row['model']}` on {row['dataset']} ({row['share']:.0%})", row["share"]) for row in measured]
+    few = ", ".join(name for name, share in named if share <= 1 / 3)
+    more = ", ".join(name for name, share in named if share > 1 / 3)
+    sentences = [f"An epoch takes at most a third of the peer's with {few}."] if few else []
+    return sentences + ([f"An epoch takes more than a third of the peer's with {more}."] if more else [])
 
 
 def _extraction_row(row: Mapping[str, Any]) -> list[str]:

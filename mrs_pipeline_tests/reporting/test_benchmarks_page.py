@@ -118,8 +118,25 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
         "seconds_per_evaluation": 0.1, "peer_seconds_per_evaluation": None,
         "peak_memory_mb": 512.0, "peer_peak_memory_mb": 761.0,
     }  # fmt: skip
-    page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost]), NOTHING)
+    slower = {**cost, "model": "vbpr", "peer_seconds_per_epoch": 1.0}
+    alone = {**cost, "model": "dmrl", "peer_seconds_per_epoch": None, "peer_peak_memory_mb": None}
+    page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost, slower, alone]), NOTHING)
     assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 512 | 761 |" in page
+    assert "| tiktok | `dmrl` | 0.500 |  |  | 0.100 |  |  | 512 |  |" in page
+    assert "An epoch takes at most a third of the peer's with `bm3` on tiktok (25%)." in page
+    assert "An epoch takes more than a third of the peer's with `vbpr` on tiktok (50%)." in page
+    without = benchmarks_page(
+        RUNS,
+        NOTHING,
+        pl.DataFrame(
+            [alone],
+            schema_overrides=dict.fromkeys(
+                ("peer_seconds_per_epoch", "peer_seconds_per_evaluation", "peer_peak_memory_mb"), pl.Float64
+            ),
+        ),
+        NOTHING,
+    )
+    assert "of the peer's with" not in without
 
 
 def test_experiments_have_a_row_an_arm_and_a_cold_column_only_where_it_is_filled() -> None:
