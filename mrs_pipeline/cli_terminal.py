@@ -35,11 +35,16 @@ Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. 
 ModelNames = Annotated[str | None, typer.Option(help="Only these models, separated by commas.")]
 
 
+def listed(text: str) -> list[str]:
+    """The names in an option that lists them, separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def chosen_models(text: str | None) -> list[str] | None:
     """The names of a `--models` option; None means all of them."""
     if text is None:
         return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = listed(text)
     if not names:
         raise typer.BadParameter("name at least one model, or leave --models out for all of them")
     return names

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrs_pipeline.cli_terminal import DatasetName, Window, enter_home, err, out, show_steps
+from mrs_pipeline.cli_terminal import DatasetName, Window, enter_home, err, listed, out, show_steps
 from mrs_pipeline.errors import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def tune(
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
-    only = [] if settings is None else [name.strip() for name in settings.split(",") if name.strip()]
+    only = [] if settings is None else listed(settings)
     chosen = models_to_search(config, models or [], only)
     budget = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value}
     stage = Stage(config, home, window or default_windows(config)[-1])

@@ -223,12 +223,12 @@ def write_page(folder: Path, benches: Path) -> Path:
 
     Args:
         folder: where the page lies.
-        benches: where `mrs bench train` and `mrs bench extract` write; what is newer there is taken over.
+        benches: where `mrs bench train` and `mrs bench extract` write; what is there is taken over.
     """
-    for name in (COSTS, EXTRACTION):
-        made = benches / f"bench_{Path(name).name}"
-        if made.exists():
-            write_table(pl.read_csv(made), folder / name)
+    costs, extraction = (kept_rows(benches / f"bench_{Path(name).name}") for name in (COSTS, EXTRACTION))
+    keep_rows(folder / COSTS, costs, (DATASET, MODEL))  # a home may have timed some models only
+    if not extraction.is_empty():
+        write_table(extraction, folder / EXTRACTION)
     path = folder / "benchmarks.md"
     path.write_text(render_page(folder), encoding="utf-8")
     return path

@@ -1,12 +1,13 @@
 """`mrs bench models`: runs what is due, keeps what other sittings found, writes the page."""
 
+from pathlib import Path
 from shutil import rmtree
 
 import polars as pl
 import pytest
 
 from mrs_pipeline.stages import benchmarks
-from mrs_pipeline.stages.benchmarks import Benchmark, render_page
+from mrs_pipeline.stages.benchmarks import COSTS, Benchmark, render_page, write_page
 from mrs_pipeline_tests.cli.shops import Mrs, Shop
 
 
@@ -59,3 +60,28 @@ def test_a_benchmark_that_there_is_not(home: Mrs) -> None:
     told = home("bench", "models", "cinema")
     assert told.code == 1
     assert told.sentence.startswith("cinema is no benchmark; there are tiktok, baby, movielens")
+
+
+def test_costs_of_some_models_leave_those_of_the_others(tmp_path: Path) -> None:
+    def costs(**seconds: float) -> pl.DataFrame:
+        peers = {
+            "peer_seconds_per_epoch": 1.0,
+            "peer_seconds_per_evaluation": 1.0,
+            "peer_peak_memory_mb": 700.0,
+        }
+        own = {"seconds_per_evaluation": 0.1, "peak_memory_mb": 500.0}
+        return pl.DataFrame(
+            [
+                {"dataset": "tiktok", "model": name, "seconds_per_epoch": value, **own, **peers}
+                for name, value in seconds.items()
+            ]
+        )
+
+    kept, benches = tmp_path / COSTS, tmp_path / "reports"
+    kept.parent.mkdir()
+    benches.mkdir()
+    costs(vbpr=0.4, lightgcn=0.2).write_csv(kept)
+    costs(vbpr=0.3).write_csv(benches / "bench_train.csv")
+    page = write_page(tmp_path, benches).read_text(encoding="utf-8")
+    assert "| `lightgcn` | 0.200 |" in page and "| `vbpr` | 0.300 |" in page
+    assert "0.400" not in page
