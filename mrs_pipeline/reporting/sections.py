@@ -99,12 +99,8 @@ def without_empty_columns(table: Table) -> Table:
 
 
 def _model_cell(row: dict[str, Any]) -> Value:
-    cells = [cell_title(as_cell(cell)) for cell in row["cells"] or ()]
-    plain = {
-        cell_title(Cell.END_TO_END),
-        cell_title(Cell.BASELINE),
-    }  # said of nearly every model, so not worth a line
-    words = ", ".join(cell for cell in cells if cell not in plain)
+    cells = [as_cell(cell) for cell in row["cells"] or ()]
+    words = ", ".join(cell_title(cell) for cell in cells if cell is not Cell.BASELINE)
     badges = ("tied with the leader",) if row["best_p"] is not None and row["best_p"] >= ALPHA else ()
     return Value(row["model"], row["model"], (words,) if words else (), badges=badges, kind=row["axis"] or "")
 

@@ -12,7 +12,7 @@ AXIS_TITLES = {
     Axis.BASELINE: "Collaborative baseline",
     Axis.INTERACTION: "Feature interaction",
     Axis.ENHANCEMENT: "Feature enhancement",
-    Axis.OPTIMISATION: "Two-step optimisation",
+    Axis.OPTIMISATION: "Model optimisation",
 }
 """Axis -> words for people, for models grouped by `axis_of`."""
 
@@ -34,14 +34,10 @@ def as_cell(value: str) -> Cell:
 def axis_of(cells: Collection[str]) -> Axis:
     """The one axis a model is grouped under: the last step of the survey's chain that it does specially.
 
-    Every trained model is optimised end to end, so only two-step training makes `OPTIMISATION`; enhancement
-    builds on interaction and comes before it; a model without cells counts as a baseline.
+    Optimisation builds on enhancement, that on interaction; a model without cells counts as a baseline.
     """
-    kinds = {as_cell(cell) for cell in cells}
-    if Cell.TWO_STEP in kinds:
-        return Axis.OPTIMISATION
-    axes = {cell.axis for cell in kinds}
-    return next((axis for axis in (Axis.ENHANCEMENT, Axis.INTERACTION) if axis in axes), Axis.BASELINE)
+    axes = {as_cell(cell).axis for cell in cells}
+    return next((axis for axis in reversed(Axis) if axis in axes), Axis.BASELINE)
 
 
 def cell_title(cell: Cell) -> str:

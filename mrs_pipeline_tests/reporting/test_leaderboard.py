@@ -99,7 +99,7 @@ def test_nan_counts_as_missing(full_inputs):
 def test_costs_and_taxonomy_come_from_runs(full_inputs):
     row = row_of(board_of(full_inputs), "bm3")
     assert row["seconds"] == pytest.approx(50.5)  # 50 and 51
-    assert row["cells"] == ["enhancement/contrastive", "optimisation/end_to_end"]
+    assert row["cells"] == ["enhancement/contrastive"]
     assert row["axis"] == "enhancement"
     assert row_of(board_of(full_inputs), "ease")["epochs"] is None
 

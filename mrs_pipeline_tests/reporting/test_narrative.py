@@ -54,6 +54,15 @@ def test_a_leading_baseline_is_said_plainly(board):
     assert "That is" not in text
 
 
+def test_a_leader_that_only_trains_its_encoders_is_one_that_reads_content(full_inputs):
+    cells = pl.when(pl.col("model") == "freedom").then(pl.lit(["optimisation/end_to_end"])).otherwise("cells")
+    runs = full_inputs.runs.with_columns(cells=cells)
+    board = leaderboard(full_inputs.metrics, runs, full_inputs.user_metrics)
+    text = told(altered(board, "freedom", **{"recall@20": 0.5}))
+    assert text.startswith("freedom (model optimisation) leads")
+    assert "the best model that sees no content" in text
+
+
 def test_leading_popularity_is_said_plainly(board):
     text = told(altered(board, "most_pop", **{"recall@20": 0.5}))
     assert "Nothing beats most_pop here" in text

@@ -24,7 +24,7 @@ def test_accuracy_names_every_model_and_its_value(board):
         assert f"{row['recall@20']:.4f}" in found
     assert found.count("most_pop") == 2  # the row and the reference line
     assert "Feature enhancement" in found
-    assert "Two-step optimisation" not in found
+    assert "Model optimisation" not in found
 
 
 def test_accuracy_dots_and_bars_stand_at_the_numbers(board):

@@ -1,13 +1,15 @@
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.models.base import FeatureUse
+from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of, matrix_text, taxonomy_matrix
 from mrs_pipeline.taxonomy import Axis, Cell
 
 ZOO = [
     ("ease", [Cell.BASELINE]),
-    ("mgcn", [Cell.ITEM_ITEM_GRAPH, Cell.FILTRATION, Cell.CONTRASTIVE, Cell.END_TO_END]),
-    ("freedom", ["interaction/bridge/item_item_graph", "optimisation/end_to_end"]),
+    ("mgcn", [Cell.ITEM_ITEM_GRAPH, Cell.FILTRATION, Cell.CONTRASTIVE]),
+    ("freedom", ["interaction/bridge/item_item_graph"]),
 ]
 
 
@@ -39,14 +41,22 @@ def test_text_of_no_models_covers_nothing():
     ("cells", "axis"),
     [
         ([], Axis.BASELINE),
-        ([Cell.BASELINE, Cell.END_TO_END], Axis.BASELINE),
-        ([Cell.OTHER_FUSION, Cell.END_TO_END], Axis.INTERACTION),
+        ([Cell.BASELINE], Axis.BASELINE),
+        ([Cell.OTHER_FUSION], Axis.INTERACTION),
         ([Cell.OTHER_FUSION, Cell.CONTRASTIVE], Axis.ENHANCEMENT),
         ([Cell.CONTRASTIVE, Cell.TWO_STEP], Axis.OPTIMISATION),
+        ([Cell.END_TO_END], Axis.OPTIMISATION),
     ],
 )
 def test_a_model_is_grouped_under_its_last_special_step(cells, axis):
     assert axis_of(cells) == axis
+
+
+def test_no_model_that_must_see_content_counts_as_a_baseline():
+    specs = [model.spec for model in MODELS.values()]
+    seeing = [spec for spec in specs if FeatureUse.REQUIRED in (spec.features, spec.raw)]
+    assert {"vbpr", "end_to_end_sasrec"} <= {spec.name for spec in seeing}
+    assert [spec.name for spec in seeing if axis_of(spec.cells) is Axis.BASELINE] == []
 
 
 def test_unknown_cell_is_refused():
