@@ -131,7 +131,8 @@ def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) 
 
 def _cost_cells(row: dict[str, Any]) -> tuple[Value, Value]:
     seconds, memory = row["seconds"], row["peak_memory_mb"]
-    epochs = (f"{row['epochs']:.0f} epochs",) if row["epochs"] else ()
+    count = row["epochs"]
+    epochs = (f"{count:.0f} epoch{'' if count == 1 else 's'}",) if count else ()
     return (
         Value(DASH) if seconds is None else Value(seconds_text(seconds), seconds, epochs),
         Value(DASH) if memory is None else Value(f"{memory:,.0f} MB", memory),
