@@ -17,7 +17,7 @@ class Modality(StrEnum):
 
 
 class Axis(StrEnum):
-    """The survey's technical branches, plus the unimodal floor that every comparison needs."""
+    """The survey's technical branches in the order of its chain, after the unimodal floor of every comparison."""
 
     BASELINE = "baseline"
     INTERACTION = "interaction"

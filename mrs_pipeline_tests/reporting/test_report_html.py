@@ -15,7 +15,7 @@ from mrs_pipeline.reporting.inputs import FeaturePageInputs, ItemCard, Neighbour
 from mrs_pipeline.reporting.leaderboard import leaderboard
 from mrs_pipeline.reporting.thumbnails import thumbnail
 
-VOID = {"meta", "img", "br", "input", "link"}
+VOID = {"meta", "img", "br", "wbr", "input", "link"}
 ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'>"
 
 
@@ -108,6 +108,24 @@ def test_rows_carry_the_value_they_sort_by(full, full_inputs):
     board = leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
     keys = [attrs.get("data-sort") for tag, attrs in Page(full).tags if tag == "td"]
     assert str(board["recall@20"][0]) in keys
+
+
+def test_a_long_name_of_a_leader_may_break_at_its_underscores_only(full_inputs):
+    name = "end_to_<b>"
+    frames = {
+        frame: getattr(full_inputs, frame).with_columns(pl.col("model").replace("freedom", name))
+        for frame in ("metrics", "runs", "history", "user_metrics")
+    }
+    html = report(replace(full_inputs, **frames))
+    assert "<dd>end_<wbr>to_<wbr>&lt;b&gt;<small>" in html
+    Page(html)
+
+
+def test_one_epoch_is_one(full_inputs):
+    once = pl.when(pl.col("model") == "ease").then(1).otherwise("epochs").cast(pl.Int64)
+    page = Page(report(replace(full_inputs, runs=full_inputs.runs.with_columns(epochs=once))))
+    assert " 1 epoch" in " ".join(page.row("ease")) and "1 epochs" not in " ".join(page.row("ease"))
+    assert "12 epochs" in " ".join(page.row("lightgcn"))
 
 
 def test_all_sections_are_there(full):
