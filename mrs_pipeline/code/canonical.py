@@ -130,7 +130,7 @@ def _write_constant(node: ast.Constant, out: list[str]) -> None:
 def _write_f_string(node: ast.JoinedStr, out: list[str]) -> None:
     """Neighbouring pieces of text are one: how many there are differs between versions."""
     parts: list[ast.expr] = []
-    for value in node.values:
+    for value in getattr(node, "values", ()):
         last = parts[-1] if parts else None
         if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
             parts[-1] = ast.Constant(str(last.value) + str(value.value))
@@ -141,13 +141,13 @@ def _write_f_string(node: ast.JoinedStr, out: list[str]) -> None:
 
 def _write_formatted(node: ast.FormattedValue, out: list[str]) -> None:
     """An empty format says nothing, and not every version keeps it."""
-    spec = node.format_spec
-    empty = isinstance(spec, ast.JoinedStr) and not spec.values
+    spec = getattr(node, "format_spec", None)
+    empty = isinstance(spec, ast.JoinedStr) and not getattr(spec, "values", ())
     _write_node(node, out, format_spec=None if empty else spec)
 
 
 def _write_annotated(node: ast.AnnAssign, out: list[str]) -> None:
-    """As the assignment that it is; without a value it is left out of every body."""
+    """As the assignment that it is; one without a value is not `executed`."""
     assert node.value is not None
     _write_node(ast.Assign(targets=[node.target], value=node.value), out)
 

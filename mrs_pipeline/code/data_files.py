@@ -4,10 +4,10 @@ A string that is a file's name, or the end of its path, reaches the file; of sev
 to the module. A file reaches the files that it names in turn.
 """
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -39,16 +39,19 @@ class DataFile:
 
 @dataclass
 class DataFiles:
-    """The files below a package's folder, found when this is made and read when they are asked for."""
+    """The files below a package's folder, found when this is made and read when they are asked for.
+
+    Attributes:
+        folder: of the package.
+        stamps: of folders, whose lists of files matter, and of files that were read.
+    """
 
     folder: Path
     stamps: dict[Path, Stamp] = field(default_factory=dict)
+    _by_name: dict[str, list[str]] = field(default_factory=dict)
     _read: dict[str, DataFile] = field(default_factory=dict)
 
-    @cached_property
-    def by_name(self) -> dict[str, list[str]]:
-        """File name -> paths from the folder above the package."""
-        found: dict[str, list[str]] = {}
+    def __post_init__(self) -> None:
         above = self.folder.parent
         for folder, folders, names in os.walk(self.folder):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
@@ -56,13 +59,12 @@ class DataFiles:
             for name in sorted(names):
                 if not name.endswith(_NOT_READ):
                     path = Path(folder, name).relative_to(above).as_posix()
-                    found.setdefault(name, []).append(path)
-        return found
+                    self._by_name.setdefault(name, []).append(path)
 
     def named(self, text: str, near: str) -> list[str]:
         """Keys of the files that `text` names in code of the module or file `near` (a path like the keys)."""
         name = text.rpartition("/")[2]
-        paths = [path for path in self.by_name.get(name, ()) if f"/{path}".endswith(f"/{text.lstrip('./')}")]
+        paths = [path for path in self._by_name.get(name, ()) if f"/{path}".endswith(f"/{text.lstrip('./')}")]
         shared = [_shared(path, near) for path in paths]
         return [path for path, depth in zip(paths, shared, strict=True) if depth == max(shared)]
 
@@ -81,8 +83,6 @@ def _shared(path: str, other: str) -> int:
 
 
 def _read(key: str, path: Path) -> DataFile:
-    import hashlib
-
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()[:DIGITS]
     try:

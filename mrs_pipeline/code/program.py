@@ -43,10 +43,11 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
     """
     keys = tuple(map(key_of, roots))
     tops = tuple(sorted({_OWN, *(key.partition(":")[0].partition(".")[0] for key in keys)}))
+    packages = {top: _folder(top) for top in tops}
     with _lock:
         program = _programs.get(tops)
-        if program is None or not program.is_current():
-            program = _programs[tops] = Program({top: _folder(top) for top in tops})
+        if program is None or program.packages != packages or not program.is_current():
+            program = _programs[tops] = Program(packages)
         return program.closure(*keys, stop=stop)
 
 
