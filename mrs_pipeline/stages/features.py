@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.base import ReadyMatrix
 from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
-from mrs_pipeline.encoders.identity import ReadyMatrix
-from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.registry import modules_of
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import PreviousExtraction
@@ -129,7 +130,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         inputs=("core/items",),
         files=_files(options),
         run=extract_features,
-        code=tuple(f"encoders.{module}" for module in modules_of(options)),
+        code=modules_of(options),
         settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",

@@ -7,6 +7,7 @@ means, belongs to `provenance`.
 import ast
 import hashlib
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -72,12 +73,13 @@ def rows_digest(con: duckdb.DuckDBPyConnection, relation: str) -> str:
 
 
 def code_digest(*names: str) -> str:
-    """Digest of the code of modules and packages of `mrs_pipeline`, found without importing them.
+    """Digest of the code of modules and packages, found without importing them.
 
     Comments and layout do not count: reflowing a file must not retrain every model.
 
     Args:
-        names: dotted names below `mrs_pipeline`, e.g. "models.fusion.vbpr" or "functional".
+        names: dotted names below `mrs_pipeline`, e.g. "models.fusion.vbpr" or "functional", or full names of modules
+            of other packages, which may register models and encoders.
 
     Raises:
         ValueError: a name is neither a module nor a package.
@@ -85,7 +87,7 @@ def code_digest(*names: str) -> str:
     parts: list[str] = []
     for name in sorted(set(names)):
         for file in _source_files(name):
-            parts += [file.relative_to(PACKAGE).as_posix(), _syntax(file, file.stat().st_mtime_ns)]
+            parts += [_place(file, name), _syntax(file, file.stat().st_mtime_ns)]
     return text_digest(*parts)
 
 
@@ -94,14 +96,21 @@ def _field_text(column: str) -> str:
     return f"coalesce(length({text}) || ':' || {text}, '-')"
 
 
+def _place(file: Path, name: str) -> str:
+    return file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else name
+
+
 def _source_files(name: str) -> list[Path]:
     target = PACKAGE.joinpath(*name.split("."))
     if target.is_dir():
         return sorted(target.rglob("*.py"))
     module = target.with_name(target.name + ".py")
-    if not module.is_file():
-        raise ValueError(f"mrs_pipeline.{name} is neither a module nor a package")
-    return [module]
+    if module.is_file():
+        return [module]
+    elsewhere = find_spec(name)
+    if elsewhere is None or elsewhere.origin is None:
+        raise ValueError(f"{name} is neither a module nor a package, in mrs_pipeline or elsewhere")
+    return [Path(elsewhere.origin)]
 
 
 @cache

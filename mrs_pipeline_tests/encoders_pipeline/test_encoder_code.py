@@ -8,8 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from mrs_pipeline import encoders
-from mrs_pipeline.encoders.options import FeatureOptions
-from mrs_pipeline.encoders.registry import modules_of
+from mrs_pipeline.encoders.registry import FeatureOptions, modules_of
 
 ROOM = Path(str(encoders.__file__)).parent
 SETTINGS = {"options", "registry", "settings", "report"}
@@ -40,7 +39,8 @@ def _reached(module: str, seen: set[str]) -> set[str]:
 
 
 def _modules(entry: dict[str, Any]) -> set[str]:
-    return set(modules_of(TypeAdapter(FeatureOptions).validate_python(entry)))
+    options = TypeAdapter(FeatureOptions).validate_python(entry)
+    return {module.removeprefix("encoders.") for module in modules_of(options)}
 
 
 @pytest.mark.parametrize("module", ENTRIES)
