@@ -4,6 +4,7 @@ Where each is defined stands here and nothing else; a model says everything abou
 before its name is looked up.
 """
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.registry import Registry, spec_flaw
@@ -71,6 +72,13 @@ MODELS: Final["Registry[type[Recommender]]"] = Registry(
     _flaw,
 )
 """Name -> class, baselines first."""
+
+
+def family_of(name: str) -> str:
+    """The box of the asset graph that a model stands in: its folder here, or the package that registers it."""
+    if name in MODELS.own:
+        return MODELS[name].__module__.split(".")[2]
+    return re.sub(r"\W", "_", MODELS.distribution(name).lower())
 
 
 def model_class(name: str) -> "type[Recommender]":

@@ -4,7 +4,7 @@ import json
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.base import ModelConfig
-from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
     check_recommendations,
@@ -33,7 +33,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         *(("encoders.missing", "encoders.completion") if filling else ()),
     )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
-    family = model.__module__.split(".")[2]
+    family = family_of(name)
     inputs = sources_of(config, spec)
     fitting = [
         settings.model_dump(mode="json"),
