@@ -14,10 +14,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-import mrs_pipeline
 from mrs_pipeline.storage.sql import identifier
 
-PACKAGE = Path(mrs_pipeline.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 _CHUNK_BYTES = 1 << 24
 
 
