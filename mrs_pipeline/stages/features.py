@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.base import ReadyMatrix
 from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
-from mrs_pipeline.encoders.identity import ReadyMatrix
-from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import PreviousExtraction
