@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
@@ -330,8 +331,15 @@ def _fingerprint(
     arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
     if data.knowledge is not None:
         arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
+    arrays += [data.features[name].present for name in sorted(data.features)]
+    arrays += [data.raw[name].present for name in sorted(data.raw)]
+    arrays += [data.pretrained[name].present for name in sorted(data.pretrained)]
+    graphs = [data.item_graphs[name] for name in sorted(data.item_graphs)]
+    graphs += [] if data.user_graph is None else [data.user_graph]
+    arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
+        closure("mrs_pipeline.fitting:fit", type(model)).digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),
