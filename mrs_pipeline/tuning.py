@@ -17,7 +17,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.experiment import configure, fit, prepare
-from mrs_pipeline.models.base import GradientConfig, SearchSpace
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.storage.digests import text_digest

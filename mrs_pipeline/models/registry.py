@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.baselines.bpr_mf import BprMf
 from mrs_pipeline.models.baselines.ease import Ease
 from mrs_pipeline.models.baselines.item_knn import ItemKnn
@@ -45,7 +45,7 @@ _FILTRATIONS = (Grcn, Freedom)
 _ENHANCEMENTS = (Bm3, SlmRec, ClcRec, Dmrl, MacridVae)
 _OPTIMISATIONS = (Pmgt, Pamd, DropoutNet, EndToEnd, EndToEndSasRec)
 
-_CLASSES: tuple[type[Recommender], ...] = (
+_MODEL_CLASSES: tuple[type[AnyRecommender], ...] = (
     *_BASELINES,
     *_BRIDGES,
     *_FUSIONS,
@@ -54,11 +54,13 @@ _CLASSES: tuple[type[Recommender], ...] = (
     *_OPTIMISATIONS,
 )
 
-MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
+MODELS: Mapping[str, type[AnyRecommender]] = MappingProxyType(
+    {model.spec.name: model for model in _MODEL_CLASSES}
+)
 """Name -> class, floors first."""
 
 
-def model_class(name: str) -> type[Recommender]:
+def model_class(name: str) -> type[AnyRecommender]:
     """The model of that name; InputError lists the known names."""
     if name not in MODELS:
         raise InputError(f"there is no model '{name}'; the models are {', '.join(MODELS)}")

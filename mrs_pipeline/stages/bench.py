@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import BatchKind
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.models import training_data
 from mrs_pipeline.training_bench import bench_train

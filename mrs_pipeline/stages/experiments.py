@@ -21,8 +21,8 @@ from mrs_pipeline.experiments.base import Arm, Experiment
 from mrs_pipeline.experiments.registry import EXPERIMENTS
 from mrs_pipeline.experiments.running import ArmResult, ArmTask, run_arm
 from mrs_pipeline.experiments.summarising import summarise
-from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
@@ -268,7 +268,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                     config.training.model_dump(mode="json"),
                     config.evaluation.model_dump(mode="json"),
                     config.missing,
-                    config.knn_k,
+                    config.item_graph_k,
                     {model: config.settings_of(model) for model in models},
                 ],
                 sort_keys=True,

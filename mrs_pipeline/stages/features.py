@@ -64,8 +64,8 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
 def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
     name = task.name.partition("/")[2]
-    graph = knn_graph(read_features(stage, name), stage.config.knn_k)
-    digest = write_graph(stage, task, graph, {"knn_k": stage.config.knn_k})
+    graph = knn_graph(read_features(stage, name), stage.config.item_graph_k)
+    digest = write_graph(stage, task, graph, {"item_graph_k": stage.config.item_graph_k})
     connected = int((np.diff(graph.indptr) > 0).sum())
     facts = {
         "items": graph.shape[0],
@@ -196,9 +196,9 @@ def graph_task(config: DatasetConfig, name: str) -> Task:
         inputs=(f"features/{name}",),
         run=build_graph,
         code=("functional.graphs", "functional.ranking"),
-        settings=json.dumps({"knn_k": config.knn_k}),
+        settings=json.dumps({"item_graph_k": config.item_graph_k}),
         group="features",
-        description=f"The {config.knn_k} nearest items by cosine of {name}, built in blocks.",
+        description=f"The {config.item_graph_k} nearest items by cosine of {name}, built in blocks.",
         tags=(f"modality/{config.feature(name).modality}",),
         kinds=("graph",),
     )

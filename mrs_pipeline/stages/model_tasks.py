@@ -3,7 +3,7 @@
 import json
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.models.base import ModelConfig
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.base import Task
 from mrs_pipeline.stages.checks.models import (

@@ -4,16 +4,13 @@ How a model is fitted and ranked is `experiment`; the stages of one model are `t
 `metrics`. Test rows are read in two places, `metrics` and `experiments`.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models import blocks
-from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, Needs
 from mrs_pipeline.schema import ITEM, SPLIT, TRAIN, USER, VALID
 from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.features import read_graph
@@ -26,8 +23,11 @@ from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingDa
 
 SHARED_CODE = (
     "models.base",
+    "models.config",
+    "models.inputs",
     "models.knowledge",
-    *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
+    "models.spec",
+    "models.layers",
     "functional",
 )
 """Modules that a model of any file may be made of."""
@@ -44,7 +44,7 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         graphs = {
             modality: read_graph(stage, name)
             if stores_graphs(stage.config)
-            else knn_graph(features[modality], stage.config.knn_k)
+            else knn_graph(features[modality], stage.config.item_graph_k)
             for modality, name in chosen.items()
         }
     users = read_graph(stage, USERS) if spec.user_graph else None
@@ -132,4 +132,4 @@ def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
     uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
     if not uses_features or config.missing == "mask":
         return {}
-    return {"missing": config.missing, "knn_k": config.knn_k}
+    return {"missing": config.missing, "item_graph_k": config.item_graph_k}

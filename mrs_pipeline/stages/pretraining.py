@@ -17,7 +17,7 @@ from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import pretraining_curve
 from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.stages.item_vectors import read_vectors, write_vectors
-from mrs_pipeline.stages.models import filling_of, sources_of, training_data
+from mrs_pipeline.stages.models import SHARED_CODE, filling_of, sources_of, training_data
 from mrs_pipeline.stages.nodes import provenance_of
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.pretraining import Pretrained, pretrain
@@ -155,7 +155,8 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
         run=pretrain_items,
         code=(
             pretrainer.__module__.removeprefix("mrs_pipeline."),
-            *("models.pretraining.base", "models.base", "models.blocks", "functional"),
+            "models.pretraining.base",
+            *SHARED_CODE,
             "training.pretraining",
             *spec.code,
             *(("encoders.missing", "encoders.completion") if filling else ()),

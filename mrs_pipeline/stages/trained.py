@@ -11,8 +11,9 @@ import polars as pl
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.experiment import Fitted, fit, history_table, load, run_facts, save
-from mrs_pipeline.models.base import FeatureUse, Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.inputs import VALID_TERM
 from mrs_pipeline.reporting.plots import training_curves
@@ -66,7 +67,7 @@ def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
     ]
 
 
-def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> Recommender:
+def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> AnyRecommender:
     """The trained model of one seed; InputError where it was trained with others."""
     directory = stage.models.read(stage.config.name, stage.window, name).directory / f"seed={seed}"
     if not directory.is_dir():

@@ -6,7 +6,8 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import PAD, Histories
-from mrs_pipeline.models.base import ModelInputs, SequenceBatch
+from mrs_pipeline.models.base import SequenceBatch
+from mrs_pipeline.models.inputs import ModelInputs
 
 
 class SequenceSource:

@@ -30,21 +30,17 @@ from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
 from mrs_pipeline.functional.multi_edges import MultiEdgePattern, edge_softmax
 from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.functional.triples import Triples, TripleSampler, by_relation
-from mrs_pipeline.models.base import (
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_knowledge import entity_tables, interaction_triples, item_triples, known
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.knowledge_nodes import entity_tables, interaction_triples, item_triples, known
+from mrs_pipeline.models.layers.parameters import linear, xavier
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _SLOPE = 0.2
 """Of LeakyReLU below zero, as in the published code."""
-_BLOCK = 1 << 16
+_EDGES_AT_ONCE = 1 << 16
 """Edges whose attention is worked out at once."""
 
 
@@ -71,7 +67,7 @@ class KgatConfig(GradientConfig):
     """Triples a step."""
 
 
-class Kgat(Recommender):
+class Kgat(Recommender[KgatConfig, PairBatch]):
     """Attentive propagation over interactions and knowledge; see the module."""
 
     spec = ModelSpec(
@@ -87,7 +83,7 @@ class Kgat(Recommender):
 
     def __init__(self, config: KgatConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        size, device = config.embedding_size, inputs.device
+        size = config.embedding_size
         self._triples = _collaborative_triples(inputs)
         nodes, n_relations = self._triples.n_nodes, len(self._triples.counts)
         self._pattern = MultiEdgePattern.from_edges(self._triples.heads, self._triples.tails, (nodes, nodes))
@@ -96,12 +92,10 @@ class Kgat(Recommender):
         self.user_embedding, self.item_embedding, self.entity_embedding = entity_tables(
             inputs, size, generator
         )
-        relations = torch.empty(n_relations, config.relation_size, device=device)
-        projections = torch.empty(n_relations, size, config.relation_size, device=device)
-        self.relation_embedding = nn.Parameter(nn.init.xavier_normal_(relations, generator=generator))
-        for projection in projections:
-            nn.init.xavier_normal_(projection, generator=generator)
-        self.relation_projection = nn.Parameter(projections)
+        relation_size = config.relation_size
+        self.relation_embedding = nn.Parameter(xavier((n_relations, relation_size), generator))
+        projections = [xavier((size, relation_size), generator) for _ in range(n_relations)]
+        self.relation_projection = nn.Parameter(torch.stack(projections))
         widths = [size, *config.layer_sizes]
         self.sums, self.products = (
             nn.ModuleList(linear(*pair, generator) for pair in pairwise(widths)) for _ in range(2)
@@ -170,8 +164,8 @@ class Kgat(Recommender):
         scores, start = torch.empty(len(triples.heads), device=self.device), 0
         for relation, count in enumerate(triples.counts):
             projection, shift = self.relation_projection[relation], self.relation_embedding[relation]
-            for first in range(start, start + count, _BLOCK):
-                edges = slice(first, min(first + _BLOCK, start + count))
+            for first in range(start, start + count, _EDGES_AT_ONCE):
+                edges = slice(first, min(first + _EDGES_AT_ONCE, start + count))
                 head, tail = (
                     take_rows(nodes, ends[edges]) @ projection for ends in (triples.heads, triples.tails)
                 )

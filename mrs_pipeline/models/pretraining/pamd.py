@@ -38,9 +38,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize
 
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import ModelInputs
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_features import StandardFeatures
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.standard_features import StandardFeatures
 from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, item_matrix
 from mrs_pipeline.types import FeatureMatrix
 
@@ -52,7 +52,7 @@ class PamdPretrainingConfig(PretrainingConfig):
     """tau: divides the cosines whose order is learnt."""
 
 
-class PamdPretrainer(Pretrainer):
+class PamdPretrainer(Pretrainer[PamdPretrainingConfig]):
     """Encoders whose outputs fall into a common and a specific part; see the module."""
 
     spec = PretrainerSpec(
@@ -61,7 +61,6 @@ class PamdPretrainer(Pretrainer):
         paper="Han et al., WWW 2022",
         url="https://doi.org/10.1145/3485447.3512079",
         complexity="O(B M^2 D F)",
-        code=("models.blocks_features",),
     )
     Config = PamdPretrainingConfig
 

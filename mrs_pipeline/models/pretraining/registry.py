@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.pretraining.base import Pretrainer
+from mrs_pipeline.models.pretraining.base import AnyPretrainer
 from mrs_pipeline.models.pretraining.pamd import PamdPretrainer
 from mrs_pipeline.models.pretraining.pmgt import PmgtPretrainer
 
-_CLASSES: tuple[type[Pretrainer], ...] = (PmgtPretrainer, PamdPretrainer)
+_PRETRAINER_CLASSES: tuple[type[AnyPretrainer], ...] = (PmgtPretrainer, PamdPretrainer)
 
-PRETRAINERS: Mapping[str, type[Pretrainer]] = MappingProxyType({each.spec.name: each for each in _CLASSES})
+PRETRAINERS: Mapping[str, type[AnyPretrainer]] = MappingProxyType(
+    {each.spec.name: each for each in _PRETRAINER_CLASSES}
+)
 """Name -> class."""
 
 
-def pretrainer_class(name: str) -> type[Pretrainer]:
+def pretrainer_class(name: str) -> type[AnyPretrainer]:
     """The pretrainer of that name; InputError lists the known names."""
     if name not in PRETRAINERS:
         raise InputError(f"there is no pretraining '{name}'; there are {', '.join(PRETRAINERS)}")

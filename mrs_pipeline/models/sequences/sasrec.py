@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.base import BatchKind, ModelInputs, ModelSpec
-from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, itself
-from mrs_pipeline.models.blocks_history import Parts, position_embedding
-from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself
+from mrs_pipeline.models.layers.histories import position_embedding
+from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts
+from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -31,7 +33,7 @@ class SasRecConfig(AttentionConfig):
     """Settings of SASRec."""
 
 
-class SasRec(SequenceRecommender):
+class SasRec(SequenceRecommender[SasRecConfig]):
     """Causal self-attention over identifiers; see the module."""
 
     spec = ModelSpec(

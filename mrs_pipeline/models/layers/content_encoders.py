@@ -2,7 +2,7 @@
 
 Two small ones from scratch, and any network of the `transformers` library that came with the raw content. None of
 them draws random numbers or keeps statistics of batches, so an item's vector does not depend on the others. Which
-of their parameters are trained is in `blocks_tuning`.
+of their parameters are trained is in `encoder_tuning`.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from mrs_pipeline.models.base import RawTensors
-from mrs_pipeline.models.blocks_attention_sequence import AttentionBlock, itself
+from mrs_pipeline.models.inputs import RawTensors
+from mrs_pipeline.models.layers.causal_attention import AttentionBlock, itself
 from mrs_pipeline.types import PretrainedNetwork
 
 _GROUPS = 4
