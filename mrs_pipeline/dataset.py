@@ -224,7 +224,7 @@ class DatasetConfig(BaseModel):
             features=bool(self.model_features),
             knowledge=self.knowledge is not None,
             raw=bool(self.raw),
-        ) or config.misfit(self.model_features)
+        ) or config.misfit([str(modality) for modality in self.model_features])
         if problem:
             raise ValueError(f"{place} {problem}")
         graphs = (

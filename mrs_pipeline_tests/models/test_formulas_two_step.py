@@ -199,8 +199,8 @@ def test_dropoutnet_replaces_the_share_that_it_is_told(market):
     assert np.mean(shares) == pytest.approx(0.3, abs=0.03)
 
 
-def test_dropoutnet_refuses_what_has_no_identifiers_or_knows_content():
-    for name in ("ease", "vbpr", "most_pop", "dropoutnet"):
+def test_dropoutnet_refuses_what_has_no_identifiers_or_needs_more_than_interactions():
+    for name in ("ease", "vbpr", "most_pop", "dropoutnet", "kgat", "end_to_end", "sasrec"):
         with pytest.raises(InputError, match=rf"'dropoutnet'.*'{name}' cannot be wrapped"):
             build("dropoutnet", DATA, backbone=name)
     with pytest.raises(InputError, match="no model 'lightgnc'"):

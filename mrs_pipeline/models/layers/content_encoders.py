@@ -7,7 +7,7 @@ of their parameters are trained is in `encoder_tuning`.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +113,7 @@ class _PretrainedEncoder(ContentEncoder):
         settings = dict(network.config)
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         with torch.random.fork_rng(devices=[]):  # what it draws is replaced by the weights below
-            self.network: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+            self.network: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
         state = {name: torch.from_numpy(values) for name, values in network.weights.items()}
         self.network.load_state_dict(state)
         self.network.to(generator.device).eval()
