@@ -87,11 +87,10 @@ def test_no_interface_of_models_says_any():
         for path in sorted(ROOT.rglob("*.py"))
         for name in any_in_signatures(path.read_text())
     }
-    assert found == {
-        "layers/content_encoders.py: self.network"
-    }  # any class of another library, with its own calls
+    assert found == set()
 
 
 def test_any_in_an_interface_is_found():
-    source = "class A:\n    x: Any\n    def f(self, a: dict[str, Any]): ...\n    def g(self) -> Any: ...\n    def _h(a: Any): ..."
+    methods = ["def f(self, a: dict[str, Any]): ...", "def g(self) -> Any: ...", "def _h(self, a: Any): ..."]
+    source = "\n    ".join(["class A:", "x: Any", "y: int", *methods])
     assert any_in_signatures(source) == {"x", "f", "g"}

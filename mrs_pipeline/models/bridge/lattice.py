@@ -82,13 +82,13 @@ class Lattice(LatentStructureRecommender[LatticeConfig]):
         (latent,) = self.graphs.current_products(self.item_embedding, self.config.n_item_layers)
         return self._final(latent)
 
-    def _final(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        users, items = self.propagated()
-        return users, items + normalize(latent, dim=1)
-
     def structures(self) -> list[Csr]:
         """S, the one graph of this model."""
         logits = self.modality_logits.expand(self.n_items, -1)
         shares = list(masked_softmax(logits, self.has).unbind(1))
         learned = normalise_symmetric(mix(list(self.neighbours().values()), shares))
         return [blend(learned, mix(list(self.originals.values()), shares), self.config.original_share)]
+
+    def _final(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        users, items = self.propagated()
+        return users, items + normalize(latent, dim=1)

@@ -70,7 +70,8 @@ class DropoutNetConfig(GradientConfig):
             raise ValueError(str(error)) from error
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"settings.{first['loc'][0]}: {first['msg']}") from error
+            place = ".".join(map(str, ("settings", *first["loc"])))
+            raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
         return self
 
 
