@@ -24,6 +24,7 @@ from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.models.config import ModelConfig, refuse_former_names
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind, Needs, unmet_need
@@ -250,13 +251,13 @@ class DatasetConfig(BaseModel):
         return self.window.every != "none"
 
     @property
-    def model_configs(self) -> dict[str, Any]:
+    def model_configs(self) -> dict[str, ModelConfig]:
         """Configuration of each model to train, in the registry's order."""
         return {name: self.config_of(name) for name in MODELS if getattr(self.models, name) is not None}
 
-    def config_of(self, model: str) -> Any:
+    def config_of(self, model: str) -> ModelConfig:
         """Configuration of a model, on the list or not: its preset, and on top what is said of it here."""
-        return MODELS[model].Config(**{**self._presets.get(model, {}), **self.written(model)})
+        return MODELS[model].Config.model_validate({**self._presets.get(model, {}), **self.written(model)})
 
     def training_of(self, model: str) -> TrainingOptions:
         """How a model is trained: `training`, and on top what `model_training` says of it."""
@@ -273,7 +274,7 @@ class DatasetConfig(BaseModel):
         return {} if listed is None else dict(listed.model_dump(exclude_unset=True))
 
     @property
-    def pretraining_configs(self) -> dict[str, Any]:
+    def pretraining_configs(self) -> dict[str, PretrainingConfig]:
         """Configuration of each pretraining that is listed or that a listed model needs, in the registry's order."""
         needed = {MODELS[name].spec.pretraining for name in self.model_configs}
         listed = {name: getattr(self.pretraining, name) for name in PRETRAINERS}

@@ -194,6 +194,13 @@ def test_settings_survive_json() -> None:
         ({"window": {"every": "month"}}, ("window",), "needs window.start"),
         ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
         ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),
+        ({"models": {"kgat": {"layer_sizes": [8, 0]}}}, ("models", "kgat", "layer_sizes", 1), "greater than"),
+        ({"pretraining": {"pmgt": {"hops": [0]}}}, ("pretraining", "pmgt", "hops", 0), "greater than"),
+        (
+            {"models": {"freedom": {"modality_weights": {"text": -1}}}},
+            ("models", "freedom", "modality_weights", "text"),
+            "greater than",
+        ),
         ({"training": {"epochs": 0}}, ("training", "epochs"), "greater than"),
         ({"evaluation": {"ks": [5, 10]}}, (), "must contain 20"),
         ({"evaluation": {"exclude": "nothing"}}, ("evaluation", "exclude"), "'train'"),

@@ -18,7 +18,7 @@ Complexity: O((E + T + N D) L D) a step with N nodes, O((E + T) D^2) an epoch fo
 """
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -53,7 +53,9 @@ class KgatConfig(GradientConfig):
         "reg_weight": (1e-3, 1e-4, 1e-5),
     }
 
-    layer_sizes: tuple[int, ...] = Field(default=(64, 32, 16), min_length=1, max_length=8)
+    layer_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64, 32, 16), min_length=1, max_length=8
+    )
     """Width of each propagation layer."""
     relation_size: int = Field(default=64, ge=1, le=4096)
     """Width of the space in which a relation compares head and tail."""

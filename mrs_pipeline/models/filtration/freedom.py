@@ -19,7 +19,7 @@ O((U + I) D).
 """
 
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -50,7 +50,7 @@ class FreedomConfig(ItemGraphConfig):
     """Share of user-item edges left out in an epoch."""
     reg_weight: float = Field(default=1e-3, ge=0)
     """Weight of the modalities' own ranking losses."""
-    modality_weights: Mapping[str, float] = {}
+    modality_weights: Mapping[str, Annotated[float, Field(ge=0)]] = {}
     """Share of each modality in the item graph; empty for the published mix or equal shares."""
 
     def misfit(self, modalities: Collection[str]) -> str | None:

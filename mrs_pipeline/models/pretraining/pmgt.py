@@ -23,7 +23,7 @@ in blocks of items.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -64,7 +64,7 @@ class PmgtPretrainingConfig(PretrainingConfig):
     must be at least as large."""
     content_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the walks that follow the modalities' kNN graphs where an item has both kinds of neighbours."""
-    hops: tuple[int, ...] = Field(default=(16, 8, 4), min_length=1, max_length=4)
+    hops: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 8, 4), min_length=1, max_length=4)
     """Neighbours drawn from each node met at the hop before."""
     n_contexts: int = Field(default=5, ge=1, le=64)
     """Contexts of an item."""
