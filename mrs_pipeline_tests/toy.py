@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mrs_pipeline.experiment import configure, fit, prepare
+from mrs_pipeline.fitting import configure, fit, prepare
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs

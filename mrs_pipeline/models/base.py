@@ -127,7 +127,7 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         if self.spec.pretraining and not inputs.pretrained_by(self.spec.pretraining):
             raise InputError(
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
-                f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
+                f"'{self.spec.pretraining}' and the data hold none; call `fitting.prepare` first"
             )
 
     @property
@@ -144,7 +144,7 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
 
         A model whose users are vectors learned in training cannot use it and does nothing. For a sequence model
         the user *is* the history: asked for the next item without the latest ones it is asked another question.
-        `experiment` says when it may know what.
+        `fitting` says when it may know what.
         """
 
     def parameter_groups(self) -> list[ParameterGroup]:

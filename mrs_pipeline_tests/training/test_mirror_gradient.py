@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from mrs_pipeline.experiment import fit
+from mrs_pipeline.fitting import fit
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
