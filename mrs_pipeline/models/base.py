@@ -1,4 +1,4 @@
-"""What every model is: the `Recommender`, the batches it is trained on, what the optimiser is told of it.
+"""What every model is: the `Recommender`, the batches it is trained on, what the optimiser gets of it.
 
 What a model declares is in `spec`, its settings in `config`, what it is built from in `inputs`. Modules that several
 models share belong in `layers`; the list of models in `registry`; how batches are drawn, in `training.batches`. The
@@ -54,7 +54,7 @@ class UserRowBatch:
 
 @dataclass(frozen=True)
 class SequenceBatch:
-    """A step of `BatchKind.SEQUENCES`: B stretches of histories, padded on the left (see `functional.sequences`).
+    """A step of `BatchKind.SEQUENCES`: B subsequences of histories, padded on the left (see `functional.sequences`).
 
     Attributes:
         users: [B] int64 whose they are.

@@ -49,7 +49,7 @@ class ModelInputs:
         pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
         pretrained_present: the same keys -> [I] bool.
         knowledge: triples about the items, or None.
-        device: where all of it lies.
+        device: where all of it is.
         raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
     """
 

@@ -57,7 +57,7 @@ _MODEL_CLASSES: tuple[type[AnyRecommender], ...] = (
 MODELS: Mapping[str, type[AnyRecommender]] = MappingProxyType(
     {model.spec.name: model for model in _MODEL_CLASSES}
 )
-"""Name -> class, floors first."""
+"""Name -> class, baselines first."""
 
 
 def model_class(name: str) -> type[AnyRecommender]:

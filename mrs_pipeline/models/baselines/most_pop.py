@@ -1,6 +1,6 @@
 """MostPop: every user is shown the items with the most training interactions.
 
-Equation: y_ui = |{v : (v, i) in train}|. The floor that any model must beat; nothing is learned.
+Equation: y_ui = |{v : (v, i) in train}|. The baseline that any model must beat; nothing is learned.
 Complexity: O(E) to count, O(I) a user to rank.
 """
 

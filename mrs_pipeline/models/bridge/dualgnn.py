@@ -9,7 +9,7 @@ items with u, s the softmax of how many; y_ui = <e_u, e_i>; loss = -mean log2 si
 (mean squares of the batch's users' rows of every P^m, mean square of w).
 
 Deviations: a user with fewer neighbours has the softmax over those there are (published: neighbours drawn again at
-random until there are enough, anew each epoch). Each modality's user view is its own: the published code adds the
+random until there are enough, again in each epoch). Each modality's user view is its own: the published code adds the
 second modality to the first in place before it weighs the two. Edges without some items' modality and weights of
 items, which it prepares and never uses, are left out. An item that lacks a modality has a learned vector in place of
 W_1 x + b_1. The graph of users is built from the training interactions, sparse and in blocks (published: a file that

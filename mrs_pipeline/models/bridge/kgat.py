@@ -10,7 +10,7 @@ vectors of all layers; y_ui = <e_u, e_i>. Loss = BPR + knowledge_weight * TransR
 
 Deviations: TransR is a term of the loss, with a batch of triples at every step, where the paper has two optimisers
 take turns; so both see one state of Adam and no setting is needed for the turns. The batch of triples is stratified
-by relation. As in the published code attention is worked out anew once an epoch and without gradient; for scoring it
+by relation. As in the published code attention is worked out once an epoch and without gradient; for scoring it
 is that of the weights as they are, so that what was stored scores as what was trained. Cold items take part in the
 graph by their triples; an item or entity that neither an interaction nor a triple names stays zero.
 

@@ -12,7 +12,7 @@ only, the norm being that of the MMRec family for a batch (the published code ta
 any number of modalities, an item that lacks one takes no part in that modality's terms. An item that training never
 saw has no vector i. The loss makes q(f^m) point where i points, so such an item gets the mean of its q(f^m), at the
 mean length of the i that were seen; without any feature it stays zero.
-Mended: targets are dropped out in training alone, whatever mode the module is in.
+Corrected: targets are dropped out in training alone, whatever mode the module is in.
 
 As published, the linear maps' biases start uniform in +-1 / sqrt(inputs) and not at zero. Beside the first, short
 vectors the bias of q is long: training begins with all predictions in one direction, which ranks by popularity, and

@@ -14,7 +14,7 @@ product; where a user has taken one of them, it is no negative of that user. An 
 a learned vector in place of its W1^m x^m. The share `mixing` of the mixed items is replaced on average, each item
 by its own coin (the published code draws rows with repetition, so that its .5 replaces some .39). The mean |q| is over
 the batch's own and the N drawn items, once each; where drawn items are not shared they outweigh the others there.
-Mended: which items are scored by which vector is told by a mask over item numbers, and not by their order.
+Corrected: which items are scored by which vector is decided by a mask over item numbers, and not by their order.
 
 Complexity: O(B N D + (B + N) F H) a step with H hidden units, plus Adam's O((U + I) D).
 """

@@ -15,7 +15,7 @@ its attention's input. Distance correlation, which costs the square of the rows,
 `independence_rows` of the shuffled batch. The squared norm is of identifiers alone (the published one counts the
 content vectors in), and LeakyReLU falls by .01 (there .2). An item that training never saw keeps its identifier's
 channel, as a zero vector: the same constant for every such item.
-Mended: each negative is compared with its own user's positive; all parameters are trained, and dropout is on
+Corrected: each negative is compared with its own user's positive; all parameters are trained, and dropout is on
 in training and off in scoring; every modality has its own weight.
 
 Complexity: O(B n F H + B n C D + C D r^2) a step with n negatives, H hidden units, C channels, r rows of the
@@ -114,7 +114,7 @@ class _Items:
 
 
 class Dmrl(IdentifierRecommender[DmrlConfig]):
-    """Factors of identifier and modalities, weighted anew for each user and item; see the module."""
+    """Factors of identifier and modalities, weighted for each pair of user and item; see the module."""
 
     spec = ModelSpec(
         name="dmrl",

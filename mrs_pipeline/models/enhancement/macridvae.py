@@ -60,7 +60,7 @@ class MacridVaeConfig(GradientConfig):
     hidden_size: int = Field(default=600, ge=1, le=8192)
     """Width H of the encoder's hidden layer."""
     temperature: float = Field(default=0.1, ge=0.03)
-    """Divides cosines, of items with cores and of users with items; single precision bears no less than 0.03."""
+    """Divides cosines, of items with cores and of users with items; in single precision no less than 0.03 works."""
     std: float = Field(default=0.075, ge=0)
     """Standard deviation of the noise on a user's factors where the encoder asks for neither more nor less."""
     dropout: float = Field(default=0.5, ge=0, lt=1)

@@ -15,7 +15,7 @@ propagation of the identifiers, at even and at odd layers. Any set of modalities
 modality has a learned vector in place of W_m x^m and takes no part in that modality's contrast. The decay is a
 term of the loss, not of the optimiser. b_m is one more column of W_m and drawn with it. Of the paper's three pretext
 tasks only FAC, its best, is here.
-Mended: scores are computed anew from the parameters as they are, and nothing is drawn for them; the score is not put
+Corrected: scores are computed from the parameters as they are, and nothing is drawn for them; the score is not put
 through a sigmoid, which changes no ranking.
 
 Complexity: O(E L D + B F D + B^2 D) a step, plus Adam's O((U + I) D); memory O((U + I) F) for the content.

@@ -4,7 +4,7 @@ In full: "Freezing and Denoising Graph Structures for Multimodal Recommendation"
 https://arxiv.org/abs/2211.06924
 
 Equation: (e_u, e_i) = LightGCN on a user-item graph of which each epoch keeps a share 1 - dropout of the
-edges, drawn with probability proportional to 1 / sqrt(d_u d_i) and normalised anew; e_i += S E_item with a
+edges, drawn with probability proportional to 1 / sqrt(d_u d_i) and normalised again; e_i += S E_item with a
 frozen item graph S = sum_m w_m S_m, S_m = normalised binary kNN of modality m; y_ui = <e_u, e_i> on the full
 graph; loss = BPR(e) + reg_weight * sum_m BPR(e_u, W_m x^m).
 

@@ -39,7 +39,7 @@ def build_encoder(raw: RawTensors, width: int, generator: torch.Generator) -> Co
             if raw.values.ndim == 4
             else PretrainedTokenEncoder(content.network, generator)
         )
-        with torch.no_grad():  # architectures name their width in many ways; a blank item tells it
+        with torch.no_grad():  # architectures name their width in many ways; a blank item shows it
             encoder.width = encoder(torch.zeros_like(raw.values[:1])).shape[1]
         return encoder
     if raw.values.ndim == 4:

@@ -16,7 +16,7 @@ from mrs_pipeline.models.layers.parameters import linear
 class LearnedNeighbours(nn.Module):
     """The k nearest neighbours of W_m x + b_m in each modality, with their cosines, differentiable in W and b.
 
-    Which neighbours these are is found block by block, in memory O(I k), and found anew only when W or b has
+    Which neighbours these are is found block by block, in memory O(I k), and found again only when W or b has
     changed: the graph that a validation needed is the one the next epoch starts with.
 
     Args:

@@ -30,7 +30,7 @@ class SequenceConfig(HistoryConfig):
     """Settings of sequence models over identifiers and features."""
 
     n_negatives: int | None = Field(default=None, ge=0, le=100_000)
-    """Items of the sampled softmax, drawn anew each step and shared by the batch; 0 for the softmax over the whole
+    """Items of the sampled softmax, drawn again at each step and shared by the batch; 0 for the softmax over the whole
     catalogue. Left open, it is the whole catalogue up to 20,000 items and 1,024 negatives beyond."""
 
 

@@ -23,7 +23,7 @@ class StandardFeatures:
             n = known.sum().clamp(min=1)
             mean = values.sum(0) / n  # missing rows are zero
             variance = torch.where(known, values - mean, 0.0).square().sum(0) / n
-            # a column that never varies tells items apart by rounding errors only
+            # a column that never varies differs between items by rounding errors only
             varies = variance > 1e-8 * mean.square()
             self._means[modality] = mean
             self._scales[modality] = torch.where(varies, variance.rsqrt(), 0.0)

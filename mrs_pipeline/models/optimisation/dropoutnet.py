@@ -4,7 +4,7 @@ Volkovs, Yu & Poutanen, "DropoutNet: Addressing Cold Start in Recommender System
 https://papers.nips.cc/paper/7081-dropoutnet-addressing-cold-start-in-recommender-systems
 
 Equation: a backbone of identifiers q_i is trained by its own loss on q'_i = g(x_i) with probability `dropout`, else
-q_i, drawn anew for each item of a batch; g(x) = W_2 leaky_relu(sum_m (W_m x^m + b_m)) + b_2. When scoring, items seen
+q_i, drawn for each item of a batch; g(x) = W_2 leaky_relu(sum_m (W_m x^m + b_m)) + b_2. When scoring, items seen
 in training keep q_i and all others are g(x_i).
 
 Deviations: only the idea is the paper's, which puts a network over finished latent factors of users and items; here

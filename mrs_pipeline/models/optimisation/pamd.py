@@ -90,8 +90,8 @@ class Pamd(IdentifierRecommender[PamdConfig]):
 
         def score(users: Tensor) -> Tensor:
             rows = take_rows(self.user_embedding, users)
-            told = torch.stack([rows @ part for part in columns])
-            return rows @ identifiers + _attended(told, lacking)
+            products = torch.stack([rows @ part for part in columns])
+            return rows @ identifiers + _attended(products, lacking)
 
         return score
 
@@ -111,15 +111,15 @@ class Pamd(IdentifierRecommender[PamdConfig]):
         """[B] what the parts of `items` [B] add to the scores of the `users` [B, D] beside them."""
         # popular items occur many times in a batch: the parts of each are turned once
         distinct, place = torch.unique(items, return_inverse=True)
-        told = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
-        return _attended(told, None if self._lacking is None else self._lacking[:, items])
+        products = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
+        return _attended(products, None if self._lacking is None else self._lacking[:, items])
 
 
-def _attended(told: Tensor, lacking: Tensor | None) -> Tensor:
-    """sum_p softmax_p(told) told over the first dimension, without the parts that are lacking; 0 if all are.
+def _attended(products: Tensor, lacking: Tensor | None) -> Tensor:
+    """sum_p softmax_p(products) products over the first dimension, without the parts that are lacking; 0 if all are.
 
-    What a lacking part tells is 0, since its rows are.
+    The product of a lacking part is 0, since its rows are.
     """
-    # a finite floor, so that an item without any part gives no NaN
-    logits = told if lacking is None else told.masked_fill(lacking, torch.finfo(told.dtype).min)
-    return (logits.softmax(0) * told).sum(0)
+    # a finite number, so that an item without any part gives no NaN
+    logits = products if lacking is None else products.masked_fill(lacking, torch.finfo(products.dtype).min)
+    return (logits.softmax(0) * products).sum(0)

@@ -66,7 +66,7 @@ class PretrainingConfig(ModelConfig):
     epochs: int = Field(default=100, ge=1)
     """Most passes over the items."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the items whose loss tells when to stop; with 0 all items are learnt from until the last epoch."""
+    """Share of the items whose loss decides when to stop; with 0 all items are learnt from until the last epoch."""
     patience: int = Field(default=5, ge=1)
     """Stop after this many epochs without a lower held-out loss; the best epoch's weights are kept."""
     seed: int = Field(default=1, ge=0)

@@ -69,7 +69,7 @@ class PmgtPretrainingConfig(PretrainingConfig):
     n_contexts: int = Field(default=5, ge=1, le=64)
     """Contexts of an item."""
     n_pairs: int = Field(default=5, ge=1, le=64)
-    """Neighbours, and as many other items, that an item is told apart from."""
+    """Neighbours, and as many other items, that an item is contrasted with."""
     mask_share: float = Field(default=0.16, gt=0, lt=1)
     """Share of contexts whose features are hidden and to be reconstructed."""
     replace_share: float = Field(default=0.02, ge=0, lt=1)

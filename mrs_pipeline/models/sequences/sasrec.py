@@ -7,7 +7,7 @@ Dropout(FeedForward(LayerNorm(x))) with causal attention; h_t = LayerNorm(x_t); 
 cross-entropy of the next item at every position.
 
 Deviations: the softmax over the catalogue (or a sample of it, see `n_negatives`) in place of one negative under
-binary cross-entropy, whose overconfidence is known; histories longer than `max_length` are cut into stretches
+binary cross-entropy, whose overconfidence is known; histories longer than `max_length` are cut into subsequences
 instead of losing their older part; a learned start token stands before each history, so that first items are
 learned and a user without history has a state; positions count from the latest token; in the published code
 queries alone are normalised, here queries, keys and values. The cold items' identifiers are zero: without content
