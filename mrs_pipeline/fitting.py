@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -26,7 +25,7 @@ from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.models.base import AnyRecommender
-from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.config import ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
@@ -97,12 +96,7 @@ def prepare(
 
 def configure(model: str, overrides: Mapping[str, Any]) -> ModelConfig:
     """The model's settings with `overrides` in place of defaults; InputError names what does not fit."""
-    try:
-        return model_class(model).Config(**overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"model '{model}', setting '{place}': {first['msg']}") from error
+    return validated(model_class(model).Config, overrides, f"model '{model}'")
 
 
 def fit(

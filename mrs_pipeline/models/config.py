@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mrs_pipeline.errors import InputError
 
 SearchSpace = Mapping[str, tuple[object, ...]]
 """Field of a `Config` -> values that tuning may choose from."""
@@ -52,6 +54,9 @@ class ModelConfig(BaseModel):
         return None
 
 
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+
+
 class GradientConfig(ModelConfig):
     """Settings of a model that is trained by gradient steps on embeddings."""
 
@@ -59,6 +64,17 @@ class GradientConfig(ModelConfig):
     """Width D of user and item vectors."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     """Adam's step size."""
+
+
+def validated(kind: type[ConfigT], overrides: Mapping[str, object], whose: str) -> ConfigT:
+    """Settings of a `kind` with `overrides` in place of defaults; InputError says what does not fit and `whose`."""
+    try:
+        return kind.model_validate(overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        where = f", setting '{place}'" if place else ""
+        raise InputError(f"{whose}{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def refuse_former_names(values: object, former_names: Mapping[str, str]) -> object:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.functional.graphs import with_item_graphs
+from mrs_pipeline.models.config import validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import AnyPretrainer, PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import pretrainer_class
@@ -62,12 +62,7 @@ class Pretrained:
 
 def configure_pretraining(name: str, overrides: Mapping[str, Any]) -> PretrainingConfig:
     """The pretrainer's settings with `overrides` in place of defaults; InputError names what does not fit."""
-    try:
-        return pretrainer_class(name).Config(**overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"pretraining '{name}', setting '{place}': {first['msg']}") from error
+    return validated(pretrainer_class(name).Config, overrides, f"pretraining '{name}'")
 
 
 def pretrain(
