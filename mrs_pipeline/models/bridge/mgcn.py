@@ -58,9 +58,10 @@ class Mgcn(TwoSidedRecommender[MgcnConfig]):
     Config = MgcnConfig
 
     def __init__(self, config: MgcnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        graphs = item_graphs(inputs, config.knn_k, self.spec.name)
-        super().__init__(config, inputs, generator, linked(graphs))
+        super().__init__(config, inputs, generator)
         size = config.embedding_size
+        graphs = item_graphs(inputs, config.knn_k, self.spec.name)
+        self.set_views(inputs, linked(graphs))
         self._features = inputs.features
         self._item_graphs = {
             modality: SparseOperator.from_csr(normalise_symmetric(graph))

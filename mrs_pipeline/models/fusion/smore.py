@@ -94,13 +94,13 @@ class Smore(TwoSidedRecommender[SmoreConfig]):
     Config = SmoreConfig
 
     def __init__(self, config: SmoreConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+        super().__init__(config, inputs, generator)
+        size = config.embedding_size
         graphs = _graphs(inputs, config)
-        operators = [SparseOperator.from_csr(graph) for graph in graphs.values()]
+        self._item_graphs = [SparseOperator.from_csr(graph) for graph in graphs.values()]
         del graphs[_FUSED]
         has = _with_fused(linked(graphs))
-        super().__init__(config, inputs, generator, has)
-        size = config.embedding_size
-        self._item_graphs = operators
+        self.set_views(inputs, has)
         self.spectra = _Spectra(inputs, has, size, generator)
         self.preferences = nn.ModuleDict({name: _Preference(size, generator) for name in graphs})
         views = [*graphs, _FUSED]

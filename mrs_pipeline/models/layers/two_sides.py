@@ -38,12 +38,12 @@ class TwoSidedRecommender(LightGcnRecommender[TwoSidedT_co]):
     views are (`item_views`) and how they become a side (`side`).
     """
 
-    def __init__(
-        self, config: TwoSidedT_co, inputs: ModelInputs, generator: torch.Generator, has: Tensor
-    ) -> None:
-        """`has` [I, V] bool says which views say anything of an item."""
+    def __init__(self, config: TwoSidedT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         self._to_users = items_to_users(inputs)
+
+    def set_views(self, inputs: ModelInputs, has: Tensor) -> None:
+        """To be called by the constructor; `has` [I, V] bool says which views say anything of an item."""
         self._item_has, self._user_has = has, _users_with(inputs, has)
 
     def item_views(self) -> list[Tensor]:
