@@ -2,7 +2,7 @@
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
-from mrs_pipeline.models.base import ModelConfig
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
     check_metrics,

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
-from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
@@ -118,7 +118,7 @@ class _Run:
                 config.settings_of(trial.arm.model),
                 deciding(config.training),
                 [each.model_dump(mode="json") for each in decisive],
-                [config.missing, config.knn_k],
+                [config.missing, config.item_graph_k],
             ],
             sort_keys=True,
         )
@@ -270,7 +270,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                 "training": deciding(config.training),
                 "evaluation": config.evaluation.model_dump(mode="json"),
                 "missing": config.missing,
-                "knn_k": config.knn_k,
+                "item_graph_k": config.item_graph_k,
                 "models": {model: config.settings_of(model) for model in models},
             },
             group="experiments",
