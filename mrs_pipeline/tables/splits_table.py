@@ -1,8 +1,9 @@
 """`core.splits`: the label of each interaction that takes part. Made by `splits`."""
 
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS, TEST, TRAIN, VALID
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 
 SPLITS_TABLE = TableSchema(
     path="core/splits",

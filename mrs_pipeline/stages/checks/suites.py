@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mrs_pipeline.quality import QualityReport
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.quality.judging import check_suites
+from mrs_pipeline.quality.report import QualityReport
 from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage
 from mrs_pipeline.stages.nodes import table_of
-from mrs_pipeline.tables.base import Suite, check_suites
 
 
 def expectations(output: str, what: str) -> CheckSpec:
