@@ -7,8 +7,8 @@ import polars as pl
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.quality.judging import check_suites
 from mrs_pipeline.quality.report import QualityReport
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage
-from mrs_pipeline.stages.nodes import table_of
+from mrs_pipeline.tasks.nodes import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage
 
 
 def expectations(output: str, what: str) -> CheckSpec:
