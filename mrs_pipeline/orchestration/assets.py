@@ -54,7 +54,8 @@ def build_asset(
             stage = Stage(config, home, window)
             for outcome in _perform(stage, task, tasks, context.run):
                 results[outcome.node.partition("@")[0]].append(outcome)
-        refresh(home)
+        for sentence in refresh(home):
+            LOG.warning("left out of the SQL views: %s", sentence)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 

@@ -9,10 +9,12 @@ import subprocess
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from mrs_pipeline import __version__
+from mrs_pipeline.errors import UnreadableError
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.tasks.nodes import column_sources, is_current, node_of, provenance_of, record
@@ -148,10 +150,10 @@ def _known(stage: Stage, task: Task) -> set[tuple[str, str]]:
     now = record(stage, node_of(stage, task.outputs[0]))[1]
     found: set[tuple[str, str]] = set()
     for table in stage.lake.partitions("lineage", "materializations", **_keys(stage, task.name, "*")):
-        rows = stage.lake.read(table).select("asset", "data_version", "code_version")
+        rows = _rows(stage, table, "asset", "data_version", "code_version")
         found |= {
             (asset, version)
-            for asset, version, code in rows.iter_rows()
+            for asset, version, code in rows
             if Provenance(code, _inputs(stage, table, asset)) == now
         }
     return found
@@ -159,11 +161,18 @@ def _known(stage: Stage, task: Task) -> set[tuple[str, str]]:
 
 def _inputs(stage: Stage, made: Table, asset: str) -> dict[str, str]:
     """Name -> digest of what a recorded materialisation was made from."""
-    edges = Table("lineage", "edges", made.keys)
-    if not stage.lake.exists(edges):
-        return {}
-    rows = stage.lake.read(edges).filter(pl.col("asset") == asset)
-    return dict(rows.select("upstream", "upstream_version").iter_rows())
+    edges = _rows(stage, Table("lineage", "edges", made.keys), "asset", "upstream", "upstream_version")
+    return {upstream: version for owner, upstream, version in edges if owner == asset}
+
+
+def _rows(stage: Stage, table: Table, *columns: str) -> list[tuple[Any, ...]]:
+    """Columns of a record; no row where it is absent or damaged: what has no record is not done."""
+    if not stage.lake.exists(table):
+        return []
+    try:
+        return stage.lake.read(table).select(columns).rows()
+    except UnreadableError:
+        return []
 
 
 def _checked(stage: Stage, task: Task) -> bool:
@@ -171,9 +180,7 @@ def _checked(stage: Stage, task: Task) -> bool:
     if task.check is None:
         return True
     table = _table(stage, "checks", task.name, LATEST)
-    if not stage.lake.exists(table):
-        return False
-    seen = dict(stage.lake.read(table).select("asset", "data_version").iter_rows())
+    seen: dict[str, str] = dict(_rows(stage, table, "asset", "data_version"))
     outputs = {spec.output for spec in task.check_specs}
     return all(seen.get(output) == record(stage, node_of(stage, output))[0] for output in outputs)
 

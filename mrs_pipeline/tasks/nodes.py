@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.artifacts import ArtifactStore
 from mrs_pipeline.storage.digests import code_digest, text_digest
@@ -208,13 +208,19 @@ def provenance_of(stage: Stage, task: Task) -> Provenance:
 
 
 def is_current(stage: Stage, task: Task) -> bool:
-    """Whether every output exists and was made by this code and these settings from the inputs that lie there now."""
+    """Whether every output exists and was made by this code and these settings from the inputs that lie there now.
+
+    What cannot be read is not current, so that it is made again.
+    """
     nodes = [node_of(stage, name) for name in task.outputs]
     inputs = [node for name in task.inputs for node in expand(stage, task, name)]
     if not all(exists(stage, node) for node in [*nodes, *inputs]):
         return False
-    now = provenance_of(stage, task)
-    return all(record(stage, node)[1] == now for node in nodes)
+    try:
+        now = provenance_of(stage, task)
+        return all(record(stage, node)[1] == now for node in nodes)
+    except UnreadableError:
+        return False
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:
