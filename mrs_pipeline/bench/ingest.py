@@ -27,8 +27,9 @@ from mrs_pipeline.stages.core import core_tasks
 from mrs_pipeline.stages.ingest import ingest_tasks
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
-from mrs_pipeline.tasks.nodes import table_of
-from mrs_pipeline.tasks.task import Stage, Task
+from mrs_pipeline.tasks.currency import provenance_of
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.windows import scored_keys, window_keys
 
 T = TypeVar("T")
@@ -111,13 +112,13 @@ def _cost(task: Task, stages: Sequence[Stage]) -> StageCost:
     forget_peak()
     seconds, check_seconds, rows, disk = [], 0.0, 0, 0.0
     for stage in stages:
-        outcomes, taken = _timed(partial(task.run, stage, task))
+        outcomes, taken = _timed(partial(_made, stage, task))
         seconds.append(taken)
         check_seconds += _checked(stage, task)
         rows += sum(int(outcome.facts["rows"]) for outcome in outcomes)
         disk += sum(stage.lake.size(table_of(stage, outcome.node)) for outcome in outcomes)
     return StageCost(
-        task.name,
+        str(task.name),
         len(stages),
         rows,
         sum(seconds),
@@ -127,6 +128,10 @@ def _cost(task: Task, stages: Sequence[Stage]) -> StageCost:
         peak_memory_mb(),
         disk / 1e6,
     )
+
+
+def _made(stage: Stage, task: Task) -> Sequence[Outcome]:
+    return task.run(stage, task, provenance_of(stage, task))
 
 
 def _checked(stage: Stage, task: Task) -> float:
