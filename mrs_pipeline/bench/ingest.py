@@ -24,7 +24,7 @@ from mrs_pipeline.ingest.inspection import inspect_folder
 from mrs_pipeline.memory import forget_peak, peak_memory_mb
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.core import core_tasks
-from mrs_pipeline.stages.ingest import ingest_tasks
+from mrs_pipeline.stages.ingest import forget_source, ingest_tasks
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.tasks.currency import provenance_of
@@ -66,13 +66,15 @@ class StageCost:
     disk_mb: float = 0.0
 
 
-def bench_ingest(size: LogSize, folder: Path | None = None) -> pl.DataFrame:
+def bench_ingest(size: LogSize, folder: Path | None = None, last: int | None = None) -> pl.DataFrame:
     """Write a log, propose its settings, read it, build core tables and splits of every scored window, check all.
 
     Args:
         size: of the log.
         folder: where the log and the tables are kept meanwhile (the raw log takes about 15 bytes a row, the tables of
             24 windows about 30 times that); the system's folder for temporary files if None.
+
+        last: core tables and splits of this many windows only, the last, which are the largest; of all if None.
 
     Returns:
         A row a stage, see `StageCost`, in the order in which they ran.
@@ -85,7 +87,7 @@ def bench_ingest(size: LogSize, folder: Path | None = None) -> pl.DataFrame:
             process.submit(_write, Path(root), size).result()
         # another fresh process, so that peak memory is that of reading and not of making up
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
-            costs = process.submit(_measured, Path(root)).result()
+            costs = process.submit(_measured, Path(root), last).result()
     return pl.DataFrame([asdict(cost) for cost in costs])
 
 
@@ -94,15 +96,20 @@ def _write(root: Path, size: LogSize) -> None:
         write_event_log(con, root / "log", size)
 
 
-def _measured(root: Path) -> list[StageCost]:
+def _measured(root: Path, last: int | None) -> list[StageCost]:
     forget_peak()
     inspection, seconds = _timed(lambda: inspect_folder(root / "log"))
     costs = [StageCost("init", 1, seconds=seconds, peak_memory_mb=peak_memory_mb())]
     config = DatasetConfig.model_validate({**inspection.settings, "models": {}, "features": []})
     now = datetime.now(UTC)
-    every, scored = window_keys(config.window, now), scored_keys(config.window, now)
+    every, scored = (
+        window_keys(config.window, now),
+        scored_keys(config.window, now)[-last if last else None :],
+    )
     for task in (*ingest_tasks(config), *core_tasks(config)):
         windows = [FULL_WINDOW] if not task.windowed else scored if task.inputs else every
+        if task.inputs:
+            forget_source()
         costs.append(_cost(task, [Stage(config, Home(root), window) for window in windows]))
     return costs
 

@@ -65,15 +65,24 @@ class Lake:
         staged = f"staged_{_token()}"
         con.execute(f"CREATE TEMP TABLE {staged} AS {query}")
         try:
-            columns = {
-                str(name): str(kind) for name, kind, *_ in con.execute(f"DESCRIBE {staged}").fetchall()
-            }
-            self._check_columns(table, columns)
-            rows = int(con.execute(f"SELECT count(*) FROM {staged}").fetchall()[0][0])
-            manifest = TableManifest(table, rows_digest(con, staged), rows, columns, provenance)
-            self._publish(con, staged, manifest)
+            return self.write_table(con, table, staged, provenance)
         finally:
             con.execute(f"DROP TABLE {staged}")
+
+    def write_table(
+        self, con: duckdb.DuckDBPyConnection, table: Table, relation: str, provenance: Provenance
+    ) -> TableManifest:
+        """Replace a partition by the rows of a table of `con`, in their order, without another copy of them.
+
+        Raises:
+            InputError: a column is named like a partition key.
+            ValueError: other partitions of the table have other keys.
+        """
+        columns = {str(name): str(kind) for name, kind, *_ in con.execute(f"DESCRIBE {relation}").fetchall()}
+        self._check_columns(table, columns)
+        rows = int(con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+        manifest = TableManifest(table, rows_digest(con, relation), rows, columns, provenance)
+        self._publish(con, relation, manifest)
         return manifest
 
     def write_frame(self, table: Table, frame: pl.DataFrame, provenance: Provenance) -> TableManifest:
@@ -179,11 +188,11 @@ class Lake:
             with self._writing(table):
                 self._part(table).unlink(missing_ok=True)
 
-    def _publish(self, con: duckdb.DuckDBPyConnection, staged: str, manifest: TableManifest) -> None:
+    def _publish(self, con: duckdb.DuckDBPyConnection, relation: str, manifest: TableManifest) -> None:
         with self._writing(manifest.table) as folder:
             aside = folder / f".{_token()}.parquet"
             con.execute(
-                f"COPY (FROM {staged}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COPY (FROM {relation}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{{_MANIFEST_KEY}: {literal(manifest.to_json())}}})"
             )
             _flush(aside)
