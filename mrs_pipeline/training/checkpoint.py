@@ -102,8 +102,8 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, str], dict[str, T
     """Header and tensors of a checkpoint file, or what is wrong with it."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            header: dict[str, str] = file.metadata() or {}  # type: ignore[no-untyped-call]
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # type: ignore[no-untyped-call]  # noqa: SIM118
+            header: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         return f"cannot be read ({error})"
     if header.get("digest") != _digest(tensors, header.get("facts", "")):
