@@ -93,33 +93,11 @@ ImageFeatureOptions = Annotated[EncoderOptions, OneOf(_image_options_class, _eve
 """The same, of an encoder of images."""
 
 
-_ENGINE: Final = ("base", "engine", "lane", "loading", "store")
-_PICTURES: Final = ("files", "images")
-_VISION: Final = (*_PICTURES, "image_transformer", "pixels", "pooling", "pretrained")
-_TEXT_TOWER: Final = ("batching", "pretrained", "texts", "tokens")
-_MODULES: Final[Mapping[str, tuple[str, ...]]] = {
-    "tfidf_svd": ("texts", "tfidf_svd"),
-    "text.transformer": (*_TEXT_TOWER, "pooling", "sentence_layout", "text_transformer"),
-    "text.clip": ("clip", *_TEXT_TOWER, *_VISION),
-    "color_gradient": ("color_gradient", *_PICTURES),
-    "image.transformer": _VISION,
-    "image.clip": ("clip", *_TEXT_TOWER, *_VISION),
-    "log_mel": ("audio", "files", "log_mel"),
-    "audio.transformer": ("audio", "audio_transformer", *_VISION),
-    "frames": ("files", "frames", "video"),
-    "video.transformer": ("video", "video_transformer", *_VISION),
-    "identity": ("identity",),
-}
-
-
-def modules_of(options: EncoderOptions) -> tuple[str, ...]:
-    """The modules whose code decides the vectors of these options, as `storage.digests.code_digest` takes them."""
-    name = _registered(options.encoder, options.modality)
-    if name not in _MODULES:
-        return (*(f"encoders.{module}" for module in _ENGINE), ENCODERS[name].__module__)
+def encoder_roots(options: EncoderOptions) -> tuple[str, ...]:
+    """References of the encoder classes behind options, for the code of the task that extracts them."""
     image = getattr(options, "image", None)
-    frame = () if image is None else modules_of(image)
-    return tuple(sorted({*(f"encoders.{module}" for module in (*_ENGINE, *_MODULES[name])), *frame}))
+    own = ENCODERS.reference(_registered(options.encoder, options.modality))
+    return (own, *encoder_roots(image)) if isinstance(image, EncoderOptions) else (own,)
 
 
 def open_encoder(
