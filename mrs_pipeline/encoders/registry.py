@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from mrs_pipeline.code import boundary
 from mrs_pipeline.encoders.options import EncoderOptions, ImageOptions
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.open_settings import OneOf
@@ -26,23 +27,25 @@ def _flaw(_: str, found: object) -> str | None:
     return class_flaw(found, Encoder, "Options")
 
 
-ENCODERS: Final["Registry[type[Encoder]]"] = Registry(
-    "mrs_pipeline.encoders",
-    "encoder",
-    {
-        "tfidf_svd": f"{_HERE}.tfidf_svd:TfidfSvdEncoder",
-        "color_gradient": f"{_HERE}.color_gradient:ColorGradientEncoder",
-        "log_mel": f"{_HERE}.log_mel:LogMelEncoder",
-        "identity": f"{_HERE}.identity:IdentityEncoder",
-        "frames": f"{_HERE}.frames:FramesEncoder",
-        "text.transformer": f"{_HERE}.text_transformer:TextTransformerEncoder",
-        "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
-        "audio.transformer": f"{_HERE}.audio_transformer:AudioTransformerEncoder",
-        "video.transformer": f"{_HERE}.video_transformer:VideoTransformerEncoder",
-        "text.clip": f"{_HERE}.clip:ClipTextEncoder",
-        "image.clip": f"{_HERE}.clip:ClipImageEncoder",
-    },
-    _flaw,
+ENCODERS: Final["Registry[type[Encoder]]"] = boundary(
+    Registry(
+        "mrs_pipeline.encoders",
+        "encoder",
+        {
+            "tfidf_svd": f"{_HERE}.tfidf_svd:TfidfSvdEncoder",
+            "color_gradient": f"{_HERE}.color_gradient:ColorGradientEncoder",
+            "log_mel": f"{_HERE}.log_mel:LogMelEncoder",
+            "identity": f"{_HERE}.identity:IdentityEncoder",
+            "frames": f"{_HERE}.frames:FramesEncoder",
+            "text.transformer": f"{_HERE}.text_transformer:TextTransformerEncoder",
+            "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
+            "audio.transformer": f"{_HERE}.audio_transformer:AudioTransformerEncoder",
+            "video.transformer": f"{_HERE}.video_transformer:VideoTransformerEncoder",
+            "text.clip": f"{_HERE}.clip:ClipTextEncoder",
+            "image.clip": f"{_HERE}.clip:ClipImageEncoder",
+        },
+        _flaw,
+    )
 )
 """Name, or `<modality>.<name>` -> class."""
 

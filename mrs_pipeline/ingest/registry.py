@@ -6,6 +6,7 @@ A reader's file, with its settings, is loaded when a dataset names it.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from mrs_pipeline.code import boundary
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.open_settings import OneOf
 from mrs_pipeline.registry import Registry, class_flaw
@@ -22,15 +23,17 @@ def _flaw(_: str, found: object) -> str | None:
     return class_flaw(found, Reader, "Options")
 
 
-READERS: Final["Registry[type[Reader[Any]]]"] = Registry(
-    "mrs_pipeline.readers",
-    "reader",
-    {
-        "folder": "mrs_pipeline.ingest.folder:FolderReader",
-        "mmrec": "mrs_pipeline.ingest.mmrec:MmrecReader",
-        "demo": "mrs_pipeline.ingest.demo.reader:DemoReader",
-    },
-    _flaw,
+READERS: Final["Registry[type[Reader[Any]]]"] = boundary(
+    Registry(
+        "mrs_pipeline.readers",
+        "reader",
+        {
+            "folder": "mrs_pipeline.ingest.folder:FolderReader",
+            "mmrec": "mrs_pipeline.ingest.mmrec:MmrecReader",
+            "demo": "mrs_pipeline.ingest.demo.reader:DemoReader",
+        },
+        _flaw,
+    )
 )
 """Name -> class."""
 

@@ -175,6 +175,10 @@ class ModelConfig(BaseModel):
 
     search_space: ClassVar[SearchSpace] = {}
 
+    def wrapped(self) -> tuple[str, ...]:
+        """Names of other models that a model with these settings is made of; their code is part of its own."""
+        return ()
+
 
 class GradientConfig(ModelConfig):
     """Settings of a model that is trained by gradient steps on embeddings."""

@@ -7,6 +7,7 @@ before its name is looked up.
 import re
 from typing import TYPE_CHECKING, Final
 
+from mrs_pipeline.code import boundary
 from mrs_pipeline.registry import Registry, spec_flaw
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ def _flaw(name: str, found: object) -> str | None:
     return spec_flaw(name, found, Recommender)
 
 
-MODELS: Final["Registry[type[Recommender]]"] = Registry(
-    "mrs_pipeline.models",
-    "model",
-    {**_BASELINES, **_BRIDGES, **_FUSIONS, **_FILTRATIONS, **_ENHANCEMENTS, **_OPTIMISATIONS},
-    _flaw,
+MODELS: Final["Registry[type[Recommender]]"] = boundary(
+    Registry(
+        "mrs_pipeline.models",
+        "model",
+        {**_BASELINES, **_BRIDGES, **_FUSIONS, **_FILTRATIONS, **_ENHANCEMENTS, **_OPTIMISATIONS},
+        _flaw,
+    )
 )
 """Name -> class, baselines first."""
 

@@ -13,6 +13,7 @@ import duckdb
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.identity import IdentityOptions
 from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
@@ -131,12 +132,14 @@ def _moment(moment: datetime) -> str:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
+    reader = READERS.reference(config.source.reader)
     return [
         Task(
             outputs=(RAW_ITEMS,),
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_items,
+            uses=(reader,),
             settings={"source": source},
             group="raw",
             description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
@@ -150,6 +153,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_interactions,
+            uses=(reader,),
             settings={
                 "source": source,
                 "window": {"every": config.window.every, "start": config.window.start},

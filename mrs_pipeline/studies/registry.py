@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mrs_pipeline.code import boundary
 from mrs_pipeline.registry import Registry
 from mrs_pipeline.studies.base import Experiment
 
@@ -14,19 +15,21 @@ def _flaw(name: str, found: object) -> str | None:
     return None if found.name == name else f"calls itself '{found.name}'"
 
 
-EXPERIMENTS: Final[Registry[Experiment]] = Registry(
-    "mrs_pipeline.studies",
-    "experiment",
-    {
-        "modality": f"{_HERE}.modality:MODALITY",
-        "fusion": f"{_HERE}.fusion:FUSION",
-        "enhancement": f"{_HERE}.enhancement:ENHANCEMENT",
-        "disentangled": f"{_HERE}.disentangled:DISENTANGLED",
-        "training": f"{_HERE}.training_modes:TRAINING",
-        "missing": f"{_HERE}.missing:MISSING",
-        "mirror": f"{_HERE}.mirror:MIRROR",
-    },
-    _flaw,
+EXPERIMENTS: Final[Registry[Experiment]] = boundary(
+    Registry(
+        "mrs_pipeline.studies",
+        "experiment",
+        {
+            "modality": f"{_HERE}.modality:MODALITY",
+            "fusion": f"{_HERE}.fusion:FUSION",
+            "enhancement": f"{_HERE}.enhancement:ENHANCEMENT",
+            "disentangled": f"{_HERE}.disentangled:DISENTANGLED",
+            "training": f"{_HERE}.training_modes:TRAINING",
+            "missing": f"{_HERE}.missing:MISSING",
+            "mirror": f"{_HERE}.mirror:MIRROR",
+        },
+        _flaw,
+    )
 )
 """Name -> experiment: the survey's six in its order, then what else is asked."""
 

@@ -52,6 +52,10 @@ class DropoutNetConfig(GradientConfig):
     dropout: float = Field(default=0.5, gt=0, le=1)
     """Probability that an item of a batch shows its content in place of its identifier."""
 
+    def wrapped(self) -> tuple[str, ...]:
+        """The backbone."""
+        return (self.backbone,)
+
     def backbone_config(self) -> ModelConfig:
         """The backbone's settings."""
         own = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}

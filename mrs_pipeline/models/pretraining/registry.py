@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from mrs_pipeline.code import boundary
 from mrs_pipeline.registry import Registry, spec_flaw
 
 if TYPE_CHECKING:
@@ -14,14 +15,16 @@ def _flaw(name: str, found: object) -> str | None:
     return spec_flaw(name, found, Pretrainer)
 
 
-PRETRAINERS: Final["Registry[type[Pretrainer]]"] = Registry(
-    "mrs_pipeline.pretrainers",
-    "pretraining",
-    {
-        "pmgt": "mrs_pipeline.models.pretraining.pmgt:PmgtPretrainer",
-        "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
-    },
-    _flaw,
+PRETRAINERS: Final["Registry[type[Pretrainer]]"] = boundary(
+    Registry(
+        "mrs_pipeline.pretrainers",
+        "pretraining",
+        {
+            "pmgt": "mrs_pipeline.models.pretraining.pmgt:PmgtPretrainer",
+            "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
+        },
+        _flaw,
+    )
 )
 """Name -> class."""
 
