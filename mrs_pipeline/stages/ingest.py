@@ -138,7 +138,7 @@ def _moment(moment: datetime) -> str:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
-    reader = READERS[config.source.reader]
+    reader = READERS.reference(config.source.reader)
     return [
         Task(
             outputs=(RAW_ITEMS,),

@@ -264,7 +264,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             outputs=(Node(Kind.EXPERIMENTS, name),),
             inputs=sources_of(config, _needs(config, experiment)),
             run=run_experiment,
-            uses=tuple(MODELS[model] for model in models),
+            uses=(EXPERIMENTS.reference(name), *(MODELS[model] for model in models)),
             settings={
                 "experiments": config.experiments.model_dump(mode="json"),
                 "training": deciding(config.training),

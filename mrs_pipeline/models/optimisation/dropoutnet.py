@@ -47,6 +47,10 @@ class DropoutNetConfig(GradientConfig):
     dropout: float = Field(default=0.5, gt=0, le=1)
     """Probability that an item of a batch shows its content in place of its identifier."""
 
+    def wrapped(self) -> tuple[str, ...]:
+        """The backbone."""
+        return (self.backbone,)
+
     def backbone_config(self) -> GradientConfig:
         """The backbone's settings."""
         config = _backbone(self.backbone).Config.model_validate({**self.settings, **self._shared()})
