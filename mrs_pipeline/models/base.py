@@ -91,10 +91,6 @@ ConfigT_co = TypeVar("ConfigT_co", bound=ModelConfig, covariant=True)
 BatchT_contra = TypeVar("BatchT_contra", bound=Batch, contravariant=True)
 """What a step of a model is given, the class of its spec's `batches`; `Never` for a model solved in closed form."""
 
-    def wrapped(self) -> tuple[str, ...]:
-        """Names of other models that a model with these settings is made of; their code is part of its own."""
-        return ()
-
 
 class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
     """A model of the zoo.

@@ -31,6 +31,11 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     search_space: ClassVar[SearchSpace] = {}
+
+    def wrapped(self) -> tuple[str, ...]:
+        """Names of other models that a model with these settings is made of; their code is part of its own."""
+        return ()
+
     former_names: ClassVar[Mapping[str, str]] = {}
     """Name that a field once had -> its name."""
 

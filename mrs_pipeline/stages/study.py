@@ -93,7 +93,7 @@ class _Run:
         """The trial's rows of `eval.experiment_arms` and `eval.experiment_users`: stored ones, or it is run now."""
         arms, users = self._table("experiment_arms", trial), self._table("experiment_users", trial)
         provenance = Provenance(
-            text_digest(_arm_code(trial.arm), self._settings(trial)), self.provenance.upstream
+            text_digest(_arm_code(self.stage.config, trial.arm), self._settings(trial)), self.provenance.upstream
         )
         lake = self.stage.lake
         stored = lake.exists(arms) and lake.exists(users) and lake.manifest(arms).provenance == provenance
@@ -164,9 +164,10 @@ class _Run:
         )
 
 
-def _arm_code(arm: Arm) -> str:
+def _arm_code(config: DatasetConfig, arm: Arm) -> str:
     """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
-    return closure("mrs_pipeline.studies.running:run_arm", MODELS[arm.model]).digest
+    models = (arm.model, *config.config_of(arm.model).wrapped())
+    return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models)).digest
 
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
