@@ -148,6 +148,7 @@ CASES = [
             f"    return Till().take()\n"
         },
         seen=(Edit("return 1", "return 2"),),
+        unseen=(Edit("used = 3", "used = 4"),),
     ),
     Case(
         "two names of one import exchanged",
@@ -225,6 +226,16 @@ CASES = [
         },
         seen=(Edit("65536", "131072", "side.py"), Edit("nice(0)", "nice(1)", "inner/__init__.py")),
         unseen=(Edit("return 1", "return 2", "side.py"),),
+    ),
+    Case(
+        "top-level statements of a module that a function imports for their sake",
+        {
+            "main.py": "def run():\n    import shop.side\n    return 1\ndef other():\n    import shop.unused\n",
+            "side.py": "import threading\nthreading.stack_size(65536)\n",
+            "unused.py": "import threading\nthreading.stack_size(65536)\n",
+        },
+        seen=(Edit("65536", "131072", "side.py"),),
+        unseen=(Edit("65536", "131072", "unused.py"),),
     ),
     Case(
         "scripts are not executed by an import",
