@@ -152,14 +152,20 @@ def fit(
 
 def save(fitted: Fitted, directory: Path) -> None:
     """Writes weights.safetensors and config.json into `directory`, which must exist."""
-    model = fitted.model
+    save_model(fitted.model, fitted.seed, directory, fitted.pretraining)
+
+
+def save_model(
+    model: Recommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
+) -> None:
+    """As `save`, of a trained model by itself."""
     facts = {
         "model": model.spec.name,
         "config": model.config.model_dump(mode="json"),
-        "seed": fitted.seed,
+        "seed": seed,
         "n_users": model.n_users,
         "n_items": model.n_items,
-        "pretraining": None if fitted.pretraining is None else fitted.pretraining.model_dump(mode="json"),
+        "pretraining": None if pretraining is None else pretraining.model_dump(mode="json"),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, directory / _WEIGHTS)

@@ -118,8 +118,11 @@ class Search:
         """A definition may be used."""
         if key in self.reached or key in self.boundaries:
             return
-        if key in self.stop or split(key)[0] in self.stop or self.index.links.link(key).boundary:
+        link = self.index.links.link(key)
+        if key in self.stop or split(key)[0] in self.stop or link.boundary:
             self.boundaries.add(key)
+            for kind in link.kinds if link.boundary else ():
+                self.meet(kind)
             return
         self.reached[key] = self._at
         self._waiting.append(key)

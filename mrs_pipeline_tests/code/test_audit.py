@@ -14,26 +14,25 @@ from mrs_pipeline.memory import give_freed_memory_back
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting.html import report
+from mrs_pipeline.tasks.currency import code_of, provenance_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline_tests.code.audit import assert_covers, called
-from mrs_pipeline_tests.code.boundaries import CHOSEN_BY_NAME
 from mrs_pipeline_tests.reporting.conftest import make_inputs
-from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
+from mrs_pipeline_tests.stages.working import perform, stage_of
 from mrs_pipeline_tests.toy import prepared, small_config, toy_market
 
-TASKS = {
-    "raw/items": (),
-    "raw/interactions": (),
-    "core/tables": (),
-    "core/splits": (),
-    "features/text_tfidf_svd": ("mrs_pipeline.encoders.tfidf_svd:TfidfSvdEncoder",),
-    "features/image_color_gradient": ("mrs_pipeline.encoders.color_gradient:ColorGradientEncoder",),
-    "trained/most_pop": ("mrs_pipeline.models.baselines.most_pop:MostPop",),
-    "recommendations/most_pop": ("mrs_pipeline.models.baselines.most_pop:MostPop",),
-    "metrics/most_pop": ("mrs_pipeline.models.baselines.most_pop:MostPop",),
-}  # fmt: skip
-"""Tasks in the order of the plan, with what they choose from registries."""
+TASKS = (
+    "raw/items",
+    "raw/interactions",
+    "core/tables",
+    "core/splits",
+    "features/text_tfidf_svd",
+    "features/image_color_gradient",
+    "trained/most_pop",
+    "recommendations/most_pop",
+    "metrics/most_pop",
+)
 
 
 def fitting(name: str) -> Callable[[], Any]:
@@ -49,23 +48,24 @@ def fitting(name: str) -> Callable[[], Any]:
 
 @pytest.mark.parametrize("name", ["bpr_mf", "ease", "sasrec", "freedom"])
 def test_a_model_is_fitted_and_measured_within_the_closure(name: str) -> None:
-    found = closure(fit, measure, MODELS[name], stop=CHOSEN_BY_NAME)
+    found = closure(fit, measure, MODELS[name])
     ran = assert_covers(found, fitting(name))
     assert {"mrs_pipeline.fitting:fit", "mrs_pipeline.evaluation.slices:evaluate"} <= ran
 
 
-def test_tasks_run_within_the_closures_of_their_functions(tmp_path: Path) -> None:
+def test_tasks_run_within_their_closures(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     stage = stage_of(tmp_path, models={"most_pop": None})
-    order = [task.name for task in plan(stage.config) if task.name in TASKS]
-    assert set(order) == set(TASKS)
-    for name in order:
-        task = task_of(stage, name)
-        found = closure(task.run, *TASKS[name], stop=CHOSEN_BY_NAME)
-        place = Stage(stage.config, stage.home, "2024-05") if name == "raw/interactions" else stage
-        assert_covers(found, lambda task=task, place=place: task.run(place, task))
-        if name == "raw/interactions":
-            perform(stage, [name])
+    tasks = [task for task in plan(stage.config) if task.name in TASKS]
+    assert {task.name for task in tasks} == set(TASKS)
+    for task in tasks:
+        place = Stage(stage.config, stage.home, "2024-05") if task.name == "raw/interactions" else stage
+        provenance = provenance_of(place, task)
+        assert_covers(
+            code_of(task), lambda task=task, place=place, made=provenance: task.run(place, task, made)
+        )
+        if task.name == "raw/interactions":
+            perform(stage, [task.name])
 
 
 def test_the_report_is_made_within_its_closure() -> None:
@@ -74,10 +74,10 @@ def test_the_report_is_made_within_its_closure() -> None:
 
 
 def test_what_a_closure_lacks_is_named() -> None:
-    without_the_model = closure(fit, measure, stop=CHOSEN_BY_NAME)
+    without_the_model = closure(fit, measure)
     with pytest.raises(AssertionError, match=r"mrs_pipeline\.models\.baselines\.bpr_mf:BprMf\.__init__"):
         assert_covers(without_the_model, fitting("bpr_mf"))
-    without_training = closure(measure, MODELS["ease"], stop=CHOSEN_BY_NAME)
+    without_training = closure(measure, MODELS["ease"])
     with pytest.raises(AssertionError, match=r"mrs_pipeline\.fitting:fit"):
         assert_covers(without_training, fitting("ease"))
 

@@ -397,6 +397,22 @@ CASES = [
         ),
     ),
     Case(
+        "the class of what is behind a boundary",
+        {
+            "main.py": "from shop.registry import MODELS\ndef run(name):\n    return MODELS.find(name)\n",
+            "registry.py": "from mrs_pipeline.code import boundary\n"
+            "from shop.kinds import Registry\n"
+            "MODELS = boundary(Registry({'one': 1}))\n",
+            "kinds.py": "class Registry:\n"
+            "    def __init__(self, own):\n        self.own = own\n"
+            "    def __getitem__(self, name):\n        return self.own[name] + 2\n"
+            "    def find(self, name):\n        return self[name] + 3\n"
+            "    def unused(self):\n        return 4\n",
+        },
+        seen=(Edit("+ 2", "+ 12", "kinds.py"), Edit("+ 3", "+ 13", "kinds.py")),
+        unseen=(Edit("'one': 1", "'one': 11", "registry.py"), Edit("return 4", "return 14", "kinds.py")),
+    ),
+    Case(
         "a stop, and the entry that was chosen",
         {
             "main.py": "from shop.registry import MODELS\ndef run(name):\n    return MODELS[name].fit()\n",
