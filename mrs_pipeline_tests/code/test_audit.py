@@ -14,7 +14,7 @@ from mrs_pipeline.memory import give_freed_memory_back
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting.html import report
-from mrs_pipeline.tasks.currency import code_of, provenance_of
+from mrs_pipeline.tasks.currency import provenance_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline_tests.code.audit import assert_covers, called
@@ -33,6 +33,10 @@ TASKS = (
     "recommendations/most_pop",
     "metrics/most_pop",
 )
+
+
+NOT_YET_SAID = {"features": ("mrs_pipeline.ingest.demo.reader:DemoReader",)}
+"""Kind of task -> what it chooses from registries and does not name among its `uses`; to be empty."""
 
 
 def fitting(name: str) -> Callable[[], Any]:
@@ -61,9 +65,8 @@ def test_tasks_run_within_their_closures(tmp_path: Path) -> None:
     for task in tasks:
         place = Stage(stage.config, stage.home, "2024-05") if task.name == "raw/interactions" else stage
         provenance = provenance_of(place, task)
-        assert_covers(
-            code_of(task), lambda task=task, place=place, made=provenance: task.run(place, task, made)
-        )
+        found = closure(task.run, *task.uses, *NOT_YET_SAID.get(task.name.partition("/")[0], ()))
+        assert_covers(found, lambda task=task, place=place, made=provenance: task.run(place, task, made))
         if task.name == "raw/interactions":
             perform(stage, [task.name])
 
@@ -75,7 +78,7 @@ def test_the_report_is_made_within_its_closure() -> None:
 
 def test_what_a_closure_lacks_is_named() -> None:
     without_the_model = closure(fit, measure)
-    with pytest.raises(AssertionError, match=r"mrs_pipeline\.models\.baselines\.bpr_mf:BprMf\.__init__"):
+    with pytest.raises(AssertionError, match=r"mrs_pipeline\.models\.baselines\.bpr_mf:BprMf\.loss"):
         assert_covers(without_the_model, fitting("bpr_mf"))
     without_training = closure(measure, MODELS["ease"])
     with pytest.raises(AssertionError, match=r"mrs_pipeline\.fitting:fit"):

@@ -92,7 +92,7 @@ def test_a_new_method_function_or_setting_that_nothing_reads_is_not_seen(copy: P
             "    def brand_new(self) -> int:\n        return 1\n\n    def delete(",
         ),
         "functional/metrics.py": ("\ndef ", "\ndef brand_new() -> int:\n    return 1\n\n\ndef "),
-        "dataset.py": ("    knn_k: int", "    brand_new: int = 3\n    knn_k: int"),
+        "dataset.py": ("    seeds: tuple", "    brand_new: int = 3\n    seeds: tuple"),
         "training/options.py": ("    epochs: int", "    brand_new: int = 3\n    epochs: int"),
     }
     for name, (old, new) in added.items():
