@@ -1,7 +1,8 @@
 """The three tasks of one model: train, recommend, measure."""
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.models.base import ModelConfig
+from mrs_pipeline.deciding import deciding
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
@@ -30,7 +31,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     inputs = sources_of(config, spec)
     fitting = {
         "model": settings.model_dump(mode="json"),
-        "training": config.training_of(name).that_decide(),
+        "training": deciding(config.training_of(name)),
         "seeds": list(seeds_of(config, name)),
         "select_on": config.evaluation.select_on,
         "missing rows": filling,

@@ -9,8 +9,8 @@ import numpy as np
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, Needs
 from mrs_pipeline.schema import ITEM, SPLIT, TRAIN, USER, VALID
 from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.stored.graphs import read_graph
@@ -33,7 +33,7 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         graphs = {
             modality: read_graph(stage, name)
             if stores_graphs(stage.config)
-            else knn_graph(features[modality], stage.config.knn_k)
+            else knn_graph(features[modality], stage.config.item_graph_k)
             for modality, name in chosen.items()
         }
     users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
@@ -121,4 +121,4 @@ def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
     uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
     if not uses_features or config.missing == "mask":
         return {}
-    return {"missing": config.missing, "knn_k": config.knn_k}
+    return {"missing": config.missing, "item_graph_k": config.item_graph_k}
