@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.models.base import FeatureUse
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
 

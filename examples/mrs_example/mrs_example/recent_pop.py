@@ -5,11 +5,16 @@ times all rows count alike.
 Complexity: O(E) to count, O(I) a user to rank.
 """
 
+from typing import Never
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -20,7 +25,7 @@ class RecentPopConfig(ModelConfig):
     """Days after which an interaction counts half."""
 
 
-class RecentPop(Recommender):
+class RecentPop(Recommender[RecentPopConfig, Never]):
     """Popularity that fades; see the module."""
 
     spec = ModelSpec(
