@@ -12,7 +12,8 @@ def open_source(options: SourceOptions, home_root: Path) -> Source:
 
     Args:
         options: the `source:` section of a dataset.
-        home_root: folder that relative paths start from, and where the demonstration catalogue is written.
+        home_root: folder that relative paths start from, and where the demonstration catalogue and the converted tables
+            of official layouts are written.
 
     Raises:
         SourceAbsent: the folder is not there, or a variable in `path` is not set.
@@ -28,6 +29,10 @@ def open_source(options: SourceOptions, home_root: Path) -> Source:
         from mrs_pipeline.ingest.mmrec import open_mmrec
 
         return open_mmrec(options, root)
+    if options.reader == "layout":
+        from mrs_pipeline.ingest.layouts.source import open_layout
+
+        return open_layout(options, root, home_root)
     from mrs_pipeline.ingest.folder import open_folder
 
     return open_folder(options, root)

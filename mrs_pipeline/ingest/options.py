@@ -58,8 +58,13 @@ class SourceOptions(BaseModel):
 
     model_config = _STRICT
 
-    reader: Literal["folder", "mmrec", "demo"] = "folder"
-    """`folder`: CSV, TSV, Parquet, JSON Lines; `mmrec`: `.inter` and `*_feat.npy`; `demo`: made on demand."""
+    reader: Literal["folder", "mmrec", "layout", "demo"] = "folder"
+    """`folder`: CSV, TSV, Parquet, JSON Lines; `mmrec`: `.inter` and `*_feat.npy`; `layout`: a public data set as its
+    authors publish it; `demo`: made on demand."""
+    layout: str | None = None
+    """Which official layout, for the reader `layout` only: `ml-1m`, `hm`, ..., see docs/datasets.md."""
+    choices: dict[str, str] = Field(default_factory=dict)
+    """What the official layout leaves open, for the reader `layout` only: name -> value."""
     path: str | None = None
     """The folder: absolute, or relative to the project; `$NAME` stands for an environment variable."""
     interactions: str | None = None
@@ -87,6 +92,12 @@ class SourceOptions(BaseModel):
             )
         if self.reader != "demo" and self.demo is not None:
             raise ValueError(f"source.demo goes with reader: demo, not with reader: {self.reader}")
+        if self.reader == "layout" and self.layout is None:
+            raise ValueError("source.layout is missing; `mrs init` on the folder finds it")
+        if self.reader != "layout" and (self.layout is not None or self.choices):
+            raise ValueError(
+                f"source.layout and choices go with reader: layout, not with reader: {self.reader}"
+            )
         return self
 
     @model_validator(mode="after")
