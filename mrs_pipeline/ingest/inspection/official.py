@@ -79,7 +79,7 @@ def remarks(source: Source) -> list[str] | None:
     """What is to be known of how the files were read; None for a source of another kind."""
     if not isinstance(source, LayoutSource):
         return None
-    return [*source.reading.notes, *source.remarks()]
+    return list(dict.fromkeys((*source.reading.notes, *source.remarks())))
 
 
 def _named(overrides: Overrides) -> bool:

@@ -136,7 +136,7 @@ def _completed(
     (count,) = con.execute(f"SELECT count(*) FROM ({more})").fetchall()[0]
     if count:
         bench.remarks.append(
-            f"{count:,} items of the interactions have no row in {name}; they are kept without content"
+            f"items of the interactions without a row in {name}: {count:,}; they are kept, without content"
         )
     return f"SELECT * FROM made_items UNION ALL BY NAME (SELECT * FROM ({more}) ORDER BY item_id)"
 

@@ -63,9 +63,11 @@ def _numbered(entry: Entry, books: Entry | None, bench: Workbench) -> str:
     )
     if books is None:
         return f"SELECT user_id, book_id AS item_id, rating FROM ({rows})"
+    numbered = f"SELECT *, row_number() OVER () AS shelf_row FROM ({rows})"
     return (
         "SELECT user_id, map.book_id AS item_id, rating "
-        f"FROM ({rows}) AS shelved LEFT JOIN {bench.csv(books)} AS map ON shelved.book_id = map.book_id_csv"
+        f"FROM ({numbered}) AS shelved LEFT JOIN {bench.csv(books)} AS map ON shelved.book_id = map.book_id_csv "
+        "ORDER BY shelf_row"
     )
 
 

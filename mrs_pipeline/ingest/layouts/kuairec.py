@@ -52,9 +52,10 @@ def _any(contents: Contents, name: str) -> Entry | None:
 
 def _ratios(entry: Entry, part: str | None, bench: Workbench) -> str:
     split = f", {label(part, hold=True)} AS split" if part else ""
+    ratio = "CAST(watch_ratio AS DOUBLE)"
     return (
-        f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, arg_max(timestamp, CAST(watch_ratio AS DOUBLE)) "
-        "AS timestamp, CAST(max(CAST(watch_ratio AS DOUBLE)) AS VARCHAR) AS rating "
+        f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, arg_max(timestamp, ROW({ratio}, timestamp)) "
+        f"AS timestamp, CAST(max({ratio}) AS VARCHAR) AS rating "
         f"FROM {bench.csv(entry)} GROUP BY ALL ORDER BY ALL)"
     )
 

@@ -65,7 +65,7 @@ def packed_features(contents: Contents) -> tuple[str, ...]:
 
 
 def numbered_catalogue(contents: Contents, listed: Entry | None = None) -> Table | None:
-    """The items 0, 1, ... that the matrices have a row for; with the first column of a list `key number` as `key`."""
+    """The items 0, 1, ... that the matrices have a row for; `original_id` by a list `id number`."""
     features = [entry for entry in contents.match("*_feat.npy", "*_features.npy") if not entry.member]
     features = [entry for entry in features if not entry.packing]
     if not features:
@@ -80,7 +80,8 @@ def _numbered(feature: Entry, listed: Entry | None, bench: Workbench) -> str:
         return numbers
     keys = (
         "SELECT regexp_extract(line, '^(\\S+)\\s+([0-9]+)', 2) AS item_id, "
-        "regexp_extract(line, '^(\\S+)\\s+([0-9]+)', 1) AS key "
+        "regexp_extract(line, '^(\\S+)\\s+([0-9]+)', 1) AS original_id "
         f"FROM {bench.lines(listed)}"
     )
-    return f"SELECT item_id, key FROM ({numbers}) LEFT JOIN ({keys}) USING (item_id) ORDER BY CAST(item_id AS BIGINT)"
+    joined = f"SELECT item_id, original_id FROM ({numbers}) LEFT JOIN ({keys}) USING (item_id)"
+    return f"{joined} ORDER BY CAST(item_id AS BIGINT)"

@@ -72,8 +72,9 @@ def _items(titles: Entry | None, tags: Entry | None, likes: Entry | None, bench:
     if titles:
         parts.append(f"SELECT item_id, title FROM {_texts(titles, 'title', bench)}")
     if tags:
+        tagged = _texts(tags, "tags", bench)
         parts.append(
-            f"SELECT item_id, string_agg(tags, '|') AS tags FROM {_texts(tags, 'tags', bench)} GROUP BY item_id"
+            f"SELECT item_id, string_agg(tags, '|' ORDER BY tags) AS tags FROM {tagged} GROUP BY item_id"
         )
     if likes:
         columns = ["item_id", "likes", "views"]

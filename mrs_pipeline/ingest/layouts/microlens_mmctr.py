@@ -41,18 +41,20 @@ def _file(contents: Contents, name: str) -> Entry | None:
 def _clicks(entry: Entry, split: str, bench: Workbench) -> str:
     relation = bench.parquet(entry)
     earlier = f"SELECT user_id, unnest(item_seq) AS item_id FROM {relation}"
+    ids = "CAST(user_id AS VARCHAR) AS user_id, CAST(item_id AS VARCHAR) AS item_id"
     history = "'train'" if split.startswith("CASE") else split
     return (
-        f"SELECT CAST(user_id AS VARCHAR) AS user_id, CAST(item_id AS VARCHAR) AS item_id, {split} AS split "
-        f"FROM {relation} WHERE label = 1 AND item_id <> 0 UNION ALL SELECT DISTINCT CAST(user_id AS VARCHAR), "
-        f"CAST(item_id AS VARCHAR), {history} FROM ({earlier}) WHERE item_id <> 0"
+        f"SELECT {ids}, {split} AS split "
+        f"FROM {relation} WHERE label = 1 AND item_id <> 0 UNION ALL SELECT * FROM (SELECT DISTINCT "
+        f"{ids}, {history} AS split FROM ({earlier}) WHERE item_id <> 0 ORDER BY ALL)"
     )
 
 
 def _items(entry: Entry, bench: Workbench) -> str:
     return (
         "SELECT CAST(item_id AS VARCHAR) AS item_id, NULLIF(array_to_string(list_transform(list_filter(item_tags, "
-        f"lambda x: x <> 0), lambda x: CAST(x AS VARCHAR)), '|'), '') AS tags FROM {bench.parquet(entry)} WHERE item_id <> 0"
+        f"lambda x: x <> 0), lambda x: CAST(x AS VARCHAR)), '|'), '') AS tags "
+        f"FROM {bench.parquet(entry)} WHERE item_id <> 0"
     )
 
 

@@ -78,7 +78,7 @@ def _clicks(entry: Entry, part: str, bench: Workbench) -> str:
     history = "'train'" if part else split
     relation = bench.csv(entry, columns, delimiter="\t", quote="")
     shown = f"SELECT user_id, time, unnest(string_split(impressions, ' ')) AS shown FROM {relation}"
-    before = f"SELECT DISTINCT user_id, history FROM {relation} WHERE history IS NOT NULL"
+    before = f"SELECT DISTINCT user_id, history FROM {relation} WHERE history IS NOT NULL ORDER BY ALL"
     return (
         f"SELECT user_id, left(shown, -2) AS item_id, {moment('time', _TIME)} AS timestamp, {split} AS split "
         f"FROM ({shown}) WHERE shown LIKE '%-1' UNION ALL SELECT user_id, item_id, NULL, {history} FROM (SELECT "
@@ -101,7 +101,7 @@ def _items(files: list[Entry], bench: Workbench) -> str:
 
 
 def _wikidata(column: str) -> str:
-    found = f"array_to_string(list_distinct(CAST({column} AS JSON)->>'$[*].WikidataId'), '|')"
+    found = f"array_to_string(list_sort(list_distinct(CAST({column} AS JSON)->>'$[*].WikidataId')), '|')"
     return f"CASE WHEN json_valid({column}) THEN NULLIF({found}, '') END"
 
 

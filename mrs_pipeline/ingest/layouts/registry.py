@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import paths
@@ -82,6 +83,15 @@ LAYOUTS: dict[str, Layout] = {
 }
 """Name -> layout."""
 
+_ARCHIVES: Final = {
+    **dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar -xf"),
+    ".bz2": "bunzip2",
+    ".xz": "unxz",
+    ".rar": "unrar x",
+    ".7z": "7z x",
+}
+"""Ending -> what unpacks it."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -106,11 +116,24 @@ def recognise(root: Path) -> Match | None:
     """
     if paths.has_interactions(root):
         return None
-    found = matches(look(root))
+    contents = look(root)
+    found = matches(contents)
+    if not found and not paths.top_tables(root):
+        _refuse_archives(contents)
     if len(found) > 1:
         names = " and ".join(f"{match.layout.name} ({match.reason})" for match in found)
         raise InputError(f"{root} looks like {names}; say which with `--reader {found[0].layout.name}`")
     return found[0] if found else None
+
+
+def _refuse_archives(contents: Contents) -> None:
+    """InputError for a folder of nothing but archives that only another program opens."""
+    for entry in contents.entries:
+        for ending, command in _ARCHIVES.items():
+            if entry.shown.lower().endswith(ending):
+                raise InputError(
+                    f"{entry.shown} is an archive; unpack it with `{command} {entry.path}` and run `mrs init` again"
+                )
 
 
 def asked_for(root: Path, name: str) -> Match:

@@ -53,7 +53,7 @@ def _recommended(entry: Entry, bench: Workbench) -> str:
 def _owned_names(entry: Entry, bench: Workbench) -> str:
     relation = bench.objects(entry, {"items": _OWNED})
     return (
-        "SELECT item.item_id AS item_id, any_value(item.item_name) AS title FROM (SELECT unnest(items) AS item "
+        "SELECT item.item_id AS item_id, min(item.item_name) AS title FROM (SELECT unnest(items) AS item "
         f"FROM {relation}) GROUP BY 1 ORDER BY 1"
     )
 
