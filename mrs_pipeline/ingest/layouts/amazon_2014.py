@@ -99,7 +99,7 @@ LAYOUTS = (
     Layout(
         name="amazon-2014",
         title="Amazon Reviews 2014",
-        licence="no licence is stated; for research, with a citation",
+        licence="none is stated; research use, a citation is asked for",
         where="the Amazon product data page of Julian McAuley's group (UCSD)",
         recognise=recognise,
         read=read,

@@ -64,7 +64,7 @@ LAYOUTS = (
     Layout(
         name="amazon-2018",
         title="Amazon Reviews 2018",
-        licence="no licence is stated; for research, with a citation",
+        licence="not recorded here; read its page before use",
         where="the Amazon review data (2018) page of Jianmo Ni and Julian McAuley",
         recognise=recognise,
         read=read,

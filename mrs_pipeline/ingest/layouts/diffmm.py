@@ -60,7 +60,7 @@ LAYOUTS = (
     Layout(
         name="diffmm",
         title="DiffMM",
-        licence="none is stated; that of the original data set where it is known",
+        licence="none is stated; the origin of the TikTok data is closed",
         where="the DiffMM repository of HKUDS",
         recognise=recognise,
         read=read,

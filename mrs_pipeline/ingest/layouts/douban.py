@@ -80,7 +80,7 @@ LAYOUTS = (
     Layout(
         name="douban",
         title="Douban (Song et al.)",
-        licence="none is stated; for research, with a citation",
+        licence="not recorded here; read its page before use",
         where="the DGRec repository of Weiping Song",
         recognise=_ratings_reason,
         read=_read_ratings,
@@ -89,7 +89,7 @@ LAYOUTS = (
     Layout(
         name="douban-dmsc",
         title="Douban short comments on films (DMSC)",
-        licence="as stated on its Kaggle page",
+        licence="not recorded here; read its page before use",
         where="Kaggle, Douban Movie Short Comments",
         recognise=_comments_reason,
         read=_read_comments,

@@ -21,7 +21,7 @@ _CITY: Final = [
 _RULES: Final = {"deduplicate": "first"}
 _NOTES: Final = ("the first visit of a user to a place counts, repeated ones are left out",)
 _WHERE: Final = "the Foursquare dataset page of Dingqi Yang"
-_LICENCE: Final = "research only, with a citation"
+_LICENCE: Final = "not recorded here; read its page before use"
 
 
 def _city_files(contents: Contents) -> list[Entry]:

@@ -45,7 +45,7 @@ LAYOUTS = (
     Layout(
         name="gowalla",
         title="Gowalla or Brightkite",
-        licence="none is stated; with a citation",
+        licence="not recorded here; read its page before use",
         where="SNAP, Gowalla and Brightkite",
         recognise=recognise,
         read=read,

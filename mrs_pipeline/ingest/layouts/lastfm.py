@@ -152,7 +152,7 @@ LAYOUTS = (
     Layout(
         name="lastfm-1k",
         title="Last.fm 1K",
-        licence=_LICENCE,
+        licence="not recorded here; read its page before use",
         where="Oscar Celma's page of music recommendation data",
         recognise=_plays_reason,
         read=_read_plays,

@@ -44,7 +44,7 @@ LAYOUTS = (
     Layout(
         name="lattice",
         title="LATTICE or MICRO",
-        licence="that of Amazon Reviews 2014: none stated; for research",
+        licence="that of the original data set (Amazon Reviews 2014)",
         where="the LATTICE and MICRO repositories of CRIPAC-DIG",
         recognise=recognise,
         read=read,

@@ -97,7 +97,7 @@ LAYOUTS = (
     Layout(
         name="microlens",
         title="MicroLens-50k or -100k",
-        licence="for research; modified copies must not be offered for download",
+        licence="modified copies must not be offered for download",
         where="the MicroLens repository of westlake-repl",
         recognise=recognise,
         read=read,

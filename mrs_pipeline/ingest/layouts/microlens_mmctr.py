@@ -62,7 +62,7 @@ LAYOUTS = (
     Layout(
         name="microlens-mmctr",
         title="MicroLens-1M (MMCTR)",
-        licence="for research; modified copies must not be offered for download",
+        licence="modified copies must not be offered for download",
         where="the page of the MMCTR challenge",
         recognise=recognise,
         read=read,

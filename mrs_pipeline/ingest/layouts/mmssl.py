@@ -35,7 +35,7 @@ LAYOUTS = (
     Layout(
         name="mmssl",
         title="MMSSL, PromptMM or LLMRec",
-        licence="none is stated; that of the original data set where it is known",
+        licence="none is stated; the origin of the TikTok data is closed",
         where="the MMSSL, PromptMM and LLMRec repositories of HKUDS",
         recognise=recognise,
         read=read,

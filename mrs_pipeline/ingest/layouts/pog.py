@@ -46,7 +46,7 @@ LAYOUTS = (
     Layout(
         name="pog",
         title="POG (Alibaba-iFashion)",
-        licence="none is stated; for research, with a citation",
+        licence="not recorded here; read its page before use",
         where="the POG repository of wenyuer",
         recognise=recognise,
         read=read,

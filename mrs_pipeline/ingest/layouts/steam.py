@@ -13,7 +13,7 @@ _REVIEWS, _GAMES = "steam_reviews.json", "steam_games.json"
 _LINE = re.compile(r'[0-9]+,("[^"]*"|[^,"]*),(purchase|play),[0-9.]+,0\s*')
 _OWNED: Final = "STRUCT(item_id VARCHAR, item_name VARCHAR, playtime_forever BIGINT)[]"
 _REVIEWED: Final = "STRUCT(item_id VARCHAR, posted VARCHAR, recommend BOOLEAN)[]"
-_LICENCE: Final = "none is stated; for research, with a citation"
+_LICENCE: Final = "not recorded here; read its page before use"
 
 
 def _au_reason(contents: Contents) -> str | None:
@@ -145,7 +145,7 @@ LAYOUTS = (
     Layout(
         name="steam-200k",
         title="Steam 200k",
-        licence="as stated on its Kaggle page",
+        licence="not recorded here; read its page before use",
         where="Kaggle, Steam Video Games",
         recognise=_hours_reason,
         read=_read_hours,

@@ -1,6 +1,6 @@
 """A tiny folder in each official layout, to the column, separator, header and encoding that its authors publish.
 
-All of them tell of the same evenings: 30 users and 20 items, twelve events a user over half a year. What a layout
+All of them tell of the same evenings: 30 users and 24 items, twelve events a user over half a year. What a layout
 cannot say (times, ratings) is left out, and its quirks are put in.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-USERS, ITEMS, EACH = 30, 20, 12
+USERS, ITEMS, EACH = 30, 24, 12
 
 
 @dataclass(frozen=True)
