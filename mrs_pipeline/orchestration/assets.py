@@ -35,7 +35,7 @@ FORCE_TAG: Final = "mrs/force"
 
 def key_of(dataset: str, output: Node) -> dg.AssetKey:
     """`core/items` of `demo` is the asset `demo/core/items`."""
-    return dg.AssetKey([dataset, output.kind, output.name])
+    return dg.AssetKey([dataset, str(output.kind), output.name])
 
 
 def build_asset(
