@@ -107,6 +107,13 @@ def reviewer(user: int) -> str:
     return f"A{user:02d}AAAAAAAAAAA"
 
 
+WORDS = [
+    f"{first} {second}"
+    for first in ("amber", "birch", "cedar", "delta")
+    for second in ("wing", "fall", "moor", "gate", "well", "side")
+]
+"""Two words for each item, which it shares with others, each with other ones."""
+
 TITLES = [f"Thing number {item}" for item in range(ITEMS)]
 
 
@@ -275,7 +282,7 @@ def ml_100k(root: Path) -> None:
 def ml_1m(root: Path) -> None:
     rows = ((each.user + 1, each.item + 1, each.rating, each.seconds) for each in EVENTS)
     write(root, "ml-1m/ratings.dat", lines(rows, "::"))
-    films = ((item + 1, f"Caf\xe9 :: {item} (1995)", "Adventure|Children's") for item in range(ITEMS))
+    films = ((item + 1, f"Caf\xe9 :: {WORDS[item]} (1995)", "Adventure|Children's") for item in range(ITEMS))
     write(root, "ml-1m/movies.dat", lines(films, "::"), "latin-1")
     write(root, "ml-1m/users.dat", "1::F::1::10::02138\n")
 
@@ -371,7 +378,7 @@ def mind(root: Path) -> None:
                 f"N{item}",
                 "sports",
                 "nfl",
-                f'He said "go {item}',
+                f'He said "go {WORDS[item]}',
                 "",
                 "https://x",
                 entity,

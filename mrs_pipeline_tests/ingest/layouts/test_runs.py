@@ -27,7 +27,7 @@ def test_from_a_downloaded_folder_to_metrics(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ml-1m", "mind"])
+@pytest.mark.parametrize("name", ["ml-1m"])
 def test_with_every_check_and_the_command_line(name: str, tmp_path: Path) -> None:
     folder, mrs = make(tmp_path / "raw", name), make_cli_home(tmp_path / "home")
     made = mrs("init", str(folder), "--name", "films")

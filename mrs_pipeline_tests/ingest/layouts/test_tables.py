@@ -176,7 +176,7 @@ def test_films_of_movielens(made: Made) -> None:
         "release_date": "01-Jan-1995",
         "imdb_url": "http://x",
     }
-    assert made("ml-1m").item("3")["title"] == "Café :: 2 (1995)"
+    assert made("ml-1m").item("3")["title"] == "Café :: amber moor (1995)"
     assert made("ml-1m").item("3")["genres"] == "Adventure|Children's"
     ten = made("ml-10m").item("2")
     assert (ten["title"], ten["tags"]) == ("Café 1 (1995)", "a::b|funny")
