@@ -32,6 +32,7 @@ from mrs_pipeline.cli.terminal import (
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.storage.home import HOME_VARIABLE
+from mrs_pipeline.threads import yield_while_waiting
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
@@ -61,6 +62,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Entry point: run the command line and leave with its exit code."""
+    yield_while_waiting()  # before a command loads torch
     code = 0
     try:
         app()

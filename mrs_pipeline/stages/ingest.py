@@ -11,9 +11,9 @@ from functools import lru_cache
 import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.options import IdentityOptions
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
@@ -101,7 +101,7 @@ def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     Memory is DuckDB's bound (`storage.connection`); beyond it the table spills to disk.
     """
     con = Lake(home.lake).connect()
-    opened = open_source(SourceOptions.model_validate_json(source), home.root)
+    opened = open_source(source_options(json.loads(source)), home.root)
     con.execute(f"CREATE TEMP TABLE parsed AS {opened.interactions_sql(con)}")
     return con
 
@@ -132,12 +132,14 @@ def _moment(moment: datetime) -> str:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
+    reader = READERS[config.source.reader]
     return [
         Task(
             outputs=(RAW_ITEMS,),
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_items,
+            uses=(reader,),
             settings={"source": source},
             group="raw",
             description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
@@ -151,6 +153,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_interactions,
+            uses=(reader,),
             settings={
                 "source": source,
                 "window": {"every": config.window.every, "start": config.window.start},

@@ -21,8 +21,7 @@ from mrs_pipeline.ingest.inspection.discovery import (
     unused_columns,
     unused_tables,
 )
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.source import Source
 
 _COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
@@ -66,7 +65,7 @@ def inspect_folder(
     match = official.match(root, overrides)
     with duckdb.connect() as con, TemporaryDirectory() as scratch:
         section = official.section(match, root, overrides) or discover(con, root, overrides)
-        source = open_source(SourceOptions(**section), home_root or Path(scratch))
+        source = open_source(source_options(section), home_root or Path(scratch))
         facts = source.describe(con)
         interactions = source.interactions_sql(con)
         window = official.window(source) or proposals.propose_window(con, interactions, facts)

@@ -12,7 +12,6 @@ from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
 from mrs_pipeline.ingest.layouts.contents import look
 from mrs_pipeline.ingest.layouts.conversion import CONVERTED_FOLDER, Converter, version_of
 from mrs_pipeline.ingest.layouts.registry import asked_for
-from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.ingest.source import TabularSource
 from mrs_pipeline.ingest.values import SPLIT_LABELS
 
@@ -61,15 +60,14 @@ class LayoutSource(TabularSource):
         return self._select(con, [_key(table) for table in tables], may_be_empty=True)
 
 
-def open_layout(options: SourceOptions, root: Path, home_root: Path) -> LayoutSource:
-    """The source that lies in `root`, by the layout that the settings name.
+def open_layout(layout: str, choices: Choices, root: Path, home_root: Path) -> LayoutSource:
+    """The source below `root`, by the layout of that name; what is converted goes below `home_root`.
 
     Raises:
         InputError: the folder has another layout, or leaves a choice that `source.choices` does not make.
     """
-    assert options.layout is not None
-    official, contents = asked_for(root, options.layout).layout, look(root)
-    reading = official.read(contents, _checked(official, options.choices))
+    official, contents = asked_for(root, layout).layout, look(root)
+    reading = official.read(contents, _checked(official, choices))
     modules = [Path(str(sys.modules[function.__module__].__file__)) for function in (official.read,)]
     converter = Converter(home_root / CONVERTED_FOLDER, version_of(modules))
     tables = {_key(table): table for table in reading.interactions}

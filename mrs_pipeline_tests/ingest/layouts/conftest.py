@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.ingest.layouts.source import LayoutSource
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline_tests.ingest.layouts import folders
 
 
@@ -51,8 +50,8 @@ def opened(tmp_path: Path, con: duckdb.DuckDBPyConnection) -> Callable[..., Open
     """Opens a folder by the name of its layout."""
 
     def open_it(folder: Path, layout: str, **choices: str) -> Opened:
-        options = SourceOptions(reader="layout", layout=layout, path=str(folder), choices=choices)
-        source = open_source(options, tmp_path / "home")
+        settings = {"reader": "layout", "layout": layout, "path": str(folder), "choices": choices}
+        source = open_source(source_options(settings), tmp_path / "home")
         assert isinstance(source, LayoutSource)
         return Opened(source, con)
 
