@@ -13,7 +13,7 @@ from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
-_BLOCK: Final = 1 << 24
+_BLOCK: Final = 1 << 22
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in ("user_id", "item_id", "rating", "timestamp")])
 _MOVIE = re.compile(r"[0-9]+:\s*")
 
