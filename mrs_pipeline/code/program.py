@@ -27,6 +27,10 @@ Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
 _OWN: Final = __name__.partition(".")[0]
+_ENGINE: Final = tuple(
+    f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
+)
+"""This package finds the code of a task and decides no result: it is in no closure."""
 _lock: Final = threading.RLock()
 _programs: dict[tuple[str, ...], "Program"] = {}
 
@@ -49,7 +53,7 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
         program = _programs.get(tops)
         if program is None or program.packages != packages or not program.is_current():
             program = _programs[tops] = Program(packages)
-        return program.closure(*keys, stop=stop)
+        return program.closure(*keys, stop={*stop, *_ENGINE})
 
 
 def key_of(root: Root) -> str:
