@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.options import COMPARED
 from mrs_pipeline.reporting.inputs import METRICS, RUNS, USER_METRICS, conform
-from mrs_pipeline.reporting.significance import Comparison, Values, compare, holm, mean_interval
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
+from mrs_pipeline.statistics import Comparison, Values, compare, holm, mean_interval
 
 GROUP = ("protocol", "dataset", "window")
 RUN = ("dataset", "window", "model", "seed")
@@ -25,7 +26,6 @@ COSTS = (
     "epochs",
     "best_epoch",
 )
-SHOWN = ("recall@20", "ndcg@20")
 POPULARITY = "most_pop"
 
 
@@ -34,7 +34,7 @@ def leaderboard(
     runs: pl.DataFrame | None = None,
     user_metrics: pl.DataFrame | None = None,
     *,
-    shown: Sequence[str] = SHOWN,
+    shown: Sequence[str] = COMPARED,
     popularity: str = POPULARITY,
 ) -> pl.DataFrame:
     """One row a (protocol, dataset, window, model), best first inside each group.
@@ -72,7 +72,7 @@ def leaderboard(
     return _ordered(pl.concat(groups), shown)
 
 
-def walk_forward(board: pl.DataFrame, metric: str = SHOWN[0]) -> pl.DataFrame:
+def walk_forward(board: pl.DataFrame, metric: str = COMPARED[0]) -> pl.DataFrame:
     """Models by windows: columns protocol, dataset, model, one a window in order, and their `mean`.
 
     The mean is null where a model lacks a window: an average over easier windows would flatter it. Sorted by
@@ -185,10 +185,11 @@ def _same_group(group: pl.DataFrame) -> pl.Expr:
 def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """Replace the intervals of `shown` by those over users, where per-user values are there."""
     for metric in (name for name in shown if name in users.columns):
-        found = [
-            (*key, *mean_interval(part[metric].fill_null(np.nan).to_numpy())[1:])
+        intervals = {
+            key: mean_interval(part[metric].fill_null(np.nan).to_numpy())
             for key, part in users.group_by(*GROUP, "model", maintain_order=True)
-        ]
+        }
+        found = [(*key, interval.low, interval.high) for key, interval in intervals.items()]
         schema = {**dict.fromkeys([*GROUP, "model"], pl.String), "low": pl.Float64, "high": pl.Float64}
         board = board.join(
             pl.DataFrame(found, schema=schema, orient="row"), on=[*GROUP, "model"], how="left"
@@ -230,17 +231,13 @@ def _tests(name: str, models: Sequence[str], reference: str, columns: dict[str, 
         else None
         for model in models
     ]
-    adjusted = holm([test.p if test else float("nan") for test in found])
     parts: dict[str, list[float | None]] = {
         "difference": [test.difference if test else None for test in found],
         "low": [test.low if test else None for test in found],
         "high": [test.high if test else None for test in found],
-        "p": [*adjusted],
+        "p": holm([test.p if test else None for test in found]),
     }
-    return [
-        pl.Series(f"{name}_{part}", values, dtype=pl.Float64, strict=False).fill_nan(None)
-        for part, values in parts.items()
-    ]
+    return [pl.Series(f"{name}_{part}", values, dtype=pl.Float64) for part, values in parts.items()]
 
 
 def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:

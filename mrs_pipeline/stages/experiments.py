@@ -29,7 +29,14 @@ from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
 from mrs_pipeline.schema import TEST
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.results import check_experiment, experiment_specs
-from mrs_pipeline.stages.models import SHARED_CODE, interactions, protocol, sources_of, training_data
+from mrs_pipeline.stages.models import (
+    SHARED_CODE,
+    interactions,
+    metric_code,
+    protocol,
+    sources_of,
+    training_data,
+)
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of, upstream, version
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.lake import Table
@@ -261,12 +268,14 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                 "experiments",
                 "training",
                 "evaluation",
+                "statistics",
+                *metric_code(config.evaluation.accuracy_only().metrics),
             ),
             settings=json.dumps(
                 [
                     config.experiments.model_dump(mode="json"),
                     config.training.model_dump(mode="json"),
-                    config.evaluation.model_dump(mode="json"),
+                    config.evaluation.accuracy_only().model_dump(mode="json"),
                     config.missing,
                     config.knn_k,
                     {model: config.settings_of(model) for model in models},

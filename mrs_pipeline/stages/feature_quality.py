@@ -19,7 +19,7 @@ from mrs_pipeline.schema import TRAIN, VALID
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.features import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
-from mrs_pipeline.stages.models import SHARED_CODE, interactions
+from mrs_pipeline.stages.models import SHARED_CODE, interactions, metric_code
 from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
 from mrs_pipeline.stages.stored_features import read_features, summary_of
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
@@ -89,6 +89,7 @@ def quality_task(config: DatasetConfig, name: str) -> Task:
             *SHARED_CODE,
             "experiment",
             "evaluation",
+            *metric_code([config.evaluation.select_metric]),
             "encoders.checks",
         ),
         settings=json.dumps(config.evaluation.select_on),

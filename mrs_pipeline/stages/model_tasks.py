@@ -14,8 +14,16 @@ from mrs_pipeline.stages.checks.models import (
     recommendation_specs,
     trained_specs,
 )
+from mrs_pipeline.stages.item_facts import facts_inputs
 from mrs_pipeline.stages.metrics import measure_model
-from mrs_pipeline.stages.models import SHARED_CODE, filling_of, seeds_of, sources_of
+from mrs_pipeline.stages.models import (
+    SHARED_CODE,
+    filling_of,
+    metric_code,
+    metric_packages,
+    seeds_of,
+    sources_of,
+)
 from mrs_pipeline.stages.recommendations import LIST_LENGTH, recommend_items
 from mrs_pipeline.stages.trained import train_model
 
@@ -48,7 +56,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             outputs=(f"trained/{name}",),
             inputs=inputs,
             run=train_model,
-            code=(*code, "training", "evaluation"),
+            code=(*code, "training", "evaluation", *metric_code([config.evaluation.select_metric])),
             settings=json.dumps(fitting, sort_keys=True),
             description=f"{spec.title} ({spec.paper}), trained once a seed; epochs chosen on validation. {spec.url}",
             kinds=("pytorch",),
@@ -77,11 +85,19 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         Task(
             name=f"metrics/{name}",
             outputs=(f"metrics/{name}",),
-            inputs=(f"trained/{name}", *inputs),
+            inputs=(f"trained/{name}", *dict.fromkeys([*inputs, *facts_inputs(config)])),
             run=measure_model,
-            code=(*code, "evaluation"),
-            settings=json.dumps([config.evaluation.model_dump(mode="json"), filling], sort_keys=True),
-            description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
+            code=(*code, "evaluation", "statistics", *metric_code(config.evaluation.metrics)),
+            settings=json.dumps(
+                [
+                    config.evaluation.model_dump(mode="json"),
+                    filling,
+                    metric_packages(config.evaluation.metrics),
+                ],
+                sort_keys=True,
+            ),
+            description=f"{spec.title} on the test rows: {', '.join(config.evaluation.metrics)}; all, warm and cold "
+            "items.",
             kinds=("duckdb",),
             pool="gpu",
             check_specs=metrics_specs(name),

@@ -4,6 +4,7 @@ How a model is fitted and ranked is `experiment`; the stages of one model are `t
 `metrics`. Test rows are read in two places, `metrics` and `experiments`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.metrics.registry import references
 from mrs_pipeline.models import blocks
 from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
 from mrs_pipeline.models.registry import MODELS
@@ -133,3 +135,14 @@ def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
     if not uses_features or config.missing == "mask":
         return {}
     return {"missing": config.missing, "knn_k": config.knn_k}
+
+
+def metric_code(names: Sequence[str]) -> tuple[str, ...]:
+    """The modules that the values of these metrics depend on; those of other packages are not among them."""
+    own = [reference.module for reference in references(names) if not reference.package]
+    return ("metrics.base", "metrics.evidence", *(module.removeprefix("mrs_pipeline.") for module in own))
+
+
+def metric_packages(names: Sequence[str]) -> list[str]:
+    """Which versions of which other packages' metrics give the values."""
+    return [f"{each.target} {each.package} {each.version}" for each in references(names) if each.package]

@@ -267,7 +267,7 @@ def report_tasks(config: DatasetConfig) -> list[Task]:
             outputs=(LEADERBOARD,),
             inputs=metrics,
             run=make_leaderboard,
-            code=("reporting.leaderboard", "reporting.significance"),
+            code=("reporting.leaderboard", "statistics"),
             settings=json.dumps(sorted(config.model_configs)),
             group="report",
             description="Models of all windows, with 95 % intervals over users and paired tests against the leader.",

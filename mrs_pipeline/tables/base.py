@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mrs_pipeline.quality import QualityReport, check_frame, merged
+from mrs_pipeline.tables.columns import Column
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,21 +20,13 @@ Sources = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column's DuckDB type and meaning."""
-
-    type: str
-    description: str
-
-
-@dataclass(frozen=True)
 class TableSchema:
     """What a table is.
 
     Attributes:
         path: `schema/name`.
         description: what one row is.
-        columns: name -> type and meaning, in order, without partition keys.
+        columns: name -> type, unit and meaning (`columns.listed`), in order, without partition keys.
         lineage: column -> the columns it is computed from; columns that arise here are absent.
         open: whether further columns may follow (attributes of a catalogue, metrics of a leaderboard).
     """

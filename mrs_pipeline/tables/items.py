@@ -1,19 +1,24 @@
 """`core.items`: the dense number of each item, with all that the catalogue says of it. Built by `core`."""
 
 from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.tables.base import Suite, TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.dense import dense_suite
 from mrs_pipeline.tables.raw_items import RAW_ITEMS
 
 ITEMS = TableSchema(
     path="core/items",
     description="One item of the catalogue that somebody interacted with; row i is item i.",
-    columns={
-        "item": Column("BIGINT", "Dense number from 0: warm items in the order of the ids, then cold ones."),
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "is_cold": Column("BOOLEAN", "Whether only the window's own events name it, not the history."),
-        **{name: column for name, column in RAW_ITEMS.columns.items() if name != "item_id"},
-    },
+    columns=listed(
+        "item:numbered",
+        "item_id",
+        "is_cold",
+        "title",
+        "description",
+        "image",
+        "audio",
+        "video",
+    ),
     lineage={
         "item": (("raw/interactions", "item_id"), ("raw/items", "item_id")),
         "is_cold": (("raw/interactions", "timestamp"),),

@@ -1,14 +1,15 @@
 """`core.quarantine`: every raw row that does not count, with its reason. Built by `core`."""
 
 from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.tables.base import Suite, TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.core import REASONS
 from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS
 
 QUARANTINE = TableSchema(
     path="core/quarantine",
     description="One raw interaction that does not count, and why.",
-    columns={**RAW_INTERACTIONS.columns, "reason": Column("VARCHAR", f"One of: {', '.join(REASONS)}.")},
+    columns={**RAW_INTERACTIONS.columns, **listed("reason")},
     lineage=copied("raw/interactions", *RAW_INTERACTIONS.columns),
 )
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from mrs_pipeline.functional.metrics import METRICS, ranking_metrics
 
 KS = (1, 2, 5)

@@ -1,11 +1,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from mrs_pipeline.reporting.significance import holm
 from scipy.stats import t, ttest_rel
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.leaderboard import leaderboard, walk_forward
-from mrs_pipeline.reporting.significance import holm
 
 
 def board_of(inputs, **kwargs):

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t, ttest_rel
-
 from mrs_pipeline.reporting.significance import compare, holm, mean_interval
+from scipy.stats import t, ttest_rel
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
