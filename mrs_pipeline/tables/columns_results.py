@@ -46,7 +46,7 @@ RESULTS: Final[Mapping[str, Column]] = {
     # metrics
     "slice": Column("VARCHAR", "Which test items count: all, warm or cold."),
     "protocol": Column("VARCHAR", "The rules behind the number; numbers of other rules are not comparable."),
-    "metric": Column("VARCHAR", "Name of the metric, see [metrics](metrics.md)."),
+    "metric": Column("VARCHAR", "Name of the metric; docs/metrics.md has its formula, range and unit."),
     "metric:label": Column("VARCHAR", "The metric, `<name>@<k>`."),
     "k": Column("BIGINT", "Cut-off: places of the list that count; NULL for a metric of the whole ranking."),
     "users": Column("BIGINT", "Users that the metric is over.", "users"),

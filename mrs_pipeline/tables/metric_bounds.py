@@ -6,10 +6,10 @@ from typing import Final
 from mrs_pipeline.metrics.registry import metrics
 
 OUTSIDE: Final = (
-    "CASE WHEN isnan(value) OR value < low - 1e-6 * (1 + abs(low)) OR value > high + 1e-6 * (1 + abs(high)) "
+    "CASE WHEN NOT isnan(value) AND (value < low - 1e-6 * (1 + abs(low)) OR value > high + 1e-6 * (1 + abs(high))) "
     "THEN metric END AS outside"
 )
-"""The metric of a row whose value is out of range; values of users are float32, hence the tolerance."""
+"""The metric of a row whose value is a number out of range; values of users are float32, hence the tolerance."""
 
 
 def bounds() -> str:

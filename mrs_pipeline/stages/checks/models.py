@@ -36,7 +36,8 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
     """Numbers fit to be reported."""
     return (
         expectations(
-            f"metrics/{name}", "values between 0 and 1, intervals around them, recall rising with k."
+            f"metrics/{name}",
+            "values in the range of their metric, intervals around them, recall rising with k.",
         ),
     )
 
