@@ -84,11 +84,13 @@ def compare(values: npt.NDArray[np.floating], reference: npt.NDArray[np.floating
         raise ValueError(f"paired values differ in length: {len(values)} and {len(reference)} users")
     kept = _known(np.asarray(values, np.float64) - np.asarray(reference, np.float64))
     interval = mean_interval(kept)
-    if len(kept) < 2:
+    if interval.mean is None or len(kept) < 2:
         return Comparison(interval.mean, None, None, None, len(kept))
-    # no spread: equal models are not different, a constant shift certainly is
-    p = interval.mean == 0 if interval.low == interval.high else stats.ttest_1samp(kept, 0.0).pvalue
-    return Comparison(interval.mean, interval.low, interval.high, float(p), len(kept))
+    if interval.low == interval.high:  # equal models do not differ, a constant shift does
+        p = float(interval.mean == 0)
+    else:
+        p = float(2 * stats.t.sf(abs(interval.mean) / stats.sem(kept), len(kept) - 1))
+    return Comparison(interval.mean, interval.low, interval.high, p, len(kept))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

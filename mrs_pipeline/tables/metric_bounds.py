@@ -7,9 +7,9 @@ from mrs_pipeline.metrics.registry import metrics
 
 OUTSIDE: Final = (
     "CASE WHEN NOT isnan(value) AND (value < low - 1e-6 * (1 + abs(low)) OR value > high + 1e-6 * (1 + abs(high))) "
-    "THEN metric END AS outside"
+    "THEN metric || ' = ' || value END AS outside"
 )
-"""The metric of a row whose value is a number out of range; values of users are float32, hence the tolerance."""
+"""Metric and value of a row whose value is a number out of range; values of users are float32, hence the tolerance."""
 
 
 def bounds() -> str:
