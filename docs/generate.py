@@ -3,7 +3,6 @@
 A test compares the files with what this prints.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,12 +14,13 @@ from pydantic_core import PydanticUndefined
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.evaluation.options import MEASURED
 from mrs_pipeline.metrics.base import Metric
-from mrs_pipeline.metrics.registry import GROUP, references
-from mrs_pipeline.metrics.registry import metrics as known_metrics
+from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.presets import Preset
+from mrs_pipeline.open_settings import OneOf
+from mrs_pipeline.registry import Registry
 from mrs_pipeline.tables import TABLES
+from mrs_pipeline.tuning.presets import Preset
 
 DOCS = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def tables() -> str:
 
 def metrics() -> str:
     """Every metric of the package; those that installed packages bring have pages of their own."""
-    own = [each for each in known_metrics().values() if not references([each.name])[0].package]
+    own = [METRICS[name] for name in METRICS.own]
     parts = [
         "# Metrics",
         "",
@@ -79,7 +79,7 @@ def metrics() -> str:
         "A package adds a metric with an entry point; the object is a `mrs_pipeline.metrics.base.Metric`:",
         "",
         "```toml",
-        f'[project.entry-points."{GROUP}"]',
+        f'[project.entry-points."{METRICS.group}"]',
         'share_of_voice = "my_package.metrics:SHARE_OF_VOICE"',
         "```",
         "",
@@ -160,9 +160,10 @@ def configuration() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _registered(classes: Mapping[str, Any]) -> list[str]:
+def _registered(registry: Registry[Any]) -> list[str]:
     parts: list[str] = []
-    for name, each in classes.items():
+    for name in registry.own:
+        each = registry[name]
         spec = each.spec
         parts += ["", f"### {name}", "", f"{spec.title}, {spec.paper}. {spec.url}", *_fields(each.Config)]
     return parts
@@ -173,8 +174,10 @@ def _section(title: str, model: type[BaseModel]) -> list[str]:
     for name, field in model.model_fields.items():
         if name in ("models", "pretraining"):
             continue
-        for part in _models_in(field.annotation):
-            parts += _section(f"{title}.{name}" + (f" ({_encoder(part)})" if _encoder(part) else ""), part)
+        for part in _models_in(
+            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        ):
+            parts += _section(f"{title}.{name}" + (f" ({_kind(part)})" if _kind(part) else ""), part)
     return parts
 
 
@@ -222,11 +225,14 @@ def _type(annotation: Any) -> str:
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, BaseModel) else []
+    if choice := next((each for each in get_args(annotation) if isinstance(each, OneOf)), None):
+        return [each for each in choice.every() if each.__module__.startswith("mrs_pipeline.")]
     return [model for each in get_args(annotation) for model in _models_in(each)]
 
 
-def _encoder(model: type[BaseModel]) -> str:
-    field = model.model_fields.get("encoder")
+def _kind(model: type[BaseModel]) -> str:
+    """The reader or encoder whose settings these are."""
+    field = model.model_fields.get("encoder") or model.model_fields.get("reader")
     modality = model.model_fields.get("modality")
     if field is None:
         return ""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.metrics.base import parse_label
-from mrs_pipeline.metrics.registry import metrics, metrics_of
+from mrs_pipeline.metrics.registry import METRICS, metrics_of
 
 MEASURED: Final = (
     "recall",
@@ -69,7 +69,7 @@ class EvaluationOptions(BaseModel):
     @classmethod
     def _known_metric(cls, select_on: str) -> str:
         name, _, k = select_on.partition("@")
-        able = [metric.name for metric in metrics().values() if metric.selects]
+        able = [metric.name for metric in METRICS.values() if metric.selects]
         if name not in able or not k.isdigit() or int(k) < 1:
             raise ValueError(f"select_on must be one of {', '.join(able)} followed by @k, such as recall@20")
         return select_on

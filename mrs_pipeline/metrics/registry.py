@@ -1,81 +1,56 @@
 """Every metric by name: those of this package and those that installed packages bring.
 
-A package adds a metric with an entry point in its pyproject.toml:
+A package adds a metric with an entry point, named as the metric names itself:
 
     [project.entry-points."mrs_pipeline.metrics"]
     share_of_voice = "my_package.metrics:SHARE_OF_VOICE"
-
-The object is a `base.Metric`; its own name counts, not the entry point's.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable
 from typing import Final
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.code.boundary import boundary
 from mrs_pipeline.metrics.base import Metric
-from mrs_pipeline.plugins import Reference, installed, load
+from mrs_pipeline.registry import Registry
 
-GROUP: Final = "mrs_pipeline.metrics"
-"""The group of entry points."""
-
-BUILT_IN: Final = tuple(
-    Reference(f"mrs_pipeline.metrics.{place}")
-    for place in (
-        "recall:RECALL",
-        "ndcg:NDCG",
-        "precision:PRECISION",
-        "average_precision:MAP",
-        "mrr:MRR",
-        "hit:HIT",
-        "auc:AUC",
-        "gauc:GAUC",
-        "coverage:COVERAGE",
-        "gini:GINI",
-        "novelty:NOVELTY",
-        "popularity:POPULARITY",
-        "popularity_lift:POPULARITY_LIFT",
-        "serendipity:SERENDIPITY",
-        "diversity:DIVERSITY",
-        "calibration:CALIBRATION",
-    )
-)
-"""Where the package's own metrics are, in the order in which they are shown."""
+_HERE: Final = "mrs_pipeline.metrics"
+_ACCURACY: Final = {
+    "recall": f"{_HERE}.recall:RECALL",
+    "ndcg": f"{_HERE}.ndcg:NDCG",
+    "precision": f"{_HERE}.precision:PRECISION",
+    "map": f"{_HERE}.average_precision:MAP",
+    "mrr": f"{_HERE}.mrr:MRR",
+    "hit": f"{_HERE}.hit:HIT",
+    "auc": f"{_HERE}.auc:AUC",
+    "gauc": f"{_HERE}.gauc:GAUC",
+}
+_BEYOND: Final = {
+    "coverage": f"{_HERE}.coverage:COVERAGE",
+    "gini": f"{_HERE}.gini:GINI",
+    "novelty": f"{_HERE}.novelty:NOVELTY",
+    "popularity": f"{_HERE}.popularity:POPULARITY",
+    "popularity_lift": f"{_HERE}.popularity_lift:POPULARITY_LIFT",
+    "serendipity": f"{_HERE}.serendipity:SERENDIPITY",
+    "diversity": f"{_HERE}.diversity:DIVERSITY",
+    "calibration": f"{_HERE}.calibration:CALIBRATION",
+}
 
 
-@cache
-def metrics() -> Mapping[str, Metric]:
-    """Every metric by name, the package's own first.
-
-    Raises:
-        InputError: an installed package's metric cannot be loaded, is none, or bears a name that is taken.
-    """
-    return {name: metric for name, (_, metric) in _registered().items()}
+def _flaw(name: str, found: object) -> str | None:
+    if not isinstance(found, Metric):
+        return f"is no {Metric.__module__}.{Metric.__qualname__}"
+    return None if found.name == name else f"calls itself '{found.name}'"
 
 
-def metrics_of(names: Sequence[str]) -> list[Metric]:
+METRICS: Final[Registry[Metric]] = boundary(Registry(_HERE, "metric", {**_ACCURACY, **_BEYOND}, _flaw))
+"""Name -> metric, in the order in which they are shown."""
+
+
+def metrics_of(names: Iterable[str]) -> list[Metric]:
     """The metrics of these names; InputError lists the known ones where one is unknown."""
-    known = metrics()
-    for name in names:
-        if name not in known:
-            raise InputError(f"there is no metric '{name}'; there are {', '.join(known)}")
-    return [known[name] for name in names]
+    return [METRICS.find(name) for name in names]
 
 
-def references(names: Sequence[str]) -> list[Reference]:
-    """Where the metrics of these names are: what a number that they gave depends on."""
-    return [_registered()[name][0] for name in names]
-
-
-@cache
-def _registered() -> Mapping[str, tuple[Reference, Metric]]:
-    found: dict[str, tuple[Reference, Metric]] = {}
-    for reference in (*BUILT_IN, *installed(GROUP)):
-        metric = load(reference, Metric)
-        if metric.name in found:
-            raise InputError(
-                f"{reference.origin} brings a metric '{metric.name}', but {found[metric.name][0].origin} has one of "
-                "that name; rename one of them or uninstall the package"
-            )
-        found[metric.name] = (reference, metric)
-    return found
+def metric_roots(names: Iterable[str]) -> tuple[str, ...]:
+    """Where these metrics are defined, for the tasks whose results their code decides."""
+    return tuple(METRICS.reference(name) for name in names)

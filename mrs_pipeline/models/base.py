@@ -143,6 +143,8 @@ class ModelSpec:
         raw: whether it ignores, may use or needs decoded raw content, on which it trains an encoder.
         code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
             what it does.
+        histories: whether a user is nothing but what they took, so that the model, built with further users and given
+            its trained weights, ranks for them as if it had known them.
     """
 
     name: str
@@ -159,6 +161,7 @@ class ModelSpec:
     batches: BatchKind = BatchKind.PAIRS
     raw: FeatureUse = FeatureUse.IGNORED
     code: tuple[str, ...] = ()
+    histories: bool = False
 
 
 SearchSpace = Mapping[str, tuple[Any, ...]]
@@ -351,7 +354,7 @@ class Recommender(nn.Module):
         if self.spec.pretraining and not inputs.pretrained_by(self.spec.pretraining):
             raise InputError(
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
-                f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
+                f"'{self.spec.pretraining}' and the data hold none; call `fitting.prepare` first"
             )
         if self.spec.knowledge and (inputs.knowledge is None or not len(inputs.knowledge.heads)):
             raise InputError(
@@ -379,7 +382,7 @@ class Recommender(nn.Module):
 
         A model whose users are vectors learned in training cannot use it and does nothing. For a sequence model
         the user *is* the history: asked for the next item without the latest ones it is asked another question.
-        `experiment` says when it may know what.
+        `fitting` says when it may know what.
         """
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import COMPARED
-from mrs_pipeline.metrics.registry import metrics as metrics_by_name
+from mrs_pipeline.metrics.registry import METRICS as KNOWN
 from mrs_pipeline.reporting.inputs import METRICS, RUNS, USER_METRICS, conform
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
 from mrs_pipeline.statistics import Comparison, Values, compare, holm, mean_interval
@@ -99,7 +99,7 @@ def walk_forward(board: pl.DataFrame, metric: str = COMPARED[0]) -> pl.DataFrame
 
 def metric_columns(board: pl.DataFrame) -> list[str]:
     """The columns of `leaderboard` that hold values of metrics, of all slices, in order."""
-    whole = [metric.name for metric in metrics_by_name().values() if not metric.cutoff]
+    whole = [metric.name for metric in KNOWN.values() if not metric.cutoff]
     return [
         column
         for column in board.columns

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from mrs_pipeline.metrics.base import parse_label
-from mrs_pipeline.metrics.registry import metrics
+from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.reporting.inputs import CHECKS, QUARANTINE, RUNS, DataStatistics, conform
 from mrs_pipeline.reporting.leaderboard import GROUP, metric_columns
 from mrs_pipeline.reporting.narrative import ALPHA, best_baseline, gain, p_text, seconds_text
@@ -178,7 +178,7 @@ def beyond_accuracy_table(group: pl.DataFrame, ranking: str) -> Table | None:
     """
     k = parse_label(ranking)[1] or 0
     chosen = [
-        metric for metric in metrics().values() if not metric.accuracy and metric.label(k) in group.columns
+        metric for metric in METRICS.values() if not metric.accuracy and metric.label(k) in group.columns
     ]
     if not chosen:
         return None

@@ -98,6 +98,7 @@ RESULTS: Final[Mapping[str, Column]] = {
     "made_at": Column("TIMESTAMP", "When.", "UTC"),
     "data_version": Column("VARCHAR", "Digest of the content that was made or checked."),
     "code_version": Column("VARCHAR", "Version of the code and settings that made it."),
+    "code_version:check": Column("VARCHAR", "Digest of the code of the checks."),
     "git_commit": Column("VARCHAR", "Commit of the project, with + for changes on top; NULL outside git."),
     "package_version": Column("VARCHAR", "Version of mrs_pipeline."),
     "upstream": Column("VARCHAR", "Name of the input; a raw file's begins with its kind."),

@@ -49,6 +49,7 @@ CHECKS = TableSchema(
         "passed",
         "description:check",
         "data_version",
+        "code_version:check",
         "run",
     ),
 )

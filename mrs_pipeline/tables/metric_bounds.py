@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from mrs_pipeline.metrics.registry import metrics
+from mrs_pipeline.metrics.registry import METRICS
 
 OUTSIDE: Final = (
     "CASE WHEN NOT isnan(value) AND (value < low - 1e-6 * (1 + abs(low)) OR value > high + 1e-6 * (1 + abs(high))) "
@@ -16,7 +16,7 @@ def bounds() -> str:
     """What to put after JOIN: metric, low, high of every metric that is installed."""
     rows = ", ".join(
         f"({literal(metric.name)}, {_number(metric.low)}, {_number(metric.high)})"
-        for metric in metrics().values()
+        for metric in METRICS.values()
     )
     return f"(VALUES {rows}) AS ranges(metric, low, high)"
 

@@ -1,6 +1,6 @@
 """`eval.metrics`: means over users with their intervals, and metrics over all users. Made by the metrics stage."""
 
-from mrs_pipeline.metrics.registry import metrics as known_metrics
+from mrs_pipeline.metrics.registry import METRICS as KNOWN
 from mrs_pipeline.tables import expect
 from mrs_pipeline.tables.base import Suite, TableSchema
 from mrs_pipeline.tables.columns import listed
@@ -56,7 +56,7 @@ def _values(metrics: str) -> Suite:
 
 
 def _growing(metrics: str) -> Suite:
-    names = ", ".join(literal(metric.name) for metric in known_metrics().values() if metric.grows)
+    names = ", ".join(literal(metric.name) for metric in KNOWN.values() if metric.grows)
     return Suite(
         "SELECT value - lag(value) OVER (PARTITION BY seed, slice, metric ORDER BY k) AS gain "
         f"FROM {metrics} WHERE metric IN ({names})",

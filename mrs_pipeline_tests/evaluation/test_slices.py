@@ -7,7 +7,7 @@ from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task, us
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.slices import Selection, evaluate
 from mrs_pipeline.metrics.evidence import Background
-from mrs_pipeline.metrics.registry import metrics, metrics_of
+from mrs_pipeline.metrics.registry import METRICS, metrics_of
 from mrs_pipeline_tests.toy import COLD_ITEMS, N_ITEMS, interactions, trained
 
 
@@ -87,7 +87,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 
 def test_every_accuracy_metric_can_select(model, market):
     task = ranking_task(market.data.valid, [market.data.train])
-    for metric in metrics().values():
+    for metric in METRICS.values():
         if metric.selects:
             options = EvaluationOptions(select_on=f"{metric.name}@3")
             assert (options.select_metric, options.select_k) == (metric.name, 3)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrs_pipeline.metrics.evidence import Background, Evidence
-from mrs_pipeline.metrics.registry import metrics, metrics_of
+from mrs_pipeline.metrics.registry import METRICS, metrics_of
 from mrs_pipeline.types import Interactions
 from mrs_pipeline_tests.metrics.worlds import world
 
@@ -110,7 +110,7 @@ def test_map_is_divided_by_what_the_list_can_hold():
 def test_nobody_gives_empty_values():
     none = np.zeros(0, np.int64)
     evidence = Evidence(none, none, none, none, none, 0, Background(Interactions(none, none, 0, 0)))
-    for metric in metrics().values():
+    for metric in METRICS.values():
         if metric.selects or metric.name == "auc":
             assert metric.per_user(evidence, 5).shape == (0,)
 

@@ -8,7 +8,7 @@ import pytest
 
 from mrs_pipeline.metrics import evidence as evidence_module
 from mrs_pipeline.metrics.evidence import ItemFacts
-from mrs_pipeline.metrics.registry import metrics, metrics_of
+from mrs_pipeline.metrics.registry import METRICS, metrics_of
 from mrs_pipeline_tests.metrics.worlds import (
     N_ITEMS,
     World,
@@ -181,7 +181,7 @@ def test_by_hand_as_rectools_defines_them():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_values_lie_in_the_declared_range_and_grow_where_declared(seed):
     evidence = with_facts(world(seed).evidence, ItemFacts(features(seed), attribute(GENRES)))
-    for metric in metrics().values():
+    for metric in METRICS.values():
         curves = []
         for k in KS:
             values = metric.overall(evidence, k) if metric.overall else metric.per_user(evidence, k)

@@ -7,14 +7,15 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import MEASURED
-from mrs_pipeline.metrics.registry import metrics
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.item_facts import item_facts
-from mrs_pipeline.stages.nodes import is_current
+from mrs_pipeline.metrics.registry import METRICS
+from mrs_pipeline.stored.item_facts import item_facts
 from mrs_pipeline.tables import TABLES
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.node import Kind, Node
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
-EVERYTHING = {"metrics": list(metrics()), "attribute": "category"}
+EVERYTHING = {"metrics": list(METRICS), "attribute": "category"}
 TASK = "metrics/most_pop"
 
 
@@ -25,12 +26,14 @@ def rows_of(stage: Stage, **of: str) -> list[dict]:
 def test_every_metric_can_be_measured_and_passes_its_checks(root: Path) -> None:
     stage = stage_of(root, evaluation=EVERYTHING)
     task = task_of(stage, TASK)
-    assert {"features/text_tfidf_svd", "features/image_color_gradient"} <= set(task.inputs)
+    assert {Node(Kind.FEATURES, "text_tfidf_svd"), Node(Kind.FEATURES, "image_color_gradient")} <= set(
+        task.inputs
+    )
     perform(stage, [TASK])
     rows = rows_of(stage, slice="all")
-    assert {row["metric"] for row in rows} == set(metrics())
+    assert {row["metric"] for row in rows} == set(METRICS)
     for row in rows:
-        metric = metrics()[row["metric"]]
+        metric = METRICS[row["metric"]]
         assert (row["k"] is None) == (not metric.cutoff)
         assert (row["ci_low"] is None) == (metric.overall is not None), row["metric"]
     assert all(found.passed for found in task.check(stage, task))
@@ -49,12 +52,7 @@ def test_what_is_measured_is_part_of_what_metrics_are_made_from(root: Path) -> N
 
 def test_features_are_read_only_where_a_metric_needs_them(worked: Path) -> None:
     assert item_facts(stage_of(worked)).features == {}
-    assert task_of(stage_of(worked), TASK).inputs == (
-        "trained/most_pop",
-        "core/users",
-        "core/items",
-        "core/splits",
-    )
+    assert not [node for node in task_of(stage_of(worked), TASK).inputs if node.kind is Kind.FEATURES]
     facts = item_facts(stage_of(worked, evaluation={"metrics": [*MEASURED, "diversity"]}))
     assert set(facts.features) == {"text", "image"}
     assert facts.attribute is None

@@ -1,0 +1,366 @@
+"""One model on one dataset, without Dagster: prepare, fit, save and load, recommend, measure.
+
+The choice of hyper-parameters is in `tuning`. Where things are stored between runs, and under which digests,
+is the business of whoever calls: `orchestration` in the pipeline, a notebook elsewhere.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.history import known_before, observing
+from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.evaluation.recommending import rank
+from mrs_pipeline.evaluation.slices import Selection, evaluate
+from mrs_pipeline.evaluation.summary import summary_table, user_table
+from mrs_pipeline.functional.graphs import with_item_graphs
+from mrs_pipeline.functional.user_graph import user_graph
+from mrs_pipeline.metrics.evidence import ItemFacts
+from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.pretraining.base import PretrainingConfig
+from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.tables.columns import frame_types
+from mrs_pipeline.training.checkpoint import CheckpointFile
+from mrs_pipeline.training.devices import resolve_device
+from mrs_pipeline.training.loop import FitResult, train
+from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
+from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
+
+_WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and how its training went.
+
+    Attributes:
+        model: with the weights of its best epoch, ready to score.
+        seed: the only source of randomness it was given.
+        result: history, best epoch, seconds, memory.
+        pretraining: settings of the pretraining that was made for it; None where it needs none or the data
+            brought the vectors along.
+    """
+
+    model: Recommender
+    seed: int
+    result: FitResult
+    pretraining: PretrainingConfig | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `measure` found, as tables.
+
+    Attributes:
+        metrics: one row a slice, metric and k: model, seed, slice, metric, k, value, ci_low, ci_high (95 %,
+            over users; null for metrics over all users), users, protocol, data_digest, code_digest.
+        user_metrics: one row a user, slice, metric and k: user, slice, metric, k, value.
+    """
+
+    metrics: pl.DataFrame
+    user_metrics: pl.DataFrame
+
+
+def prepare(
+    data: TrainingData,
+    model: str,
+    config: ModelConfig,
+    *,
+    device: torch.device | str = "cpu",
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
+) -> TrainingData:
+    """`data` with what `model` needs and they lack: graphs of items and users, pretrained vectors.
+
+    A row of an item graph has `config.knn_k` neighbours, one of the user graph `config.user_k`.
+    """
+    spec = model_class(model).spec
+    if spec.item_graph:
+        k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
+        data = with_item_graphs(data, k, device)
+    if spec.user_graph and data.user_graph is None:
+        k = int(getattr(config, "user_k"))  # noqa: B009 - likewise
+        data = replace(data, user_graph=user_graph(data.train, k))
+    if spec.pretraining and data.features:  # without features the model itself says what is wrong
+        data = with_pretrained(data, spec.pretraining, pretraining, device=device)
+    return data
+
+
+def configure(model: str, overrides: Mapping[str, Any]) -> ModelConfig:
+    """The model's settings with `overrides` in place of defaults; InputError names what does not fit."""
+    try:
+        return model_class(model).Config(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"model '{model}', setting '{place}': {first['msg']}") from error
+
+
+def fit(
+    data: TrainingData,
+    model: str,
+    config: ModelConfig | Mapping[str, Any] | None = None,
+    *,
+    seed: int = 1,
+    training: TrainingOptions | None = None,
+    evaluation: EvaluationOptions | None = None,
+    checkpoints: Path | None = None,
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Trains `model` on `data.train`, choosing the epoch on `data.valid`.
+
+    Args:
+        data: interactions and features; graphs and pretrained vectors that are missing are made.
+        model: a name of the registry.
+        config: the model's settings, or overrides of its defaults.
+        seed: same data, settings, seed and threads give the same weights, bit by bit on a CPU.
+        training: epochs, batches, patience, device.
+        evaluation: names the validation metric.
+        checkpoints: a directory for this run's state; where it holds a state of the same run, training goes
+            on from there. Remove it when the result has been stored.
+        pretraining: settings of the first step, or overrides of its defaults, where the model is the second
+            and `data` hold no result of the first.
+
+    Raises:
+        InputError: the data lack what the model needs, or there is nothing to validate on.
+        NonFiniteLossError: training diverged.
+    """
+    training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
+    settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
+    device = resolve_device(training)
+    first_step = _first_step(data, model, pretraining)
+    data = prepare(data, model, settings, device=device, pretraining=first_step)
+    inputs = ModelInputs.from_data(data, device)
+    recommender = _build(model, settings, inputs, seed)
+    validate = _selection(data, evaluation, recommender)
+    checkpoint = (
+        CheckpointFile(checkpoints, _fingerprint(data, recommender, seed, training, evaluation))
+        if checkpoints
+        else None
+    )
+    result = train(recommender, inputs, training, validate, checkpoint)
+    return Fitted(recommender, seed, result, first_step)
+
+
+def save(fitted: Fitted, directory: Path) -> None:
+    """Writes weights.safetensors and config.json into `directory`, which must exist."""
+    save_model(fitted.model, fitted.seed, directory, fitted.pretraining)
+
+
+def save_model(
+    model: Recommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
+) -> None:
+    """As `save`, of a trained model by itself."""
+    facts = {
+        "model": model.spec.name,
+        "config": model.config.model_dump(mode="json"),
+        "seed": seed,
+        "n_users": model.n_users,
+        "n_items": model.n_items,
+        "pretraining": None if pretraining is None else pretraining.model_dump(mode="json"),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, directory / _WEIGHTS)
+    (directory / _CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recommender:
+    """The model that `save` wrote, built on the `data` it was trained on.
+
+    A pretraining that `fit` made for it is made again, unless the data bring its vectors along.
+
+    Raises:
+        InputError: a file is missing or unreadable, or the shapes are those of other data.
+    """
+    facts = _read_facts(directory / _CONFIG)
+    name, config = facts["model"], configure(facts["model"], facts["config"])
+    stored, given = (facts["n_users"], facts["n_items"]), (data.train.n_users, data.train.n_items)
+    if stored != given:
+        raise InputError(
+            f"{directory}: model '{name}' was trained on {stored[0]} users and {stored[1]} items, "
+            f"the data have {given[0]} and {given[1]}; train it again or load it with its own data"
+        )
+    prepared = prepare(data, name, config, pretraining=facts.get("pretraining"))
+    inputs = ModelInputs.from_data(prepared, device)
+    model = _build(name, config, inputs, facts["seed"])
+    try:
+        model.load_state_dict(load_file(directory / _WEIGHTS, device=device))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(
+            f"{directory / _WEIGHTS} does not hold this model's weights ({reason}); train it again"
+        ) from error
+    return model.eval()
+
+
+def recommend(
+    model: Recommender,
+    k: int,
+    exclude: Sequence[Interactions],
+    users: IntArray | None = None,
+    *,
+    known: Interactions | None = None,
+) -> TopK:
+    """The `k` best items of each user (all users if None).
+
+    Args:
+        model: a trained model.
+        k: length of a list.
+        exclude: pairs that are left out.
+        users: whom for; all users if None.
+        known: what users did after the training rows, with times; sequence models go on from there.
+    """
+    everyone = np.arange(model.n_users) if users is None else users
+    with observing(model, known):
+        return rank(model, everyone, k, exclude)
+
+
+def measure(
+    model: Recommender,
+    data: TrainingData,
+    test: Interactions,
+    options: EvaluationOptions | None = None,
+    *,
+    facts: ItemFacts | None = None,
+    seed: int,
+    data_digest: str = "",
+    code_digest: str = "",
+) -> Measurement:
+    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything.
+
+    A sequence model is shown the validation rows that precede a user's test rows; see `evaluation.history`.
+
+    Args:
+        model: a trained model.
+        data: what it was trained on.
+        test: held-out rows.
+        options: metrics, cut-offs, exclusion rule.
+        facts: features and attribute of the items for the metrics that need them; the features in `data` if None.
+        seed: the model's, for the table.
+        data_digest: of the split, for the table.
+        code_digest: of the code, for the table.
+    """
+    with observing(model, known_before(data.valid, test)):
+        slices = evaluate(model, data, test, options or EvaluationOptions(), facts)
+    metrics = summary_table(slices).with_columns(
+        pl.lit(model.spec.name).alias("model"),
+        pl.lit(seed, pl.Int64).alias("seed"),
+        pl.lit(data_digest).alias("data_digest"),
+        pl.lit(code_digest).alias("code_digest"),
+    )
+    return Measurement(metrics, user_table(slices))
+
+
+def history_table(result: FitResult) -> pl.DataFrame:
+    """The training history: one row an epoch and measure (epoch, measure, value).
+
+    Measures are `seconds`, `validation_seconds`, `validation_score` and `loss/<term>`.
+    """
+    rows = [
+        (record.epoch, measure, value)
+        for record in result.history
+        for measure, value in (
+            ("seconds", record.seconds),
+            ("validation_seconds", record.validation_seconds),
+            ("validation_score", record.score),
+            *((f"loss/{term}", value) for term, value in record.losses.items()),
+        )
+        if value is not None
+    ]
+    return pl.DataFrame(rows, schema=frame_types("epoch", "measure", "value:measure"), orient="row")
+
+
+def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
+    """The run in one row: model, seed, config (JSON), parameters, epochs, best epoch and score, cost, threads."""
+    model, result = fitted.model, fitted.result
+    return {
+        "model": model.spec.name,
+        "seed": fitted.seed,
+        "config": model.config.model_dump_json(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "best_score": result.best_score,
+        "seconds": result.seconds,
+        "seconds_per_epoch": float(np.median([record.seconds for record in result.history])),
+        "peak_memory_mb": result.peak_memory_mb,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _first_step(
+    data: TrainingData, model: str, settings: PretrainingConfig | Mapping[str, Any] | None
+) -> PretrainingConfig | None:
+    """Settings of the pretraining that has to be made for `model`, if any."""
+    name = model_class(model).spec.pretraining
+    if name is None or data.pretrained_by(name):
+        return None
+    return (
+        settings if isinstance(settings, PretrainingConfig) else configure_pretraining(name, settings or {})
+    )
+
+
+def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> Recommender:
+    generator = torch.Generator(inputs.device)
+    generator.manual_seed(seed)
+    return model_class(model)(config, inputs, generator)
+
+
+def _selection(data: TrainingData, options: EvaluationOptions, model: Recommender) -> Selection:
+    selection = Selection(data, options, model.device)
+    if model.spec.batches is not BatchKind.NONE and not selection.n_users:
+        raise InputError(
+            f"model '{model.spec.name}' cannot choose its best epoch: there is no validation interaction; "
+            "give the split a validation share"
+        )
+    return selection
+
+
+def _fingerprint(
+    data: TrainingData,
+    model: Recommender,
+    seed: int,
+    training: TrainingOptions,
+    evaluation: EvaluationOptions,
+) -> str:
+    from mrs_pipeline.storage.digests import array_digest, text_digest
+
+    arrays: list[np.ndarray] = [data.train.users, data.train.items, data.valid.users, data.valid.items]
+    arrays += [] if data.train.times is None else [data.train.times]
+    arrays += [np.asarray(data.raw[name].values) for name in sorted(data.raw)]
+    arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
+    arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
+    if data.knowledge is not None:
+        arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
+    # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
+    return text_digest(
+        model.spec.name,
+        model.config.model_dump_json(),
+        str(seed),
+        str(training.batch_size),
+        str(training.eval_every),
+        "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
+        evaluation.select_on,
+        array_digest(*arrays),
+    )
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is missing or no JSON; save the model again") from error
+    lacking = {"model", "config", "seed", "n_users", "n_items"} - set(facts)
+    if lacking:
+        raise InputError(f"{path} lacks '{min(lacking)}'; save the model again")
+    return dict(facts)
