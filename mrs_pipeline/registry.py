@@ -83,13 +83,13 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         """Names of what this package has, in their order."""
         return tuple(self._own)
 
-    def reference(self, name: str) -> str:
-        """`package.module:OBJECT` of what is registered under `name`; KeyError if there is no such name."""
-        return self._points[name].value
-
     def distribution(self, name: str) -> str:
         """The installed package that registers `name`; KeyError if there is no such name."""
         return _distribution(self._points[name])
+
+    def reference(self, name: str) -> str:
+        """`package.module:OBJECT` of that name, without importing it; KeyError if there is no such name."""
+        return self._points[name].value
 
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:

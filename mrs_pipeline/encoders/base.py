@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.options import EncoderOptions
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
@@ -93,8 +94,6 @@ class Encoder(ABC):
     Options: ClassVar[type[EncoderOptions]]
     """What an entry of `features:` may say; `encoder: Literal["<its name>"]` is one of its fields."""
 
-    version: ClassVar[int] = 1
-    """Raise it when the numbers that come out change; rows of an older version are then encoded anew."""
     in_processes: ClassVar[bool] = False
     """Whether loading is heavy enough for worker processes."""
 
@@ -110,8 +109,8 @@ class Encoder(ABC):
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides a vector besides the item's content."""
-        settings = self.options.model_dump(mode="json", exclude=set(self.options.NEUTRAL))
-        return text_digest(json.dumps([self.version, settings], sort_keys=True), *self.ingredients())
+        settings = json.dumps(deciding(self.options), sort_keys=True)
+        return text_digest(settings, self.surroundings.settings.code, *self.ingredients())
 
     def ingredients(self) -> Sequence[str]:
         """What decides the vectors besides the options, for example digests of weights."""

@@ -16,7 +16,7 @@ from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
 from mrs_pipeline.functional.ranking import ranks_of, top_k
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, Evidence
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions
 
 
@@ -78,7 +78,7 @@ def ranking_task(
 
 
 def ranking_evidence(
-    model: Recommender, task: RankingTask, background: Background, list_length: int = 0
+    model: AnyRecommender, task: RankingTask, background: Background, list_length: int = 0
 ) -> Evidence:
     """Rank all candidates for the users of `task`.
 

@@ -20,7 +20,7 @@ from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, ItemFacts
 from mrs_pipeline.metrics.registry import metrics_of
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions, TrainingData
 
 ALL: Final = "all"
@@ -47,7 +47,7 @@ class SliceMetrics:
 
 
 def evaluate(
-    model: Recommender,
+    model: AnyRecommender,
     data: TrainingData,
     test: Interactions,
     options: EvaluationOptions,
@@ -92,7 +92,7 @@ def _candidates(train: Interactions) -> dict[str, BoolArray | None]:
 
 
 def _on_slice(
-    model: Recommender,
+    model: AnyRecommender,
     task: RankingTask,
     named: tuple[str, Background],
     metrics: Sequence[Metric],
@@ -128,7 +128,7 @@ class Selection:
         """Users with a validation interaction that can be found."""
         return len(self._task.users)
 
-    def __call__(self, model: Recommender) -> float:
+    def __call__(self, model: AnyRecommender) -> float:
         """Mean of `select_on` over the users for whom it is defined; NaN where there are none."""
         evidence = ranking_evidence(model, self._task, self._background)
         (values,) = user_metrics(evidence, self._metric, [self._k]).values()

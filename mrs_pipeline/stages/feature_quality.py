@@ -21,6 +21,7 @@ from mrs_pipeline.stages.feature_page import write_feature_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import read_features, summary_of
 from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tables.columns import polars_type
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, SPLITS, Kind, Node
 from mrs_pipeline.tasks.places import table_of
@@ -50,8 +51,7 @@ def measure_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
     return [Outcome(task.outputs[0], manifest.digest, facts, manifest.columns)]
 
 
-_KINDS = {"BIGINT": pl.Int64, "DOUBLE": pl.Float64, "VARCHAR": pl.String}
-_SCHEMA = {name: _KINDS[column.type] for name, column in FEATURE_SETS.columns.items()}
+_SCHEMA = {name: polars_type(column.type) for name, column in FEATURE_SETS.columns.items()}
 
 
 def _signal_row(signal: SignalTest) -> dict[str, float]:

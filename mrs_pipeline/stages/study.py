@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.metrics.registry import metric_roots
-from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
@@ -117,9 +118,9 @@ class _Run:
             [
                 repr(trial.arm),
                 config.settings_of(trial.arm.model),
-                config.training.that_decide(),
+                deciding(config.training),
                 [each.model_dump(mode="json") for each in decisive],
-                [config.missing, config.knn_k],
+                [config.missing, config.item_graph_k],
             ],
             sort_keys=True,
         )
@@ -167,8 +168,9 @@ class _Run:
 
 def _arm_code(config: DatasetConfig, arm: Arm) -> str:
     """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
+    models = (arm.model, *config.config_of(arm.model).wrapped())
     roots = metric_roots(config.evaluation.accuracy_only().metrics)
-    return closure("mrs_pipeline.studies.running:run_arm", MODELS[arm.model], *roots).digest
+    return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models), *roots).digest
 
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
@@ -267,15 +269,16 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             inputs=sources_of(config, _needs(config, experiment)),
             run=run_experiment,
             uses=(
+                EXPERIMENTS.reference(name),
                 *(MODELS[model] for model in models),
                 *metric_roots(config.evaluation.accuracy_only().metrics),
             ),
             settings={
                 "experiments": config.experiments.model_dump(mode="json"),
-                "training": config.training.that_decide(),
+                "training": deciding(config.training),
                 "evaluation": config.evaluation.accuracy_only().model_dump(mode="json"),
                 "missing": config.missing,
-                "knn_k": config.knn_k,
+                "item_graph_k": config.item_graph_k,
                 "models": {model: config.settings_of(model) for model in models},
             },
             group="experiments",

@@ -1,7 +1,8 @@
 """`eval.experiments`: how an experiment's arms compare. Made by `stages.study`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed
 
 EXPERIMENTS = TableSchema(

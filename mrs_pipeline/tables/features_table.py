@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import TableSchema, copied
 from mrs_pipeline.tables.columns import listed
 
 MIN_COVERAGE: Final = 0.01

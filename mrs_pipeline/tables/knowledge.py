@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed
 
 if TYPE_CHECKING:

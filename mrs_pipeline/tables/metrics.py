@@ -1,8 +1,9 @@
 """`eval.metrics`: means over users with their intervals, and metrics over all users. Made by the metrics stage."""
 
 from mrs_pipeline.metrics.registry import METRICS as KNOWN
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds, literal
 

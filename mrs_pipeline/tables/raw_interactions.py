@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema
+from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed
 
 FIRST_MOMENT: Final = datetime(1970, 1, 1)

@@ -1,7 +1,8 @@
 """`eval.user_metrics`: what each test user's list was worth. Made by the metrics stage."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import TableSchema, copied
 from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds
 

@@ -12,7 +12,10 @@ from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task, us
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.metrics.evidence import Background
 from mrs_pipeline.metrics.registry import metrics_of
-from mrs_pipeline.models.base import GradientConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import GradientConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import Interactions
 from mrs_pipeline_tests.toy import interactions
