@@ -1,8 +1,8 @@
 """Source code as one canonical text, in which only what is executed counts, whatever Python version has parsed it.
 
 Left out: comments and layout (no syntax tree has them), docstrings, other constants that stand alone, `pass`,
-annotations, blocks for type checkers, and the wording of messages that are raised. Empty fields are left out too: which of them a tree has differs between
-versions. Names of local variables and the order of keyword arguments stay.
+annotations, blocks for type checkers, and the wording of messages that are raised. Empty fields are left out too: which
+of them a tree has differs between versions. Names of local variables and the order of keyword arguments stay.
 """
 
 import ast
@@ -143,10 +143,10 @@ def _write_f_string(node: ast.JoinedStr, out: list[str]) -> None:
 class _WithoutTexts(ast.NodeTransformer):
     """Leaves out pieces of text, and keeps what is computed between them."""
 
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # noqa: N802 - the library's name
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant("") if isinstance(node.value, str) else node
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:  # noqa: N802 - likewise
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:
         return ast.JoinedStr([value for value in node.values if not isinstance(value, ast.Constant)])
 
 
