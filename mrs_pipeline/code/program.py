@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mrs_pipeline.code.closure import Closure
 from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.definitions import Module
 from mrs_pipeline.code.importing import Importing
 from mrs_pipeline.code.inheritance import Inheritance
 from mrs_pipeline.code.links import Links
@@ -106,10 +107,29 @@ class Program:
             self._closures[question] = self._search(*question).closure()
         return self._closures[question]
 
+    def path(self, key: str, *roots: Root, stop: Collection[str] = ()) -> tuple[str, ...]:
+        """How the roots come to a definition: keys from a root to `key`, each leading to the next.
+
+        Raises:
+            KeyError: they do not reach it.
+        """
+        reached = self._search(tuple(map(key_of, roots)), frozenset(stop)).reached
+        found = [key]
+        while (before := reached[found[-1]]) is not None:
+            found.append(before)
+        return tuple(reversed(found))
+
     def is_current(self) -> bool:
         """Whether every file that was read, and every list of files, is still the same."""
         stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
         return all(stamp_of(path) == stamp for each in stamps for path, stamp in each.items())
+
+    def source(self, name: str) -> tuple[Path, Module]:
+        """The file of a module and what it defines; KeyError if there is none."""
+        path, module = self._names.path(name), self._names.module(name)
+        if path is None or module is None:
+            raise KeyError(name)
+        return path, module
 
     def definition_at(self, path: Path, line: int) -> str | None:
         """Key of the definition that a line of a file belongs to; None for a line or file without one."""
