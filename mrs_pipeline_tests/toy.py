@@ -7,6 +7,7 @@ image, some lack a text. Everything is drawn from one seed.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recomm
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.training.batches import SOURCES
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
 from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
@@ -187,6 +189,14 @@ def build(
     if model.spec.batches is BatchKind.NONE:
         model.fit_closed_form()
     return model, inputs
+
+
+def first_batch(model: Recommender, inputs: ModelInputs, size: int = 512) -> Any:
+    """The batch of the first training step."""
+    model.train()
+    model.start_epoch()
+    source = SOURCES[model.spec.batches](inputs, size, **model.batch_settings())
+    return next(source.epoch(model.generator))
 
 
 def trained(

@@ -18,13 +18,13 @@ from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.experiment import fit, load, save
 from mrs_pipeline.models.base import BatchKind, FeatureUse, Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
-from mrs_pipeline.training.batches import SOURCES
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import (
     N_ITEMS,
     N_USERS,
     build,
+    first_batch,
     interactions,
     prepared,
     small_config,
@@ -38,13 +38,6 @@ WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not Featu
 EVERYONE = torch.arange(N_USERS)
 CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
-
-
-def first_batch(model, inputs):
-    model.train()
-    model.start_epoch()
-    source = SOURCES[model.spec.batches](inputs, 512, **model.batch_settings())
-    return next(source.epoch(model.generator))
 
 
 @pytest.mark.parametrize("name", ALL)
