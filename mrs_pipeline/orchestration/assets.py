@@ -16,13 +16,13 @@ from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_fr
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
-from mrs_pipeline.stages.lineage import left_behind, record_checks, record_outcomes, was_cut_off
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, refuse_stale, version
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.tasks.lineage import left_behind, record_checks, record_outcomes, was_cut_off
+from mrs_pipeline.tasks.nodes import RAW_INTERACTIONS, refuse_stale, version
+from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 
 LOG = logging.getLogger("mrs_pipeline")
 GO_ON_TAG: Final = "mrs/goes_on"

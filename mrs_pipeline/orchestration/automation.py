@@ -14,12 +14,12 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.orchestration.partitions import partitions_of
+from mrs_pipeline.plan import on_request
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
-from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.windows import CRON, scored_keys
 
 EXPERIMENTS = "experiments"

@@ -12,9 +12,9 @@ import pandas as pd
 import polars as pl
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
-from mrs_pipeline.stages.nodes import LEADERBOARD
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.storage.lake import Lake, Table
+from mrs_pipeline.tasks.nodes import LEADERBOARD
 
 _SHOWN = (
     "window",

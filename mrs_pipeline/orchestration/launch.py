@@ -1,7 +1,7 @@
 """Running a dataset from the command line: which tasks are due, and their execution through Dagster in this process.
 
 The runs land in the same instance that `dagster dev` shows. Whether a task is due is decided by content
-(`stages.nodes.is_current`) and by what is recorded of it (`stages.lineage`), so a run that was killed goes on where it
+(`tasks.nodes.is_current`) and by what is recorded of it (`tasks.lineage`), so a run that was killed goes on where it
 stopped and a second run does nothing.
 """
 
@@ -23,13 +23,13 @@ from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_jo
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.ingest import check_source
-from mrs_pipeline.stages.lineage import checks_hold, is_recorded
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
-from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.lineage import checks_hold, is_recorded
+from mrs_pipeline.tasks.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
+from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.windows import scored_keys, window_end
 
 

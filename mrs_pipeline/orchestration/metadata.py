@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.stages.nodes import column_sources, schema_of
+from mrs_pipeline.tasks.nodes import column_sources, schema_of
 
 _SHOWN_ROWS = 12
 

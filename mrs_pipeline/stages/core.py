@@ -13,9 +13,9 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
 from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import NO_TIME, Labelled
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
-from mrs_pipeline.stages.nodes import (
+from mrs_pipeline.tables.core import build_core
+from mrs_pipeline.tasks.nodes import (
     CORE,
     RAW_INTERACTIONS,
     RAW_ITEMS,
@@ -24,7 +24,7 @@ from mrs_pipeline.stages.nodes import (
     provenance_of,
     table_of,
 )
-from mrs_pipeline.tables.core import build_core
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import IntArray
 from mrs_pipeline.windows import window_start
 

@@ -1,6 +1,6 @@
 """The page of one feature set: its numbers, its spectrum, and what it takes for similar, as pictures and texts.
 
-What the page looks like is `reporting.html`; what the numbers mean, `encoders.checks`.
+What the page looks like is `reporting.html`; what the numbers mean, `encoders.diagnostics`.
 """
 
 import uuid
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.encoders.checks import SignalTest, spectrum, unit_rows
+from mrs_pipeline.encoders.diagnostics import SignalTest, spectrum, unit_rows
 from mrs_pipeline.reporting.html import feature_page
 from mrs_pipeline.reporting.inputs import FeaturePageInputs, Neighbours
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.cards import Cards
+from mrs_pipeline.stored.cards import Cards
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FeatureMatrix, IntArray
 
 _EXAMPLES = 12

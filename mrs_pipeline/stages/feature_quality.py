@@ -1,6 +1,6 @@
 """Is a feature set any good? Its signal, its floor and its page, once there are interactions to hold it against.
 
-What the numbers mean is `encoders.checks`; how the page looks, `reporting.html`; how vectors are made, `features`.
+What the numbers mean is `encoders.diagnostics`; how the page looks, `reporting.html`; how vectors are made, `features`.
 Training and validation rows only: the window's own events are not looked at.
 """
 
@@ -10,19 +10,19 @@ from collections.abc import Sequence
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import SignalTest, signal_test
-from mrs_pipeline.experiment import fit
+from mrs_pipeline.encoders.diagnostics import SignalTest, signal_test
+from mrs_pipeline.fitting import fit
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import signal as draw_signal
 from mrs_pipeline.schema import TRAIN, VALID
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.features import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
-from mrs_pipeline.stages.models import SHARED_CODE, interactions
-from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
-from mrs_pipeline.stages.stored_features import read_features, summary_of
+from mrs_pipeline.stored.features import read_features, summary_of
+from mrs_pipeline.stored.training_data import SHARED_CODE, interactions
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
+from mrs_pipeline.tasks.nodes import SPLITS, provenance_of, table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import TrainingData
 
 
@@ -87,9 +87,9 @@ def quality_task(config: DatasetConfig, name: str) -> Task:
         code=(
             *models,
             *SHARED_CODE,
-            "experiment",
+            "fitting",
             "evaluation",
-            "encoders.checks",
+            "encoders.diagnostics",
         ),
         settings=json.dumps(config.evaluation.select_on),
         group="features",

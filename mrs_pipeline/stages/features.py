@@ -1,32 +1,31 @@
 """Feature sets and item graphs of a window: extraction into the store, a SQL copy in the lake, nearest neighbours.
 
-How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.checks` and `tables`.
+How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.diagnostics` and `tables`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.identity import ReadyMatrix
 from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
 from mrs_pipeline.encoders.registry import modules_of
 from mrs_pipeline.encoders.report import ExtractionReport
-from mrs_pipeline.encoders.store import SUMMARY, PreviousExtraction
+from mrs_pipeline.encoders.store import PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.features import check_features, feature_specs
-from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
-from mrs_pipeline.stages.nodes import provenance_of, windows
-from mrs_pipeline.stages.stored_features import DRIFT, features_in, read_features
-from mrs_pipeline.storage.artifacts import JSON, ArtifactStore
-from mrs_pipeline.types import FeatureMatrix, SparseGraph
-
-GRAPH_FILE = "graph.safetensors"
+from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.stored.features import DRIFT, features_in, previous_extraction, read_features
+from mrs_pipeline.stored.graphs import write_graph
+from mrs_pipeline.tasks.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.tasks.nodes import provenance_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
+from mrs_pipeline.types import FeatureMatrix
 
 
 def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
@@ -74,44 +73,6 @@ def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
         "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
     }
     return [Outcome(task.outputs[0], digest, facts)]
-
-
-def write_graph(stage: Stage, task: Task, graph: SparseGraph, facts: Mapping[str, JSON]) -> str:
-    """Store the graph that `task` has made, under the task's own name; its digest."""
-    from safetensors.numpy import save_file
-
-    keys = (stage.config.name, stage.window, task.name.partition("/")[2])
-    with stage.graphs.writing(*keys, provenance=provenance_of(stage, task), facts=dict(facts)) as directory:
-        save_file(
-            {
-                "indptr": graph.indptr,
-                "indices": graph.indices,
-                "weights": graph.weights,
-                "shape": np.array(graph.shape, dtype=np.int64),
-            },
-            directory / GRAPH_FILE,
-        )
-    return stage.graphs.read(*keys).digest
-
-
-def read_graph(stage: Stage, name: str) -> SparseGraph:
-    """A materialised graph, of the items by a feature set or of the users."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(stage.graphs.read(stage.config.name, stage.window, name).directory / GRAPH_FILE)
-    rows, columns = arrays["shape"].tolist()
-    return SparseGraph(arrays["indptr"], arrays["indices"], arrays["weights"], (rows, columns))
-
-
-def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> PreviousExtraction | None:
-    """The extraction to take unchanged rows from: this window's, else that of the nearest earlier window."""
-    earlier = [key for key in windows(stage.config) if key <= stage.window]
-    for window in reversed(earlier):
-        if store.exists(stage.config.name, window, name):
-            directory = store.read(stage.config.name, window, name).directory
-            if (directory / SUMMARY).is_file():
-                return PreviousExtraction.read(directory)
-    return None
 
 
 def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:

@@ -15,17 +15,17 @@ from mrs_pipeline.encoders.options import IdentityOptions
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
     RAW_ITEMS_SPECS,
     check_raw_interactions,
     check_raw_items,
 )
-from mrs_pipeline.stages.files import SOURCE, files_digests, source_of
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, provenance_of, windows
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.tasks.files import SOURCE, files_digests, source_of
+from mrs_pipeline.tasks.nodes import RAW_INTERACTIONS, RAW_ITEMS, provenance_of, windows
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.windows import window_end, window_start
 
 _SAMPLE = 8

@@ -13,12 +13,12 @@ import polars as pl
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.knowledge_options import DECADE, KnowledgeOptions
 from mrs_pipeline.ingest.triples import triples_select
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
-from mrs_pipeline.stages.files import TRIPLES, source_of
-from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, provenance_of, table_of
+from mrs_pipeline.stored.knowledge import as_integers
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
-from mrs_pipeline.types import IntArray, KnowledgeGraph
+from mrs_pipeline.tasks.files import TRIPLES, source_of
+from mrs_pipeline.tasks.nodes import KNOWLEDGE_GRAPH, provenance_of, table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 
 _SAMPLE = 8
 _FEW = 0.5
@@ -61,30 +61,6 @@ def build_knowledge(stage: Stage, task: Task) -> Sequence[Outcome]:
         sample = con.sql(f"SELECT * FROM {built} USING SAMPLE {_SAMPLE} ROWS (reservoir, 1)").pl()
     facts |= {"triples by relation": by_relation, "sample": sample}
     return [Outcome(KNOWLEDGE_GRAPH, manifest.digest, facts, manifest.columns)]
-
-
-def read_knowledge(stage: Stage) -> KnowledgeGraph:
-    """The materialised graph."""
-    triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
-    items = stage.lake.read(table_of(stage, "core/items"))["item_id"].to_list()
-    ends = pl.concat(
-        [
-            triples.select(entity="head", name="head_name"),
-            triples.select(entity="tail", name="tail_name"),
-        ]
-    )
-    others = ends.filter(pl.col("entity") >= len(items)).unique().sort("entity")
-    relations = triples.select("relation", "relation_name").unique().sort("relation")
-    heads, numbers, tails = (_numbers_of(triples[name]) for name in ("head", "relation", "tail"))
-    return KnowledgeGraph(
-        heads=heads,
-        relations=numbers,
-        tails=tails,
-        n_entities=len(items) + others.height,
-        n_relations=relations.height,
-        entity_names=(*items, *others["name"]),
-        relation_names=tuple(relations["relation_name"]),
-    )
 
 
 def check_knowledge(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -131,17 +107,13 @@ def _numbers(stage: Stage) -> dict[str, int]:
     """Entities and items, and the items that no triple names."""
     triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
     items = stage.lake.manifest(table_of(stage, "core/items")).rows
-    named = np.unique(np.concatenate([_numbers_of(triples["head"]), _numbers_of(triples["tail"])]))
+    named = np.unique(np.concatenate([as_integers(triples["head"]), as_integers(triples["tail"])]))
     return {
         "items": items,
         "other entities": int((named >= items).sum()),
         "relations": triples["relation"].n_unique(),
         "items without any triple": items - int((named < items).sum()),
     }
-
-
-def _numbers_of(column: pl.Series) -> IntArray:
-    return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
 def _one(frame: pl.DataFrame) -> Any:

@@ -5,7 +5,6 @@ import json
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.base import ModelConfig
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import Task
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
     check_recommendations,
@@ -14,10 +13,11 @@ from mrs_pipeline.stages.checks.models import (
     recommendation_specs,
     trained_specs,
 )
-from mrs_pipeline.stages.metrics import measure_model
-from mrs_pipeline.stages.models import SHARED_CODE, filling_of, seeds_of, sources_of
-from mrs_pipeline.stages.recommendations import LIST_LENGTH, recommend_items
-from mrs_pipeline.stages.trained import train_model
+from mrs_pipeline.stages.measure import measure_model
+from mrs_pipeline.stages.recommend import LIST_LENGTH, recommend_items
+from mrs_pipeline.stages.train import train_model
+from mrs_pipeline.stored.training_data import SHARED_CODE, filling_of, seeds_of, sources_of
+from mrs_pipeline.tasks.task import Task
 
 
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
@@ -28,7 +28,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     code = (
         model.__module__.removeprefix("mrs_pipeline."),
         *SHARED_CODE,
-        "experiment",
+        "fitting",
         *spec.code,
         *(("encoders.missing", "encoders.completion") if filling else ()),
     )

@@ -10,15 +10,15 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import MAX_MEAN_COSINE, MIN_EFFECTIVE_RANK, FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import MAX_MEAN_COSINE, MIN_EFFECTIVE_RANK, FeatureSummary, summarise
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import pretraining_curve
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
-from mrs_pipeline.stages.item_vectors import read_vectors, write_vectors
-from mrs_pipeline.stages.models import filling_of, sources_of, training_data
-from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.stored.training_data import filling_of, sources_of, training_data
+from mrs_pipeline.stored.vectors import read_vectors, write_vectors
+from mrs_pipeline.tasks.nodes import provenance_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.pretraining import Pretrained, pretrain
 from mrs_pipeline.types import FeatureMatrix

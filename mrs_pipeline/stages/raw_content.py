@@ -10,12 +10,13 @@ import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.engine import extract_with
-from mrs_pipeline.encoders.raw import MODULES, open_raw, read_raw
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
-from mrs_pipeline.stages.features import previous_extraction
-from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
-from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.encoders.raw import MODULES, open_raw
 from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.stored.features import previous_extraction
+from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.tasks.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.tasks.nodes import provenance_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.types import RawContent
 
 
@@ -56,12 +57,6 @@ def decode_content(stage: Stage, task: Task) -> Sequence[Outcome]:
     if report.failed:
         shown["failed rows"] = report.failures()
     return [Outcome(task.outputs[0], stage.raw_content.read(*keys).digest, shown)]
-
-
-def read_raw_content(stage: Stage, modality: str) -> RawContent:
-    """Materialised raw content, memory-mapped."""
-    directory = stage.raw_content.read(stage.config.name, stage.window, modality).directory
-    return read_raw(directory, f"raw_{modality}")
 
 
 def check_content(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

@@ -20,14 +20,14 @@ from mrs_pipeline.reporting.html import report as render
 from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
 from mrs_pipeline.reporting.leaderboard import leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.cards import Cards
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
-from mrs_pipeline.stages.lineage import git_commit
-from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, exists, provenance_of, table_of
-from mrs_pipeline.stages.stored_features import summary_of
-from mrs_pipeline.stages.trained import long_history
 from mrs_pipeline.storage.digests import text_digest
+from mrs_pipeline.stored.cards import Cards
+from mrs_pipeline.stored.features import summary_of
+from mrs_pipeline.stored.trained import long_history
+from mrs_pipeline.tasks.lineage import git_commit
+from mrs_pipeline.tasks.nodes import LEADERBOARD, REPORT, exists, provenance_of, table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 POPULARITY = "most_pop"
 _SAMPLE_USERS = 4

@@ -8,10 +8,10 @@ import numpy as np
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.schema import TRAIN
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.features import write_graph
-from mrs_pipeline.stages.models import interactions
-from mrs_pipeline.stages.nodes import SPLITS, USERS
+from mrs_pipeline.stored.graphs import write_graph
+from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tasks.nodes import SPLITS, USERS
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 
 def build_user_graph(stage: Stage, task: Task) -> Sequence[Outcome]:

@@ -9,7 +9,7 @@ import pytest
 
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.orchestration.launch import Project
-from mrs_pipeline.stages.plan import on_request, plan
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.home import Home

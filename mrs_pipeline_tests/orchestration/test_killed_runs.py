@@ -10,12 +10,13 @@ import pytest
 
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.launch import RunFailedError
-from mrs_pipeline.stages import lineage, trained
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import is_current, record
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stages import train as trained
 from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks import lineage
+from mrs_pipeline.tasks.nodes import is_current, record
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.homes import HISTORY, WINDOW

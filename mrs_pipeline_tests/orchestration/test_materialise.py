@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.orchestration.launch import load_project
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import node_of, record
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.nodes import node_of, record
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.homes import WINDOW
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError, StaleInputError
-from mrs_pipeline.stages import nodes
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import expand, is_current, provenance_of, record, upstream
+from mrs_pipeline.tasks import nodes
+from mrs_pipeline.tasks.nodes import expand, is_current, provenance_of, record, upstream
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of, stale, task_of
 
 RAW = {"raw/interactions", "raw/items"}

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import record
+from mrs_pipeline.tasks.nodes import record
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of
 
 USERS, ITEMS = 30, 60

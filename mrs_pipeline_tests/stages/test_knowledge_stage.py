@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.knowledge import read_knowledge
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, table_of
+from mrs_pipeline.stored.knowledge import read_knowledge
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.tasks.nodes import KNOWLEDGE_GRAPH, table_of
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
 USERS, ITEMS = 30, 24

@@ -10,11 +10,11 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.item_vectors import VECTORS, read_vectors
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import upstream
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.stored.vectors import VECTORS, read_vectors
+from mrs_pipeline.tasks.nodes import upstream
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of, stale, task_of
 
 QUICK = {"embedding_size": 8, "epochs": 2, "knn_k": 4, "n_layers": 1, "hops": [4, 2], "n_contexts": 2}

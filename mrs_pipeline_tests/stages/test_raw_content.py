@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.plan import plan
-from mrs_pipeline.stages.raw_content import read_raw_content
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
 RAW = [

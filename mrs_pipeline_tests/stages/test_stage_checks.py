@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mrs_pipeline.encoders.store import MATRIX
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.nodes import table_of
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.lake import Table
+from mrs_pipeline.tasks.nodes import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
 Fault = Callable[[pl.DataFrame], pl.DataFrame]

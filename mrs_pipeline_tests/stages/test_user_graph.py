@@ -11,11 +11,11 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.features import read_graph
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import USERS, upstream
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.graphs import read_graph
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.tasks.nodes import USERS, upstream
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
 NODE = f"graphs/{USERS}"

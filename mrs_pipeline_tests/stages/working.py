@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, REPORT, expand, is_current, refuse_stale
-from mrs_pipeline.stages.plan import on_request, plan
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.nodes import RAW_INTERACTIONS, REPORT, expand, is_current, refuse_stale
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 WINDOW = "2024-06"
 

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from mrs_pipeline.stages.base import CheckOutcome, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
 from mrs_pipeline.tables import (
     interactions,
     items,
@@ -15,6 +13,8 @@ from mrs_pipeline.tables import (
     splits_table,
     users,
 )
+from mrs_pipeline.tasks.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
+from mrs_pipeline.tasks.task import CheckOutcome, Stage, Task
 
 RAW_INTERACTIONS_SPECS = (
     expectations(RAW_INTERACTIONS, "identifiers, times and ratings as a log may have them."),

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from mrs_pipeline.encoders import checks as limits
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
+from mrs_pipeline.encoders import diagnostics as limits
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import table_of
-from mrs_pipeline.stages.stored_features import summary_of
+from mrs_pipeline.stored.features import summary_of
 from mrs_pipeline.tables import features_table
+from mrs_pipeline.tasks.nodes import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
 
 def feature_specs(name: str) -> tuple[CheckSpec, ...]:

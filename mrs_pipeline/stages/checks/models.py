@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import SPLITS
-from mrs_pipeline.stages.recommendations import LIST_LENGTH
-from mrs_pipeline.stages.trained import popularity_score, stored_weights
+from mrs_pipeline.stages.recommend import LIST_LENGTH
+from mrs_pipeline.stages.train import popularity_score
+from mrs_pipeline.stored.trained import stored_weights
 from mrs_pipeline.tables import metrics, recommendations, user_metrics
+from mrs_pipeline.tasks.nodes import SPLITS
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
 
 def trained_specs(name: str) -> tuple[CheckSpec, ...]:

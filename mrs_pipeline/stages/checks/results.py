@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
 from mrs_pipeline.tables import experiments, leaderboard
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
 LEADERBOARD_SPECS = (expectations("eval/leaderboard", "ranks follow the metric."),)
 

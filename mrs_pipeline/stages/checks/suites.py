@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from mrs_pipeline.quality import QualityReport
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage
-from mrs_pipeline.stages.nodes import table_of
 from mrs_pipeline.tables.base import Suite, check_suites
+from mrs_pipeline.tasks.nodes import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage
 
 
 def expectations(output: str, what: str) -> CheckSpec:
