@@ -30,6 +30,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -58,6 +59,21 @@ USERS = torch.tensor([0, 7, 33, 41])
 ITEMS = torch.tensor([1, 20, 38])
 TRAINED = ("bpr_mf", "sasrec")
 """Models whose scores after three epochs are kept, for the training loop: one of pairs, one of sequences."""
+VARIANTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
+    "bm3": ({"train_features": False},),
+    "dropoutnet": ({"backbone": "bpr_mf"},),
+    "fusion": (
+        *({"fusion": fusion} for fusion in ("concat", "sum", "product", "gate")),
+        {"backbone": "bpr_mf", "contrastive_weight": 0.1, "disentangled_weight": 0.1},
+    ),
+    "grcn": ({"pruning": "soft"},),
+    "item_knn": ({"source": "content"},),
+    "mkgat": ({"combine": "concat"},),
+    "mmgcn": ({"combination": "sum"},),
+    "nova": ({"fusion": "concat"}, {"fusion": "add"}),
+    "sasrec": ({"n_negatives": 8},),
+}
+"""Settings beside the defaults under which other formulas run."""
 SHOWN = 5
 """Changes of a model that are printed."""
 
@@ -148,11 +164,13 @@ def moved(module: nn.Module) -> Values:
     return norms
 
 
-def model_values(name: str, noise: float = 0.0) -> Values:
+def model_values(
+    name: str, noise: float = 0.0, settings: Mapping[str, object] = MappingProxyType({})
+) -> Values:
     """One step of a model, or the solution of a closed form."""
     inputs = widened(ModelInputs.from_data(exact(prepared(name, toy_market().data))), noise)
     with portable():
-        model = model_class(name)(small_config(name), inputs, torch.Generator().manual_seed(11))
+        model = model_class(name)(small_config(name, **settings), inputs, torch.Generator().manual_seed(11))
         starts = moved(model)
         values = {}
         if model.spec.batches is BatchKind.NONE:
@@ -192,6 +210,13 @@ def trained_values(name: str) -> Values:
 
 RECORDS: dict[str, Callable[[], Values]] = {
     **{name: partial(model_values, name) for name in sorted(MODELS)},
+    **{
+        f"{name} {' '.join(f'{key}={value}' for key, value in settings.items())}": partial(
+            model_values, name, settings=settings
+        )
+        for name in sorted(VARIANTS)
+        for settings in VARIANTS[name]
+    },
     **{f"pretraining {name}": partial(pretrainer_values, name) for name in sorted(PRETRAINERS)},
     **{f"trained {name}": partial(trained_values, name) for name in TRAINED},
 }
