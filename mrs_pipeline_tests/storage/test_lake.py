@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 import pytest
 
+from mrs_pipeline.database import MEMORY_VARIABLE
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.storage.connection import MEMORY_VARIABLE
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table

@@ -53,13 +53,13 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
     """
-    import duckdb
+    from mrs_pipeline.database import connect
 
     overrides = overrides or Overrides()
     root = path.expanduser().resolve()
     if not root.is_dir():
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
-    with duckdb.connect() as con:
+    with connect() as con:
         section = discover(con, root, overrides)
         source = open_source(SourceOptions(**section), root)
         facts = source.describe(con)
