@@ -19,11 +19,12 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
 from mrs_pipeline.stages.model_tasks import model_tasks
-from mrs_pipeline.stages.study import PREFIX
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.stored.training_data import seeds_of
 from mrs_pipeline.studies.running import WHOLE
-from mrs_pipeline.tasks.nodes import SPLITS, record, version
+from mrs_pipeline.tasks.currency import version
+from mrs_pipeline.tasks.node import SPLITS, Kind, Node
+from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
 
 RESULTS, EXPERIMENTS, COSTS, EXTRACTION = (
@@ -97,7 +98,11 @@ def due_experiments(stage: Stage, benchmark: Benchmark, folder: Path) -> list[st
     data = record(stage, SPLITS)[0][:_DIGITS]
     due = []
     for name in benchmark.experiments:
-        wanted = {"experiment": name, "version": version(tasks[f"{PREFIX}{name}"]), "data_digest": data}
+        wanted = {
+            "experiment": name,
+            "version": version(tasks[str(Node(Kind.EXPERIMENTS, name))]),
+            "data_digest": data,
+        }
         if kept.is_empty() or _of(kept, stage).filter(**wanted).is_empty():
             due.append(name)
     return due
@@ -156,12 +161,11 @@ def _is_kept(stage: Stage, kept: pl.DataFrame, model: str) -> bool:
     if kept.is_empty():
         return False
     tasks = {
-        task.name.partition("/")[0]: task
-        for task in model_tasks(stage.config, model, stage.config.config_of(model))
+        task.outputs[0].kind: task for task in model_tasks(stage.config, model, stage.config.config_of(model))
     }
     wanted = {
         MODEL: model,
-        "version": _made_by(version(tasks["trained"]), version(tasks["metrics"])),
+        "version": _made_by(version(tasks[Kind.TRAINED]), version(tasks[Kind.METRICS])),
         "data_digest": record(stage, SPLITS)[0][:_DIGITS],
     }
     rows = _of(kept, stage).filter(**wanted)
@@ -204,7 +208,7 @@ def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
                 WINDOW: stage.window,
                 "experiment": name,
                 "version": made.code_version,
-                "data_digest": made.upstream[SPLITS][:_DIGITS],
+                "data_digest": made.upstream[str(SPLITS)][:_DIGITS],
             }
             columns = (pl.lit(value).alias(key) for key, value in facts.items())
             found.append(stage.lake.read(table).select(*columns, pl.all()))

@@ -196,8 +196,9 @@ def experiment(
     """Run one of the experiments on your data; one that was interrupted goes on where it stopped."""
     from mrs_pipeline.cli.tables import experiment_table
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request
-    from mrs_pipeline.stages.study import PREFIX, page_path
+    from mrs_pipeline.stages.study import page_path
     from mrs_pipeline.studies.registry import experiment as find
+    from mrs_pipeline.tasks.node import Kind, Node
     from mrs_pipeline.tasks.task import Stage
 
     asked = find(name)
@@ -206,7 +207,7 @@ def experiment(
     config = project.config(dataset)
     chosen = window or default_windows(config)[-1]
     show_steps()
-    for line in run_on_request(project, dataset, f"{PREFIX}{name}", chosen, force):
+    for line in run_on_request(project, dataset, Node(Kind.EXPERIMENTS, name), chosen, force):
         err.print(line, markup=False)
     stage = Stage(config, home, chosen)
     rows = stage.lake.read(stage.table("eval", "experiments", experiment=name))

@@ -62,7 +62,7 @@ def _due(
     """Run what no kept result answers yet; a line before each Dagster run."""
     from mrs_pipeline.bench.models import due_experiments, due_models
     from mrs_pipeline.orchestration.launch import run_dataset, run_on_request
-    from mrs_pipeline.stages.study import PREFIX
+    from mrs_pipeline.tasks.node import Kind, Node
 
     name, window = benchmark.dataset, benchmark.window
     yield from run_dataset(project, name, [window], [], force=False)  # tables, by which one knows what is due
@@ -71,7 +71,7 @@ def _due(
     if models:
         yield from run_dataset(project, name, [window], models, force=False)
     for asked in due_experiments(stage, benchmark, folder) if experiments else ():
-        yield from run_on_request(project, name, f"{PREFIX}{asked}", window, force=False)
+        yield from run_on_request(project, name, Node(Kind.EXPERIMENTS, asked), window, force=False)
 
 
 @bench.command("train")

@@ -13,19 +13,19 @@ from mrs_pipeline.evaluation.summary import telling
 from mrs_pipeline.fitting import measure
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.schema import TEST
+from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.trained import load_trained
 from mrs_pipeline.stored.training_data import interactions, protocol, seeds_of, training_data
-from mrs_pipeline.tasks.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.tasks.node import SPLITS
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 
-def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
+def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Metrics on the test rows, for each seed. Beside the experiments the only reader of test rows."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     data = training_data(stage, MODELS[name].spec)
     test = interactions(stage, TEST)
-    digests = upstream(stage, task)
-    provenance = provenance_of(stage, task)
     found, seconds = [], []
     for seed in seeds_of(stage.config, name):
         model = load_trained(stage, name, seed, data)
@@ -37,8 +37,8 @@ def measure_model(stage: Stage, task: Task) -> Sequence[Outcome]:
                 test,
                 stage.config.evaluation,
                 seed=seed,
-                data_digest=digests[SPLITS][:16],
-                code_digest=version(task),
+                data_digest=provenance.upstream[str(SPLITS)][:16],
+                code_digest=provenance.code_version,
             )
         )
         seconds.append(time.perf_counter() - started)

@@ -11,9 +11,10 @@ import polars as pl
 
 from mrs_pipeline.fitting import recommend
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.trained import load_trained
 from mrs_pipeline.stored.training_data import training_data
-from mrs_pipeline.tasks.nodes import provenance_of, table_of
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import TopK
 
@@ -21,9 +22,9 @@ LIST_LENGTH: Final = 50
 """Items a served list holds."""
 
 
-def recommend_items(stage: Stage, task: Task) -> Sequence[Outcome]:
+def recommend_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The lists that would be served: the best items of every user, by the first seed's model."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     data = training_data(stage, MODELS[name].spec)
     model = load_trained(stage, name, stage.config.seeds[0], data)
     known = data.valid if data.valid.times is not None else None
@@ -37,7 +38,7 @@ def recommend_items(stage: Stage, task: Task) -> Sequence[Outcome]:
             JOIN {stage.lake.scan(stage.table("core", "items"))} AS items USING (item)
             ORDER BY lists.user, lists.rank
         """
-        manifest = stage.lake.write(con, table_of(stage, task.outputs[0]), select, provenance_of(stage, task))
+        manifest = stage.lake.write(con, table_of(stage, task.outputs[0]), select, provenance)
     facts = {
         "users": len(lists.users),
         "list length": LIST_LENGTH,

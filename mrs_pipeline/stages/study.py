@@ -5,17 +5,17 @@ What the arms are and how one is run is `studies`; what the page looks like, `re
 
 import json
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 from tqdm import tqdm
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
@@ -26,18 +26,18 @@ from mrs_pipeline.schema import TEST
 from mrs_pipeline.stages.checks.results import check_experiment, experiment_specs
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.lake import Table
+from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.stored.training_data import SHARED_CODE, interactions, protocol, sources_of, training_data
+from mrs_pipeline.stored.training_data import interactions, protocol, sources_of, training_data
 from mrs_pipeline.studies.base import Arm, Experiment
 from mrs_pipeline.studies.registry import EXPERIMENTS
 from mrs_pipeline.studies.running import ArmResult, ArmTask, run_arm
 from mrs_pipeline.studies.summarising import summarise
-from mrs_pipeline.tasks.nodes import SPLITS, provenance_of, table_of, upstream, version
+from mrs_pipeline.tasks.node import SPLITS, Kind, Node
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import Interactions, TrainingData
-
-PREFIX: Final = "experiments/"
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,12 @@ class _Run:
 
     stage: Stage
     task: Task
+    provenance: Provenance
 
     @property
     def experiment(self) -> Experiment:
         """What is asked."""
-        return EXPERIMENTS[self.task.name.removeprefix(PREFIX)]
+        return EXPERIMENTS[self.task.subject]
 
     @property
     def trials(self) -> list[_Trial]:
@@ -87,15 +88,12 @@ class _Run:
         """The held-out rows; read here and in the metrics stage only."""
         return interactions(self.stage, TEST)
 
-    @cached_property
-    def digests(self) -> dict[str, str]:
-        """What the experiment reads, by node."""
-        return upstream(self.stage, self.task)
-
     def rows(self, trial: _Trial) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The trial's rows of `eval.experiment_arms` and `eval.experiment_users`: stored ones, or it is run now."""
         arms, users = self._table("experiment_arms", trial), self._table("experiment_users", trial)
-        provenance = Provenance(text_digest(version(self.task), self._settings(trial)), self.digests)
+        provenance = Provenance(
+            text_digest(_arm_code(trial.arm), self._settings(trial)), self.provenance.upstream
+        )
         lake = self.stage.lake
         stored = lake.exists(arms) and lake.exists(users) and lake.manifest(arms).provenance == provenance
         if not stored:
@@ -111,7 +109,18 @@ class _Run:
         )
 
     def _settings(self, trial: _Trial) -> str:
-        return json.dumps([repr(trial.arm), self.stage.config.settings_of(trial.arm.model)], sort_keys=True)
+        config = self.stage.config
+        decisive = [config.experiments, config.evaluation]
+        return json.dumps(
+            [
+                repr(trial.arm),
+                config.settings_of(trial.arm.model),
+                config.training.that_decide(),
+                [each.model_dump(mode="json") for each in decisive],
+                [config.missing, config.knn_k],
+            ],
+            sort_keys=True,
+        )
 
     def _arm_task(self, trial: _Trial) -> ArmTask:
         config, budget = self.stage.config, self.stage.config.experiments
@@ -141,8 +150,8 @@ class _Run:
             "removed": arm.removed,
             **result.facts,
             "protocol": protocol(config),
-            "data_digest": self.digests[SPLITS][:16],
-            "code_digest": version(self.task),
+            "data_digest": self.provenance.upstream[str(SPLITS)][:16],
+            "code_digest": self.provenance.code_version,
         }
         modalities = pl.lit([] if blind else list(seen), dtype=pl.List(pl.String))
         return (
@@ -152,6 +161,11 @@ class _Run:
             )
             .with_columns(pl.col("dependence").cast(pl.Float64))
         )
+
+
+def _arm_code(arm: Arm) -> str:
+    """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
+    return closure("mrs_pipeline.studies.running:run_arm", MODELS[arm.model]).digest
 
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
@@ -179,14 +193,14 @@ def page_path(stage: Stage, name: str) -> Path:
     return stage.home.reports / stage.config.name / "experiments" / stage.window / f"{name}.html"
 
 
-def run_experiment(stage: Stage, task: Task) -> Sequence[Outcome]:
+def run_experiment(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Run the arms that are not stored yet, put all together, and write the page."""
-    run = _Run(stage, task)
+    run = _Run(stage, task, provenance)
     trials = run.trials
     kept = [run.rows(trial) for trial in tqdm(trials, desc=task.name, unit="arm", leave=False, disable=None)]
     arms, users = (pl.concat(frames, how="diagonal") for frames in zip(*kept, strict=True))
     result = summarise(arms, users, stage.config.evaluation.select_on)
-    manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), result, provenance_of(stage, task))
+    manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), result, provenance)
     facts: dict[str, Any] = {
         "question": run.experiment.question,
         "result": result.select("arm", "part", "value", "spread", "difference", "p", "seconds"),
@@ -198,7 +212,6 @@ def run_experiment(stage: Stage, task: Task) -> Sequence[Outcome]:
 
 def _write_page(run: _Run, result: pl.DataFrame) -> Path:
     path = page_path(run.stage, run.experiment.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     config = run.stage.config
     page = experiment_page(
         ExperimentPageInputs(
@@ -217,14 +230,12 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
                 "epochs chosen on": f"validation {config.evaluation.select_on}",
                 "protocol": protocol(config),
                 **encoder_facts(config, run.experiment),
-                "data": run.digests[SPLITS][:16],
-                "code": version(run.task),
+                "data": run.provenance.upstream[str(SPLITS)][:16],
+                "code": run.provenance.code_version,
             },
         )
     )
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)
+    write_page(path, page, run.provenance)
     return path
 
 
@@ -249,30 +260,18 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
         arms = arms_of(config, experiment)
         models = list(dict.fromkeys(arm.model for arm in arms))
         yield Task(
-            name=f"{PREFIX}{name}",
-            outputs=(f"{PREFIX}{name}",),
+            outputs=(Node(Kind.EXPERIMENTS, name),),
             inputs=sources_of(config, _needs(config, experiment)),
             run=run_experiment,
-            code=(
-                *(MODELS[model].__module__.removeprefix("mrs_pipeline.") for model in models),
-                *(module for model in models for module in MODELS[model].spec.code),
-                *SHARED_CODE,
-                "fitting",
-                "studies",
-                "training",
-                "evaluation",
-            ),
-            settings=json.dumps(
-                [
-                    config.experiments.model_dump(mode="json"),
-                    config.training.model_dump(mode="json"),
-                    config.evaluation.model_dump(mode="json"),
-                    config.missing,
-                    config.knn_k,
-                    {model: config.settings_of(model) for model in models},
-                ],
-                sort_keys=True,
-            ),
+            uses=tuple(MODELS[model] for model in models),
+            settings={
+                "experiments": config.experiments.model_dump(mode="json"),
+                "training": config.training.that_decide(),
+                "evaluation": config.evaluation.model_dump(mode="json"),
+                "missing": config.missing,
+                "knn_k": config.knn_k,
+                "models": {model: config.settings_of(model) for model in models},
+            },
             group="experiments",
             description=f"{experiment.title}. {experiment.question}",
             kinds=("pytorch", "html"),

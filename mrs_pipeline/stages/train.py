@@ -3,6 +3,7 @@
 How a model is fitted is `fitting`, what it is given, `stored.training_data`.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
@@ -14,19 +15,18 @@ from mrs_pipeline.models.base import FeatureUse
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import training_curves
+from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.trained import long_history
 from mrs_pipeline.stored.training_data import seeds_of, training_data
-from mrs_pipeline.tasks.nodes import provenance_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 
-def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
+def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Fit the model once a seed, choosing the epoch on validation; goes on from its checkpoint after a kill."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     config = stage.config.model_configs[name]
     data = training_data(stage, MODELS[name].spec)
     keys = (stage.config.name, stage.window, name)
-    provenance = provenance_of(stage, task)
     checkpoints = _checkpoints(stage, name)
     runs: list[Fitted] = []
     with stage.models.writing(
@@ -59,9 +59,7 @@ def train_model(stage: Stage, task: Task) -> Sequence[Outcome]:
         )
         stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
     rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
-    return [
-        Outcome(task.outputs[0], stage.models.read(*keys).digest, _training_facts(stage, name, runs, history))
-    ]
+    return [Outcome(task.outputs[0], stage.models.read(*keys).digest)]
 
 
 def popularity_score(stage: Stage) -> float:
@@ -90,26 +88,23 @@ def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) ->
     )
 
 
-def _training_facts(stage: Stage, name: str, runs: list[Fitted], history: pl.DataFrame) -> dict[str, object]:
-    results = [each.result for each in runs]
+def show_training(stage: Stage, task: Task) -> dict[str, object]:
+    """How the training went, for people: epochs, scores, cost, settings, curves."""
+    name = task.subject
+    runs = stage.lake.read(stage.table("models", "runs", model=name))
+    history = stage.lake.read(stage.table("models", "history", model=name))
     facts: dict[str, object] = {
-        "epochs": [len(result.history) for result in results],
-        "best epoch": [result.best_epoch for result in results],
-        f"validation {stage.config.evaluation.select_on}": [
-            round(result.best_score, 5) for result in results
-        ],
-        "seconds": round(sum(result.seconds for result in results), 2),
-        "peak memory MB": round(max(result.peak_memory_mb for result in results)),
-        "settings": runs[0].model.config.model_dump(mode="json"),
+        "epochs": runs["epochs"].to_list(),
+        "best epoch": runs["best_epoch"].to_list(),
+        f"validation {stage.config.evaluation.select_on}": runs["best_score"].round(5).to_list(),
+        "seconds": round(float(runs["seconds"].sum()), 2),
+        "peak memory MB": round(float(runs["peak_memory_mb"].max())),  # type: ignore[arg-type]
+        "settings": json.loads(runs["config"][0]),
     }
     if history["epoch"].n_unique() > 1:
-        facts["training curve"] = _curve(stage, name, runs, history)
+        keys = {"dataset": stage.config.name, "window": stage.window, "model": name}
+        named = [pl.lit(value).alias(key) for key, value in keys.items()]
+        rows = long_history(history).with_columns(*named)
+        best = runs.select("seed", "best_epoch").with_columns(*named)
+        facts["training curve"] = png(training_curves(rows, best, [name]))
     return facts
-
-
-def _curve(stage: Stage, name: str, runs: list[Fitted], history: pl.DataFrame) -> bytes:
-    """The training curves as PNG."""
-    keys = {"dataset": stage.config.name, "window": stage.window, "model": name}
-    rows = long_history(history).with_columns(pl.lit(value).alias(key) for key, value in keys.items())
-    best = pl.DataFrame([{**keys, "seed": each.seed, "best_epoch": each.result.best_epoch} for each in runs])
-    return png(training_curves(rows, best, [name]))

@@ -5,7 +5,8 @@ import polars as pl
 from mrs_pipeline.reporting.inputs import ItemCard
 from mrs_pipeline.reporting.thumbnails import item_thumbnail
 from mrs_pipeline.tasks.files import source_of
-from mrs_pipeline.tasks.nodes import table_of
+from mrs_pipeline.tasks.node import CORE_ITEMS
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Stage
 
 
@@ -14,7 +15,7 @@ class Cards:
 
     def __init__(self, stage: Stage) -> None:
         self._root = source_of(stage).root
-        self._items: pl.DataFrame = stage.lake.read(table_of(stage, "core/items"))
+        self._items: pl.DataFrame = stage.lake.read(table_of(stage, CORE_ITEMS))
         self._pictures: dict[int, str | None] = {}
 
     def card(self, item: int, *, note: str = "", hit: bool = False) -> ItemCard:

@@ -11,7 +11,7 @@ import numpy as np
 from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtraction
 from mrs_pipeline.storage.artifacts import ArtifactStore
-from mrs_pipeline.tasks.nodes import windows
+from mrs_pipeline.tasks.places import windows
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FeatureMatrix
 

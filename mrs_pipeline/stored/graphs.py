@@ -8,19 +8,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from mrs_pipeline.storage.artifacts import JSON
-from mrs_pipeline.tasks.nodes import provenance_of
-from mrs_pipeline.tasks.task import Stage, Task
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import SparseGraph
 
 GRAPH_FILE = "graph.safetensors"
 
 
-def write_graph(stage: Stage, task: Task, graph: SparseGraph, facts: Mapping[str, JSON]) -> str:
-    """Store the graph that `task` has made, under the task's own name; its digest."""
+def write_graph(
+    stage: Stage, node: Node, provenance: Provenance, graph: SparseGraph, facts: Mapping[str, JSON]
+) -> str:
+    """Store a graph under its node's name; its digest."""
     from safetensors.numpy import save_file
 
-    keys = (stage.config.name, stage.window, task.name.partition("/")[2])
-    with stage.graphs.writing(*keys, provenance=provenance_of(stage, task), facts=dict(facts)) as directory:
+    keys = (stage.config.name, stage.window, node.name)
+    with stage.graphs.writing(*keys, provenance=provenance, facts=dict(facts)) as directory:
         save_file(
             {
                 "indptr": graph.indptr,

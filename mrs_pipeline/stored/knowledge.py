@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.tasks.nodes import KNOWLEDGE_GRAPH, table_of
+from mrs_pipeline.tasks.node import CORE_ITEMS, KNOWLEDGE_GRAPH
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import IntArray, KnowledgeGraph
 
@@ -11,7 +12,7 @@ from mrs_pipeline.types import IntArray, KnowledgeGraph
 def read_knowledge(stage: Stage) -> KnowledgeGraph:
     """The materialised graph."""
     triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
-    items = stage.lake.read(table_of(stage, "core/items"))["item_id"].to_list()
+    items = stage.lake.read(table_of(stage, CORE_ITEMS))["item_id"].to_list()
     ends = pl.concat(
         [
             triples.select(entity="head", name="head_name"),

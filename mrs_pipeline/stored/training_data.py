@@ -4,14 +4,11 @@ How a model is fitted and ranked is `fitting`; the stages of one model are `stag
 `stages.measure`. Test rows are read in two places, `stages.measure` and `stages.study`.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models import blocks
 from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.schema import ITEM, SPLIT, TRAIN, USER, VALID
@@ -20,17 +17,9 @@ from mrs_pipeline.stored.graphs import read_graph
 from mrs_pipeline.stored.knowledge import read_knowledge
 from mrs_pipeline.stored.raw_content import read_raw_content
 from mrs_pipeline.stored.vectors import read_vectors
-from mrs_pipeline.tasks.nodes import KNOWLEDGE_GRAPH, SPLITS, USERS
+from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingData
-
-SHARED_CODE = (
-    "models.base",
-    "models.knowledge",
-    *sorted(f"models.{path.stem}" for path in Path(blocks.__file__).parent.glob("blocks*.py")),
-    "functional",
-)
-"""Modules that a model of any file may be made of."""
 
 
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
@@ -47,7 +36,7 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
             else knn_graph(features[modality], stage.config.knn_k)
             for modality, name in chosen.items()
         }
-    users = read_graph(stage, USERS) if spec.user_graph else None
+    users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
     vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
     knowledge = read_knowledge(stage) if spec.knowledge else None
     raw: dict[str, RawContent] = {}
@@ -111,19 +100,19 @@ def protocol(config: DatasetConfig) -> str:
     return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
 
 
-def sources_of(config: DatasetConfig, spec: Needs) -> tuple[str, ...]:
-    """Names of all that `training_data` reads."""
+def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:
+    """All that `training_data` reads."""
     chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
     graphs = chosen if spec.item_graph and stores_graphs(config) else []
     raw = config.raw_modalities if spec.raw is not FeatureUse.IGNORED else ()
     return (
-        *("core/users", "core/items", SPLITS),
-        *(f"features/{each}" for each in chosen),
-        *(f"graphs/{each}" for each in graphs),
-        *((f"graphs/{USERS}",) if spec.user_graph else ()),
+        *(CORE_USERS, CORE_ITEMS, SPLITS),
+        *(Node(Kind.FEATURES, each) for each in chosen),
+        *(Node(Kind.GRAPHS, each) for each in graphs),
+        *((USER_GRAPH,) if spec.user_graph else ()),
         *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
-        *((f"pretrained/{spec.pretraining}",) if spec.pretraining else ()),
-        *(f"raw_content/{modality}" for modality in raw),
+        *((Node(Kind.PRETRAINED, spec.pretraining),) if spec.pretraining else ()),
+        *(Node(Kind.RAW_CONTENT, modality) for modality in raw),
     )
 
 

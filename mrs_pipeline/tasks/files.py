@@ -15,14 +15,8 @@ from mrs_pipeline.ingest.paths import inside
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.digests import file_digest, text_digest
+from mrs_pipeline.tasks.node import External, Files
 from mrs_pipeline.tasks.task import Stage
-
-SOURCE = "source"
-MEDIA = "media"
-MATRIX = "matrix"
-MODEL = "model"
-TRIPLES = "triples"
-NETWORK = "network"
 
 
 def source_of(stage: Stage) -> Source:
@@ -30,24 +24,24 @@ def source_of(stage: Stage) -> Source:
     return open_source(stage.config.source, stage.home.root)
 
 
-def files_digests(stage: Stage, files: str) -> dict[str, str]:
-    """Name -> digest now, for the names that `Task.files` may hold."""
-    kind, _, name = files.partition("/")
-    if kind == MODEL:
-        return {files: _weights(stage, pretrained_part(stage.config.feature(name)))}
-    if kind == NETWORK:
-        return {files: _weights(stage, pretrained_part(stage.config.raw_entry(name)))}
+def files_digests(stage: Stage, files: External) -> dict[str, str]:
+    """Name -> digest of the files now; one entry a file of the source."""
+    name = files.name
+    if files.kind is Files.WEIGHTS:
+        return {str(files): _weights(stage, pretrained_part(stage.config.feature(name)))}
+    if files.kind is Files.NETWORK:
+        return {str(files): _weights(stage, pretrained_part(stage.config.raw_entry(name)))}
     source = source_of(stage)
-    if kind == SOURCE:
-        return {f"{SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
-    if kind == MATRIX:
+    if files.kind is Files.SOURCE:
+        return {f"{Files.SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
+    if files.kind is Files.MATRIX:
         matrix = source.matrices().get(name)
-        return {files: _digest(matrix.path) if matrix else "absent"}
-    if kind == TRIPLES:
+        return {str(files): _digest(matrix.path) if matrix else "absent"}
+    if files.kind is Files.TRIPLES:
         triples = inside(source.root, name, "knowledge.triples")
-        return {files: _digest(triples) if triples.is_file() else "absent"}
+        return {str(files): _digest(triples) if triples.is_file() else "absent"}
     paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[name].drop_nulls()
-    return {files: text_digest(*(_signature(source.root / path) for path in paths))}
+    return {str(files): text_digest(*(_signature(source.root / path) for path in paths))}
 
 
 def engine_settings(stage: Stage) -> EngineSettings:

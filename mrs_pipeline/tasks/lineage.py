@@ -1,7 +1,7 @@
 """The lineage tables: who made what, from what, with which code. Append-only; one small file a materialisation.
 
 Column lineage is declared with each table (`tables`); digests come from the outcomes. When a record is written is
-decided by `orchestration`. Outputs lie there a moment before their record does, and a run may be killed in between:
+decided by `orchestration`. Outputs are stored a moment before their record is, and a run may be killed in between:
 what has no record is not done.
 """
 
@@ -13,9 +13,11 @@ from pathlib import Path
 import polars as pl
 
 from mrs_pipeline import __version__
+from mrs_pipeline.code import closure
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.tasks.nodes import column_sources, is_current, node_of, provenance_of, record
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import column_sources, node_of, record
 from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 
 _OWN = Provenance("lineage")
@@ -27,10 +29,10 @@ def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str)
 
     The outputs' rows come last: where they are, the record is whole.
     """
-    provenance = _provenance(stage, task, outcomes)
+    provenance = record(stage, outcomes[0].node)[1]
     made = [
         {
-            "asset": outcome.node.partition("@")[0],
+            "asset": str(outcome.node.asset),
             "run": run,
             "made_at": datetime.now(UTC).replace(tzinfo=None),
             "data_version": outcome.digest,
@@ -48,7 +50,7 @@ def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str)
     columns = [
         {"asset": row["asset"], "column": column, "upstream": source, "upstream_column": source_column}
         for row in made
-        for column, sources in column_sources(stage.config, str(row["asset"])).items()
+        for column, sources in column_sources(stage.config, Node.parse(str(row["asset"]))).items()
         for source, source_column in sources
     ]
     _append(
@@ -64,22 +66,30 @@ def record_outcomes(stage: Stage, task: Task, outcomes: list[Outcome], run: str)
     _append(stage, "materializations", task.name, run, pl.DataFrame(made, infer_schema_length=None))
 
 
+_DIGITS = 16
 LATEST = "latest"
 """In place of a run, for what is replaced instead of appended to."""
 _EDGE_COLUMNS = ("asset", "run", "upstream", "upstream_version")
 _COLUMN_COLUMNS = ("asset", "column", "upstream", "upstream_column")
 
 
+def check_version(task: Task) -> str:
+    """The version of the code of a task's checks."""
+    return closure(task.check).digest[:_DIGITS] if task.check else ""
+
+
 def record_checks(stage: Stage, task: Task, outcomes: list[CheckOutcome], run: str) -> None:
     """Replace the latest results of a task's checks at this window."""
+    code = check_version(task)
     rows = [
         {
-            "asset": outcome.output,
+            "asset": str(outcome.output),
             "name": outcome.name,
             "severity": "error" if outcome.blocking else "warning",
             "passed": outcome.passed,
             "description": outcome.description,
             "data_version": record(stage, node_of(stage, outcome.output))[0],
+            "code_version": code,
             "run": run,
         }
         for outcome in outcomes
@@ -87,36 +97,55 @@ def record_checks(stage: Stage, task: Task, outcomes: list[CheckOutcome], run: s
     _append(stage, "checks", task.name, LATEST, pl.DataFrame(rows))
 
 
-def checks_hold(stage: Stage, task: Task) -> bool:
-    """Whether the task's checks have looked at its outputs as they are now, and no blocking one failed."""
+def recorded_checks(stage: Stage, task: Task) -> list[CheckOutcome]:
+    """The latest results of a task's checks at this window, as they were recorded."""
+    rows = stage.lake.read(_table(stage, "checks", task.name, LATEST))
+    specs = {(str(spec.output), spec.name): spec for spec in task.check_specs}
+    facts = {"looked at": "when this content was made; it has not changed since"}
+    return [
+        CheckOutcome(name, specs[asset, name].output, passed, specs[asset, name].blocking, description, facts)
+        for asset, name, passed, description in rows.select(
+            "asset", "name", "passed", "description"
+        ).iter_rows()
+    ]
+
+
+def unfinished_checks(stage: Stage, task: Task) -> tuple[bool, list[str]]:
+    """Whether checks of today's code have yet to look at the outputs as they are, and the blocking ones that failed."""
     if task.check is None:
-        return True
-    if not _checked(stage, task):
-        return False
-    latest = stage.lake.read(_table(stage, "checks", task.name, LATEST))
-    return latest.filter(~pl.col("passed") & (pl.col("severity") == "error")).is_empty()
+        return False, []
+    table = _table(stage, "checks", task.name, LATEST)
+    if not stage.lake.exists(table):
+        return True, []
+    latest = stage.lake.read(table)
+    now = {
+        (str(spec.output), record(stage, node_of(stage, spec.output))[0], check_version(task))
+        for spec in task.check_specs
+    }
+    if "code_version" not in latest.columns:
+        return True, []
+    seen = set(latest.select("asset", "data_version", "code_version").iter_rows())
+    failed = latest.filter(~pl.col("passed") & (pl.col("severity") == "error"))["name"].to_list()
+    return not now <= seen, failed if now <= seen else []
 
 
 def is_recorded(stage: Stage, task: Task) -> bool:
-    """Whether lineage knows the task's outputs as they lie there now: their content, their code, their inputs."""
-    return _lying(stage, task) <= _known(stage, task)
+    """Whether lineage knows the task's outputs as they are now: their content, their code, their inputs."""
+    return _stored(stage, task) <= _known(stage, task)
 
 
-def was_cut_off(stage: Stage, task: Task) -> bool:
-    """Whether a run was killed after it had made the outputs, which are current, and before their checks had ended.
+def was_never_recorded(stage: Stage, task: Task) -> bool:
+    """Whether a run was killed after it had made the outputs and before it could record them.
 
-    Two things look alike and are none: a content that lineage does not know, of code and inputs that it knows with
-    another content, was tampered with; and one that a check has looked at and refused is faulty.
+    A content that lineage does not know, of code and inputs that it knows with another content, is something else: it
+    was tampered with.
     """
-    if not is_current(stage, task):
-        return False
-    known = _known(stage, task)
-    return not known or (_lying(stage, task) <= known and not _checked(stage, task))
+    return not _known(stage, task)
 
 
-def left_behind(stage: Stage, task: Task) -> list[Outcome]:
+def taken_over(stage: Stage, task: Task) -> list[Outcome]:
     """Outcomes of a task whose outputs a killed run has made, from what is stamped on them."""
-    facts = {"taken over": "made by a run that was killed before it could say so; not made again"}
+    facts = {"taken over": "made by a run that was killed before it could record it; not made again"}
     nodes = [node_of(stage, output) for output in task.outputs]
     return [Outcome(node, record(stage, node)[0], facts) for node in nodes]
 
@@ -138,13 +167,13 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _lying(stage: Stage, task: Task) -> set[tuple[str, str]]:
+def _stored(stage: Stage, task: Task) -> set[tuple[str, str]]:
     """(asset, data version) of the outputs as they are now."""
-    return {(output, record(stage, node_of(stage, output))[0]) for output in task.outputs}
+    return {(str(output), record(stage, node_of(stage, output))[0]) for output in task.outputs}
 
 
 def _known(stage: Stage, task: Task) -> set[tuple[str, str]]:
-    """(asset, data version) of all records of the code and the inputs that the outputs bear now."""
+    """(asset, data version) of all records of the code and the inputs that are stamped on the outputs."""
     now = record(stage, node_of(stage, task.outputs[0]))[1]
     found: set[tuple[str, str]] = set()
     for table in stage.lake.partitions("lineage", "materializations", **_keys(stage, task.name, "*")):
@@ -164,26 +193,6 @@ def _inputs(stage: Stage, made: Table, asset: str) -> dict[str, str]:
         return {}
     rows = stage.lake.read(edges).filter(pl.col("asset") == asset)
     return dict(rows.select("upstream", "upstream_version").iter_rows())
-
-
-def _checked(stage: Stage, task: Task) -> bool:
-    """Whether the task's checks have looked at its outputs as they are now."""
-    if task.check is None:
-        return True
-    table = _table(stage, "checks", task.name, LATEST)
-    if not stage.lake.exists(table):
-        return False
-    seen = dict(stage.lake.read(table).select("asset", "data_version").iter_rows())
-    outputs = {spec.output for spec in task.check_specs}
-    return all(seen.get(output) == record(stage, node_of(stage, output))[0] for output in outputs)
-
-
-def _provenance(stage: Stage, task: Task, outcomes: list[Outcome]) -> Provenance:
-    """What was stamped on the outputs; outputs that are files outside the stores derive theirs again."""
-    node = outcomes[0].node
-    if task.windowed or node.startswith("raw/"):
-        return record(stage, node)[1]
-    return provenance_of(stage, task)
 
 
 def _append(stage: Stage, name: str, task: str, run: str, frame: pl.DataFrame) -> None:

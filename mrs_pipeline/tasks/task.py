@@ -1,7 +1,7 @@
 """What a stage is made of: where it works (`Stage`), what it does (`Task`), what it leaves (`Outcome`).
 
 A task is one materialisation described as data: what it reads, what it makes, which code and settings decide the
-result. Dagster's assets, the freshness rule and lineage all derive from the same description, so nothing is listed
+result. Dagster's assets, the rule of currency and lineage all derive from the same description, so nothing is listed
 twice. No Dagster here (that is `orchestration`), and no work: each stage's own file does that.
 """
 
@@ -15,6 +15,11 @@ from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.artifacts import ArtifactStore
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake, Table
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.tasks.node import External, Node
+
+Root = Callable[..., Any] | str
+"""A function or class that decides a result, or `package.module:Name` where it need not be imported to be named."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,19 @@ class Outcome:
     """What one materialisation left behind.
 
     Attributes:
-        node: its name, e.g. `core/items` or `raw/interactions@2015`.
+        node: what was made.
         digest: digest of the content, the data version.
         facts: what a person wants to know: numbers, sentences, Polars frames (shown as tables), PNG bytes (shown as
             pictures).
         columns: column -> DuckDB type, for tables.
+        made: whether it was made now; False for what was current and left as it was.
     """
 
-    node: str
+    node: Node
     digest: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class CheckSpec:
     """A check that guards an output. A blocking one stops all that is downstream."""
 
     name: str
-    output: str
+    output: Node
     description: str
     blocking: bool = True
 
@@ -97,7 +104,7 @@ class CheckOutcome:
     """How a check ended, with the rows or numbers that show why."""
 
     name: str
-    output: str
+    output: Node
     passed: bool
     blocking: bool
     description: str
@@ -109,14 +116,14 @@ class Task:
     """One materialisation as data.
 
     Attributes:
-        name: unique in a dataset, `<stage>/<what>`.
-        outputs: names of what it makes; each is an asset.
-        inputs: names of what it reads; each is an output of another task.
-        files: what it reads outside the stores: `source`, `media/<modality>`, `matrix/<name>`,
-            `triples/<file>`, `model/<feature set>` or `network/<modality>`.
-        run: does the work for one window; `version` is what it stamps on its outputs.
-        code: modules (below `mrs_pipeline`) whose source decides the result.
-        settings: the part of the dataset's settings that decides the result, as JSON.
+        outputs: what it makes; each is an asset.
+        inputs: what it reads; each is an output of another task.
+        files: what it reads outside the stores.
+        run: does the work for one window, and stamps the provenance that it is given on its outputs.
+        uses: what `run` finds by name and not by import, such as the model's class: functions, classes or
+            "module:Name". The code of a task is all that `run` and these reach (`tasks.currency`).
+        settings: the part of the dataset's settings that decides the result, as JSON values by name.
+        show: facts for people that are drawn from what is stored; its code decides no result.
         group: box in the asset graph.
         description: a sentence or two for the UI.
         windowed: whether it has one result a window; otherwise one for the dataset.
@@ -125,15 +132,15 @@ class Task:
             dear. Such an output must be the last thing that `run` writes.
     """
 
-    name: str
-    outputs: tuple[str, ...]
-    inputs: tuple[str, ...]
-    run: Callable[["Stage", "Task"], Sequence[Outcome]]
-    code: tuple[str, ...]
-    settings: str
+    outputs: tuple[Node, ...]
+    inputs: tuple[Node, ...]
+    run: Callable[["Stage", "Task", Provenance], Sequence[Outcome]]
+    settings: Mapping[str, Any]
     group: str
     description: str
-    files: tuple[str, ...] = ()
+    uses: tuple[Root, ...] = ()
+    files: tuple[External, ...] = ()
+    show: Callable[["Stage", "Task"], Mapping[str, Any]] | None = None
     windowed: bool = True
     tags: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -141,3 +148,13 @@ class Task:
     check_specs: tuple[CheckSpec, ...] = ()
     check: Callable[["Stage", "Task"], Sequence[CheckOutcome]] | None = None
     keep: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique in a dataset: its output's text, or `<kind>/tables` for several tables."""
+        return str(self.outputs[0]) if len(self.outputs) == 1 else f"{self.outputs[0].kind}/tables"
+
+    @property
+    def subject(self) -> str:
+        """What a task of its kind is about: the model, the feature set, the modality."""
+        return self.outputs[0].name

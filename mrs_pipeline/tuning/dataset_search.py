@@ -18,9 +18,10 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.stages.model_tasks import model_tasks
 from mrs_pipeline.stages.pretraining import pretraining_task
-from mrs_pipeline.storage.digests import code_digest, text_digest
+from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.stored.training_data import filling_of, sources_of, training_data
-from mrs_pipeline.tasks.nodes import record
+from mrs_pipeline.tasks.currency import code_of
+from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.tuning.presets import Found, Preset, write_preset
@@ -133,14 +134,14 @@ def _data_digest(stage: Stage, model: str) -> str:
     """Of all that trials see: splits, content, and how what is missing is filled."""
     needs = _needs(model)
     nodes = sources_of(stage.config, needs)
-    digests = (part for node in nodes for part in (node, record(stage, node)[0]))
+    digests = (part for node in nodes for part in (str(node), record(stage, node)[0]))
     return text_digest(*digests, json.dumps(filling_of(stage.config, needs), sort_keys=True))[:_DIGITS]
 
 
 def _code_digest(config: DatasetConfig, model: str) -> str:
     """Of the code of the model, of its first step if it has one, of training and of evaluation."""
-    code = model_tasks(config, model, config.config_of(model))[0].code
+    tasks = [model_tasks(config, model, config.config_of(model))[0]]
     first_step = MODELS[model].spec.pretraining
     if first_step:
-        code += pretraining_task(config, first_step, PRETRAINERS[first_step].Config()).code
-    return code_digest(*code)[:_DIGITS]
+        tasks.append(pretraining_task(config, first_step, PRETRAINERS[first_step].Config()))
+    return text_digest(*(code_of(task).digest for task in tasks))[:_DIGITS]

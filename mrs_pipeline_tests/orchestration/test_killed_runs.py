@@ -15,7 +15,8 @@ from mrs_pipeline.stages import train as trained
 from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks import lineage
-from mrs_pipeline.tasks.nodes import is_current, record
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 from mrs_pipeline_tests.orchestration import homes

@@ -11,7 +11,7 @@ import pytest
 from mrs_pipeline.orchestration.launch import load_project
 from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.home import Home
-from mrs_pipeline.tasks.nodes import node_of, record
+from mrs_pipeline.tasks.places import node_of, record
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.homes import WINDOW

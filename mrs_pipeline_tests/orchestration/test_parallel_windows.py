@@ -10,7 +10,8 @@ import pytest
 from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.catalogue import query, refresh
 from mrs_pipeline.storage.home import Home
-from mrs_pipeline.tasks.nodes import is_current, record
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.places import record
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.stages.working import perform
 

@@ -11,7 +11,9 @@ from mrs_pipeline.stages.checks.results import check_experiment
 from mrs_pipeline.stages.study import arms_of, encoder_facts, page_path
 from mrs_pipeline.studies.registry import EXPERIMENTS
 from mrs_pipeline.studies.running import ArmResult, ArmTask, measure_arm
-from mrs_pipeline.tasks.nodes import is_current, table_of
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.options import MirrorGradientOptions
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
@@ -43,7 +45,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def _table(stage: Stage) -> pl.DataFrame:
-    return stage.lake.read(table_of(stage, NAME))
+    return stage.lake.read(table_of(stage, Node.parse(NAME)))
 
 
 def test_an_experiment_is_run_kept_and_shown(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
@@ -67,7 +69,7 @@ def test_an_interrupted_experiment_goes_on(stage: Stage, arms_run: list[tuple[st
     first = _table(stage)
     lost = stage.lake.partitions("eval", "experiment_arms")[0]
     stage.lake.delete(lost)
-    stage.lake.delete(table_of(stage, NAME))
+    stage.lake.delete(table_of(stage, Node.parse(NAME)))
     arms_run.clear()
     perform(stage, [NAME])
     assert len(arms_run) == 1
@@ -118,7 +120,7 @@ def test_a_wrapped_model_is_held_against_itself_without(
     plain, wrapped = ("VBPR", "FREEDOM", "BM3"), ("VBPR + MG", "FREEDOM + MG", "BM3 + MG")
     assert [trained[arm] for arm in plain] == [None] * 3
     assert [trained[arm] for arm in wrapped] == [MirrorGradientOptions(every=3, ascent=0.2)] * 3
-    table = stage.lake.read(table_of(stage, "experiments/mirror"))
+    table = stage.lake.read(table_of(stage, Node.parse("experiments/mirror")))
     pairs = dict(table.filter(pl.col("difference").is_not_null()).select("arm", "against").iter_rows())
     assert pairs == dict(zip(wrapped, plain, strict=True))
     values = dict(table.select("arm", "value").iter_rows())
@@ -130,7 +132,7 @@ def test_a_wrapped_model_is_held_against_itself_without(
 
 def test_the_check_misses_a_control(stage: Stage, arms_run: list[tuple[str, int]]) -> None:
     perform(stage, [NAME])
-    task, table = task_of(stage, NAME), table_of(stage, NAME)
+    task, table = task_of(stage, NAME), table_of(stage, Node.parse(NAME))
     provenance = stage.lake.manifest(table).provenance
     broken = _table(stage).slice(1).with_columns(value=pl.lit(1.5))
     stage.lake.write_frame(table, broken, provenance)

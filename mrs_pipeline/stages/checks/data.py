@@ -13,7 +13,8 @@ from mrs_pipeline.tables import (
     splits_table,
     users,
 )
-from mrs_pipeline.tasks.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
+from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, Kind, Node
+from mrs_pipeline.tasks.places import expand, table_of
 from mrs_pipeline.tasks.task import CheckOutcome, Stage, Task
 
 RAW_INTERACTIONS_SPECS = (
@@ -50,7 +51,7 @@ def check_raw_items(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suites of the four core tables."""
     rows, user_rows, item_rows, rejected = (
-        scan_of(stage, f"core/{name}") for name in ("interactions", "users", "items", "quarantine")
+        scan_of(stage, Node(Kind.CORE, name)) for name in ("interactions", "users", "items", "quarantine")
     )
     raw = stage.lake.scan(*(table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)))
     suites = (
@@ -68,7 +69,7 @@ def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     disjoint = stage.config.interactions.deduplicate != "none"
     suite = splits_table.suites(
         scan_of(stage, SPLITS),
-        scan_of(stage, "core/interactions"),
+        scan_of(stage, CORE_INTERACTIONS),
         disjoint=disjoint,
         in_time_order=in_time_order,
     )
