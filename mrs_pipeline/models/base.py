@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import FeatureMatrix, Interactions, RawContent, SparseGraph, TrainingData

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, gather_rows, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr, gather_rows
 from mrs_pipeline.models.base import ModelInputs, PairBatch, Scorer
 
 

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import PAD, Histories
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import (
     GradientConfig,
     ModelInputs,

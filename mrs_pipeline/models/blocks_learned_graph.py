@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mrs_pipeline.functional.edge_products import edge_product, edge_similarities
 from mrs_pipeline.functional.graphs import (
     bipartite_graph,
     cosine_neighbours,
@@ -14,7 +13,10 @@ from mrs_pipeline.functional.graphs import (
     normalise_rows,
     with_self_loops,
 )
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, take_rows
+from mrs_pipeline.functional.kernels.edge_products import edge_product, edge_similarities
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import ModelInputs
 from mrs_pipeline.models.blocks import linear
 

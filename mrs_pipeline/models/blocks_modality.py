@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.attention import masked_softmax
 from mrs_pipeline.functional.graphs import DEGREE_EPSILON, nearest
-from mrs_pipeline.functional.sparse import Csr, SparseOperator
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import ModelInputs
 from mrs_pipeline.models.blocks import linear
 

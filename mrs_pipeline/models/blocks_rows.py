@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, info_nce_counted, squared_norm
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 
 

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.functional.softmax import full_softmax, sampled_softmax
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import FeatureUse, ModelInputs, SequenceBatch
 from mrs_pipeline.models.blocks import ModalityProjection, embedding
 from mrs_pipeline.models.blocks_history import HeadsConfig, HistoryConfig, HistoryRecommender

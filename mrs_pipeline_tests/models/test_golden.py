@@ -6,8 +6,8 @@ from unittest import mock
 import pytest
 import torch
 
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import info_nce, squared_norm
-from mrs_pipeline.functional.sparse import mean_propagation
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline_tests.models.golden import (

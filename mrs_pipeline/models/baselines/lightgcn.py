@@ -15,8 +15,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
-from mrs_pipeline.functional.sparse import mean_propagation
 from mrs_pipeline.models.base import (
     GradientConfig,
     ModelInputs,

@@ -28,8 +28,9 @@ from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.attention import masked_softmax
 from mrs_pipeline.functional.graphs import mix, normalise_symmetric
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import bpr_inner, squared_norm
-from mrs_pipeline.functional.sparse import Csr, mean_propagation
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

@@ -28,8 +28,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
-from mrs_pipeline.functional.sparse import Csr, mean_propagation, take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

@@ -32,8 +32,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import cosine_distance, embedding_norm
-from mrs_pipeline.functional.sparse import mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

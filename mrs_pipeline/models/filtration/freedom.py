@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
 from mrs_pipeline.functional.losses import bpr, bpr_inner
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

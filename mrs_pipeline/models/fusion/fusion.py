@@ -39,6 +39,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.content import comparable
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import mean_propagation
 from mrs_pipeline.functional.losses import (
     bpr_inner,
     cross_correlation,
@@ -46,7 +48,6 @@ from mrs_pipeline.functional.losses import (
     info_nce,
     misalignment,
 )
-from mrs_pipeline.functional.sparse import mean_propagation, take_rows
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

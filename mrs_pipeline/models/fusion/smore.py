@@ -32,7 +32,9 @@ from torch import Tensor, nn
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import nearest, normalise_symmetric, strongest
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import (
     FeatureUse,
     GradientConfig,

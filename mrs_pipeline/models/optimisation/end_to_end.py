@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.softmax import in_batch_softmax
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import FeatureUse, ModelInputs, ModelSpec, PairBatch, Recommender
 from mrs_pipeline.models.blocks import embedding, history
 from mrs_pipeline.models.blocks_raw import ContentConfig, ContentTower, popularity
