@@ -1,7 +1,8 @@
 """DuckDB connections: the one place that opens them. Every one is in UTC, bounded, silent and without downloads.
 
-`MRS_DUCKDB_MEMORY` (e.g. "4GB") and `MRS_DUCKDB_THREADS` are the bounds. Without them DuckDB takes up to 80 %
-of the memory and all cores *per process*: set them where several processes share a machine.
+`MRS_DUCKDB_MEMORY` (e.g. "8GB") and `MRS_DUCKDB_THREADS` are the bounds. Without them a connection holds at most
+`DEFAULT_MEMORY`, whatever the machine has, and moves what is more to disk; it uses all cores, so set the threads where
+several processes share a machine.
 
 Where the lake spills and what the catalogue holds is said in `storage`.
 """
@@ -15,6 +16,8 @@ from mrs_pipeline.errors import InputError
 
 MEMORY_VARIABLE = "MRS_DUCKDB_MEMORY"
 THREADS_VARIABLE = "MRS_DUCKDB_THREADS"
+DEFAULT_MEMORY = "2GB"
+"""Twenty million interactions go through every stage within it; more saves some spilling."""
 
 _SETTINGS = (
     # DuckDB takes a process without a script (`python -c`, a notebook) for a person at a terminal, and writes a
@@ -22,6 +25,7 @@ _SETTINGS = (
     "SET enable_progress_bar_print = false",
     "SET TimeZone = 'UTC'",
     "SET autoinstall_known_extensions = false",
+    f"SET memory_limit = '{DEFAULT_MEMORY}'",
 )
 
 

@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.terminal import (
@@ -32,6 +33,7 @@ from mrs_pipeline.cli.terminal import (
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.storage.home import HOME_VARIABLE
+from mrs_pipeline.threads import yield_while_waiting
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
@@ -61,6 +63,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Entry point: run the command line and leave with its exit code."""
+    yield_while_waiting()  # before a command loads torch
     code = 0
     try:
         app()
@@ -234,6 +237,8 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
 
 for command in (
     tune,
+    currency.status,
+    currency.verify,
     cli_results.leaderboard,
     cli_results.recommend,
     cli_results.lineage,

@@ -35,7 +35,7 @@ FORCE_TAG: Final = "mrs/force"
 
 def key_of(dataset: str, output: Node) -> dg.AssetKey:
     """`core/items` of `demo` is the asset `demo/core/items`."""
-    return dg.AssetKey([dataset, output.kind, output.name])
+    return dg.AssetKey([dataset, str(output.kind), output.name])
 
 
 def build_asset(
@@ -59,7 +59,8 @@ def build_asset(
             for outcome in _perform(stage, task, tasks, context):
                 results[outcome.node.asset].append(outcome)
         if any(outcome.made for outcomes in results.values() for outcome in outcomes):
-            refresh(home)
+            for sentence in refresh(home):
+                LOG.warning("left out of the SQL views: %s", sentence)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 

@@ -13,6 +13,7 @@ import dagster as dg
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.orchestration.assets import key_of
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.schema import FULL_WINDOW
@@ -53,7 +54,7 @@ def build_jobs(config: DatasetConfig) -> Jobs:
     """Ingest alone, the whole way, and what runs only when it is asked for."""
     asked_for = dg.AssetSelection.groups(f"{config.name}__{EXPERIMENTS}")
     everything = dg.AssetSelection.tag("dataset", config.name) - asked_for
-    raw = [dg.AssetKey([config.name, name.kind, name.name]) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
+    raw = [key_of(config.name, name) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
     partitions = partitions_of(config.window)
     return (
         dg.define_asset_job(

@@ -25,7 +25,7 @@ from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, t
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.ingest import check_source
+from mrs_pipeline.stages.ingest import check_source, forget_source
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, Node
 from mrs_pipeline.tasks.places import windows as known_windows
@@ -137,6 +137,7 @@ def run_dataset(
             _Execution(project, instance, config, force).run(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
+            forget_source()
         for window in windows:
             due, below = _due(Stage(config, project.home, window), tasks, force)
             more = f", {len(below)} below them may follow" if below else ""
@@ -190,13 +191,8 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
                 f"{config.name} does not list the model {unknown[0]}; its defs.yaml has "
                 f"{', '.join(config.model_configs)} (see `mrs models` for all that can be added)."
             )
-        config = config.model_copy(
-            update={
-                "models": config.models.model_copy(
-                    update={name: None for name in config.model_configs if name not in models}
-                )
-            }
-        )
+        listed = {name: settings for name, settings in config.models.items() if name in models}
+        config = config.model_copy(update={"models": listed})
     wanted = {task.name for task in plan(config)}
     wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
     wanted -= {str(RAW_INTERACTIONS), str(RAW_ITEMS)}

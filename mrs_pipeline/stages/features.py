@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
+from mrs_pipeline.encoders.base import ReadyMatrix
 from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
-from mrs_pipeline.encoders.identity import ReadyMatrix
-from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import PreviousExtraction
@@ -45,7 +48,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             directory,
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
-            settings=engine_settings(stage),
+            settings=engine_settings(stage).model_copy(update={"code": _row_code(options)}),
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
@@ -62,8 +65,10 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
 def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
     name = task.subject
-    graph = knn_graph(read_features(stage, name), stage.config.knn_k)
-    digest = write_graph(stage, task.outputs[0], provenance, graph, {"knn_k": stage.config.knn_k})
+    graph = knn_graph(read_features(stage, name), stage.config.item_graph_k)
+    digest = write_graph(
+        stage, task.outputs[0], provenance, graph, {"item_graph_k": stage.config.item_graph_k}
+    )
     connected = int((np.diff(graph.indptr) > 0).sum())
     facts = {
         "items": graph.shape[0],
@@ -72,6 +77,11 @@ def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
         "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
     }
     return [Outcome(task.outputs[0], digest, facts)]
+
+
+def _row_code(options: EncoderOptions) -> str:
+    """Digest of the code that decides a row: rows of other code are encoded again."""
+    return closure("mrs_pipeline.encoders.engine:extract_with", *encoder_roots(options)).digest
 
 
 def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:
@@ -128,7 +138,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         files=_files(options),
         run=extract_features,
         uses=encoder_roots(options),
-        settings={"encoder": options.model_dump(mode="json")},
+        settings={"encoder": deciding(options)},
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",
         tags=(f"modality/{options.modality}", f"encoder/{options.encoder}"),
@@ -153,9 +163,9 @@ def graph_task(config: DatasetConfig, name: str) -> Task:
         outputs=(Node(Kind.GRAPHS, name),),
         inputs=(Node(Kind.FEATURES, name),),
         run=build_graph,
-        settings={"knn_k": config.knn_k},
+        settings={"item_graph_k": config.item_graph_k},
         group="features",
-        description=f"The {config.knn_k} nearest items by cosine of {name}, built in blocks.",
+        description=f"The {config.item_graph_k} nearest items by cosine of {name}, built in blocks.",
         tags=(f"modality/{config.feature(name).modality}",),
         kinds=("graph",),
     )

@@ -11,9 +11,9 @@ from functools import lru_cache
 import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.options import IdentityOptions
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
@@ -39,9 +39,10 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
     manifest = stage.lake.write(con, table, select, provenance)
+    scan = stage.lake.scan(table)
     summary = con.sql(
         f"SELECT count(DISTINCT user_id), count(DISTINCT item_id), min({TIMESTAMP}), max({TIMESTAMP}) "
-        f"FROM ({select})"
+        f"FROM {scan}"
     ).fetchall()[0]
     facts = {
         "rows": manifest.rows,
@@ -50,7 +51,7 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
         "first": str(summary[2] or ""),
         "last": str(summary[3] or ""),
         "rows after the last window": _after_last(stage, con),
-        "sample": con.sql(f"{select} LIMIT {_SAMPLE}").pl(),
+        "sample": con.sql(f"SELECT * FROM {scan} LIMIT {_SAMPLE}").pl(),
     }
     return [Outcome(RAW_INTERACTIONS.at(stage.window), manifest.digest, facts, manifest.columns)]
 
@@ -101,9 +102,14 @@ def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     Memory is DuckDB's bound (`database`); beyond it the table spills to disk.
     """
     con = Lake(home.lake).connect()
-    opened = open_source(SourceOptions.model_validate_json(source), home.root)
+    opened = open_source(source_options(json.loads(source)), home.root)
     con.execute(f"CREATE TEMP TABLE parsed AS {opened.interactions_sql(con)}")
     return con
+
+
+def forget_source() -> None:
+    """Let go of what was parsed: the stages below do not need it, and it holds memory."""
+    _parsed.cache_clear()
 
 
 def _in_window(stage: Stage) -> str:
@@ -132,12 +138,14 @@ def _moment(moment: datetime) -> str:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
+    reader = READERS.reference(config.source.reader)
     return [
         Task(
             outputs=(RAW_ITEMS,),
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_items,
+            uses=(reader,),
             settings={"source": source},
             group="raw",
             description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
@@ -151,6 +159,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_interactions,
+            uses=(reader,),
             settings={
                 "source": source,
                 "window": {"every": config.window.every, "start": config.window.start},

@@ -110,6 +110,29 @@ class ArtifactStore:
             directory=home / record["digest"][:_DIGEST_DIGITS],
         )
 
+    def fault(self, *keys: str) -> str | None:
+        """What is wrong with an artifact's files, in words; None where they are what was written."""
+        try:
+            manifest = self.read(*keys)
+        except (ValueError, KeyError, TypeError) as error:
+            return f"has no readable manifest ({error})"
+        if not manifest.directory.is_dir():
+            return "has lost its files"
+        found = directory_digest(manifest.directory)
+        return None if found == manifest.digest else "is not what was written"
+
+    def names(self) -> list[tuple[str, ...]]:
+        """Keys of every artifact, sorted."""
+        return sorted(path.parent.relative_to(self.root).parts for path in self.root.rglob(MANIFEST))
+
+    def discard(self, *keys: str) -> None:
+        """Remove an artifact; what reads it must make it again."""
+        home = self._home(keys)
+        with FileLock(home / ".lock"):
+            (home / MANIFEST).unlink()
+            for directory in home.glob("[0-9a-f]" * _DIGEST_DIGITS):
+                rmtree(directory)
+
     def _publish(
         self, home: Path, partial: Path, name: str, provenance: Provenance, facts: Mapping[str, JSON]
     ) -> None:

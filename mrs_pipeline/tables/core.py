@@ -86,8 +86,8 @@ def build_core(
             joined.
     """
     _require_catalogue(con, raw_items)
-    _stage(con, raw_interactions, window_start)
-    _reject_rows(con, raw_items, rules)
+    _stage(con, raw_interactions, raw_items, rules, window_start)
+    _require_ratings(con, rules)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
     _number_users(con)
@@ -110,17 +110,23 @@ def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None
         raise InputError(f"the items contain item_id '{twice[0][0]}' more than once: keep one row of it.")
 
 
-def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start: datetime | None) -> None:
-    """Copy the raw rows, with a number in source order, a reason to be filled and their side of the start.
+def _stage(
+    con: "duckdb.DuckDBPyConnection",
+    raw_interactions: str,
+    raw_items: str,
+    rules: InteractionRules,
+    window_start: datetime | None,
+) -> None:
+    """Copy the raw rows, with a number in source order, their side of the start, and why they are wrong by themselves.
 
     Rows without time count as history: they cannot be shown to lie in the window.
     """
     history = "true" if window_start is None else "timestamp IS NULL OR timestamp < CAST($start AS TIMESTAMP)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, "
-        "CAST(NULL AS VARCHAR) AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, "
-        f"item_id, timestamp, rating, split) AS place FROM {raw_interactions}",
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {_own_reason(raw_items, rules)} "
+        "AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, item_id, timestamp, rating, split) "
+        f"AS place FROM {raw_interactions}",
         start,
     )
     rows = _count(con, "true")
@@ -133,20 +139,26 @@ def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start
         )
 
 
-def _reject_rows(con: "duckdb.DuckDBPyConnection", raw_items: str, rules: InteractionRules) -> None:
-    """Reject rows that are wrong by themselves; the first rule that applies gives the reason."""
-    _reject(con, MISSING_USER, "coalesce(trim(user_id), '') = ''")
-    _reject(con, MISSING_ITEM, "coalesce(trim(item_id), '') = ''")
-    _reject(con, UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)")
-    if rules.min_rating is None:
-        return
-    if _count(con, "rating IS NOT NULL") == 0:
+def _own_reason(raw_items: str, rules: InteractionRules) -> str:
+    """SQL of why a row is wrong by itself: the first rule that applies; NULL where none does."""
+    broken = {
+        MISSING_USER: "coalesce(trim(user_id), '') = ''",
+        MISSING_ITEM: "coalesce(trim(item_id), '') = ''",
+        UNKNOWN_ITEM: f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)",
+    }
+    if rules.min_rating is not None:
+        broken[MISSING_RATING] = "rating IS NULL OR isnan(rating)"
+        broken[LOW_RATING] = f"rating < {rules.min_rating!r}"
+    cases = (f"WHEN {condition} THEN '{reason}'" for reason, condition in broken.items())
+    return f"CASE {' '.join(cases)} END"
+
+
+def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
+    if rules.min_rating is not None and _count(con, "rating IS NOT NULL") == 0:
         raise InputError(
             f"interactions.min_rating is {rules.min_rating:g}, but no interaction has a rating: map the "
             "rating column under source, or remove min_rating."
         )
-    _reject(con, MISSING_RATING, "rating IS NULL OR isnan(rating)")
-    _reject(con, LOW_RATING, f"rating < {rules.min_rating!r}")
 
 
 def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -158,13 +170,14 @@ def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules
         return
     direction = {"last": "DESC", "first": "ASC"}[rules.deduplicate]
     sign = {"last": "-", "first": ""}[rules.deduplicate]
+    pairs = f"FROM {_WORK} WHERE reason IS NULL"
     _reject(
         con,
         DUPLICATE,
-        "place NOT IN (SELECT first_value(place) OVER (PARTITION BY user_id, item_id "
+        f"place IN (SELECT place FROM (SELECT place, row_number() OVER (PARTITION BY user_id, item_id "
         f"ORDER BY is_history DESC, timestamp {direction} NULLS LAST, "
-        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) "
-        f"FROM {_WORK} WHERE reason IS NULL)",
+        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) AS nth {pairs} AND (user_id, item_id) IN "
+        f"(SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1)) WHERE nth > 1)",
     )
 
 

@@ -84,7 +84,7 @@ def table_of(stage: Stage, node: Node) -> Table:
     if node.asset == KNOWLEDGE_GRAPH:
         return stage.table("core", "knowledge", window=window)
     if node.kind in (Kind.RAW, Kind.CORE):
-        return stage.table(node.kind, node.name, window=window)
+        return stage.table(str(node.kind), node.name, window=window)
     if node.asset == LEADERBOARD:
         return Table.of("eval", "leaderboard", dataset=stage.config.name)
     schema, table, key = _PARTITIONED[node.kind]

@@ -39,9 +39,10 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.graphs import with_item_graphs
-from mrs_pipeline.models.base import BatchKind, ModelInputs
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS, model_class
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import (
     first_batch,
@@ -184,8 +185,10 @@ def model_values(
 def pretrainer_values(name: str, noise: float = 0.0) -> Values:
     """One step of a pretrainer and the vectors of three items."""
     config = small_pretraining(name)
-    data = exact(with_item_graphs(toy_market().data, getattr(config, "knn_k", 5)))
-    inputs = widened(ModelInputs.from_data(data), noise)
+    data = toy_market().data
+    if config.item_neighbours:
+        data = with_item_graphs(data, config.item_neighbours.count)
+    inputs = widened(ModelInputs.from_data(exact(data)), noise)
     with portable():
         module = PRETRAINERS[name](config, inputs, torch.Generator().manual_seed(11))
         starts = moved(module)
@@ -209,7 +212,7 @@ def trained_values(name: str) -> Values:
 
 
 RECORDS: dict[str, Callable[[], Values]] = {
-    **{name: partial(model_values, name) for name in sorted(MODELS)},
+    **{name: partial(model_values, name) for name in sorted(MODELS.own)},
     **{
         f"{name} {' '.join(f'{key}={value}' for key, value in settings.items())}": partial(
             model_values, name, settings=settings
@@ -217,7 +220,7 @@ RECORDS: dict[str, Callable[[], Values]] = {
         for name in sorted(VARIANTS)
         for settings in VARIANTS[name]
     },
-    **{f"pretraining {name}": partial(pretrainer_values, name) for name in sorted(PRETRAINERS)},
+    **{f"pretraining {name}": partial(pretrainer_values, name) for name in sorted(PRETRAINERS.own)},
     **{f"trained {name}": partial(trained_values, name) for name in TRAINED},
 }
 """Name of a record -> the function that computes it."""

@@ -1,4 +1,7 @@
-"""What every model of the registry must do. A new model is tested here by being registered."""
+"""What every model of the registry must do. A new model is tested here by being registered.
+
+Models of other installed packages are tested too where they are asked for: `MRS_CONFORM=name,name pytest ...`.
+"""
 
 import builtins
 import inspect
@@ -16,8 +19,9 @@ from pydantic import ValidationError
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.fitting import fit, load, save
-from mrs_pipeline.models.base import BatchKind, FeatureUse, Recommender
+from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
+from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import (
@@ -32,7 +36,8 @@ from mrs_pipeline_tests.toy import (
     trained,
 )
 
-ALL = sorted(MODELS)
+ASKED = filter(None, os.environ.get("MRS_CONFORM", "").split(","))
+ALL = sorted({*MODELS.own, *ASKED})
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from mrs_pipeline.plan import plan
-from mrs_pipeline.storage.catalogue import query, refresh
+from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.places import record
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.stages.working import perform
@@ -57,7 +58,7 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
     homes.run(home, [FIRST])
     ready, stop = tmp_path / "ready", tmp_path / "stop"
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(refresh(home)), str(ready), str(stop)],
+        [sys.executable, "-c", READER, str(home.catalogue), str(ready), str(stop)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -96,4 +97,4 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
         together, apart = (homes.stage_of(each, window) for each in (home, alone))
         perform(apart)
         for node in ("core/interactions", "core/quarantine", "core/splits", "recommendations/most_pop"):
-            assert record(together, node)[0] == record(apart, node)[0], (window, node)
+            assert record(together, Node.parse(node))[0] == record(apart, Node.parse(node))[0], (window, node)

@@ -20,8 +20,7 @@ from mrs_pipeline.ingest.inspection.discovery import (
     unused_columns,
     unused_tables,
 )
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.source import Source
 
 _COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
@@ -61,7 +60,7 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
     with connect() as con:
         section = discover(con, root, overrides)
-        source = open_source(SourceOptions(**section), root)
+        source = open_source(source_options(section), root)
         facts = source.describe(con)
         interactions = source.interactions_sql(con)
         window = proposals.propose_window(con, interactions, facts)
