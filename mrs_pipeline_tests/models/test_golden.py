@@ -49,7 +49,7 @@ def test_inputs_that_differ_in_the_tenth_digit_move_no_value_of_a_pretrainer(nam
         ("bpr_mf", "baselines.bpr_mf.embedding_norm", squared_norm, "loss"),
         (
             "lightgcn",
-            "baselines.lightgcn.mean_propagation",
+            "layers.lightgcn.mean_propagation",
             lambda operator, x, n_layers: mean_propagation(operator, x, n_layers + 1),
             "scores",
         ),
