@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mrs_pipeline.code.closure import Closure
 from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.definitions import Module
 from mrs_pipeline.code.importing import Importing
 from mrs_pipeline.code.inheritance import Inheritance
 from mrs_pipeline.code.links import Links
@@ -26,6 +27,10 @@ Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
 _OWN: Final = __name__.partition(".")[0]
+_ENGINE: Final = tuple(
+    f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
+)
+"""This package finds the code of a task and decides no result: it is in no closure."""
 _lock: Final = threading.RLock()
 _programs: dict[tuple[str, ...], "Program"] = {}
 
@@ -48,7 +53,7 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
         program = _programs.get(tops)
         if program is None or program.packages != packages or not program.is_current():
             program = _programs[tops] = Program(packages)
-        return program.closure(*keys, stop=stop)
+        return program.closure(*keys, stop={*stop, *_ENGINE})
 
 
 def key_of(root: Root) -> str:
@@ -106,10 +111,29 @@ class Program:
             self._closures[question] = self._search(*question).closure()
         return self._closures[question]
 
+    def path(self, key: str, *roots: Root, stop: Collection[str] = ()) -> tuple[str, ...]:
+        """How the roots come to a definition: keys from a root to `key`, each leading to the next.
+
+        Raises:
+            KeyError: they do not reach it.
+        """
+        reached = self._search(tuple(map(key_of, roots)), frozenset(stop)).reached
+        found = [key]
+        while (before := reached[found[-1]]) is not None:
+            found.append(before)
+        return tuple(reversed(found))
+
     def is_current(self) -> bool:
         """Whether every file that was read, and every list of files, is still the same."""
         stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
         return all(stamp_of(path) == stamp for each in stamps for path, stamp in each.items())
+
+    def source(self, name: str) -> tuple[Path, Module]:
+        """The file of a module and what it defines; KeyError if there is none."""
+        path, module = self._names.path(name), self._names.module(name)
+        if path is None or module is None:
+            raise KeyError(name)
+        return path, module
 
     def definition_at(self, path: Path, line: int) -> str | None:
         """Key of the definition that a line of a file belongs to; None for a line or file without one."""
