@@ -334,9 +334,7 @@ def _fingerprint(
     arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
-        closure(
-            "mrs_pipeline.fitting:fit", type(model), *map(model_class, model.config.wrapped())
-        ).digest,
+        closure("mrs_pipeline.fitting:fit", type(model), *map(model_class, model.config.wrapped())).digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),

@@ -93,7 +93,8 @@ class _Run:
         """The trial's rows of `eval.experiment_arms` and `eval.experiment_users`: stored ones, or it is run now."""
         arms, users = self._table("experiment_arms", trial), self._table("experiment_users", trial)
         provenance = Provenance(
-            text_digest(_arm_code(self.stage.config, trial.arm), self._settings(trial)), self.provenance.upstream
+            text_digest(_arm_code(self.stage.config, trial.arm), self._settings(trial)),
+            self.provenance.upstream,
         )
         lake = self.stage.lake
         stored = lake.exists(arms) and lake.exists(users) and lake.manifest(arms).provenance == provenance

@@ -85,7 +85,9 @@ def test_trees_without_empty_fields_are_the_same() -> None:
     stripped = 0
     for node in list(ast.walk(tree)):
         for name in node._fields:
-            if getattr(node, name, None) in (None, []) and not isinstance(node, ast.Constant | ast.MatchSingleton):
+            if getattr(node, name, None) in (None, []) and not isinstance(
+                node, ast.Constant | ast.MatchSingleton
+            ):
                 if name in vars(node):
                     delattr(node, name)
                     stripped += 1

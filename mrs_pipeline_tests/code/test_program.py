@@ -49,7 +49,11 @@ def test_the_function_sees_edits_and_parses_only_what_was_edited(
     assert closure("shop.main:run") is before
     read: list[str] = []
     parse = ast.parse
-    monkeypatch.setattr(parsing.ast, "parse", lambda text, *more, **options: read.append(text) or parse(text, *more, **options))
+    monkeypatch.setattr(
+        parsing.ast,
+        "parse",
+        lambda text, *more, **options: read.append(text) or parse(text, *more, **options),
+    )
     (package / "helper.py").write_text("def used():\n    return 22\n")
     after = closure("shop.main:run")
     assert read == ["def used():\n    return 22\n"]
@@ -117,7 +121,11 @@ def test_a_file_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None
 
 
 def test_functions_without_a_name_in_a_module_are_refused() -> None:
-    for root in (lambda: 1, _made(), test_functions_without_a_name_in_a_module_are_refused.__get__(1).__call__):
+    for root in (
+        lambda: 1,
+        _made(),
+        test_functions_without_a_name_in_a_module_are_refused.__get__(1).__call__,
+    ):
         with pytest.raises(TypeError, match="no function or class of a module"):
             key_of(root)
 
