@@ -43,7 +43,7 @@ class Lake:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection in UTC for transformations; close it after use.
 
-        Bounds and their variables: see `connection`. What exceeds the memory spills to the lake's disk.
+        Bounds and their variables: see `database`. What exceeds the memory spills to the lake's disk.
 
         Raises:
             InputError: a bound in the environment cannot be understood.
@@ -103,6 +103,11 @@ class Lake:
         """
         self._require(table)
         return self._part(table).stat().st_size
+
+    def stamp(self, table: Table) -> tuple[int, int]:
+        """Size and time of change of a partition's file."""
+        status = self._part(table).stat()
+        return status.st_size, status.st_mtime_ns
 
     def manifest(self, table: Table) -> TableManifest:
         """Read a partition's manifest without reading its rows.
@@ -164,6 +169,22 @@ class Lake:
             return pl.read_parquet(self._part(table), hive_partitioning=False)
         except pl.exceptions.PolarsError as error:
             raise self._unreadable(table, _damaged(error)) from error
+
+    def fault(self, con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
+        """What is wrong with a partition's file, in words; None where its rows are what was written."""
+        try:
+            manifest = self.manifest(table)
+            view = f"fault_{_token()}"
+            con.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM {self.scan(table)}")
+            try:
+                found = rows_digest(con, view)
+            finally:
+                con.execute(f"DROP VIEW {view}")
+        except UnreadableError as error:
+            return str(error).partition(" ")[2].partition(":")[0]
+        except duckdb.Error as error:
+            return _damaged(error)
+        return None if found == manifest.digest else "is not what was written"
 
     def partitions(self, schema: str, name: str, **keys: str | int) -> list[Table]:
         """The written partitions of a table whose keys agree with those given, sorted.

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 LOG = logging.getLogger("mrs_pipeline")
-_FILE = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+"""Name of the file."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class CheckpointFile:
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         facts = json.dumps(state.facts, allow_nan=False)
         header = {"fingerprint": self.fingerprint, "facts": facts, "digest": _digest(copies, facts)}
-        aside = self.directory / f"{_FILE}.{os.getpid()}"
+        aside = self.directory / f"{CHECKPOINT}.{os.getpid()}"
         save_file(copies, aside, metadata=header)
-        aside.replace(self.directory / _FILE)
+        aside.replace(self.directory / CHECKPOINT)
 
     def read(self, device: torch.device) -> RunState | None:
         """The state to go on from; None where there is none of this fingerprint."""
-        path = self.directory / _FILE
+        path = self.directory / CHECKPOINT
         if not path.exists():
             return None
         found = _read(path, device)
