@@ -33,11 +33,13 @@ class MatrixFile:
         name: as the settings call it.
         path: the file.
         ids: file with the item id of each row, for `.npy` files that have one.
+        order: gives the item id of each row, for layouts that state it otherwise.
     """
 
     name: str
     path: Path
     ids: Path | None = None
+    order: Callable[[], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def read_matrix(
     if matrix.path.suffix.lower() != ".npy":
         return _read_table(con, root, matrix, id_column)
     array = _load_npy(matrix.path, name)
-    if matrix.ids is None:
+    if matrix.order is not None:
+        orderer, item_ids = "its layout", matrix.order()
+    elif matrix.ids is None:
         orderer, item_ids = row_order()
     else:
         orderer, item_ids = _name(root, matrix.ids), _read_ids(con, root, matrix.ids, id_column)

@@ -78,6 +78,7 @@ class TabularSource:
         matrix_files: ready features by name.
         numbered_items: whether item ids are the row numbers 0, 1, ... of the `.npy` matrices.
         prepare: makes the files before they are first read.
+        open_file: looks at a file of interactions or items (connection, root, path); `layouts` puts its tables here.
     """
 
     root: Path
@@ -89,6 +90,7 @@ class TabularSource:
     matrix_files: Mapping[str, MatrixFile] = field(default_factory=dict)
     numbered_items: bool = False
     prepare: Callable[[], None] = _nothing
+    open_file: Callable[["DuckDBPyConnection", Path, Path], DataFile] = open_data_file
 
     def files(self) -> list[Path]:
         """Everything that decides raw tables and matrices."""
@@ -109,7 +111,7 @@ class TabularSource:
 
     def interactions_sql(self, con: "DuckDBPyConnection") -> str:
         """Checked SELECT of `raw.interactions` rows."""
-        return interactions_select(con, self._opened(con, self.interaction_files), self.layout)
+        return self._select(con, self.interaction_files)
 
     def items_sql(self, con: "DuckDBPyConnection") -> str:
         """Checked SELECT of `raw.items` rows."""
@@ -160,18 +162,21 @@ class TabularSource:
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()
-        return [open_data_file(con, self.root, path) for path in paths]
+        return [self.open_file(con, self.root, path) for path in paths]
 
     def _landing(self, con: "DuckDBPyConnection", path: Path) -> str:
         """SELECT of one landing file, which may be empty."""
-        return interactions_select(con, self._opened(con, [path]), self.layout, may_be_empty=True)
+        return self._select(con, [path], may_be_empty=True)
+
+    def _select(self, con: "DuckDBPyConnection", paths: Sequence[Path], *, may_be_empty: bool = False) -> str:
+        return interactions_select(con, self._opened(con, paths), self.layout, may_be_empty=may_be_empty)
 
     def _catalogue(self, con: "DuckDBPyConnection") -> tuple[DataFile, dict[str, str]] | None:
         """The items file and its columns by our names."""
         self.prepare()
         if self.items_file is None:
             return None
-        file = open_data_file(con, self.root, self.items_file)
+        file = self.open_file(con, self.root, self.items_file)
         return file, item_columns(file, self.item_mapping)
 
     def _media(

@@ -16,6 +16,11 @@ RESULT_WORDS: Final[Words] = {
         "Accuracy and its price",
         "Up is better, left is cheaper. The grey line joins the models that nothing cheaper beats.",
     ),
+    "breadth": (
+        "Accuracy and breadth",
+        "Up is more accurate, right shows more of the catalogue to someone. A model far to the left gives nearly "
+        "everybody the same lists, whatever its accuracy.",
+    ),
     "cold": (
         "Warm and cold items",
         "Each panel ranks, and looks for, items of its kind only, on a scale of its own. Cold items have no "
@@ -63,7 +68,7 @@ FEATURE_WORDS: Final[Words] = {
     "signal": (
         "Signal",
         "Mean cosine of items that the same people took (line), against the same pairs with the vectors dealt "
-        "out anew (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
+        "out restart (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
     ),
 }
 EXPERIMENT_WORDS: Final[Words] = {

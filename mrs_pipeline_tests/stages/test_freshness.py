@@ -51,6 +51,7 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
         ({"training": {"epochs": 3, "patience": 2}}, _models("trained")),
         ({"seeds": [1, 2]}, _models("trained", "bpr_mf", "freedom")),  # a closed form has no seed
         ({"evaluation": {"ks": [20, 30]}}, _models("metrics")),
+        ({"evaluation": {"metrics": ["recall", "ndcg", "auc"]}}, _models("metrics")),
         ({"evaluation": {"select_on": "ndcg@20"}}, _models("trained") | _models("metrics") | QUALITY),
         (
             {"models": {"most_pop": None, "bpr_mf": {"embedding_size": 16}, "freedom": None}},
@@ -117,7 +118,7 @@ def test_the_same_content_again_changes_nothing_below(stage: Stage) -> None:
 
 
 def test_features_of_other_items_are_refused_by_name(root: Path) -> None:
-    """The core is built anew, the features are not: a model must not be trained on rows that mean other items."""
+    """The core is built again, the features are not: a model must not be trained on rows that mean other items."""
     stage = stage_of(root, interactions={"min_rating": 4, "k_core": 4})
     perform(stage, ["core/tables", "core/splits"])
     with pytest.raises(StaleInputError) as refused:

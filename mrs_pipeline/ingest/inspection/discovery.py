@@ -49,6 +49,10 @@ class Overrides:
     name: str | None = None
     item_fields: Mapping[str, str] = field(default_factory=dict)
     """Canonical name -> column of the items file."""
+    reader: str | None = None
+    """`folder`, `mmrec`, or the name of an official layout."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """What an official layout leaves open: name -> value."""
 
     @property
     def columns(self) -> dict[str, str]:

@@ -7,11 +7,12 @@ down `settings_yaml`.
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.facts import SourceFacts
-from mrs_pipeline.ingest.inspection import proposals
+from mrs_pipeline.ingest.inspection import official, proposals
 from mrs_pipeline.ingest.inspection.discovery import (
     Overrides,
     discover,
@@ -42,12 +43,15 @@ class Inspection:
     findings: tuple[str, ...]
 
 
-def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection:
+def inspect_folder(
+    path: Path, overrides: Overrides | None = None, home_root: Path | None = None
+) -> Inspection:
     """Find a folder's files, read them once, and propose settings.
 
     Args:
         path: the folder, absolute or relative to the current directory.
         overrides: what the names do not say.
+        home_root: where what is converted of an official layout is kept for the runs; by default it is not kept.
 
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
@@ -58,22 +62,25 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     root = path.expanduser().resolve()
     if not root.is_dir():
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
-    with connect() as con:
-        section = discover(con, root, overrides)
-        source = open_source(source_options(section), root)
+    match = official.match(root, overrides)
+    with connect() as con, TemporaryDirectory() as scratch:
+        section = official.section(match, root, overrides) or discover(con, root, overrides)
+        source = open_source(source_options(section), home_root or Path(scratch))
         facts = source.describe(con)
         interactions = source.interactions_sql(con)
-        window = proposals.propose_window(con, interactions, facts)
-        rating = proposals.propose_min_rating(con, interactions, facts)
+        window = official.window(source) or proposals.propose_window(con, interactions, facts)
+        rating = official.rating(source) or proposals.propose_min_rating(con, interactions, facts)
         core = proposals.propose_k_core(con, interactions, facts, rating.section.get("min_rating"))
-        aside = _aside(unused_columns(con, source, section), unused_tables(source))
+        aside = official.remarks(source)
+        if aside is None:
+            aside = _aside(unused_columns(con, source, section), unused_tables(source))
     split = proposals.propose_split(facts, windowed=bool(window.section))
     features = _features(facts)
     settings = {
         "name": overrides.name or _slug(root.name),
         "source": section,
         "window": window.section or {"every": "none"},
-        "interactions": rating.section | core.section,
+        "interactions": official.rules(source) | rating.section | core.section,
         "features": features,
         "split": split.section,
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
@@ -82,6 +89,7 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     reasons = (proposal.reason for proposal in (window, rating, core, split))
     settings = {key: value for key, value in settings.items() if value}
     findings = (
+        *official.introduction(match),
         *_findings(section, source, facts),
         *aside,
         *reasons,
