@@ -1,0 +1,271 @@
+"""Draws docs/images/structure_before.png and structure_after.png from the imports: `python docs/draw_structure.py`.
+
+A room is a top-level module or package of `mrs_pipeline`. Its floor is the longest way down from it through imports,
+so that every arrow points down; rooms that no other imports stand at the top. An arrow that other arrows imply (A to B
+to C implies A to C) is left out. Imports that only type checkers read do not count, imports inside functions do.
+
+`python docs/draw_structure.py REVISION FILE.png` draws any other revision. It needs a clone with its history, grimp
+(which import-linter brings), networkx (which torch brings) and matplotlib.
+"""
+
+import importlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import grimp
+import networkx as nx
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+PACKAGE = "mrs_pipeline"
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+BEFORE = "a6fc900"
+KINDS = {
+    "imports Dagster": ("#f4c7a1", {"dagster", "dagster_pandas"}),
+    "imports torch": ("#c9d8ee", {"torch"}),
+    "imports DuckDB or Polars": ("#cfe3c8", {"duckdb", "polars"}),
+    "none of these": ("#eeeeee", set[str]()),
+}
+"""What a colour says: the first line that fits a room."""
+BOX_HEIGHT, FLOOR_HEIGHT, GAP, LETTER = 0.62, 1.25, 0.35, 0.092
+"""In inches."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """One box."""
+
+    name: str
+    files: int
+    lines: int
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """Two short lines."""
+        return (
+            f"{self.name}\n{self.files} files, {self.lines:,} lines"
+            if self.files > 1
+            else f"{self.name}\n{self.lines:,} lines"
+        )
+
+    @property
+    def width(self) -> float:
+        """In inches, from its longer line."""
+        return 0.2 + LETTER * max(map(len, self.label.splitlines()))
+
+
+def structure(folder: Path) -> tuple[dict[str, Room], "nx.DiGraph[str]"]:
+    """The rooms of the package in `folder`, and who imports whom."""
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        found = grimp.build_graph(
+            PACKAGE, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+        )
+    finally:
+        sys.path.remove(str(folder))
+    rooms: dict[str, list[Path]] = {}
+    outside: dict[str, set[str]] = {}
+    imports: nx.DiGraph[str] = nx.DiGraph()
+    for module in sorted(found.modules):
+        if not _inside(module) or module == PACKAGE:
+            continue
+        room = _room(module)
+        rooms.setdefault(room, []).append(_file(folder, module))
+        imports.add_node(room)
+        for other in sorted(found.find_modules_directly_imported_by(module)):
+            if not _inside(other):
+                outside.setdefault(room, set()).add(other)
+            elif other != PACKAGE and _room(other) != room:
+                imports.add_edge(room, _room(other))
+    described = {
+        name: Room(
+            name,
+            len(files),
+            sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files),
+            next(kind for kind, (_, names) in KINDS.items() if not names or names & outside.get(name, set())),
+        )
+        for name, files in rooms.items()
+    }
+    return described, imports
+
+
+def floors_of(imports: "nx.DiGraph[str]") -> list[list[str]]:
+    """Rooms by floor, from the ground up.
+
+    Rooms that import one another in a circle share a floor; those that nobody imports are on the top one.
+    """
+    circles = nx.condensation(imports)
+    height: dict[int, int] = {}
+    for circle in reversed(list(nx.topological_sort(circles))):
+        height[circle] = 1 + max((height[below] for below in circles.successors(circle)), default=-1)
+    top = max(height.values())
+    floors: list[list[str]] = [[] for _ in range(top + 1)]
+    for circle, level in height.items():
+        floors[level if circles.in_degree(circle) else top] += circles.nodes[circle]["members"]
+    return [sorted(floor) for floor in floors]
+
+
+def drawn_arrows(imports: "nx.DiGraph[str]") -> "nx.DiGraph[str]":
+    """The arrows that others do not imply, and those of circles."""
+    circles = nx.condensation(imports)
+    place = circles.graph["mapping"]
+    kept = set(nx.transitive_reduction(circles).edges)
+    arrows: nx.DiGraph[str] = nx.DiGraph()
+    seen = set()
+    for one, other in sorted(imports.edges):
+        between = place[one], place[other]
+        if between[0] == between[1] or (between in kept and between not in seen):
+            seen.add(between)
+            arrows.add_edge(one, other)
+    return arrows
+
+
+def positions(
+    floors: list[list[str]], rooms: dict[str, Room], arrows: "nx.DiGraph[str]"
+) -> dict[str, tuple[float, float]]:
+    """Centre of each room; rooms stand near those that they share arrows with."""
+    order = [list(floor) for floor in floors]
+    centres: dict[str, float] = {}
+    for floor in order:
+        _spread(floor, rooms, centres)
+    for _ in range(30):
+        for floor in (*order, *reversed(order)):
+            floor.sort(key=lambda name: (_mean(name, centres, arrows), name))
+            _spread(floor, rooms, centres)
+    return {
+        name: (centres[name], level * FLOOR_HEIGHT) for level, floor in enumerate(order) for name in floor
+    }
+
+
+def _spread(floor: list[str], rooms: dict[str, Room], centres: dict[str, float]) -> None:
+    """Put the rooms of a floor side by side, centred, in their order."""
+    left = -sum(rooms[name].width + GAP for name in floor) / 2
+    for name in floor:
+        centres[name] = left + (rooms[name].width + GAP) / 2
+        left += rooms[name].width + GAP
+
+
+def draw(folder: Path, title: str, target: Path) -> None:
+    """Write the picture of the package in `folder`."""
+    rooms, imports = structure(folder)
+    arrows = drawn_arrows(imports)
+    floors = floors_of(imports)
+    centres = positions(floors, rooms, arrows)
+    right = max(abs(x) + rooms[name].width / 2 for name, (x, _) in centres.items()) + 0.4
+    top = (len(floors) - 1) * FLOOR_HEIGHT + BOX_HEIGHT / 2 + 0.8
+    figure = Figure(figsize=(2 * right, top + 1.1), dpi=90)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-right, right), ylim=(-1.1, top), aspect="equal")
+    axes.axis("off")
+    for level in range(0, len(floors), 2):
+        axes.axhspan((level - 0.5) * FLOOR_HEIGHT, (level + 0.5) * FLOOR_HEIGHT, color="#f8f8f8", zorder=0)
+    for one, other in arrows.edges:
+        _arrow(axes, centres, one, other, circle=_level(one, floors) == _level(other, floors))
+    for name, (x, y) in centres.items():
+        room = rooms[name]
+        corner = (x - room.width / 2, y - BOX_HEIGHT / 2)
+        axes.add_patch(
+            FancyBboxPatch(
+                corner,
+                room.width,
+                BOX_HEIGHT,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=KINDS[room.kind][0],
+                edgecolor="#555555",
+                linewidth=0.8,
+                zorder=3,
+            )
+        )
+        axes.text(x, y, room.label, ha="center", va="center", fontsize=10.5, linespacing=1.25, zorder=4)
+    total = sum(room.lines for room in rooms.values())
+    words = f"{title}: {len(rooms)} rooms, {total:,} lines, {imports.number_of_edges()} imports between rooms"
+    axes.text(-right + 0.3, top - 0.3, words, fontsize=14, va="center", weight="bold")
+    for place, (kind, (colour, _)) in enumerate(KINDS.items()):
+        left = -right + 0.3 + place * 2.9
+        axes.add_patch(
+            FancyBboxPatch(
+                (left, -0.95),
+                0.3,
+                0.2,
+                boxstyle="square,pad=0",
+                facecolor=colour,
+                edgecolor="#555555",
+                linewidth=0.8,
+            )
+        )
+        axes.text(left + 0.42, -0.85, kind, va="center", fontsize=10.5)
+    figure.savefig(target, metadata={"Software": None})
+
+
+def main() -> None:
+    """Draw the two pictures of docs/architecture.md, or the one that is asked for."""
+    if len(sys.argv) == 3:
+        _draw_revision(sys.argv[1], sys.argv[1], Path(sys.argv[2]))
+        return
+    _draw_revision(BEFORE, f"Before (commit {BEFORE})", IMAGES / "structure_before.png")
+    draw(ROOT, "Now", IMAGES / "structure_after.png")
+
+
+def _draw_revision(revision: str, title: str, target: Path) -> None:
+    command = ["git", "archive", "--format=tar", revision, PACKAGE]
+    packed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout  # noqa: S603 - git, and a revision
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+        draw(Path(folder), title, target)
+
+
+def _inside(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def _file(folder: Path, module: str) -> Path:
+    path = folder.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _level(name: str, floors: list[list[str]]) -> int:
+    return next(level for level, floor in enumerate(floors) if name in floor)
+
+
+def _mean(name: str, centres: dict[str, float], arrows: "nx.DiGraph[str]") -> float:
+    if name not in arrows:
+        return centres[name]
+    near = [centres[other] for other in (*arrows.successors(name), *arrows.predecessors(name))]
+    return sum(near) / len(near)
+
+
+def _arrow(
+    axes: object, centres: dict[str, tuple[float, float]], one: str, other: str, *, circle: bool
+) -> None:
+    (x, y), (to_x, to_y) = centres[one], centres[other]
+    ends = ((x, y), (to_x, to_y)) if circle else ((x, y - BOX_HEIGHT / 2), (to_x, to_y + BOX_HEIGHT / 2))
+    axes.add_patch(  # type: ignore[attr-defined]
+        FancyArrowPatch(
+            *ends,
+            arrowstyle="-|>",
+            mutation_scale=9,
+            linewidth=0.8,
+            zorder=2,
+            color="#c0392b" if circle else "#8a8a8a",
+            connectionstyle="arc3,rad=0.25" if circle else "arc3,rad=0",
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
