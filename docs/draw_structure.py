@@ -19,6 +19,7 @@ from pathlib import Path
 
 import grimp
 import networkx as nx
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -36,6 +37,7 @@ KINDS = {
 """What a colour says: the first line that fits a room."""
 BOX_HEIGHT, FLOOR_HEIGHT, GAP, LETTER = 0.62, 1.25, 0.35, 0.092
 """In inches."""
+LINE = {"color": "#8a8a8a", "linewidth": 0.8, "zorder": 2}
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,26 @@ def drawn_arrows(imports: "nx.DiGraph[str]") -> "nx.DiGraph[str]":
     return arrows
 
 
+def routed(arrows: "nx.DiGraph[str]", floors: list[list[str]]) -> tuple["nx.DiGraph[str]", list[list[str]]]:
+    """Arrows cut at every floor that they pass, and the floors with the bends, named `ROOM@FLOOR`, among the rooms.
+
+    Arrows into one room share its bends, so that they run together and around the boxes.
+    """
+    level = {name: number for number, floor in enumerate(floors) for name in floor}
+    parts: nx.DiGraph[str] = nx.DiGraph()
+    for one, other in arrows.edges:
+        bends = [f"{other}@{between}" for between in range(level[one] - 1, level[other], -1)]
+        nx.add_path(parts, [one, *bends, other])
+    bent: list[list[str]] = [list(floor) for floor in floors]
+    for name in sorted(set(parts.nodes) - set(level)):
+        bent[int(name.partition("@")[2])].append(name)
+    return parts, bent
+
+
 def positions(
     floors: list[list[str]], rooms: dict[str, Room], arrows: "nx.DiGraph[str]"
 ) -> dict[str, tuple[float, float]]:
-    """Centre of each room; rooms stand near those that they share arrows with."""
+    """Centre of each room and bend; each stands near those that it shares arrows with."""
     order = [list(floor) for floor in floors]
     centres: dict[str, float] = {}
     for floor in order:
@@ -146,21 +164,12 @@ def positions(
     }
 
 
-def _spread(floor: list[str], rooms: dict[str, Room], centres: dict[str, float]) -> None:
-    """Put the rooms of a floor side by side, centred, in their order."""
-    left = -sum(rooms[name].width + GAP for name in floor) / 2
-    for name in floor:
-        centres[name] = left + (rooms[name].width + GAP) / 2
-        left += rooms[name].width + GAP
-
-
 def draw(folder: Path, title: str, target: Path) -> None:
     """Write the picture of the package in `folder`."""
     rooms, imports = structure(folder)
-    arrows = drawn_arrows(imports)
-    floors = floors_of(imports)
+    arrows, floors = routed(drawn_arrows(imports), floors_of(imports))
     centres = positions(floors, rooms, arrows)
-    right = max(abs(x) + rooms[name].width / 2 for name, (x, _) in centres.items()) + 0.4
+    right = max(abs(x) + _width(name, rooms) / 2 for name, (x, _) in centres.items()) + 0.4
     top = (len(floors) - 1) * FLOOR_HEIGHT + BOX_HEIGHT / 2 + 0.8
     figure = Figure(figsize=(2 * right, top + 1.1), dpi=90)
     FigureCanvasAgg(figure)
@@ -170,39 +179,20 @@ def draw(folder: Path, title: str, target: Path) -> None:
     for level in range(0, len(floors), 2):
         axes.axhspan((level - 0.5) * FLOOR_HEIGHT, (level + 0.5) * FLOOR_HEIGHT, color="#f8f8f8", zorder=0)
     for one, other in arrows.edges:
-        _arrow(axes, centres, one, other, circle=_level(one, floors) == _level(other, floors))
+        _arrow(axes, centres[one], centres[other], arrives="@" not in other)
     for name, (x, y) in centres.items():
-        room = rooms[name]
-        corner = (x - room.width / 2, y - BOX_HEIGHT / 2)
-        axes.add_patch(
-            FancyBboxPatch(
-                corner,
-                room.width,
-                BOX_HEIGHT,
-                boxstyle="round,pad=0,rounding_size=0.08",
-                facecolor=KINDS[room.kind][0],
-                edgecolor="#555555",
-                linewidth=0.8,
-                zorder=3,
-            )
-        )
-        axes.text(x, y, room.label, ha="center", va="center", fontsize=10.5, linespacing=1.25, zorder=4)
+        if name in rooms:
+            room = rooms[name]
+            _box(axes, (x - room.width / 2, y - BOX_HEIGHT / 2), room.width, BOX_HEIGHT, KINDS[room.kind][0])
+            axes.text(x, y, room.label, ha="center", va="center", fontsize=10.5, linespacing=1.25, zorder=4)
+        else:
+            axes.plot([x, x], [y - BOX_HEIGHT / 2, y + BOX_HEIGHT / 2], **LINE)
     total = sum(room.lines for room in rooms.values())
     words = f"{title}: {len(rooms)} rooms, {total:,} lines, {imports.number_of_edges()} imports between rooms"
     axes.text(-right + 0.3, top - 0.3, words, fontsize=14, va="center", weight="bold")
     for place, (kind, (colour, _)) in enumerate(KINDS.items()):
         left = -right + 0.3 + place * 2.9
-        axes.add_patch(
-            FancyBboxPatch(
-                (left, -0.95),
-                0.3,
-                0.2,
-                boxstyle="square,pad=0",
-                facecolor=colour,
-                edgecolor="#555555",
-                linewidth=0.8,
-            )
-        )
+        _box(axes, (left, -0.95), 0.3, 0.2, colour)
         axes.text(left + 0.42, -0.85, kind, va="center", fontsize=10.5)
     figure.savefig(target, metadata={"Software": None})
 
@@ -238,8 +228,16 @@ def _file(folder: Path, module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _level(name: str, floors: list[list[str]]) -> int:
-    return next(level for level, floor in enumerate(floors) if name in floor)
+def _width(name: str, rooms: dict[str, Room]) -> float:
+    return rooms[name].width if name in rooms else 0.0
+
+
+def _spread(floor: list[str], rooms: dict[str, Room], centres: dict[str, float]) -> None:
+    """Put the rooms and bends of a floor side by side, centred, in their order."""
+    left = -sum(_width(name, rooms) + GAP for name in floor) / 2
+    for name in floor:
+        centres[name] = left + (_width(name, rooms) + GAP) / 2
+        left += _width(name, rooms) + GAP
 
 
 def _mean(name: str, centres: dict[str, float], arrows: "nx.DiGraph[str]") -> float:
@@ -249,22 +247,21 @@ def _mean(name: str, centres: dict[str, float], arrows: "nx.DiGraph[str]") -> fl
     return sum(near) / len(near)
 
 
-def _arrow(
-    axes: object, centres: dict[str, tuple[float, float]], one: str, other: str, *, circle: bool
-) -> None:
-    (x, y), (to_x, to_y) = centres[one], centres[other]
-    ends = ((x, y), (to_x, to_y)) if circle else ((x, y - BOX_HEIGHT / 2), (to_x, to_y + BOX_HEIGHT / 2))
-    axes.add_patch(  # type: ignore[attr-defined]
-        FancyArrowPatch(
-            *ends,
-            arrowstyle="-|>",
-            mutation_scale=9,
-            linewidth=0.8,
-            zorder=2,
-            color="#c0392b" if circle else "#8a8a8a",
-            connectionstyle="arc3,rad=0.25" if circle else "arc3,rad=0",
+def _box(axes: Axes, corner: tuple[float, float], width: float, height: float, colour: str) -> None:
+    style = "round,pad=0,rounding_size=0.08"
+    axes.add_patch(
+        FancyBboxPatch(
+            corner, width, height, style, facecolor=colour, edgecolor="#555555", linewidth=0.8, zorder=3
         )
     )
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, arrives: bool) -> None:
+    """From below one to above the other; straight through the same height where the two import one another."""
+    half = BOX_HEIGHT / 2 if start[1] > end[1] else 0.0
+    style = "-|>" if arrives else "-"
+    ends = (start[0], start[1] - half), (end[0], end[1] + half)
+    axes.add_patch(FancyArrowPatch(*ends, arrowstyle=style, mutation_scale=9, shrinkA=0, shrinkB=0, **LINE))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ def test_arrows_that_others_imply_are_left_out(drawing):
     assert set(drawing.drawn_arrows(IMPORTS).edges) == kept
 
 
+def test_long_arrows_bend_at_every_floor_that_they_pass(drawing):
+    arrows, floors = drawing.routed(drawing.drawn_arrows(IMPORTS), drawing.floors_of(IMPORTS))
+    assert floors == [["coins"], ["stock", "till", "coins@1"], ["shop", "side"]]
+    assert ("side", "coins@1") in arrows.edges
+    assert ("coins@1", "coins") in arrows.edges
+    assert ("side", "coins") not in arrows.edges
+
+
 def test_a_circle_is_one_floor_and_all_its_arrows_are_drawn(drawing):
     circle = nx.DiGraph([("one", "two"), ("two", "one"), ("top", "one"), ("two", "ground")])
     assert drawing.floors_of(circle) == [["ground"], ["one", "two"], ["top"]]
