@@ -5,7 +5,7 @@ and parses only what has.
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +27,13 @@ Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
 _OWN: Final = __name__.partition(".")[0]
+_ENGINE: Final = tuple(
+    f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
+)
+"""This package finds the code of a task and decides no result: it is in no closure."""
 _lock: Final = threading.RLock()
 _programs: dict[tuple[str, ...], "Program"] = {}
+_first: dict[tuple[str, ...], "Program"] = {}
 
 
 def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
@@ -49,7 +54,17 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
         program = _programs.get(tops)
         if program is None or program.packages != packages or not program.is_current():
             program = _programs[tops] = Program(packages)
-        return program.closure(*keys, stop=stop)
+            _first.setdefault(tops, program)
+        return program.closure(*keys, stop={*stop, *_ENGINE})
+
+
+def edited_files() -> list[Path]:
+    """Source files that were edited since this process first asked for a closure: what it runs may be the older text.
+
+    The first closures are asked for when the definitions are loaded, before any task runs.
+    """
+    with _lock:
+        return sorted({path for program in _first.values() for path in program.edited()})
 
 
 def key_of(root: Root) -> str:
@@ -121,8 +136,12 @@ class Program:
 
     def is_current(self) -> bool:
         """Whether every file that was read, and every list of files, is still the same."""
+        return not any(self.edited())
+
+    def edited(self) -> Iterator[Path]:
+        """The files and folders that are not what they were when they were read."""
         stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
-        return all(stamp_of(path) == stamp for each in stamps for path, stamp in each.items())
+        return (path for each in stamps for path, stamp in each.items() if stamp_of(path) != stamp)
 
     def source(self, name: str) -> tuple[Path, Module]:
         """The file of a module and what it defines; KeyError if there is none."""
