@@ -46,7 +46,10 @@ def test_files_and_definitions_exist(page):
 
 def test_a_reference_that_leads_nowhere_is_found():
     assert wrong("`stages/core.py:build_tables`, `storage/lake.py:Lake.write`, `deciding.py`") == []
-    assert wrong("`stages/core.py:build_chairs`, `stages/hall.py`") == ["stages/core.py:build_chairs", "stages/hall.py:"]
+    assert wrong("`stages/core.py:build_chairs`, `stages/hall.py`") == [
+        "stages/core.py:build_chairs",
+        "stages/hall.py:",
+    ]
 
 
 def test_every_room_is_described():
