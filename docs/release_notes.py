@@ -13,7 +13,7 @@ def notes(changelog: str, version: str) -> str:
     Raises:
         ValueError: there is no such heading, or nothing below it.
     """
-    heading = rf"^## {re.escape(version)}(?: .*)?\n"
+    heading = rf"^## {re.escape(version)}(?: [^\n]*)?\n"
     found = re.search(heading + r"(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if found is None or not found[1].strip():
         known = ", ".join(re.findall(r"^## (\S+)", changelog, re.MULTILINE))
