@@ -27,7 +27,7 @@ Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
 _OWN: Final = __name__.partition(".")[0]
-_ENGINE: Final = tuple(
+ENGINE: Final = tuple(
     f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
 )
 """This package finds the code of a task and decides no result: it is in no closure."""
@@ -55,7 +55,7 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
         if program is None or program.packages != packages or not program.is_current():
             program = _programs[tops] = Program(packages)
             _first.setdefault(tops, program)
-        return program.closure(*keys, stop={*stop, *_ENGINE})
+        return program.closure(*keys, stop={*stop, *ENGINE})
 
 
 def edited_files() -> list[Path]:

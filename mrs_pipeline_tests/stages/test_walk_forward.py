@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.stages import ingest
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of
 
@@ -135,3 +136,13 @@ def test_the_first_window_has_no_history(root: Path) -> None:
 def test_a_window_outside_the_settings_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="has no window 2023-12; its windows are 2024-01 to 2025-02"):
         perform(stage_of(root, "2023-12"), ["core/tables"])
+
+
+def test_what_was_parsed_is_kept_until_it_is_let_go(root: Path) -> None:
+    stage = stage_of(root)
+    ingest.check_source(stage)
+    first = ingest._parsed_source(stage)
+    assert ingest._parsed_source(stage) is first
+    ingest.forget_source()
+    assert ingest._parsed_source(stage) is not first
+    ingest.forget_source()

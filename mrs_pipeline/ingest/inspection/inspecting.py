@@ -56,14 +56,14 @@ def inspect_folder(
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
     """
-    import duckdb
+    from mrs_pipeline.database import connect
 
     overrides = overrides or Overrides()
     root = path.expanduser().resolve()
     if not root.is_dir():
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
     match = official.match(root, overrides)
-    with duckdb.connect() as con, TemporaryDirectory() as scratch:
+    with connect() as con, TemporaryDirectory() as scratch:
         section = official.section(match, root, overrides) or discover(con, root, overrides)
         source = open_source(source_options(section), home_root or Path(scratch))
         facts = source.describe(con)

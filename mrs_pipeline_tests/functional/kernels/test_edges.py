@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mrs_pipeline.functional.edges import EdgePattern, edge_attention, edge_sums
-from mrs_pipeline.functional.rows import unit_rows
+from mrs_pipeline.functional.kernels.edges import EdgePattern, edge_attention, edge_sums
+from mrs_pipeline.functional.kernels.rows import unit_rows
 from mrs_pipeline.functional.sparse import Csr
 
 ROWS = torch.tensor([0, 0, 1, 3, 3, 3])

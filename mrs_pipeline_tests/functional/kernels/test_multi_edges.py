@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mrs_pipeline.functional.attention import masked_softmax
+from mrs_pipeline.functional.attention import edge_softmax, masked_softmax
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.functional.multi_edges import MultiEdgePattern, edge_softmax
+from mrs_pipeline.functional.kernels.multi_edges import MultiEdgePattern
 from mrs_pipeline.functional.triples import Triples, TripleSampler, by_relation
 
 ROWS = torch.tensor([2, 0, 0, 2, 2, 0, 3])

@@ -1,7 +1,7 @@
 """Products and attention over the edges of a sparse pattern whose weights are learned.
 
-Constant weights belong in `sparse`. Here weights are a vector [nnz] in the pattern's order; their gradient is a sampled
-product of two tables, so that nothing of size nnz x D is ever made.
+Constant weights belong in `sparse_products`. Here weights are a vector [nnz] in the pattern's order. Their gradient is
+a sampled product of two tables, so that nothing of size nnz x D is ever made.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.sparse import Csr, add_product, product
+from mrs_pipeline.functional.attention import edge_softmax
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.plain import inner_products, sums_over_entries
+from mrs_pipeline.functional.kernels.sparse_products import add_product, product
+from mrs_pipeline.functional.sparse import Csr
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,15 @@ def edge_sums(pattern: EdgePattern, start: Tensor, weights: Tensor, right: Tenso
         weights: [nnz].
         right: [columns, D].
     """
-    return _EdgeSums.apply(start, weights, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    if has_kernel(SPARSE, right):
+        return _EdgeSums.apply(start, weights, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return edge_sums_reference(pattern, start, weights, right)
+
+
+def edge_sums_reference(pattern: EdgePattern, start: Tensor, weights: Tensor, right: Tensor) -> Tensor:
+    """Plain `edge_sums`; holds an [nnz, D]."""
+    graph = pattern.graph
+    return start + sums_over_entries(pattern.rows, graph.indices, weights, right, graph.shape[0])
 
 
 def edge_attention(pattern: EdgePattern, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +102,16 @@ def edge_attention(pattern: EdgePattern, left: Tensor, right: Tensor) -> tuple[T
     Returns:
         The sums [rows, D] and a [nnz].
     """
-    return _EdgeAttention.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    if has_kernel(SPARSE, left):
+        return _EdgeAttention.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return edge_attention_reference(pattern, left, right)
+
+
+def edge_attention_reference(pattern: EdgePattern, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Plain `edge_attention`; holds an [nnz, D]."""
+    scores = inner_products(pattern.rows, pattern.graph.indices, left, right)
+    shares = edge_softmax(scores, pattern.rows, pattern.graph.shape[0])
+    return edge_sums_reference(pattern, left, shares, right), shares
 
 
 class _EdgeSums(torch.autograd.Function):
@@ -116,7 +137,7 @@ class _EdgeSums(torch.autograd.Function):
 class _EdgeAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, pattern: EdgePattern) -> tuple[Tensor, Tensor]:
-        shares = row_softmax(_sampled(pattern, left, right), pattern.rows, pattern.graph.shape[0])
+        shares = edge_softmax(_sampled(pattern, left, right), pattern.rows, pattern.graph.shape[0])
         ctx.pattern = pattern
         ctx.save_for_backward(left, right, shares)
         return add_product(left.clone(), pattern.matrix(shares), right), shares
@@ -142,14 +163,6 @@ def _sampled(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
     # into its own input, which spares four copies
     torch.sparse.sampled_addmm(result, left.contiguous(), right.contiguous().T, beta=0.0, out=result)
     return result.values()
-
-
-def row_softmax(scores: Tensor, rows: Tensor, n_rows: int) -> Tensor:
-    """[nnz] softmax of `scores` [nnz] among the entries of the same row, `rows` [nnz] int64; without autograd."""
-    highest = scores.new_full((n_rows,), -torch.inf).scatter_reduce_(0, rows, scores, "amax")
-    powers = (scores - highest.index_select(0, rows)).exp_()
-    totals = scores.new_zeros(n_rows).index_add_(0, rows, powers)
-    return powers.div_(totals.index_select(0, rows))
 
 
 def _softmax_backward(pattern: EdgePattern, shares: Tensor, gradient: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
 from mrs_pipeline.functional.sparse import Csr
 
 
@@ -19,7 +20,16 @@ def weighted_row_sums(pattern: Csr, weights: Tensor, table: Tensor) -> Tensor:
     Returns:
         [B, K, H]. Gradients reach weights and table; neither way holds an [nnz, K, H].
     """
-    return _RowSums.apply(weights, table, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    if has_kernel(SPARSE, table):
+        return _RowSums.apply(weights, table, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return weighted_row_sums_reference(pattern, weights, table)
+
+
+def weighted_row_sums_reference(pattern: Csr, weights: Tensor, table: Tensor) -> Tensor:
+    """Plain `weighted_row_sums`; holds an [nnz, K, H]."""
+    terms = weights.unsqueeze(2) * table.index_select(0, pattern.indices).unsqueeze(1)
+    sums = table.new_zeros(pattern.shape[0], *terms.shape[1:])
+    return sums.index_add(0, pattern.row_numbers(), terms)
 
 
 class _RowSums(torch.autograd.Function):

@@ -1,6 +1,6 @@
-"""Graphs in which several edges may join two nodes, weighted anew again and again: softmax over a node's edges.
+"""Graphs in which several edges may join two nodes, and whose weights are computed at every step.
 
-A graph that stays as it is belongs in `sparse` as a `SparseOperator`; how fixed graphs are built, in `graphs`.
+A graph that stays as it is belongs in `sparse_products` as a `SparseOperator`; how fixed graphs are built, in `graphs`.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.sparse import Csr, SparseOperator
-
-
-def edge_softmax(scores: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
-    """[E] softmax of `scores` [E] among the edges of one node; `nodes` [E] int64 says whose an edge is."""
-    lowest = torch.full((n_nodes,), -torch.inf, device=scores.device)
-    highest = lowest.scatter_reduce(0, nodes, scores.detach(), "amax")
-    exponents = (scores - highest[nodes]).exp()
-    sums = torch.zeros(n_nodes, device=scores.device).index_add(0, nodes, exponents)
-    return exponents / sums[nodes]
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.plain import sums_over_entries
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 
 
 @dataclass(frozen=True)
@@ -60,10 +54,22 @@ class MultiEdgePattern:
 
     def product(self, weights: Tensor, dense: Tensor) -> Tensor:
         """[rows, D] = the matrix with these weights [E] times dense [columns, D]; both get gradients."""
-        return _WeightedProduct.apply(weights, dense, self)  # type: ignore[no-any-return, no-untyped-call]
+        return multi_edge_product(self, weights, dense)
 
 
-class _WeightedProduct(torch.autograd.Function):
+def multi_edge_product(pattern: MultiEdgePattern, weights: Tensor, dense: Tensor) -> Tensor:
+    """[rows, D] = the matrix of `pattern` with weights [E] times dense [columns, D]; both get gradients."""
+    if has_kernel(SPARSE, dense):
+        return _MultiEdgeProduct.apply(weights, dense, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return multi_edge_product_reference(pattern, weights, dense)
+
+
+def multi_edge_product_reference(pattern: MultiEdgePattern, weights: Tensor, dense: Tensor) -> Tensor:
+    """Plain `multi_edge_product`; holds an [E, D]."""
+    return sums_over_entries(pattern.rows, pattern.columns, weights, dense, pattern.matrix.shape[0])
+
+
+class _MultiEdgeProduct(torch.autograd.Function):
     """y = S(w) x with dL/dx = S' dL/dy and dL/dw_e = <dL/dy of the edge's row, x of its column>."""
 
     @staticmethod

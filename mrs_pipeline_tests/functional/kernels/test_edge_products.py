@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from mrs_pipeline.functional import edge_products
-from mrs_pipeline.functional.edge_products import edge_product, edge_similarities
-from mrs_pipeline.functional.sparse import Csr, SparseOperator
+from mrs_pipeline.functional.kernels import edge_products
+from mrs_pipeline.functional.kernels.edge_products import edge_product, edge_similarities
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 
 
 @pytest.fixture(params=[2**16, 3])
 def _block(request, monkeypatch):
-    monkeypatch.setattr(edge_products, "_BLOCK", request.param)
+    monkeypatch.setattr(edge_products, "_ENTRIES", request.param)
 
 
 def pattern(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
