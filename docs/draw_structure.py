@@ -1,6 +1,6 @@
 """Draws docs/images/structure_before.png and structure_after.png from the imports: `python docs/draw_structure.py`.
 
-A room is a top-level module or package of `mrs_pipeline`. Its floor is the longest way down from it through imports,
+A room is a top-level module or package of `mrs_pipeline`. Its layer is the longest way down from it through imports,
 so that every arrow points down; rooms that no other imports stand at the top. An arrow that other arrows imply (A to B
 to C implies A to C) is left out. Imports that only type checkers read do not count, imports inside functions do.
 
@@ -35,7 +35,7 @@ KINDS = {
     "none of these": ("#eeeeee", set[str]()),
 }
 """What a colour says: the first line that fits a room."""
-BOX_HEIGHT, FLOOR_HEIGHT, GAP, LETTER = 0.62, 1.25, 0.35, 0.092
+BOX_HEIGHT, LAYER_HEIGHT, GAP, LETTER = 0.62, 1.25, 0.35, 0.092
 """In inches."""
 LINE = {"color": "#8a8a8a", "linewidth": 0.8, "zorder": 2}
 
@@ -100,20 +100,20 @@ def structure(folder: Path) -> tuple[dict[str, Room], "nx.DiGraph[str]"]:
     return described, imports
 
 
-def floors_of(imports: "nx.DiGraph[str]") -> list[list[str]]:
-    """Rooms by floor, from the ground up.
+def layers_of(imports: "nx.DiGraph[str]") -> list[list[str]]:
+    """Rooms by layer, from the ground up.
 
-    Rooms that import one another in a circle share a floor; those that nobody imports are on the top one.
+    Rooms that import one another in a circle share a layer; those that nobody imports are on the top one.
     """
     circles = nx.condensation(imports)
     height: dict[int, int] = {}
     for circle in reversed(list(nx.topological_sort(circles))):
         height[circle] = 1 + max((height[below] for below in circles.successors(circle)), default=-1)
     top = max(height.values())
-    floors: list[list[str]] = [[] for _ in range(top + 1)]
+    layers: list[list[str]] = [[] for _ in range(top + 1)]
     for circle, level in height.items():
-        floors[level if circles.in_degree(circle) else top] += circles.nodes[circle]["members"]
-    return [sorted(floor) for floor in floors]
+        layers[level if circles.in_degree(circle) else top] += circles.nodes[circle]["members"]
+    return [sorted(layer) for layer in layers]
 
 
 def drawn_arrows(imports: "nx.DiGraph[str]") -> "nx.DiGraph[str]":
@@ -131,53 +131,53 @@ def drawn_arrows(imports: "nx.DiGraph[str]") -> "nx.DiGraph[str]":
     return arrows
 
 
-def routed(arrows: "nx.DiGraph[str]", floors: list[list[str]]) -> tuple["nx.DiGraph[str]", list[list[str]]]:
-    """Arrows cut at every floor that they pass, and the floors with the bends, named `ROOM@FLOOR`, among the rooms.
+def routed(arrows: "nx.DiGraph[str]", layers: list[list[str]]) -> tuple["nx.DiGraph[str]", list[list[str]]]:
+    """Arrows cut at every layer that they pass, and the layers with the bends, named `ROOM@LAYER`, among the rooms.
 
     Arrows into one room share its bends, so that they run together and around the boxes.
     """
-    level = {name: number for number, floor in enumerate(floors) for name in floor}
+    level = {name: number for number, layer in enumerate(layers) for name in layer}
     parts: nx.DiGraph[str] = nx.DiGraph()
     for one, other in arrows.edges:
         bends = [f"{other}@{between}" for between in range(level[one] - 1, level[other], -1)]
         nx.add_path(parts, [one, *bends, other])
-    bent: list[list[str]] = [list(floor) for floor in floors]
+    bent: list[list[str]] = [list(layer) for layer in layers]
     for name in sorted(set(parts.nodes) - set(level)):
         bent[int(name.partition("@")[2])].append(name)
     return parts, bent
 
 
 def positions(
-    floors: list[list[str]], rooms: dict[str, Room], arrows: "nx.DiGraph[str]"
+    layers: list[list[str]], rooms: dict[str, Room], arrows: "nx.DiGraph[str]"
 ) -> dict[str, tuple[float, float]]:
     """Centre of each room and bend; each stands near those that it shares arrows with."""
-    order = [list(floor) for floor in floors]
+    order = [list(layer) for layer in layers]
     centres: dict[str, float] = {}
-    for floor in order:
-        _spread(floor, rooms, centres)
+    for layer in order:
+        _spread(layer, rooms, centres)
     for _ in range(30):
-        for floor in (*order, *reversed(order)):
-            floor.sort(key=lambda name: (_mean(name, centres, arrows), name))
-            _spread(floor, rooms, centres)
+        for layer in (*order, *reversed(order)):
+            layer.sort(key=lambda name: (_mean(name, centres, arrows), name))
+            _spread(layer, rooms, centres)
     return {
-        name: (centres[name], level * FLOOR_HEIGHT) for level, floor in enumerate(order) for name in floor
+        name: (centres[name], level * LAYER_HEIGHT) for level, layer in enumerate(order) for name in layer
     }
 
 
 def draw(folder: Path, title: str, target: Path) -> None:
     """Write the picture of the package in `folder`."""
     rooms, imports = structure(folder)
-    arrows, floors = routed(drawn_arrows(imports), floors_of(imports))
-    centres = positions(floors, rooms, arrows)
+    arrows, layers = routed(drawn_arrows(imports), layers_of(imports))
+    centres = positions(layers, rooms, arrows)
     right = max(abs(x) + _width(name, rooms) / 2 for name, (x, _) in centres.items()) + 0.4
-    top = (len(floors) - 1) * FLOOR_HEIGHT + BOX_HEIGHT / 2 + 0.8
+    top = (len(layers) - 1) * LAYER_HEIGHT + BOX_HEIGHT / 2 + 0.8
     figure = Figure(figsize=(2 * right, top + 1.1), dpi=90)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-right, right), ylim=(-1.1, top), aspect="equal")
     axes.axis("off")
-    for level in range(0, len(floors), 2):
-        axes.axhspan((level - 0.5) * FLOOR_HEIGHT, (level + 0.5) * FLOOR_HEIGHT, color="#f8f8f8", zorder=0)
+    for level in range(0, len(layers), 2):
+        axes.axhspan((level - 0.5) * LAYER_HEIGHT, (level + 0.5) * LAYER_HEIGHT, color="#f8f8f8", zorder=0)
     for one, other in arrows.edges:
         _arrow(axes, centres[one], centres[other], arrives="@" not in other)
     for name, (x, y) in centres.items():
@@ -232,10 +232,10 @@ def _width(name: str, rooms: dict[str, Room]) -> float:
     return rooms[name].width if name in rooms else 0.0
 
 
-def _spread(floor: list[str], rooms: dict[str, Room], centres: dict[str, float]) -> None:
-    """Put the rooms and bends of a floor side by side, centred, in their order."""
-    left = -sum(_width(name, rooms) + GAP for name in floor) / 2
-    for name in floor:
+def _spread(layer: list[str], rooms: dict[str, Room], centres: dict[str, float]) -> None:
+    """Put the rooms and bends of a layer side by side, centred, in their order."""
+    left = -sum(_width(name, rooms) + GAP for name in layer) / 2
+    for name in layer:
         centres[name] = left + (_width(name, rooms) + GAP) / 2
         left += _width(name, rooms) + GAP
 

@@ -144,9 +144,9 @@ class ArtifactStore:
             _remove(partial)
         else:
             partial.replace(final)
-        aside = home / f".{uuid.uuid4().hex[:12]}.json"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(home / MANIFEST)
+        temporary = home / f".{uuid.uuid4().hex[:12]}.json"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(home / MANIFEST)
         self._remove_others(home, final)
 
     def _remove_others(self, home: Path, final: Path) -> None:

@@ -67,4 +67,4 @@ def test_links_lead_to_files():
     for page in ("docs/architecture.md", "CONTRIBUTING.md"):
         path = ROOT / page
         for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / link).is_file(), f"{page}: {link}"
+            assert (path.parent / link).exists(), f"{page}: {link}"

@@ -31,8 +31,8 @@ IMPORTS = nx.DiGraph(
 )
 
 
-def test_floors_follow_the_longest_way_down(drawing):
-    assert drawing.floors_of(IMPORTS) == [["coins"], ["stock", "till"], ["shop", "side"]]
+def test_layers_follow_the_longest_way_down(drawing):
+    assert drawing.layers_of(IMPORTS) == [["coins"], ["stock", "till"], ["shop", "side"]]
 
 
 def test_arrows_that_others_imply_are_left_out(drawing):
@@ -40,17 +40,17 @@ def test_arrows_that_others_imply_are_left_out(drawing):
     assert set(drawing.drawn_arrows(IMPORTS).edges) == kept
 
 
-def test_long_arrows_bend_at_every_floor_that_they_pass(drawing):
-    arrows, floors = drawing.routed(drawing.drawn_arrows(IMPORTS), drawing.floors_of(IMPORTS))
-    assert floors == [["coins"], ["stock", "till", "coins@1"], ["shop", "side"]]
+def test_long_arrows_bend_at_every_layer_that_they_pass(drawing):
+    arrows, layers = drawing.routed(drawing.drawn_arrows(IMPORTS), drawing.layers_of(IMPORTS))
+    assert layers == [["coins"], ["stock", "till", "coins@1"], ["shop", "side"]]
     assert ("side", "coins@1") in arrows.edges
     assert ("coins@1", "coins") in arrows.edges
     assert ("side", "coins") not in arrows.edges
 
 
-def test_a_circle_is_one_floor_and_all_its_arrows_are_drawn(drawing):
+def test_a_circle_is_one_layer_and_all_its_arrows_are_drawn(drawing):
     circle = nx.DiGraph([("one", "two"), ("two", "one"), ("top", "one"), ("two", "ground")])
-    assert drawing.floors_of(circle) == [["ground"], ["one", "two"], ["top"]]
+    assert drawing.layers_of(circle) == [["ground"], ["one", "two"], ["top"]]
     assert {("one", "two"), ("two", "one")} <= set(drawing.drawn_arrows(circle).edges)
 
 
