@@ -52,34 +52,18 @@ def test_what_has_just_been_made_is_what_was_written(stage: Stage) -> None:
     assert verify(stage.home, {}, "another").looked_at == 0
 
 
-def _rows(stage: Stage) -> list[tuple[object, ...]]:
-    """All rows of the split, and those that filters find, which may be told by statistics in the file."""
-    with stage.lake.connect() as con:
-        scan = stage.lake.scan(stage.table("core", "splits"))
-        found = con.execute(f"SELECT * FROM {scan}").fetchall()
-        for condition in ("split = 'test'", '"user" = 3', '"item" >= 40', "timestamp < TIMESTAMP '2024-03-01'"):
-            found += con.execute(f"SELECT count(*) FROM {scan} WHERE {condition}").fetchall()
-        return found
-
-
 def test_every_flipped_byte_of_a_table_is_found(stage: Stage) -> None:
     """Anywhere in the file, its manifest included: none of sixty is read as other data without a word."""
     path = _part(stage, "core/splits")
-    content, rows = path.read_bytes(), _rows(stage)
+    content = path.read_bytes()
     chance = random.Random(7)
-    unnoticed = 0
-    for place in chance.sample(range(4, len(content) - 8), 60):
+    for place in chance.sample(range(len(content)), 60):
         _flip(path, place)
         faults = _verify(stage).faults
-        if faults:
-            assert [(fault.dataset, fault.window) for fault in faults] == [("tiny", stage.window)], place
-            assert "core/splits" in faults[0].what
-            assert faults[0].remedy == f"mrs run tiny --window {stage.window}"
-        else:  # a byte that no reader needs
-            assert _rows(stage) == rows, place
-            unnoticed += 1
+        assert [(fault.dataset, fault.window) for fault in faults] == [("tiny", stage.window)], place
+        assert "core/splits" in faults[0].what
+        assert faults[0].remedy == f"mrs run tiny --window {stage.window}"
         path.write_bytes(content)
-    assert unnoticed < 15
 
 
 @pytest.mark.parametrize("place", [100, -50])
