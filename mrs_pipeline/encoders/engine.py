@@ -33,7 +33,7 @@ from mrs_pipeline.encoders.store import (
     Plan,
     PreviousExtraction,
     finished_extraction,
-    gather,
+    gather_rows,
     read_failures,
 )
 from mrs_pipeline.errors import InputError
@@ -325,7 +325,7 @@ class _Filling:
         reasons = self._known.reasons.gather(rows)
         good = reasons.is_null().to_numpy()
         there = self._known.rows.gather(rows[good]).to_numpy()
-        chunk.values[rows[good] - chunk.start] = gather(self._known.values, there)
+        chunk.values[rows[good] - chunk.start] = gather_rows(self._known.values, there)
         chunk.present[rows[good] - chunk.start] = True
         self._costs.reused += int(good.sum())
         for row, reason in zip(rows[~good].tolist(), reasons.drop_nulls(), strict=True):

@@ -19,12 +19,12 @@ from mrs_pipeline.ingest.sql import first_row, quoted_text
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-Kind = Literal["csv", "json", "parquet"]
+FileKind = Literal["csv", "json", "parquet"]
 
 ROW = "__row__"
 """Column of `scan_sql`: the 1-based data row (a header is not counted)."""
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, FileKind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".inter": "csv",
@@ -51,7 +51,7 @@ class DataFile:
 
     path: Path
     name: str
-    kind: Kind
+    kind: FileKind
     columns: dict[str, str]
     delimiter: str = ""
 

@@ -106,7 +106,7 @@ def _identifier(file: DataFile, layout: InteractionLayout, canonical: str) -> st
     actual = layout.actual(canonical)
     if actual not in file.columns:
         raise InputError(missing_column(file, canonical, actual, "interaction_columns"))
-    sql = values.identifier(actual, file.columns[actual])
+    sql = values.identifier_sql(actual, file.columns[actual])
     return sql or _refuse_type(file, actual, canonical)
 
 

@@ -132,7 +132,7 @@ def read_ids(con: "DuckDBPyConnection", file: DataFile, column: str) -> list[str
 def _identifier(file: DataFile, column: str) -> str:
     if column not in file.columns:
         raise InputError(missing_column(file, ITEM_ID, column, "item_columns"))
-    sql = values.identifier(column, file.columns[column])
+    sql = values.identifier_sql(column, file.columns[column])
     if sql is None:
         raise InputError(
             f"{file.name}, column {column}: type {file.columns[column]} cannot be an item_id; "

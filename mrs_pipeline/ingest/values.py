@@ -59,7 +59,7 @@ def kind_of(duckdb_type: str) -> str:
     return "list" if duckdb_type.endswith("[]") else "other"
 
 
-def identifier(column: str, duckdb_type: str) -> str | None:
+def identifier_sql(column: str, duckdb_type: str) -> str | None:
     """An id as VARCHAR, NULL where empty; None if the type cannot be an id.
 
     A column of whole numbers that a missing value has turned into floats gives `12`, not `12.0`.
@@ -109,9 +109,9 @@ def number(column: str, duckdb_type: str) -> Value | None:
 
 def split(column: str, duckdb_type: str, labels: Mapping[str, str]) -> Value | None:
     """`train`, `valid` or `test`; None if the type cannot be a label."""
-    if identifier(column, duckdb_type) is None:
+    if identifier_sql(column, duckdb_type) is None:
         return None
-    raw = f"NULLIF(trim({identifier(column, duckdb_type)}), '')"
+    raw = f"NULLIF(trim({identifier_sql(column, duckdb_type)}), '')"
     cases = " ".join(f"WHEN {quoted_text(name)} THEN {quoted_text(label)}" for name, label in labels.items())
     return _checked(raw, f"CASE lower({raw}) {cases} END")
 

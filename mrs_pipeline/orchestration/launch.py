@@ -18,7 +18,7 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
-from mrs_pipeline.orchestration.assets import FORCE_TAG, key_of
+from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
@@ -254,7 +254,7 @@ class _Execution:
         result = self.project.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
-            asset_selection=[key_of(self.config.name, output) for output in outputs],
+            asset_selection=[asset_key(self.config.name, output) for output in outputs],
             tags={**self._range(windows), **self._forced(), PROCESS_TAG: this_process()},
             # Dagster's own log goes to the instance; on the terminal our lines tell the way.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -11,7 +11,7 @@ import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
-from mrs_pipeline.schema import SPLITS as LABELS
+from mrs_pipeline.schema import SPLIT_LABELS as LABELS
 from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import LEFT_OUT, NO_TIME, Labelled
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits

@@ -28,7 +28,7 @@ from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
 from mrs_pipeline.tasks.places import exists, page_of, table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
-POPULARITY = "most_pop"
+POPULARITY_MODEL = "most_pop"
 _SAMPLE_USERS = 4
 _SAMPLE_ITEMS = 8
 
@@ -36,7 +36,7 @@ _SAMPLE_ITEMS = 8
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
     metrics = _measured(stage)
-    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY)
+    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY_MODEL)
 
 
 def make_leaderboard(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -87,7 +87,7 @@ def _inputs(stage: Stage) -> ReportInputs:
                 for name in ("interactions", "items", "splits")
             },
         },
-        popularity_model=POPULARITY,
+        popularity_model=POPULARITY_MODEL,
     )
 
 

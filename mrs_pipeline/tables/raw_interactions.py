@@ -5,9 +5,9 @@ from typing import Final
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.schema import SPLITS
+from mrs_pipeline.schema import SPLIT_LABELS
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 FIRST_MOMENT: Final = datetime(1970, 1, 1)
 CLOCK_TOLERANCE: Final = timedelta(days=1)
@@ -15,10 +15,10 @@ CLOCK_TOLERANCE: Final = timedelta(days=1)
 NAMED_SHARE: Final = 0.95
 """Rows without an id go to quarantine; where more than one in twenty has none, the wrong column was read."""
 
-RAW_INTERACTIONS = TableSchema(
+RAW_INTERACTIONS_TABLE = TableSchema(
     path="raw/interactions",
     description="One row of the source's event log.",
-    columns=listed(
+    columns=listed_columns(
         "user_id:raw", "item_id:raw", "timestamp", "rating", "split:source", "source_file", "source_row"
     ),
 )
@@ -40,7 +40,7 @@ def suites(interactions: str, now: datetime) -> list[Suite]:
                 expect.between("timestamp", FIRST_MOMENT, None, "nothing happened before 1970"),
                 expect.between("timestamp", None, now + CLOCK_TOLERANCE, "nothing happened in the future"),
                 expect.between("rating", -1e6, 1e6, "ratings are ordinary numbers"),
-                expect.one_of("split", list(SPLITS), "given splits are train, valid or test"),
+                expect.one_of("split", list(SPLIT_LABELS), "given splits are train, valid or test"),
                 expect.between("source_row", 1, None, "every interaction knows its row in the source"),
             ],
         )
