@@ -15,18 +15,10 @@ from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import NO_TIME, Labelled
 from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
-from mrs_pipeline.stages.nodes import (
-    CORE,
-    RAW_INTERACTIONS,
-    RAW_ITEMS,
-    SPLITS,
-    expand,
-    provenance_of,
-    table_of,
-)
+from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, provenance_of, table_of
+from mrs_pipeline.stages.raw_rows import bounds_of, raw_rows
 from mrs_pipeline.tables.core import build_core
 from mrs_pipeline.types import IntArray
-from mrs_pipeline.windows import window_start
 
 _SAMPLE = 8
 
@@ -34,15 +26,15 @@ _SAMPLE = 8
 def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
     """De-duplicate, filter, k-core and number the interactions; what is rejected is kept with its reason."""
     provenance = provenance_of(stage, task)
-    raw = [table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)]
-    start = window_start(stage.config.window.every, stage.window) if stage.config.windowed else None
+    start, end = bounds_of(stage) if stage.config.windowed else (None, None)
     with stage.lake.connect() as con:
         built = build_core(
             con,
-            stage.lake.scan(*raw),
+            raw_rows(stage, task),
             stage.lake.scan(table_of(stage, RAW_ITEMS)),
             stage.config.interactions,
             start,
+            end,
         )
         outcomes = []
         for node in CORE:
@@ -112,7 +104,7 @@ def core_tasks(config: DatasetConfig) -> list[Task]:
             outputs=CORE,
             inputs=(RAW_INTERACTIONS, RAW_ITEMS),
             run=build_tables,
-            code=("tables.core", "tables.k_core", "tables.rules"),
+            code=("tables.core", "tables.k_core", "tables.rules", "stages.raw_rows"),
             settings=json.dumps(
                 [config.interactions.model_dump(mode="json"), config.window.every], sort_keys=True
             ),

@@ -1,6 +1,6 @@
 """From raw rows to core tables: rejected rows get a reason, the rest dense numbers. Ids are fixed here alone.
 
-The order of the rules: ids, catalogue, rating, duplicates, k-core, users without history. Every row that was
+The order of the rules: ids, time, catalogue, rating, duplicates, k-core, users without history. Every row that was
 read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What the columns mean
 stands in the tables' own files.
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MISSING_USER: Final = "missing user_id"
 MISSING_ITEM: Final = "missing item_id"
+MISSING_TIME: Final = "missing timestamp"
+IMPOSSIBLE_TIME: Final = "impossible timestamp"
+AFTER_WINDOWS: Final = "after the last window"
 UNKNOWN_ITEM: Final = "unknown item"
 MISSING_RATING: Final = "missing rating"
 LOW_RATING: Final = "below minimum rating"
@@ -30,6 +33,9 @@ NO_HISTORY: Final = "user without history"
 REASONS: Final = (
     MISSING_USER,
     MISSING_ITEM,
+    MISSING_TIME,
+    IMPOSSIBLE_TIME,
+    AFTER_WINDOWS,
     UNKNOWN_ITEM,
     MISSING_RATING,
     LOW_RATING,
@@ -41,6 +47,8 @@ REASONS: Final = (
 """Why a raw row is not in the core, in the order in which the rules are applied."""
 
 _WORK = "core_work"
+_ZERO_YEARS: Final = 1971
+"""Up to this year a window may really hold second 0 of 1970: times that only count from 0."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ def build_core(
     raw_items: str,
     rules: InteractionRules,
     window_start: datetime | None = None,
+    window_end: datetime | None = None,
 ) -> CoreTables:
     """Build the core tables of a dataset, or of one window of it, as temporary tables of `con`.
 
@@ -80,6 +89,7 @@ def build_core(
         raw_items: what to put after FROM to read `raw.items`.
         rules: which interactions count.
         window_start: first moment of the window, with its time zone; None where everything is history.
+        window_end: first moment after the window; rows from then on belong to no window that there is.
 
     Raises:
         InputError: no row was read or none is left, ratings are needed and absent, or the catalogue cannot be
@@ -87,6 +97,7 @@ def build_core(
     """
     _require_catalogue(con, raw_items)
     _stage(con, raw_interactions, window_start)
+    _reject_times(con, rules, window_start, window_end)
     _reject_rows(con, raw_items, rules)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
@@ -113,9 +124,9 @@ def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None
 def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start: datetime | None) -> None:
     """Copy the raw rows, with a number in source order, a reason to be filled and their side of the start.
 
-    Rows without time count as history: they cannot be shown to lie in the window.
+    With a window, a row without a time is neither: nobody knows whether it lies before the window.
     """
-    history = "true" if window_start is None else "timestamp IS NULL OR timestamp < CAST($start AS TIMESTAMP)"
+    history = "true" if window_start is None else "coalesce(timestamp < CAST($start AS TIMESTAMP), false)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, "
@@ -133,11 +144,36 @@ def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start
         )
 
 
-def _reject_rows(con: "duckdb.DuckDBPyConnection", raw_items: str, rules: InteractionRules) -> None:
-    """Reject rows that are wrong by themselves; the first rule that applies gives the reason."""
+def _reject_times(
+    con: "duckdb.DuckDBPyConnection",
+    rules: InteractionRules,
+    window_start: datetime | None,
+    window_end: datetime | None,
+) -> None:
+    """Reject rows that name nobody, and rows whose time cannot be; the first rule that applies gives the reason.
+
+    Second 0 of 1970 is what programs write where they know no time; in data of other years it is no moment.
+    """
     _reject(con, MISSING_USER, "coalesce(trim(user_id), '') = ''")
     _reject(con, MISSING_ITEM, "coalesce(trim(item_id), '') = ''")
+    if window_start is not None:
+        unknown = " OR timestamp = TIMESTAMP '1970-01-01'" if window_start.year > _ZERO_YEARS else ""
+        _reject(con, MISSING_TIME, f"timestamp IS NULL{unknown}")
+    if rules.earliest is not None:
+        _reject(con, IMPOSSIBLE_TIME, f"timestamp < TIMESTAMP '{rules.earliest}'")
+    if rules.latest is not None:
+        _reject(con, IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY")
+    if window_end is not None:
+        _reject(
+            con, AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
+        )
+
+
+def _reject_rows(con: "duckdb.DuckDBPyConnection", raw_items: str, rules: InteractionRules) -> None:
+    """Reject rows that are wrong by themselves; the first rule that applies gives the reason."""
     _reject(con, UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)")
+    if rules.unrated:
+        _reject(con, MISSING_RATING, f"rating IN ({', '.join(map(repr, rules.unrated))})")
     if rules.min_rating is None:
         return
     if _count(con, "rating IS NOT NULL") == 0:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from mrs_pipeline.stages.base import CheckOutcome, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, expand, table_of
+from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS
+from mrs_pipeline.stages.raw_rows import raw_rows
 from mrs_pipeline.tables import (
     interactions,
     items,
@@ -52,7 +53,7 @@ def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     rows, user_rows, item_rows, rejected = (
         scan_of(stage, f"core/{name}") for name in ("interactions", "users", "items", "quarantine")
     )
-    raw = stage.lake.scan(*(table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)))
+    raw = raw_rows(stage, task)
     suites = (
         users.suites(user_rows),
         items.suites(item_rows),
