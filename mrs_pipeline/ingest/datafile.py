@@ -329,8 +329,9 @@ def _csv_fault(file: DataFile) -> str | None:
         for line, cells in _records(file, strict=True):
             extra = len(cells) - width
             if extra < 0 or (extra > 0 and any(cells[width:])):
+                named = "the header names" if file.header else "there are names for"
                 return (
-                    f"{file.name}, line {line}: {len(cells)} fields, but {'the header names' if file.header else 'there are names for'} {width}; "
+                    f"{file.name}, line {line}: {len(cells)} fields, but {named} {width}; "
                     f"correct the line or quote the value that holds '{file.delimiter}'"
                 )
     except csv.Error as error:

@@ -37,7 +37,7 @@ def marked_encoding(path: Path) -> str | None:
 
 
 def likely_encoding(path: Path) -> str:
-    """What a text that is not UTF-8 most likely is, by its first bytes beyond ASCII: for a proposal, not for a reader."""
+    """What a text that is not UTF-8 most likely is, by its first bytes beyond ASCII: for proposals only."""
     with path.open("rb") as stream:
         while block := stream.read(_SAMPLE):
             if 0 in block:
@@ -59,7 +59,7 @@ def as_utf8(path: Path, name: str, encoding: str) -> Path:
 
 
 @lru_cache(maxsize=256)
-def _copied(path: Path, name: str, encoding: str, size: int, modified: int) -> Path:
+def _copied(path: Path, name: str, encoding: str, _size: int, _modified: int) -> Path:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     with (
         (

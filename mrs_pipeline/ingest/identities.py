@@ -1,5 +1,8 @@
-"""What the identifiers of a source look like together: rows that name nobody, spellings that may mean the same, and
-how many rows name an item of the catalogue. Counting and saying only; what an option does is `ids`."""
+"""What the identifiers of a source look like together.
+
+Rows that name nobody, spellings that may mean the same, rows whose item the catalogue lacks. Counting and saying only;
+what an option does is `ids`.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final

@@ -25,8 +25,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
 
 
 class IdOptions(BaseModel):
-    """Which spellings of a user's or an item's identifier mean the same. Off unless asked for: nothing is merged
-    silently."""
+    """Which spellings of an identifier mean the same. Off unless asked for: nothing is merged silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -4,7 +4,7 @@ Rows without a user or an item keep NULL there: the tables quarantine them with 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from mrs_pipeline.errors import InputError
@@ -47,7 +47,7 @@ class InteractionLayout:
     columns: Mapping[str, str]
     defaults: Mapping[str, str]
     labels: Mapping[str, str]
-    ids: IdOptions = IdOptions()
+    ids: IdOptions = field(default_factory=IdOptions)
     time_unit: values.TimeUnit = "auto"
     ignored: tuple[str, ...] = ()
 

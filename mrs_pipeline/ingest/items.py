@@ -55,7 +55,7 @@ def item_columns(file: DataFile, mapping: Mapping[str, str]) -> dict[str, str]:
         if actual not in file.columns:
             raise InputError(missing_column(file, canonical, actual, "item_columns"))
     given = {actual: canonical for canonical, actual in mapping.items()}
-    chosen: dict[str, str] = {name: actual for name, actual in mapping.items()}
+    chosen: dict[str, str] = dict(mapping)
     for actual in file.columns:
         if actual not in given:
             chosen[_free_name(_snake_case(actual), chosen)] = actual

@@ -62,6 +62,7 @@ def read_matrix(
     matrix: MatrixFile,
     row_order: Callable[[], tuple[str, Sequence[str]]],
     id_column: str,
+    *,
     ids: IdOptions,
     encoding: str | None = None,
 ) -> SourceMatrix:

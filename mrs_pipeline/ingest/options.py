@@ -116,7 +116,8 @@ class SourceOptions(BaseModel):
         for name in self.item_columns:
             if not COLUMN_NAME.fullmatch(name):
                 raise ValueError(
-                    f"source.item_columns: '{name}' cannot be a column; use lower-case letters (of any script), digits and _"
+                    f"source.item_columns: '{name}' cannot be a column; use lower-case letters of any script, digits "
+                    "and _"
                 )
         if Modality.TEXT in self.media_folders:
             raise ValueError("source.media_folders: text comes from columns, not from a folder")

@@ -141,8 +141,8 @@ class TabularSource:
             matrix,
             lambda: self._row_order(con),
             self.item_mapping.get(ITEM_ID, ITEM_ID),
-            self.layout.ids,
-            self.encoding,
+            ids=self.layout.ids,
+            encoding=self.encoding,
         )
 
     def describe(

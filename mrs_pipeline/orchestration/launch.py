@@ -34,7 +34,6 @@ from mrs_pipeline.stages.window_choice import window_to_test
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.windows import scored_keys, window_end
 
-
 _LOG = logging.getLogger(__name__)
 
 

@@ -34,7 +34,7 @@ def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
             stage.lake.scan(table_of(stage, RAW_ITEMS)),
             stage.config.interactions,
             start,
-            end,
+            window_end=end,
         )
         outcomes = []
         for node in CORE:

@@ -11,8 +11,8 @@ import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.options import IdentityOptions
-from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.identities import id_notices
+from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.schema import FULL_WINDOW, ITEM_ID, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
@@ -49,8 +49,7 @@ _READING = (
 
 
 def ingest_interactions(stage: Stage, task: Task) -> Sequence[Outcome]:
-    """The rows of one window. The first window also takes the rows of no window, so that none is lost: those before
-    it, after the last window, or without a time."""
+    """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost."""
     con = parsed_source(stage)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"

@@ -77,6 +77,7 @@ def build_core(
     raw_items: str,
     rules: InteractionRules,
     window_start: datetime | None = None,
+    *,
     window_end: datetime | None = None,
 ) -> CoreTables:
     """Build the core tables of a dataset, or of one window of it, as temporary tables of `con`.

@@ -47,7 +47,7 @@ class Built:
         moments = [
             None if day is None else (DAY + timedelta(day)).replace(tzinfo=UTC) for day in (start, end)
         ]
-        self.tables = build_core(con, "raw_rows", "raw_items", rules, *moments)
+        self.tables = build_core(con, "raw_rows", "raw_items", rules, moments[0], window_end=moments[1])
         self.con = con
 
     def rows(self, table: str, columns: str) -> list[tuple]:

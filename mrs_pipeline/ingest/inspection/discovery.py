@@ -73,13 +73,13 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
     judged = {table.name: feature_tables.judge(con, table, columns[ITEM_ID]) for table in rest}
     others = [table for table in rest if not _is_features(judged[table.name], table.name, overrides)]
     found = Discovery({})
-    items, pairs = _items(con, tables, others, files, columns, overrides)
+    items, pairs = _items(con, tables, others, files, columns=columns, overrides=overrides)
     chosen = _settle_items(found, items, pairs, columns, overrides)
     item_columns = _catalogue_columns(tables.root, items, chosen, overrides)
     item_columns |= media_files.without_files(
-        con, root, items, item_columns, overrides.without, found.findings
+        con, root, items, item_columns, without=overrides.without, findings=found.findings
     )
-    matrices = _matrices(con, root, rest, judged, reader, overrides, found)
+    matrices = _matrices(root, rest, judged, overrides, found)
     defaults = MMREC_COLUMNS if reader == "mmrec" else {}
     used = [*(file.name for file in files), *([items.name] if items else []), *matrices.values()]
     section = {
@@ -96,7 +96,10 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
         | {name: None for name in overrides.absent if any(name in file.columns for file in files)},
         "item_columns": {ours: it for ours, it in item_columns.items() if it != ours},
         "media_folders": media_files.other_folders(root, overrides.without),
-        "matrices": matrices,
+        # The mmrec reader finds its own.
+        "matrices": {
+            name: it for name, it in matrices.items() if reader != "mmrec" or it != f"{name}_feat.npy"
+        },
     }
     found.section = {
         key: value
@@ -174,6 +177,7 @@ def _items(
     tables: Tables,
     others: Sequence[DataFile],
     files: Sequence[DataFile],
+    *,
     columns: Mapping[str, str],
     overrides: Overrides,
 ) -> tuple[DataFile | None, list[Pair]]:
@@ -218,7 +222,7 @@ def _pairs(
     if overrides.item_column is None:
         lefts += [column for column in item_columns_of(free, items_file=False) if column not in lefts]
         lefts += [column for column in free if column in rights and column not in lefts]
-    return counted_pairs(con, files, lefts, catalogue, rights, overrides.id_rules)
+    return counted_pairs(con, files, lefts, catalogue, rights, ids=overrides.id_rules)
 
 
 def _settle_items(
@@ -271,15 +275,13 @@ def _is_features(judgement: feature_tables.Judgement | None, name: str, override
 
 
 def _matrices(
-    con: "DuckDBPyConnection",
     root: Path,
     tables: Sequence[DataFile],
     judged: Mapping[str, feature_tables.Judgement | None],
-    reader: str,
     overrides: Overrides,
     found: Discovery,
 ) -> dict[str, str]:
-    """Name -> file of the ready features whose modality is known; those of the mmrec reader need no naming."""
+    """Name -> file of the ready features whose modality is known."""
     arrays = [path.name for path in sorted(root.glob("*.npy"))]
     for file in overrides.features:
         paths.named_file(root, file, "--features", also=(".npy",))
@@ -307,8 +309,7 @@ def _matrices(
             found.modalities[name] = modality
             chosen[name] = file
     found.findings += [judgement.finding for judgement in judged.values() if judgement and judgement.finding]
-    own = {f"{name}_feat.npy" for name in chosen} if reader == "mmrec" else set()
-    return {name: file for name, file in chosen.items() if file not in own}
+    return chosen
 
 
 def _encoding(tables: Tables, used: Sequence[str], findings: list[str]) -> str | None:

@@ -116,9 +116,11 @@ def _working_connection() -> Iterator["DuckDBPyConnection"]:
     """An in-memory connection whose tables go to a temporary folder beyond its memory."""
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="mrs-init-") as folder:
-        with duckdb.connect(config={"temp_directory": folder, "memory_limit": _MEMORY}) as con:
-            yield con
+    with (
+        tempfile.TemporaryDirectory(prefix="mrs-init-") as folder,
+        duckdb.connect(config={"temp_directory": folder, "memory_limit": _MEMORY}) as con,
+    ):
+        yield con
 
 
 def _state_unit(con: "DuckDBPyConnection", root: Path, found: Discovery) -> list[str]:
@@ -140,7 +142,8 @@ def _window(con: "DuckDBPyConnection", facts: SourceFacts, span: times.Span | No
     """The windows, judged by the rows whose time can be."""
     bulk = f"{TIMESTAMP} BETWEEN ? AND ?" if span else "false"
     con.execute(
-        f"CREATE TEMP VIEW {_TIMED}_all AS SELECT * FROM {_PARSED} WHERE {USER_ID} IS NOT NULL AND {ITEM_ID} IS NOT NULL"
+        f"CREATE TEMP VIEW {_TIMED}_all AS SELECT * FROM {_PARSED} "
+        f"WHERE {USER_ID} IS NOT NULL AND {ITEM_ID} IS NOT NULL"
     )
     con.execute(
         f"CREATE TEMP TABLE {_TIMED} AS SELECT * FROM {_TIMED}_all WHERE {bulk}",

@@ -45,6 +45,7 @@ def counted_pairs(
     lefts: Sequence[str],
     catalogue: DataFile,
     rights: Sequence[str],
+    *,
     ids: IdOptions,
 ) -> list[Pair]:
     """The pairs of candidates, in the order of the candidates, counted over all rows in one reading.

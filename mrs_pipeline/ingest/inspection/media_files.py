@@ -28,6 +28,7 @@ def without_files(
     root: Path,
     items: DataFile | None,
     columns: dict[str, str],
+    *,
     without: Sequence[str],
     findings: list[str],
 ) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a column of ratings looks like (stars, thumbs, counts, ratios, scores around zero), and the rule that suits it."""
+"""What ratings look like (stars, thumbs, counts, ratios, scores around zero), and the rule that suits them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -23,8 +23,27 @@ _TOPS: Final = (2, 3, 4, 5, 6, 7, 10, 20, 100)
 """Highest values of scales that people rate on."""
 _FEW: Final = 101
 """Values that a scale has at most."""
+_FEWEST_VALUES: Final = 3
+"""Other values that there must be for one to be a code."""
+_TIMES_SEEN: Final = 2
+"""Median up to which fractions of any size are times seen through."""
 _LONG_TAIL: Final = 20
 """Times the median that the highest count is."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The ratings of a table of interactions, without the numbers that stand for none."""
+
+    con: "DuckDBPyConnection"
+    table: str
+    unrated: tuple[float, ...]
+
+    def row(self, columns: str, where: str = "true") -> tuple[Any, ...]:
+        """One row of aggregates of the ratings `r`."""
+        coded = f" AND {RATING} NOT IN ({', '.join(map(repr, self.unrated))})" if self.unrated else ""
+        rated = f"SELECT {RATING} AS r FROM {self.table} WHERE {RATING} IS NOT NULL{coded}"
+        return first_row(self.con, f"WITH rated AS ({rated}) SELECT {columns} FROM rated WHERE {where}")
 
 
 @dataclass(frozen=True)
@@ -37,10 +56,6 @@ class _Profile:
     whole: bool
     lowest: int
     """Rows with the lowest value."""
-
-    @property
-    def span(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
 
 
 def propose_ratings(
@@ -56,90 +71,76 @@ def propose_ratings(
     """
     if facts.rated == 0:
         return Proposal({}, "ratings: none, every interaction counts as liking")
-    if facts.rated < _RATED * facts.rows:
+    if facts.rated < _RATED * facts.rows and asked is None:
         return Proposal(
             {},
             f"ratings: only {facts.rated:,} of {facts.rows:,} rows have one, so every interaction counts as liking",
         )
-    unrated = _unrated(con, table)
-    profile = _profile(con, table, unrated)
-    section: dict[str, Any] = {"unrated": [_plain(value) for value in unrated]} if unrated else {}
-    codes = ", ".join(f"{value:g}" for value in unrated)
-    coded = f"; {codes} stands for no rating, those rows go to quarantine" if unrated else ""
-    if asked is not None:
-        return _rule(con, table, section, asked, f"ratings: {profile.span}", coded, unrated)
-    if profile.distinct == 1:
-        return Proposal(section, f"ratings: all {profile.low:g}, every interaction counts as liking{coded}")
-    kind, threshold = _judged(con, table, profile, unrated)
-    told = f"ratings: look like {kind}, {profile.span}"
+    column = _Column(con, table, _unrated(con, table))
+    profile = _Profile(
+        *column.row(
+            "count(*), min(r), max(r), median(r), count(DISTINCT r), bool_and(r = trunc(r)), "
+            "count(*) FILTER (r = (SELECT min(r) FROM rated))"
+        )
+    )
+    section: dict[str, Any] = (
+        {"unrated": [_plain(value) for value in column.unrated]} if column.unrated else {}
+    )
+    codes = ", ".join(f"{value:g}" for value in column.unrated)
+    coded = f"; {codes} stands for no rating, those rows go to quarantine" if codes else ""
+    kind, threshold = _judged(column, profile)
+    threshold = threshold if asked is None else asked
+    span = f"{profile.low:g} to {profile.high:g}" if profile.distinct > 1 else f"all {profile.low:g}"
+    told = f"ratings: {kind}, {span}"
     if threshold is not None:
-        proposal = _rule(con, table, section, threshold, told, coded, unrated)
-        if "min_rating" in proposal.section:
-            return proposal
+        (kept,) = column.row("count(*)", f"r >= {threshold!r}")
+        if asked is not None or kept >= _FEWEST_LIKED * facts.rows:
+            return Proposal(
+                section | {"min_rating": _plain(threshold)},
+                f"{told}; {threshold:g} and more count as liking ({kept:,} of {facts.rows:,} rows, "
+                f"{kept / facts.rows:.0%}), `--min-rating X` for another threshold{coded}",
+            )
     return Proposal(
         section, f"{told}, so every interaction counts as liking; `--min-rating X` sets a threshold{coded}"
     )
 
 
-def _unrated(con: "DuckDBPyConnection", table: str) -> list[float]:
+def _unrated(con: "DuckDBPyConnection", table: str) -> tuple[float, ...]:
     """Numbers such as 99 and -1 that lie far from all others: what files write where there is no rating."""
     candidates = ", ".join(map(repr, _NO_RATING))
-    there = [
-        row[0]
-        for row in con.execute(
-            f"SELECT DISTINCT {RATING} FROM {table} WHERE {RATING} IN ({candidates})"
-        ).fetchall()
-    ]
-    if not there:
-        return []
-    low, high, distinct = first_row(
-        con,
-        f"SELECT min({RATING}), max({RATING}), count(DISTINCT {RATING}) FROM {table} "
-        f"WHERE {RATING} NOT IN ({', '.join(map(repr, there))})",
+    there = con.execute(f"SELECT DISTINCT {RATING} FROM {table} WHERE {RATING} IN ({candidates})").fetchall()
+    low, high, distinct = _Column(con, table, tuple(row[0] for row in there)).row(
+        "min(r), max(r), count(DISTINCT r)"
     )
-    if low is None or distinct < 3:
-        return []
+    if not there or distinct < _FEWEST_VALUES:
+        return ()
     far = max(high - low, 1.0)
-    return sorted(
-        value
-        for value in there
-        if (value > high and value - high > far)
-        or (value < low and (low - value > far or (low >= 1 and value < 0)))
-    )
+    above = [value for (value,) in there if value - high > far]
+    below = [value for (value,) in there if value < low and (low - value > far or low >= 1)]
+    return tuple(sorted([*above, *below]))
 
 
-def _profile(con: "DuckDBPyConnection", table: str, unrated: list[float]) -> _Profile:
-    row = first_row(
-        con,
-        f"WITH rated AS (SELECT {RATING} AS r FROM {table} WHERE {_rated(unrated)}) "
-        "SELECT count(*), min(r), max(r), median(r), count(DISTINCT r), bool_and(r = trunc(r)), "
-        "count(*) FILTER (r = (SELECT min(r) FROM rated)) FROM rated",
-    )
-    return _Profile(*row)
-
-
-def _judged(
-    con: "DuckDBPyConnection", table: str, profile: _Profile, unrated: list[float]
-) -> tuple[str, float | None]:
+def _judged(column: _Column, profile: _Profile) -> tuple[str, float | None]:
     """(what the ratings look like, the lowest that counts as liking where that can be told)."""
-    low, high, median = profile.low, profile.high, profile.median
-    if high <= 0:
-        return "numbers none of which is positive", None
-    if profile.whole and profile.distinct <= 3 and low >= -1 and high == 1:
-        return "thumbs", 1.0
-    if low < 0:
-        (above,) = first_row(
-            con, f"SELECT min({RATING}) FROM {table} WHERE {RATING} > 0 AND {_rated(unrated)}"
-        )
-        return "scores around zero", float(above)
-    if not profile.whole and profile.distinct > _FEW:
-        if high <= 1:
-            return "a ratio (such as the share that was seen)", 0.5
-        if median <= 2:
-            return "a ratio (such as times seen through)", 1.0
-    if _are_counts(profile):
-        return "counts or amounts (plays, seconds, prices)", None
-    return "stars", _liked_stars(con, table, profile, unrated)
+    kind: str = "stars"
+    threshold: float | None = None
+    if profile.distinct == 1:
+        kind = "one value"
+    elif profile.high <= 0:
+        kind = "numbers none of which is positive"
+    elif profile.whole and profile.distinct <= 3 and profile.low >= -1 and profile.high == 1:
+        kind, threshold = "thumbs", 1.0
+    elif profile.low < 0:
+        kind, threshold = "scores around zero", float(column.row("min(r)", "r > 0")[0])
+    elif not profile.whole and profile.distinct > _FEW and profile.high <= 1:
+        kind, threshold = "a ratio, such as the share that was seen", 0.5
+    elif not profile.whole and profile.distinct > _FEW and profile.median <= _TIMES_SEEN:
+        kind, threshold = "a ratio, such as times seen through", 1.0
+    elif _are_counts(profile):
+        kind = "counts or amounts (plays, seconds, prices)"
+    else:
+        threshold = _liked_stars(column, profile)
+    return kind, threshold
 
 
 def _are_counts(profile: _Profile) -> bool:
@@ -152,43 +153,12 @@ def _are_counts(profile: _Profile) -> bool:
     return falling or (high > 10 and high not in _TOPS)
 
 
-def _liked_stars(con: "DuckDBPyConnection", table: str, profile: _Profile, unrated: list[float]) -> float:
+def _liked_stars(column: _Column, profile: _Profile) -> float:
     for part in _LIKED:
-        lowest, kept = first_row(
-            con,
-            f"SELECT min({RATING}), count(*) FROM {table} WHERE {RATING} >= {part * profile.high} AND {_rated(unrated)}",
-        )
+        lowest, kept = column.row("min(r), count(*)", f"r >= {part * profile.high}")
         if kept >= _ENOUGH_LIKED * profile.rated:
             break
     return float(lowest)
-
-
-def _rule(
-    con: "DuckDBPyConnection",
-    table: str,
-    section: dict[str, Any],
-    threshold: float,
-    told: str,
-    coded: str,
-    unrated: list[float],
-) -> Proposal:
-    """The rule with the rows it keeps; without it where it would keep next to none."""
-    kept, rows = first_row(
-        con,
-        f"SELECT count(*) FILTER ({RATING} >= {threshold!r} AND {_rated(unrated)}), count(*) FROM {table}",
-    )
-    if kept < _FEWEST_LIKED * rows and "look like" in told:
-        return Proposal(section, told)
-    return Proposal(
-        section | {"min_rating": _plain(threshold)},
-        f"{told}; {threshold:g} and more count as liking ({kept:,} of {rows:,} rows, {kept / max(rows, 1):.0%}), "
-        f"`--min-rating X` for another threshold{coded}",
-    )
-
-
-def _rated(unrated: list[float]) -> str:
-    coded = f" AND {RATING} NOT IN ({', '.join(map(repr, unrated))})" if unrated else ""
-    return f"{RATING} IS NOT NULL{coded}"
 
 
 def _plain(value: float) -> float | int:

@@ -89,11 +89,11 @@ def time_unit(con: "DuckDBPyConnection", file: DataFile, column: str) -> TimeUni
 
 
 def _unit_of(low: float, median: float, high: float, *, whole: bool) -> TimeUnit:
-    if 1900 <= low and high <= 2100 and whole:
+    if low >= 1900 and high <= 2100 and whole:
         return "year"
-    if 9_000 <= low and high <= 22_000:
+    if low >= 9_000 and high <= 22_000:
         return "day"
-    if 25_000 <= low and high <= 60_000:
+    if low >= 25_000 and high <= 60_000:
         return "excel"
     if median >= 1e17:
         return "ns"
@@ -195,8 +195,8 @@ def propose_window(con: "DuckDBPyConnection", table: str, facts: SourceFacts, sp
     if span.relative:
         return Proposal(
             {},
-            f"windows: none, the times are small numbers and no dates (read as seconds they end on {span.last:%Y-%m-%d}); "
-            "if they count something else, say `--time-unit`",
+            f"windows: none, the times are small numbers and no dates (read as seconds they end on {span.last:%Y-%m-%d}"
+            "); if they count something else, say `--time-unit`",
         )
     if span.rows < _TIMED * facts.rows:
         return Proposal(
