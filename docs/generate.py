@@ -15,8 +15,8 @@ from pydantic_core import PydanticUndefined
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.presets import Preset
 from mrs_pipeline.tables import TABLES
+from mrs_pipeline.tuning.presets import Preset
 
 DOCS = Path(__file__).parent
 

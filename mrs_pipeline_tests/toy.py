@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mrs_pipeline.experiment import configure, fit, prepare
+from mrs_pipeline.fitting import configure, fit, prepare
 from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrs_pipeline.encoders.checks import BLOCK_ROWS, unit_rows
+from mrs_pipeline.encoders.diagnostics import BLOCK_ROWS, unit_rows
 from mrs_pipeline.types import BoolArray, FeatureMatrix, FloatArray, IntArray, Interactions
 
 if TYPE_CHECKING:

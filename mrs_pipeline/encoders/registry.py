@@ -46,6 +46,11 @@ _MODULES: Final[Mapping[type[EncoderOptions], tuple[str, ...]]] = {
 }
 
 
+def encoder_roots(options: EncoderOptions) -> tuple[str, ...]:
+    """References of the encoder classes behind options, for the code of the task that extracts them."""
+    return ()
+
+
 def modules_of(options: EncoderOptions) -> tuple[str, ...]:
     """Names of the modules of this room whose code decides the vectors of these options."""
     frame = modules_of(options.image) if isinstance(options, FramesOptions) else ()

@@ -92,7 +92,8 @@ def alike_notices(con: "DuckDBPyConnection", interactions: str, column: str, ids
         f"CREATE OR REPLACE TEMP TABLE id_forms AS SELECT {column} AS id, count(*) AS rows FROM {interactions} "
         f"WHERE {column} IS NOT NULL GROUP BY 1"
     )
-    notices, form, applied = [], "id", ()
+    notices: list[str] = []
+    form, applied = "id", tuple[str, ...]()
     for option in SPELLINGS:
         if option in ids.merging:
             continue

@@ -107,7 +107,7 @@ class SourceOptions(BaseModel):
     @model_validator(mode="after")
     def _ids_are_columns(self) -> "SourceOptions":
         for name in ("user_id", "item_id"):
-            if self.interaction_columns.get(name, name) is None:  # type: ignore[call-overload]
+            if self.interaction_columns.get(name, name) is None:
                 raise ValueError(f"source.interaction_columns: {name} is needed, so it cannot be null")
         return self
 

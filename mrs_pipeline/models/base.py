@@ -351,7 +351,7 @@ class Recommender(nn.Module):
         if self.spec.pretraining and not inputs.pretrained_by(self.spec.pretraining):
             raise InputError(
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
-                f"'{self.spec.pretraining}' and the data hold none; call `experiment.prepare` first"
+                f"'{self.spec.pretraining}' and the data hold none; call `fitting.prepare` first"
             )
         if self.spec.knowledge and (inputs.knowledge is None or not len(inputs.knowledge.heads)):
             raise InputError(
@@ -379,7 +379,7 @@ class Recommender(nn.Module):
 
         A model whose users are vectors learned in training cannot use it and does nothing. For a sequence model
         the user *is* the history: asked for the next item without the latest ones it is asked another question.
-        `experiment` says when it may know what.
+        `fitting` says when it may know what.
         """
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ An asset's key is `<dataset>/<output>`, its partitions are the dataset's windows
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
@@ -16,26 +17,29 @@ from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_fr
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import CheckOutcome, Outcome, Stage, Task
-from mrs_pipeline.stages.lineage import left_behind, record_checks, record_outcomes, was_cut_off
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, refuse_stale, version
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.tasks.currency import keep_version, provenance_of, refuse_stale, version
+from mrs_pipeline.tasks.lineage import record_checks, record_outcomes, recorded_checks, taken_over
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Node
+from mrs_pipeline.tasks.places import node_of, record
+from mrs_pipeline.tasks.standing import standing
+from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 
 LOG = logging.getLogger("mrs_pipeline")
-GO_ON_TAG: Final = "mrs/goes_on"
-"""Tag of runs that make what is due, and so may keep what a killed run has made; others make all that they are told."""
+FORCE_TAG: Final = "mrs/force"
+"""Tag of runs that make everything they are told, current or not; others leave what is current as it is."""
 
 
-def key_of(dataset: str, output: str) -> dg.AssetKey:
+def key_of(dataset: str, output: Node) -> dg.AssetKey:
     """`core/items` of `demo` is the asset `demo/core/items`."""
-    return dg.AssetKey([dataset, *output.split("/")])
+    return dg.AssetKey([dataset, str(output.kind), output.name])
 
 
 def build_asset(
-    config: DatasetConfig, home: Home, task: Task, tasks: Mapping[str, Task]
+    config: DatasetConfig, home: Home, task: Task, tasks: Mapping[Node, Task]
 ) -> dg.AssetsDefinition:
     """One task as a multi-asset; `tasks` maps each output of the dataset to the task that makes it."""
 
@@ -45,16 +49,17 @@ def build_asset(
         deps=[_dep(config, task, name, tasks) for name in task.inputs],
         resource_defs={"lake_frames": LAKE_FRAMES},
         partitions_def=partitions_of(config.window) if task.windowed else None,
-        backfill_policy=dg.BackfillPolicy.single_run() if task.name == RAW_INTERACTIONS else None,
+        backfill_policy=dg.BackfillPolicy.single_run() if RAW_INTERACTIONS in task.outputs else None,
         pool=task.pool,
     )
     def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        results: dict[str, list[Outcome]] = {output: [] for output in task.outputs}
+        results: dict[Node, list[Outcome]] = {output: [] for output in task.outputs}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
             stage = Stage(config, home, window)
-            for outcome in _perform(stage, task, tasks, context.run):
-                results[outcome.node.partition("@")[0]].append(outcome)
-        refresh(home)
+            for outcome in _perform(stage, task, tasks, context):
+                results[outcome.node.asset].append(outcome)
+        if any(outcome.made for outcomes in results.values() for outcome in outcomes):
+            refresh(home)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 
@@ -80,11 +85,9 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
 
     @dg.multi_asset_check(name=f"{_op_name(config, task)}__checks", specs=specs)
     def run_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        found: dict[tuple[str, str], list[CheckOutcome]] = {}
+        found: dict[tuple[Node, str], list[CheckOutcome]] = {}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
-            stage = Stage(config, home, window)
-            outcomes = list(check(stage, task))
-            record_checks(stage, task, outcomes, context.run.run_id)
+            outcomes = _checked(Stage(config, home, window), task, check, context.run)
             for outcome in outcomes:
                 found.setdefault((outcome.output, outcome.name), []).append(outcome)
         for (
@@ -95,24 +98,68 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
     return run_checks
 
 
-def _perform(stage: Stage, task: Task, tasks: Mapping[str, Task], run: dg.DagsterRun) -> list[Outcome]:
-    """Run a task; what a user can mend ends the step with its one sentence and is not retried."""
+def _perform(
+    stage: Stage, task: Task, tasks: Mapping[Node, Task], context: dg.AssetExecutionContext
+) -> list[Outcome]:
+    """Run a task where it is due; what a user can mend ends the step with its one sentence and is not retried."""
     started = time.perf_counter()
     try:
+        found = None if FORCE_TAG in context.run.tags else standing(stage, task)
+        if found is not None and not found.must_make and not found.unrecorded:
+            return [_unchanged(context, stage, node) for node in task.outputs]
         if task.windowed:
             refuse_stale(stage, task, tasks)
-        kept = task.keep and GO_ON_TAG in run.tags and was_cut_off(stage, task)
-        outcomes = left_behind(stage, task) if kept else list(task.run(stage, task))
-        record_outcomes(stage, task, outcomes, run.run_id)
-        LOG.info(
-            "%s %s %s: %.1f s", stage.config.name, stage.window, task.name, time.perf_counter() - started
-        )
+        keep_version(stage, task)
+        if found is not None and found.unrecorded:
+            outcomes = taken_over(stage, task)
+        else:
+            outcomes = list(task.run(stage, task, provenance_of(stage, task)))
+        record_outcomes(stage, task, outcomes, context.run.run_id)
     except MrsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
+    reasons = "; ".join(found.reasons) if found else "asked for with force"
+    LOG.info(
+        "%s %s %s: %.1f s (%s)",
+        stage.config.name,
+        stage.window,
+        task.name,
+        time.perf_counter() - started,
+        reasons,
+    )
+    facts = {**(task.show(stage, task) if task.show else {}), "why it was made": reasons}
+    return [replace(outcome, facts={**outcome.facts, **facts}) for outcome in outcomes]
+
+
+def _unchanged(context: dg.AssetExecutionContext, stage: Stage, output: Node) -> Outcome:
+    """What is stored of an output that is current, with the facts that were shown when it was made."""
+    digest, _ = record(stage, node_of(stage, output))
+    partitions = [stage.window] if stage.config.windowed and context.has_partition_key else None
+    made = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key_of(stage.config.name, output), asset_partitions=partitions),
+        limit=1,
+    ).records
+    event = made[0].asset_materialization if made else None
+    facts = dict(event.metadata) if event else {}
+    return Outcome(
+        output,
+        digest,
+        {**facts, "why it was made": "it was not: code, settings and inputs are as they were"},
+        made=False,
+    )
+
+
+def _checked(
+    stage: Stage, task: Task, check: Callable[[Stage, Task], Sequence[CheckOutcome]], run: dg.DagsterRun
+) -> list[CheckOutcome]:
+    """The outcomes of a task's checks, as recorded where nothing has changed, unless they are asked for alone."""
+    if run.asset_selection and FORCE_TAG not in run.tags and standing(stage, task).current:
+        return recorded_checks(stage, task)
+    outcomes = list(check(stage, task))
+    record_checks(stage, task, outcomes, run.run_id)
     return outcomes
 
 
-def _out(config: DatasetConfig, task: Task, output: str) -> dg.AssetOut:
+def _out(config: DatasetConfig, task: Task, output: Node) -> dg.AssetOut:
     spec = dg.AssetSpec(
         key_of(config.name, output),
         description=task.description,
@@ -126,7 +173,7 @@ def _out(config: DatasetConfig, task: Task, output: str) -> dg.AssetOut:
     return dg.AssetOut.from_spec(spec, dagster_type=dg.Nothing)
 
 
-def _dep(config: DatasetConfig, task: Task, name: str, tasks: Mapping[str, Task]) -> dg.AssetDep:
+def _dep(config: DatasetConfig, task: Task, name: Node, tasks: Mapping[Node, Task]) -> dg.AssetDep:
     key = key_of(config.name, name)
     if not config.windowed or not tasks[name].windowed:
         return dg.AssetDep(key)
@@ -140,7 +187,7 @@ def _dep(config: DatasetConfig, task: Task, name: str, tasks: Mapping[str, Task]
 
 
 def _result(
-    config: DatasetConfig, home: Home, output: str, outcomes: list[Outcome]
+    config: DatasetConfig, home: Home, output: Node, outcomes: list[Outcome]
 ) -> dg.MaterializeResult[Any]:
     last, versions = outcomes[-1], [outcome.digest for outcome in outcomes]
     key = key_of(config.name, output)
@@ -163,9 +210,9 @@ def _check_result(config: DatasetConfig, outcome: CheckOutcome) -> dg.AssetCheck
     )
 
 
-def _out_name(output: str) -> str:
-    return output.replace("/", "__")
+def _out_name(output: Node) -> str:
+    return f"{output.kind}__{output.name}"
 
 
 def _op_name(config: DatasetConfig, task: Task) -> str:
-    return f"{config.name}__{task.name.replace('/', '__')}"
+    return "__".join((config.name, *task.name.split("/")))

@@ -13,13 +13,15 @@ import dagster as dg
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.orchestration.assets import key_of
 from mrs_pipeline.orchestration.partitions import partitions_of
+from mrs_pipeline.plan import on_request
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, exists, windows
-from mrs_pipeline.stages.plan import on_request
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
+from mrs_pipeline.tasks.places import exists, windows
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.windows import CRON, scored_keys
 
 EXPERIMENTS = "experiments"
@@ -52,7 +54,7 @@ def build_jobs(config: DatasetConfig) -> Jobs:
     """Ingest alone, the whole way, and what runs only when it is asked for."""
     asked_for = dg.AssetSelection.groups(f"{config.name}__{EXPERIMENTS}")
     everything = dg.AssetSelection.tag("dataset", config.name) - asked_for
-    raw = [dg.AssetKey([config.name, *name.split("/")]) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
+    raw = [key_of(config.name, name) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
     partitions = partitions_of(config.window)
     return (
         dg.define_asset_job(
@@ -122,9 +124,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
             return dg.SkipReason("no new or changed file")
         due = _windows_in(config, home, source, landed)
         if not seen:  # the first look: what was read before the sensor was switched on is not new
-            due = [
-                window for window in due if not exists(Stage(config, home), f"{RAW_INTERACTIONS}@{window}")
-            ]
+            due = [window for window in due if not exists(Stage(config, home), RAW_INTERACTIONS.at(window))]
         requests = [_request(config, window, [now[name] for name in landed]) for window in due]
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
 

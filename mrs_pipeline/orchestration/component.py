@@ -17,9 +17,9 @@ from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.orchestration.assets import build_asset, build_checks
 from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
-from mrs_pipeline.presets import PRESETS_FILE, read_presets
-from mrs_pipeline.stages.plan import on_request, plan
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import find_home
+from mrs_pipeline.tuning.presets import PRESETS_FILE, read_presets
 
 
 class Dataset(dg.Component):

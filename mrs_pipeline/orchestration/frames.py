@@ -12,9 +12,9 @@ import pandas as pd
 import polars as pl
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
-from mrs_pipeline.stages.nodes import LEADERBOARD
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.storage.lake import Lake, Table
+from mrs_pipeline.tasks.node import LEADERBOARD, Node
 
 _SHOWN = (
     "window",
@@ -42,7 +42,7 @@ LeaderboardFrame = create_dagster_pandas_dataframe_type(
     ],
 )
 
-FRAME_TYPES: Mapping[str, dg.DagsterType] = {LEADERBOARD: LeaderboardFrame}
+FRAME_TYPES: Mapping[Node, dg.DagsterType] = {LEADERBOARD: LeaderboardFrame}
 """Output -> the type of its frame, for outputs that cross into the UI as one."""
 
 

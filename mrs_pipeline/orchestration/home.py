@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, to_yaml
-from mrs_pipeline.presets import PRESETS_FILE
+from mrs_pipeline.tuning.presets import PRESETS_FILE
 
 _DEMO: Final = ("defs.yaml", PRESETS_FILE)
 _PACKAGE = files("mrs_pipeline")

@@ -1,7 +1,7 @@
 """Running a dataset from the command line: which tasks are due, and their execution through Dagster in this process.
 
 The runs land in the same instance that `dagster dev` shows. Whether a task is due is decided by content
-(`stages.nodes.is_current`) and by what is recorded of it (`stages.lineage`), so a run that was killed goes on where it
+(`tasks.standing`), which each step asks again when its turn comes, so a run that was killed goes on where it
 stopped and a second run does nothing.
 """
 
@@ -19,19 +19,20 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
-from mrs_pipeline.orchestration.assets import GO_ON_TAG, key_of
+from mrs_pipeline.orchestration.assets import FORCE_TAG, key_of
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Stage, Task
 from mrs_pipeline.stages.ingest import check_source
-from mrs_pipeline.stages.lineage import checks_hold, is_recorded
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, expand, is_current
-from mrs_pipeline.stages.plan import on_request, plan
 from mrs_pipeline.stages.window_choice import window_to_test
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, Node
+from mrs_pipeline.tasks.places import windows as known_windows
+from mrs_pipeline.tasks.standing import standing
+from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.windows import scored_keys, window_end
 
 _LOG = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def run_dataset(
     models: Sequence[str] | None,
     force: bool,
     *,
-    also: Sequence[str] = (),
+    also: Sequence[Node] = (),
 ) -> Iterator[str]:
     """Run what is due, window by window; yields a line before each Dagster run.
 
@@ -152,14 +153,16 @@ def run_dataset(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
         for window in windows:
-            due = _due(Stage(config, project.home, window), tasks, force)
-            yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due"
-            outputs = [output for task in due for output in task.outputs]
+            due, below = _due(Stage(config, project.home, window), tasks, force)
+            more = f", {len(below)} below them may follow" if below else ""
+            yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due{more}"
+            chosen = {task.name for task in (*due, *below)}
+            outputs = [output for task in tasks if task.name in chosen for output in task.outputs]
             if outputs:  # Dagster takes an empty selection for all assets
                 _Execution(project, instance, config, force).run(pipeline_job_name(name), outputs, [window])
 
 
-def run_on_request(project: Project, name: str, output: str, window: str, force: bool) -> Iterator[str]:
+def run_on_request(project: Project, name: str, output: Node, window: str, force: bool) -> Iterator[str]:
     """Run a task that runs only when asked for, after what it is made from; yields a line before each Dagster run.
 
     Args:
@@ -174,7 +177,7 @@ def run_on_request(project: Project, name: str, output: str, window: str, force:
         RunFailedError: a step failed.
     """
     config = project.config(name)
-    tasks = {task.name: task for task in on_request(config)}
+    tasks = {task.outputs[0]: task for task in on_request(config)}
     if output not in tasks:
         raise InputError(
             f"{name} lacks the content that {output} needs: list more modalities under `features:` of its "
@@ -182,15 +185,17 @@ def run_on_request(project: Project, name: str, output: str, window: str, force:
         )
     yield from run_dataset(project, name, [window], [], force=False, also=tasks[output].inputs)
     stage = Stage(config, project.home, window)
-    if not force and _done(stage, tasks[output]):
+    if not force and standing(stage, tasks[output]).current:
         yield f"{name}: {output} at window {window} is current"
         return
     yield f"{name}: {output} at window {window}"
     with dg.DagsterInstance.get() as instance:
-        _Execution(project, instance, config, force).run(on_request_job_name(name), [output], [window])
+        _Execution(project, instance, config, force).run(
+            on_request_job_name(name), tasks[output].outputs, [window]
+        )
 
 
-def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[str]) -> list[Task]:
+def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[Node]) -> list[Task]:
     """The tasks after ingest, without those of models that were not asked for."""
     everything = plan(config)
     if models is not None:
@@ -209,7 +214,7 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
         )
     wanted = {task.name for task in plan(config)}
     wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
-    wanted -= {RAW_INTERACTIONS, RAW_ITEMS}
+    wanted -= {str(RAW_INTERACTIONS), str(RAW_ITEMS)}
     return [task for task in everything if task.name in wanted]
 
 
@@ -229,34 +234,29 @@ def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:
 
 def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], force: bool) -> list[str]:
     """The windows whose raw partition must be read (again) before the given windows can be made."""
-    tasks = {task.name: task for task in plan(config)}
-    needed = [
-        node.partition("@")[2]
-        for node in expand(Stage(config, project.home, max(windows)), tasks["core/tables"], RAW_INTERACTIONS)
-    ]
-    if force:
+    makers = {output: task for task in plan(config) for output in task.outputs}
+    keys = known_windows(config) if config.windowed else [FULL_WINDOW]
+    needed = [key for key in keys if key <= max(windows)]
+    stage = Stage(config, project.home)
+    if force or not standing(stage, makers[RAW_ITEMS]).current:
         return needed
-    if not _done(Stage(config, project.home), tasks[RAW_ITEMS]):
-        return needed
-    return [
-        window for window in needed if not _done(Stage(config, project.home, window), tasks[RAW_INTERACTIONS])
-    ]
+    return [key for key in needed if not standing(stage.at(key), makers[RAW_INTERACTIONS]).current]
 
 
-def _done(stage: Stage, task: Task) -> bool:
-    """Current, recorded, and its checks have passed on what lies there now."""
-    return is_current(stage, task) and is_recorded(stage, task) and checks_hold(stage, task)
-
-
-def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> list[Task]:
-    """What is not current, and all that is made from it."""
+def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> tuple[list[Task], list[Task]]:
+    """The tasks that are due, and those below them: where what comes out is as it was, these are left as they are."""
     due: list[Task] = []
-    changed: set[str] = set()
+    below: list[Task] = []
+    changing: set[Node] = set()
     for task in tasks:
-        if force or not task.windowed or changed & set(task.inputs) or not _done(stage, task):
+        if force or not standing(stage, task).current:
             due.append(task)
-            changed |= set(task.outputs)
-    return due
+        elif changing & set(task.inputs):
+            below.append(task)
+        else:
+            continue
+        changing |= set(task.outputs)
+    return due, below
 
 
 @dataclass(frozen=True)
@@ -268,13 +268,13 @@ class _Execution:
     config: DatasetConfig
     force: bool
 
-    def run(self, job: str, outputs: Sequence[str], windows: Sequence[str]) -> None:
+    def run(self, job: str, outputs: Sequence[Node], windows: Sequence[str]) -> None:
         """Run a job's assets for a window or a range of them; RunFailedError if a step or blocking check fails."""
         result = self.project.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
             asset_selection=[key_of(self.config.name, output) for output in outputs],
-            tags={**self._range(windows), **self._going_on(), PROCESS_TAG: this_process()},
+            tags={**self._range(windows), **self._forced(), PROCESS_TAG: this_process()},
             # Dagster's own log goes to the instance; on the terminal our lines tell the way.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
@@ -282,8 +282,8 @@ class _Execution:
         if not result.success:
             raise RunFailedError(_failure(result, job))
 
-    def _going_on(self) -> dict[str, str]:
-        return {} if self.force else {GO_ON_TAG: "true"}
+    def _forced(self) -> dict[str, str]:
+        return {FORCE_TAG: "true"} if self.force else {}
 
     def _range(self, windows: Sequence[str]) -> dict[str, str]:
         if not self.config.windowed or len(windows) == 1:

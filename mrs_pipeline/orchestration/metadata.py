@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.stages.nodes import column_sources, schema_of
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import column_sources, schema_of
 
 _SHOWN_ROWS = 12
 
@@ -29,7 +30,7 @@ def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:
 
 
 def column_metadata(
-    config: DatasetConfig, output: str, columns: Mapping[str, str]
+    config: DatasetConfig, output: Node, columns: Mapping[str, str]
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Column schema with descriptions, and where each column comes from."""
     if not columns:

@@ -3,7 +3,6 @@
 The SQL and the rules are `tables.core`; the strategies are `splits`. Here they meet the lake.
 """
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,19 +12,20 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
 from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import NO_TIME, Labelled
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
-from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, provenance_of, table_of
-from mrs_pipeline.stages.raw_rows import bounds_of, raw_rows
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.raw_rows import bounds_of, raw_rows
 from mrs_pipeline.tables.core import build_core
+from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import IntArray
 
 _SAMPLE = 8
 
 
-def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
+def build_tables(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """De-duplicate, filter, k-core and number the interactions; what is rejected is kept with its reason."""
-    provenance = provenance_of(stage, task)
     start, end = bounds_of(stage) if stage.config.windowed else (None, None)
     with stage.lake.connect() as con:
         built = build_core(
@@ -38,7 +38,7 @@ def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
         )
         outcomes = []
         for node in CORE:
-            source = getattr(built, node.partition("/")[2])
+            source = getattr(built, node.name)
             manifest = stage.lake.write(con, table_of(stage, node), f"SELECT * FROM {source}", provenance)
             sample = con.sql(f"SELECT * FROM {stage.lake.scan(table_of(stage, node))} LIMIT {_SAMPLE}").pl()
             outcomes.append(
@@ -48,9 +48,9 @@ def build_tables(stage: Stage, task: Task) -> Sequence[Outcome]:
     return outcomes
 
 
-def build_splits(stage: Stage, task: Task) -> Sequence[Outcome]:
+def build_splits(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Label every core interaction train, valid or test."""
-    frame = stage.lake.read(table_of(stage, "core/interactions")).select(
+    frame = stage.lake.read(table_of(stage, CORE_INTERACTIONS)).select(
         "user", "item", TIMESTAMP, SPLIT, "is_history"
     )
     labelled = _labelled(stage.config, frame)
@@ -60,7 +60,7 @@ def build_splits(stage: Stage, task: Task) -> Sequence[Outcome]:
         .filter(pl.col(SPLIT).is_not_null())
         .sort("user", "item", TIMESTAMP)
     )
-    manifest = stage.lake.write_frame(table_of(stage, SPLITS), splits, provenance_of(stage, task))
+    manifest = stage.lake.write_frame(table_of(stage, SPLITS), splits, provenance)
     report = labelled.report
     facts = {
         "rows": manifest.rows,
@@ -100,14 +100,13 @@ def core_tasks(config: DatasetConfig) -> list[Task]:
     """Core tables and splits."""
     return [
         Task(
-            name="core/tables",
             outputs=CORE,
             inputs=(RAW_INTERACTIONS, RAW_ITEMS),
             run=build_tables,
-            code=("tables.core", "tables.k_core", "tables.rules", "stages.raw_rows"),
-            settings=json.dumps(
-                [config.interactions.model_dump(mode="json"), config.window.every], sort_keys=True
-            ),
+            settings={
+                "interactions": config.interactions.model_dump(mode="json"),
+                "window": config.window.every,
+            },
             group="core",
             description="De-duplicated, thresholded, k-cored interactions with dense numbers; rejected rows and why.",
             kinds=("duckdb", "parquet"),
@@ -115,12 +114,10 @@ def core_tasks(config: DatasetConfig) -> list[Task]:
             check=check_core,
         ),
         Task(
-            name=SPLITS,
             outputs=(SPLITS,),
-            inputs=("core/interactions",),
+            inputs=(CORE_INTERACTIONS,),
             run=build_splits,
-            code=("splits",),
-            settings=json.dumps([config.split.model_dump(mode="json"), config.windowed], sort_keys=True),
+            settings={"split": config.split.model_dump(mode="json"), "windowed": config.windowed},
             group="core",
             description="Which interaction trains, validates or tests; one label for all models.",
             kinds=("duckdb", "parquet"),

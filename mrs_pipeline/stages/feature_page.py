@@ -1,9 +1,8 @@
 """The page of one feature set: its numbers, its spectrum, and what it takes for similar, as pictures and texts.
 
-What the page looks like is `reporting.html`; what the numbers mean, `encoders.checks`.
+What the page looks like is `reporting.html`; what the numbers mean, `encoders.diagnostics`.
 """
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.encoders.checks import SignalTest, spectrum, unit_rows
+from mrs_pipeline.encoders.diagnostics import SignalTest, spectrum, unit_rows
 from mrs_pipeline.reporting.html import feature_page
 from mrs_pipeline.reporting.inputs import FeaturePageInputs, Neighbours
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.cards import Cards
+from mrs_pipeline.storage.pages import write_page
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.cards import Cards
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FeatureMatrix, IntArray
 
 _EXAMPLES = 12
@@ -25,7 +26,11 @@ _NORM_SAMPLE = 20_000
 
 
 def write_feature_page(
-    stage: Stage, features: FeatureMatrix, quality: Mapping[str, Any], signal: SignalTest
+    stage: Stage,
+    features: FeatureMatrix,
+    quality: Mapping[str, Any],
+    signal: SignalTest,
+    provenance: Provenance,
 ) -> Path:
     """Write `data/reports/<dataset>/features/<window>/<feature set>.html`.
 
@@ -34,9 +39,9 @@ def write_feature_page(
         features: the feature set.
         quality: its row of `quality.feature_sets`.
         signal: its signal test.
+        provenance: what the page is made from.
     """
     path = stage.home.reports / stage.config.name / "features" / stage.window / f"{features.name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
     present = np.flatnonzero(features.present)
     sampled = np.asarray(features.values[present[:_NORM_SAMPLE]], dtype=np.float32)
     failures = stage.lake.read(stage.table("quality", "failed_media", feature_set=features.name))
@@ -56,9 +61,7 @@ def write_feature_page(
             failures=failures.group_by("reason").len("rows").sort("rows", descending=True),
         )
     )
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)
+    write_page(path, page, provenance)
     return path
 
 

@@ -1,34 +1,35 @@
 """Is a feature set any good? Its signal, its floor and its page, once there are interactions to hold it against.
 
-What the numbers mean is `encoders.checks`; how the page looks, `reporting.html`; how vectors are made, `features`.
+What the numbers mean is `encoders.diagnostics`; how the page looks, `reporting.html`; how vectors are made, `features`.
 Training and validation rows only: the window's own events are not looked at.
 """
 
-import json
 from collections.abc import Sequence
 
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import SignalTest, signal_test
-from mrs_pipeline.experiment import fit
-from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.encoders.diagnostics import SignalTest, signal_test
+from mrs_pipeline.fitting import fit
+from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import signal as draw_signal
 from mrs_pipeline.schema import TRAIN, VALID
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.features import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
-from mrs_pipeline.stages.models import SHARED_CODE, interactions
-from mrs_pipeline.stages.nodes import SPLITS, provenance_of, table_of
-from mrs_pipeline.stages.stored_features import read_features, summary_of
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.features import read_features, summary_of
+from mrs_pipeline.stored.training_data import interactions
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
+from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, SPLITS, Kind, Node
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import TrainingData
 
 
-def measure_features(stage: Stage, task: Task) -> Sequence[Outcome]:
+def measure_features(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Signal test and content-only ItemKNN of one feature set, as a row and a page."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     features = read_features(stage, name)
     data = TrainingData(
         interactions(stage, TRAIN),
@@ -40,9 +41,9 @@ def measure_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     row = {**summary.to_row(), **_signal_row(signal), **_scores(stage, data)}
     table = pl.DataFrame([{column: row[column] for column in FEATURE_SETS.columns}], schema=_SCHEMA)
     table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
-    manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), table, provenance_of(stage, task))
+    manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), table, provenance)
     told = table.row(0, named=True)
-    facts: dict[str, object] = {"page": write_feature_page(stage, features, told, signal), **told}
+    facts: dict[str, object] = {"page": write_feature_page(stage, features, told, signal, provenance), **told}
     if signal.shuffled:
         facts["signal"] = png(draw_signal(signal.shuffled, signal.observed))
     return [Outcome(task.outputs[0], manifest.digest, facts, manifest.columns)]
@@ -76,22 +77,12 @@ def _scores(stage: Stage, data: TrainingData) -> dict[str, str | float]:
 def quality_task(config: DatasetConfig, name: str) -> Task:
     """The task that measures the feature set `name`."""
     options = config.feature(name)
-    models = tuple(
-        MODELS[model].__module__.removeprefix("mrs_pipeline.") for model in ("item_knn", "most_pop")
-    )
     return Task(
-        name=f"quality/{name}",
-        outputs=(f"quality/{name}",),
-        inputs=(f"features/{name}", "core/users", "core/items", SPLITS),
+        outputs=(Node(Kind.QUALITY, name),),
+        inputs=(Node(Kind.FEATURES, name), CORE_USERS, CORE_ITEMS, SPLITS),
         run=measure_features,
-        code=(
-            *models,
-            *SHARED_CODE,
-            "experiment",
-            "evaluation",
-            "encoders.checks",
-        ),
-        settings=json.dumps(config.evaluation.select_on),
+        uses=(model_class("item_knn"), model_class("most_pop")),
+        settings={"select_on": config.evaluation.select_on},
         group="features",
         description=f"What {name} is worth before any model is trained: signal against chance, recall of its "
         "nearest neighbours alone, and a page.",

@@ -1,39 +1,37 @@
 """Feature sets and item graphs of a window: extraction into the store, a SQL copy in the lake, nearest neighbours.
 
-How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.checks` and `tables`.
+How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.diagnostics` and `tables`.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.identity import ReadyMatrix
 from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
-from mrs_pipeline.encoders.registry import modules_of
+from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.encoders.report import ExtractionReport
-from mrs_pipeline.encoders.store import SUMMARY, PreviousExtraction
+from mrs_pipeline.encoders.store import PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.features import check_features, feature_specs
-from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
-from mrs_pipeline.stages.nodes import provenance_of, windows
-from mrs_pipeline.stages.stored_features import DRIFT, features_in, read_features
-from mrs_pipeline.storage.artifacts import JSON, ArtifactStore
-from mrs_pipeline.types import FeatureMatrix, SparseGraph
+from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.features import DRIFT, features_in, previous_extraction, read_features
+from mrs_pipeline.stored.graphs import write_graph
+from mrs_pipeline.tasks.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.tasks.node import CORE_ITEMS, External, Files, Kind, Node
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
+from mrs_pipeline.types import FeatureMatrix
 
-GRAPH_FILE = "graph.safetensors"
 
-
-def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
+def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Encode what has changed of one modality and publish matrix, mask and SQL table."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     options = stage.config.feature(name)
-    provenance = provenance_of(stage, task)
     items = stage.lake.read(stage.table("core", "items"))
     source = source_of(stage)
     previous = previous_extraction(stage, stage.features, name)
@@ -61,11 +59,11 @@ def extract_features(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary))]
 
 
-def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
+def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     graph = knn_graph(read_features(stage, name), stage.config.knn_k)
-    digest = write_graph(stage, task, graph, {"knn_k": stage.config.knn_k})
+    digest = write_graph(stage, task.outputs[0], provenance, graph, {"knn_k": stage.config.knn_k})
     connected = int((np.diff(graph.indptr) > 0).sum())
     facts = {
         "items": graph.shape[0],
@@ -74,44 +72,6 @@ def build_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
         "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
     }
     return [Outcome(task.outputs[0], digest, facts)]
-
-
-def write_graph(stage: Stage, task: Task, graph: SparseGraph, facts: Mapping[str, JSON]) -> str:
-    """Store the graph that `task` has made, under the task's own name; its digest."""
-    from safetensors.numpy import save_file
-
-    keys = (stage.config.name, stage.window, task.name.partition("/")[2])
-    with stage.graphs.writing(*keys, provenance=provenance_of(stage, task), facts=dict(facts)) as directory:
-        save_file(
-            {
-                "indptr": graph.indptr,
-                "indices": graph.indices,
-                "weights": graph.weights,
-                "shape": np.array(graph.shape, dtype=np.int64),
-            },
-            directory / GRAPH_FILE,
-        )
-    return stage.graphs.read(*keys).digest
-
-
-def read_graph(stage: Stage, name: str) -> SparseGraph:
-    """A materialised graph, of the items by a feature set or of the users."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(stage.graphs.read(stage.config.name, stage.window, name).directory / GRAPH_FILE)
-    rows, columns = arrays["shape"].tolist()
-    return SparseGraph(arrays["indptr"], arrays["indices"], arrays["weights"], (rows, columns))
-
-
-def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> PreviousExtraction | None:
-    """The extraction to take unchanged rows from: this window's, else that of the nearest earlier window."""
-    earlier = [key for key in windows(stage.config) if key <= stage.window]
-    for window in reversed(earlier):
-        if store.exists(stage.config.name, window, name):
-            directory = store.read(stage.config.name, window, name).directory
-            if (directory / SUMMARY).is_file():
-                return PreviousExtraction.read(directory)
-    return None
 
 
 def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:
@@ -163,13 +123,12 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
     """The task that makes the feature set `name`."""
     options = config.feature(name)
     return Task(
-        name=f"features/{name}",
-        outputs=(f"features/{name}",),
-        inputs=("core/items",),
+        outputs=(Node(Kind.FEATURES, name),),
+        inputs=(CORE_ITEMS,),
         files=_files(options),
         run=extract_features,
-        code=tuple(f"encoders.{module}" for module in modules_of(options)),
-        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        uses=encoder_roots(options),
+        settings={"encoder": options.model_dump(mode="json")},
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",
         tags=(f"modality/{options.modality}", f"encoder/{options.encoder}"),
@@ -180,23 +139,21 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
     )
 
 
-def _files(options: EncoderOptions) -> tuple[str, ...]:
+def _files(options: EncoderOptions) -> tuple[External, ...]:
     """What the encoder reads outside the stores; texts lie in `core.items`."""
     if isinstance(options, IdentityOptions):
-        return (f"matrix/{options.matrix}",)
-    media = () if options.modality == "text" else (f"media/{options.modality}",)
-    return (*media, f"model/{feature_set_name(options)}") if pretrained_part(options) else media
+        return (External(Files.MATRIX, options.matrix),)
+    media = () if options.modality == "text" else (External(Files.MEDIA, options.modality),)
+    return (*media, External(Files.WEIGHTS, feature_set_name(options))) if pretrained_part(options) else media
 
 
 def graph_task(config: DatasetConfig, name: str) -> Task:
     """The task that makes the item graph of the feature set `name`."""
     return Task(
-        name=f"graphs/{name}",
-        outputs=(f"graphs/{name}",),
-        inputs=(f"features/{name}",),
+        outputs=(Node(Kind.GRAPHS, name),),
+        inputs=(Node(Kind.FEATURES, name),),
         run=build_graph,
-        code=("functional.graphs", "functional.ranking"),
-        settings=json.dumps({"knn_k": config.knn_k}),
+        settings={"knn_k": config.knn_k},
         group="features",
         description=f"The {config.knn_k} nearest items by cosine of {name}, built in blocks.",
         tags=(f"modality/{config.feature(name).modality}",),

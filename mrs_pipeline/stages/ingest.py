@@ -16,44 +16,31 @@ from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.schema import FULL_WINDOW, ITEM_ID, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
-from mrs_pipeline.stages.base import Outcome, Stage, Task
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
     RAW_ITEMS_SPECS,
     check_raw_interactions,
     check_raw_items,
 )
-from mrs_pipeline.stages.files import SOURCE, files_digests, source_of
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, RAW_ITEMS, provenance_of, windows
-from mrs_pipeline.stages.raw_rows import moment
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.raw_rows import moment
+from mrs_pipeline.tasks.files import files_digests, source_of
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, External, Files
+from mrs_pipeline.tasks.places import windows
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.windows import window_end, window_start
 
 _SAMPLE = 8
-_READING = (
-    "datafile",
-    "encodings",
-    "folder",
-    "ids",
-    "interactions",
-    "items",
-    "media",
-    "mmrec",
-    "paths",
-    "source",
-    "sql",
-    "values",
-)
-"""Modules of `ingest` that decide which rows come out."""
 
 
-def ingest_interactions(stage: Stage, task: Task) -> Sequence[Outcome]:
+def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost."""
     con = parsed_source(stage)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
-    manifest = stage.lake.write(con, table, select, provenance_of(stage, task))
+    manifest = stage.lake.write(con, table, select, provenance)
     summary = con.sql(
         f"SELECT count(DISTINCT user_id), count(DISTINCT item_id), min({TIMESTAMP}), max({TIMESTAMP}) "
         f"FROM ({select})"
@@ -67,16 +54,16 @@ def ingest_interactions(stage: Stage, task: Task) -> Sequence[Outcome]:
         "rows after the last window": _after_last(stage, con),
         "sample": con.sql(f"{select} LIMIT {_SAMPLE}").pl(),
     }
-    return [Outcome(f"{RAW_INTERACTIONS}@{stage.window}", manifest.digest, facts, manifest.columns)]
+    return [Outcome(RAW_INTERACTIONS.at(stage.window), manifest.digest, facts, manifest.columns)]
 
 
-def ingest_items(stage: Stage, task: Task) -> Sequence[Outcome]:
+def ingest_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The catalogue as it is now."""
     source = source_of(stage)
     with stage.lake.connect() as con:
         table = stage.table("raw", "items", window=FULL_WINDOW)
         select = f"SELECT * FROM ({source.items_sql(con)}) ORDER BY item_id"
-        manifest = stage.lake.write(con, table, select, provenance_of(stage, task))
+        manifest = stage.lake.write(con, table, select, provenance)
         scan = stage.lake.scan(table)
         coverage = con.sql(
             "SELECT "
@@ -111,7 +98,7 @@ def check_source(stage: Stage) -> list[str]:
 
 def parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
     """A connection on which the table `parsed` holds the checked interactions of the whole source."""
-    digests = json.dumps(files_digests(stage, SOURCE))
+    digests = json.dumps(files_digests(stage, External(Files.SOURCE)))
     return _parsed(stage.home, stage.config.source.model_dump_json(), digests)
 
 
@@ -148,24 +135,21 @@ def _after_last(stage: Stage, con: duckdb.DuckDBPyConnection) -> int:
     return int(con.sql(f"SELECT count(*) FROM parsed WHERE {TIMESTAMP} >= {moment(end)}").fetchall()[0][0])
 
 
-def _calendar(config: DatasetConfig) -> tuple[str | None, ...]:
+def _calendar(config: DatasetConfig) -> dict[str, str | None]:
     """What of the windows decides which rows a partition takes."""
-    return config.window.every, config.window.start, config.window.end
+    return config.window.model_dump(include={"every", "start", "end"})
 
 
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
-    code = tuple(f"ingest.{name}" for name in _READING)
     return [
         Task(
-            name=RAW_ITEMS,
             outputs=(RAW_ITEMS,),
             inputs=(),
-            files=(SOURCE,),
+            files=(External(Files.SOURCE),),
             run=ingest_items,
-            code=code,
-            settings=json.dumps(source, sort_keys=True),
+            settings={"source": source},
             group="raw",
             description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
             windowed=False,
@@ -174,13 +158,11 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             check=check_raw_items,
         ),
         Task(
-            name=RAW_INTERACTIONS,
             outputs=(RAW_INTERACTIONS,),
             inputs=(),
-            files=(SOURCE,),
+            files=(External(Files.SOURCE),),
             run=ingest_interactions,
-            code=code,
-            settings=json.dumps([source, *_calendar(config)], sort_keys=True),
+            settings={"source": source, "window": _calendar(config)},
             group="raw",
             description="Interactions as read, one partition a window, with the file and row that each came from.",
             kinds=("duckdb", "parquet"),

@@ -3,7 +3,6 @@
 The SQL and what must hold are `tables.knowledge`; the settings, `ingest.knowledge_options`.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,14 @@ import polars as pl
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.knowledge_options import DECADE, KnowledgeOptions
 from mrs_pipeline.ingest.triples import triples_select
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
-from mrs_pipeline.stages.files import TRIPLES, source_of
-from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, provenance_of, table_of
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.knowledge import as_integers
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
-from mrs_pipeline.types import IntArray, KnowledgeGraph
+from mrs_pipeline.tasks.files import source_of
+from mrs_pipeline.tasks.node import CORE_ITEMS, KNOWLEDGE_GRAPH, External, Files
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 
 _SAMPLE = 8
 _FEW = 0.5
@@ -30,11 +31,10 @@ _SPECS = (
 )
 
 
-def build_knowledge(stage: Stage, task: Task) -> Sequence[Outcome]:
+def build_knowledge(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Build the graph for the items that the window has."""
-    options, items = _options(stage.config), stage.lake.scan(table_of(stage, "core/items"))
+    options, items = _options(stage.config), stage.lake.scan(table_of(stage, CORE_ITEMS))
     table = table_of(stage, KNOWLEDGE_GRAPH)
-    provenance = provenance_of(stage, task)
     with stage.lake.connect() as con:
         facts: dict[str, object] = {}
         if options.triples is None:
@@ -63,34 +63,10 @@ def build_knowledge(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(KNOWLEDGE_GRAPH, manifest.digest, facts, manifest.columns)]
 
 
-def read_knowledge(stage: Stage) -> KnowledgeGraph:
-    """The materialised graph."""
-    triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
-    items = stage.lake.read(table_of(stage, "core/items"))["item_id"].to_list()
-    ends = pl.concat(
-        [
-            triples.select(entity="head", name="head_name"),
-            triples.select(entity="tail", name="tail_name"),
-        ]
-    )
-    others = ends.filter(pl.col("entity") >= len(items)).unique().sort("entity")
-    relations = triples.select("relation", "relation_name").unique().sort("relation")
-    heads, numbers, tails = (_numbers_of(triples[name]) for name in ("head", "relation", "tail"))
-    return KnowledgeGraph(
-        heads=heads,
-        relations=numbers,
-        tails=tails,
-        n_entities=len(items) + others.height,
-        n_relations=relations.height,
-        entity_names=(*items, *others["name"]),
-        relation_names=tuple(relations["relation_name"]),
-    )
-
-
 def check_knowledge(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of the graph, and how many items it says something of."""
     broken, thin = _SPECS
-    scans = (stage.lake.scan(table_of(stage, node)) for node in (KNOWLEDGE_GRAPH, "core/items"))
+    scans = (stage.lake.scan(table_of(stage, node)) for node in (KNOWLEDGE_GRAPH, CORE_ITEMS))
     numbers = _numbers(stage)
     share = 1 - numbers["items without any triple"] / max(1, numbers["items"])
     told = f"{share:.0%} of the items are in some triple"
@@ -105,13 +81,11 @@ def knowledge_task(config: DatasetConfig) -> Task:
     options = _options(config)
     read = options.triples is not None
     return Task(
-        name=KNOWLEDGE_GRAPH,
         outputs=(KNOWLEDGE_GRAPH,),
-        inputs=("core/items",),
-        files=(f"{TRIPLES}/{options.triples}",) if read else (),
+        inputs=(CORE_ITEMS,),
+        files=(External(Files.TRIPLES, str(options.triples)),) if read else (),
         run=build_knowledge,
-        code=("tables.knowledge", *(("ingest.triples", "ingest.datafile", "ingest.values") if read else ())),
-        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        settings={"knowledge": options.model_dump(mode="json")},
         group="features",
         description="What is known of the items, as triples: "
         + (f"the file {options.triples}." if read else f"{', '.join(options.relations)}."),
@@ -130,18 +104,14 @@ def _options(config: DatasetConfig) -> KnowledgeOptions:
 def _numbers(stage: Stage) -> dict[str, int]:
     """Entities and items, and the items that no triple names."""
     triples = stage.lake.read(table_of(stage, KNOWLEDGE_GRAPH))
-    items = stage.lake.manifest(table_of(stage, "core/items")).rows
-    named = np.unique(np.concatenate([_numbers_of(triples["head"]), _numbers_of(triples["tail"])]))
+    items = stage.lake.manifest(table_of(stage, CORE_ITEMS)).rows
+    named = np.unique(np.concatenate([as_integers(triples["head"]), as_integers(triples["tail"])]))
     return {
         "items": items,
         "other entities": int((named >= items).sum()),
         "relations": triples["relation"].n_unique(),
         "items without any triple": items - int((named < items).sum()),
     }
-
-
-def _numbers_of(column: pl.Series) -> IntArray:
-    return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
 def _one(frame: pl.DataFrame) -> Any:

@@ -1,11 +1,8 @@
 """The three tasks of one model: train, recommend, measure."""
 
-import json
-
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.base import ModelConfig
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import Task
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
     check_recommendations,
@@ -14,10 +11,12 @@ from mrs_pipeline.stages.checks.models import (
     recommendation_specs,
     trained_specs,
 )
-from mrs_pipeline.stages.metrics import measure_model
-from mrs_pipeline.stages.models import SHARED_CODE, filling_of, seeds_of, sources_of
-from mrs_pipeline.stages.recommendations import LIST_LENGTH, recommend_items
-from mrs_pipeline.stages.trained import train_model
+from mrs_pipeline.stages.measure import measure_model
+from mrs_pipeline.stages.recommend import LIST_LENGTH, recommend_items
+from mrs_pipeline.stages.train import show_training, train_model
+from mrs_pipeline.stored.training_data import filling_of, seeds_of, sources_of
+from mrs_pipeline.tasks.node import Kind, Node
+from mrs_pipeline.tasks.task import Task
 
 
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
@@ -25,31 +24,24 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     model = MODELS[name]
     spec = model.spec
     filling = filling_of(config, spec)
-    code = (
-        model.__module__.removeprefix("mrs_pipeline."),
-        *SHARED_CODE,
-        "experiment",
-        *spec.code,
-        *(("encoders.missing", "encoders.completion") if filling else ()),
-    )
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = model.__module__.split(".")[2]
     inputs = sources_of(config, spec)
-    fitting = [
-        settings.model_dump(mode="json"),
-        config.training_of(name).model_dump(mode="json"),
-        seeds_of(config, name),
-        config.evaluation.select_on,
-        filling,
-    ]
+    fitting = {
+        "model": settings.model_dump(mode="json"),
+        "training": config.training_of(name).that_decide(),
+        "seeds": list(seeds_of(config, name)),
+        "select_on": config.evaluation.select_on,
+        "missing rows": filling,
+    }
     return [
         Task(
-            name=f"trained/{name}",
-            outputs=(f"trained/{name}",),
+            outputs=(Node(Kind.TRAINED, name),),
             inputs=inputs,
             run=train_model,
-            code=(*code, "training", "evaluation"),
-            settings=json.dumps(fitting, sort_keys=True),
+            uses=(model,),
+            settings=fitting,
+            show=show_training,
             description=f"{spec.title} ({spec.paper}), trained once a seed; epochs chosen on validation. {spec.url}",
             kinds=("pytorch",),
             pool="gpu",
@@ -60,12 +52,11 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             tags=tags,
         ),
         Task(
-            name=f"recommendations/{name}",
-            outputs=(f"recommendations/{name}",),
-            inputs=(f"trained/{name}", *inputs),
+            outputs=(Node(Kind.RECOMMENDATIONS, name),),
+            inputs=(Node(Kind.TRAINED, name), *inputs),
             run=recommend_items,
-            code=(*code, "evaluation"),
-            settings=json.dumps(filling, sort_keys=True),
+            uses=(model,),
+            settings={"missing rows": filling},
             description=f"The {LIST_LENGTH} best items of every user by {spec.title}, without what they already had.",
             kinds=("duckdb",),
             pool="gpu",
@@ -75,12 +66,11 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             tags=tags,
         ),
         Task(
-            name=f"metrics/{name}",
-            outputs=(f"metrics/{name}",),
-            inputs=(f"trained/{name}", *inputs),
+            outputs=(Node(Kind.METRICS, name),),
+            inputs=(Node(Kind.TRAINED, name), *inputs),
             run=measure_model,
-            code=(*code, "evaluation"),
-            settings=json.dumps([config.evaluation.model_dump(mode="json"), filling], sort_keys=True),
+            uses=(model,),
+            settings={"evaluation": config.evaluation.model_dump(mode="json"), "missing rows": filling},
             description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
             kinds=("duckdb",),
             pool="gpu",

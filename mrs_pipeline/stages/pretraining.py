@@ -3,36 +3,37 @@
 What is learnt is `models.pretraining`, how, `training.pretraining`; the second step is a model like any other.
 """
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.checks import MAX_MEAN_COSINE, MIN_EFFECTIVE_RANK, FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import MAX_MEAN_COSINE, MIN_EFFECTIVE_RANK, FeatureSummary, summarise
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import pretraining_curve
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
-from mrs_pipeline.stages.item_vectors import read_vectors, write_vectors
-from mrs_pipeline.stages.models import filling_of, sources_of, training_data
-from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.training_data import filling_of, sources_of, training_data
+from mrs_pipeline.stored.vectors import read_vectors, write_vectors
+from mrs_pipeline.tasks.node import Kind, Node
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.pretraining import Pretrained, pretrain
 from mrs_pipeline.types import FeatureMatrix
 
 
-def pretrain_items(stage: Stage, task: Task) -> Sequence[Outcome]:
+def pretrain_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Make the item vectors of one pretraining and publish them."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     settings = stage.config.pretraining_configs[name]
     keys = (stage.config.name, stage.window, name)
     data = training_data(stage, PRETRAINERS[name].spec)
     made = pretrain(data, name, settings, device=resolve_device(stage.config.training))
     with stage.pretrained.writing(
-        *keys, provenance=provenance_of(stage, task), facts={"epochs": len(made.history)}
+        *keys, provenance=provenance, facts={"best_epoch": made.best_epoch, "history": _history(made)}
     ) as directory:
         write_vectors(directory, made.matrices)
     return [Outcome(task.outputs[0], stage.pretrained.read(*keys).digest, _facts(made))]
@@ -40,7 +41,7 @@ def pretrain_items(stage: Stage, task: Task) -> Sequence[Outcome]:
 
 def check_vectors(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """Finite numbers, and vectors that still tell items apart."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     finite, spread = pretraining_specs(name)
     vectors = read_vectors(stage, name)
     broken = [key for key, matrix in vectors.items() if not np.isfinite(matrix.values).all()]
@@ -71,10 +72,10 @@ def check_vectors(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def pretraining_specs(name: str) -> tuple[CheckSpec, ...]:
     """Blocking where vectors are wrong, warning where they are of little use."""
     return (
-        CheckSpec("finite", f"pretrained/{name}", "All item vectors are finite numbers."),
+        CheckSpec("finite", Node(Kind.PRETRAINED, name), "All item vectors are finite numbers."),
         CheckSpec(
             "not_collapsed",
-            f"pretrained/{name}",
+            Node(Kind.PRETRAINED, name),
             "Item vectors point in different directions and span more than a line.",
             blocking=False,
         ),
@@ -125,22 +126,27 @@ def _facts(made: Pretrained) -> dict[str, object]:
     }
     if last.held_out is not None:
         facts["held-out loss"] = round(last.held_out, 5)
-    if len(made.history) > 1:
-        facts["loss curve"] = png(pretraining_curve(_history(made), made.best_epoch))
     return facts
 
 
-def _history(made: Pretrained) -> pl.DataFrame:
-    """One row an epoch and curve: epoch, curve, value."""
-    rows = [
-        (record.epoch, curve, value)
+def _history(made: Pretrained) -> list[JSON]:
+    """One entry an epoch and curve: epoch, curve, value."""
+    return [
+        [record.epoch, curve, value]
         for record in made.history
         for curve, value in (*record.losses.items(), ("held out", record.held_out))
         if value is not None
     ]
-    return pl.DataFrame(
-        rows, schema={"epoch": pl.Int64, "curve": pl.String, "value": pl.Float64}, orient="row"
-    )
+
+
+def show_pretraining(stage: Stage, task: Task) -> dict[str, object]:
+    """The curve of the losses, where there is more than one epoch."""
+    facts = stage.pretrained.read(stage.config.name, stage.window, task.subject).facts
+    schema = {"epoch": pl.Int64, "curve": pl.String, "value": pl.Float64}
+    history = pl.DataFrame(facts["history"], schema=schema, orient="row")  # type: ignore[arg-type]
+    if history["epoch"].n_unique() < 2:
+        return {}
+    return {"loss curve": png(pretraining_curve(history, int(facts["best_epoch"])))}  # type: ignore[arg-type]
 
 
 def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConfig) -> Task:
@@ -149,18 +155,12 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
     spec = pretrainer.spec
     filling = filling_of(config, spec)
     return Task(
-        name=f"pretrained/{name}",
-        outputs=(f"pretrained/{name}",),
+        outputs=(Node(Kind.PRETRAINED, name),),
         inputs=sources_of(config, spec),
         run=pretrain_items,
-        code=(
-            pretrainer.__module__.removeprefix("mrs_pipeline."),
-            *("models.pretraining.base", "models.base", "models.blocks", "functional"),
-            "training.pretraining",
-            *spec.code,
-            *(("encoders.missing", "encoders.completion") if filling else ()),
-        ),
-        settings=json.dumps([settings.model_dump(mode="json"), filling], sort_keys=True),
+        uses=(pretrainer,),
+        show=show_pretraining,
+        settings={"pretraining": settings.model_dump(mode="json"), "missing rows": filling},
         group="pretraining",
         description=f"Item vectors of {spec.title} ({spec.paper}), learnt from what may be seen. {spec.url}",
         kinds=("pytorch",),

@@ -3,27 +3,27 @@
 How content is decoded, within which bounds, is `encoders.raw`; feature sets are `features`.
 """
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.engine import extract_with
-from mrs_pipeline.encoders.raw import MODULES, open_raw, read_raw
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Outcome, Stage, Task
-from mrs_pipeline.stages.features import previous_extraction
-from mrs_pipeline.stages.files import engine_settings, pretrained_part, source_of
-from mrs_pipeline.stages.nodes import provenance_of
+from mrs_pipeline.encoders.raw import open_raw
 from mrs_pipeline.storage.artifacts import JSON
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.features import previous_extraction
+from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.tasks.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.tasks.node import CORE_ITEMS, External, Files, Kind, Node
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 from mrs_pipeline.types import RawContent
 
 
-def decode_content(stage: Stage, task: Task) -> Sequence[Outcome]:
+def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Decode what has changed of one modality; unusable content is masked and listed with its reason."""
-    modality = task.name.partition("/")[2]
+    modality = task.subject
     options = stage.config.raw_entry(modality)
-    provenance = provenance_of(stage, task)
     source = source_of(stage)
     encoder = open_raw(options, source.root, engine_settings(stage))
     keys = (stage.config.name, stage.window, modality)
@@ -58,16 +58,10 @@ def decode_content(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(task.outputs[0], stage.raw_content.read(*keys).digest, shown)]
 
 
-def read_raw_content(stage: Stage, modality: str) -> RawContent:
-    """Materialised raw content, memory-mapped."""
-    directory = stage.raw_content.read(stage.config.name, stage.window, modality).directory
-    return read_raw(directory, f"raw_{modality}")
-
-
 def check_content(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """Whether the rows are those of the items, and hold what the layout says."""
     (spec,) = task.check_specs
-    content = read_raw_content(stage, task.name.partition("/")[2])
+    content = read_raw_content(stage, task.subject)
     broken = _faults(content, stage.lake.manifest(stage.table("core", "items")).rows)
     told = f"broken: {'; '.join(broken)}" if broken else spec.description
     return [CheckOutcome(spec.name, spec.output, not broken, spec.blocking, told)]
@@ -89,17 +83,15 @@ def _faults(content: RawContent, n_items: int) -> list[str]:
 def raw_content_task(config: DatasetConfig, modality: str) -> Task:
     """The task that decodes one modality."""
     options = config.raw_entry(modality)
-    media = () if modality == "text" else (f"media/{modality}",)
-    network = (f"network/{modality}",) if pretrained_part(options) else ()
-    output = f"raw_content/{modality}"
+    media = () if modality == "text" else (External(Files.MEDIA, modality),)
+    network = (External(Files.NETWORK, modality),) if pretrained_part(options) else ()
+    output = Node(Kind.RAW_CONTENT, modality)
     return Task(
-        name=output,
         outputs=(output,),
-        inputs=("core/items",),
+        inputs=(CORE_ITEMS,),
         files=(*media, *network),
         run=decode_content,
-        code=("stages.raw_content", *(f"encoders.{module}" for module in MODULES)),
-        settings=json.dumps(options.model_dump(mode="json"), sort_keys=True),
+        settings={"raw": options.model_dump(mode="json")},
         group="features",
         description=f"Decoded {modality} for models that train an encoder. Row i is item i; missing is masked.",
         tags=(f"modality/{modality}",),

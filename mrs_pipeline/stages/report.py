@@ -3,11 +3,8 @@
 Figures, tables and words are `reporting`'s; here is only where their inputs come from.
 """
 
-import json
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 from filelock import FileLock
@@ -20,14 +17,16 @@ from mrs_pipeline.reporting.html import report as render
 from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
 from mrs_pipeline.reporting.leaderboard import leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.cards import Cards
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
-from mrs_pipeline.stages.lineage import git_commit
-from mrs_pipeline.stages.nodes import LEADERBOARD, REPORT, exists, provenance_of, table_of
-from mrs_pipeline.stages.stored_features import summary_of
-from mrs_pipeline.stages.trained import long_history
-from mrs_pipeline.storage.digests import text_digest
+from mrs_pipeline.storage.pages import write_page
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.cards import Cards
+from mrs_pipeline.stored.features import summary_of
+from mrs_pipeline.stored.trained import long_history
+from mrs_pipeline.tasks.lineage import git_commit
+from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
+from mrs_pipeline.tasks.places import exists, page_of, table_of
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 POPULARITY = "most_pop"
 _SAMPLE_USERS = 4
@@ -40,11 +39,11 @@ def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY)
 
 
-def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
+def make_leaderboard(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Rank what has been measured so far, windows apart."""
     with _alone(stage):
         frame = leaderboard_frame(stage).drop("dataset")
-        manifest = stage.lake.write_frame(table_of(stage, LEADERBOARD), frame, provenance_of(stage, task))
+        manifest = stage.lake.write_frame(table_of(stage, LEADERBOARD), frame, provenance)
     shown = [
         name
         for name in ("window", "rank", "model", "recall@20", "ndcg@20", "seconds")
@@ -53,26 +52,18 @@ def make_leaderboard(stage: Stage, task: Task) -> Sequence[Outcome]:
     return [Outcome(LEADERBOARD, manifest.digest, {"leaderboard": frame.select(shown)}, manifest.columns)]
 
 
-def make_report(stage: Stage, _: Task) -> Sequence[Outcome]:
+def make_report(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Write `data/reports/<dataset>/report.html`, one self-contained file."""
-    path = report_path(stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.html")
+    path = page_of(stage, REPORT)
     with _alone(stage):
         page = render(_inputs(stage))
-        aside.write_text(page, encoding="utf-8")
-        aside.replace(path)
-    return [Outcome(REPORT, text_digest(page), {"report": path, "size kB": round(len(page.encode()) / 1000)})]
+        digest = write_page(path, page, provenance)
+    return [Outcome(REPORT, digest, {"report": path, "size kB": round(len(page.encode()) / 1000)})]
 
 
 def _alone(stage: Stage) -> FileLock:
     """Windows finish in many processes at once; whoever reads all results last also writes last, so none is lost."""
     return FileLock(stage.home.data / f".{stage.config.name}.lock")
-
-
-def report_path(stage: Stage) -> Path:
-    """Where the dataset's report lies."""
-    return stage.home.reports / stage.config.name / "report.html"
 
 
 def _inputs(stage: Stage) -> ReportInputs:
@@ -158,7 +149,7 @@ def _shown(stage: Stage) -> tuple[Stage, str]:
     """The last window whose leading model has its lists, and that model; a later one may still be in the making."""
     board = stage.lake.read(table_of(stage, LEADERBOARD)).filter(pl.col("rank") == 1)
     for window, model in board.sort("window", descending=True).select("window", "model").iter_rows():
-        if exists(stage.at(window), f"recommendations/{model}"):
+        if exists(stage.at(window), Node(Kind.RECOMMENDATIONS, model)):
             return stage.at(window), model
     raise InputError(
         f"no leading model of {stage.config.name} has its lists yet: materialise recommendations."
@@ -259,16 +250,14 @@ def _samples(stage: Stage, model: str) -> tuple[SampleUser, ...]:
 
 def report_tasks(config: DatasetConfig) -> list[Task]:
     """Leaderboard and report over all windows."""
-    metrics = tuple(f"metrics/{name}" for name in config.model_configs)
-    lists = tuple(f"recommendations/{name}" for name in config.model_configs)
+    metrics = tuple(Node(Kind.METRICS, name) for name in config.model_configs)
+    lists = tuple(Node(Kind.RECOMMENDATIONS, name) for name in config.model_configs)
     return [
         Task(
-            name=LEADERBOARD,
             outputs=(LEADERBOARD,),
             inputs=metrics,
             run=make_leaderboard,
-            code=("reporting.leaderboard", "reporting.significance"),
-            settings=json.dumps(sorted(config.model_configs)),
+            settings={"models": sorted(config.model_configs)},
             group="report",
             description="Models of all windows, with 95 % intervals over users and paired tests against the leader.",
             windowed=False,
@@ -277,12 +266,10 @@ def report_tasks(config: DatasetConfig) -> list[Task]:
             check=check_leaderboard,
         ),
         Task(
-            name=REPORT,
             outputs=(REPORT,),
             inputs=(LEADERBOARD, *lists),
             run=make_report,
-            code=("reporting",),
-            settings=config.description,
+            settings={"description": config.description},
             group="report",
             description="One self-contained HTML page: results, costs, curves, data, checks, sample lists.",
             windowed=False,

@@ -1,6 +1,5 @@
 """The graph of users who share items, from a window's training rows. Item graphs are in `features`."""
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,16 +7,17 @@ import numpy as np
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.schema import TRAIN
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.features import write_graph
-from mrs_pipeline.stages.models import interactions
-from mrs_pipeline.stages.nodes import SPLITS, USERS
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.graphs import write_graph
+from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, SPLITS, USER_GRAPH
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 
-def build_user_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
+def build_user_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """For each user those who share most training items with them."""
     graph = user_graph(interactions(stage, TRAIN), stage.config.user_k)
-    digest = write_graph(stage, task, graph, {"user_k": stage.config.user_k})
+    digest = write_graph(stage, USER_GRAPH, provenance, graph, {"user_k": stage.config.user_k})
     degrees = np.diff(graph.indptr)
     facts = {
         "users": graph.shape[0],
@@ -34,12 +34,10 @@ def build_user_graph(stage: Stage, task: Task) -> Sequence[Outcome]:
 def user_graph_task(config: DatasetConfig) -> Task:
     """The task that makes the graph of users."""
     return Task(
-        name=f"graphs/{USERS}",
-        outputs=(f"graphs/{USERS}",),
-        inputs=("core/users", "core/items", SPLITS),
+        outputs=(USER_GRAPH,),
+        inputs=(CORE_USERS, CORE_ITEMS, SPLITS),
         run=build_user_graph,
-        code=("functional.user_graph",),
-        settings=json.dumps({"user_k": config.user_k}),
+        settings={"user_k": config.user_k},
         group="features",
         description=(
             f"The {config.user_k} users who share most training items with each user, weighed by how many; "

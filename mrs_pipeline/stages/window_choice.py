@@ -2,9 +2,9 @@
 
 from mrs_pipeline.ingest.landing import Activity, activity, last_testable
 from mrs_pipeline.schema import TIMESTAMP
-from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.stages.ingest import parsed_source
-from mrs_pipeline.stages.nodes import windows
+from mrs_pipeline.tasks.places import windows
+from mrs_pipeline.tasks.task import Stage
 
 
 def window_to_test(stage: Stage, closed: list[str], *, current: bool) -> tuple[str, str]:

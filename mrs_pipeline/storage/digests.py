@@ -1,22 +1,18 @@
-"""Digests: the names under which contents and code are compared. Hexadecimal SHA-256 throughout.
+"""Digests: the names under which contents are compared. Hexadecimal SHA-256 throughout.
 
-Pure functions of bytes, arrays, tables and source text. What a digest is compared with, and what a difference
-means, belongs to `provenance`.
+Pure functions of bytes, arrays, tables and texts; digests of code are `mrs_pipeline.code`. What a digest is compared
+with, and what a difference means, belongs to `provenance`.
 """
 
-import ast
 import hashlib
-from functools import cache
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
-import mrs_pipeline
 from mrs_pipeline.storage.sql import identifier
 
-PACKAGE = Path(mrs_pipeline.__file__).resolve().parent
 _CHUNK_BYTES = 1 << 24
 
 
@@ -71,39 +67,6 @@ def rows_digest(con: duckdb.DuckDBPyConnection, relation: str) -> str:
     return text_digest(*(part for column in columns for part in column), *(str(number) for number in counted))
 
 
-def code_digest(*names: str) -> str:
-    """Digest of the code of modules and packages of `mrs_pipeline`, found without importing them.
-
-    Comments and layout do not count: reflowing a file must not retrain every model.
-
-    Args:
-        names: dotted names below `mrs_pipeline`, e.g. "models.fusion.vbpr" or "functional".
-
-    Raises:
-        ValueError: a name is neither a module nor a package.
-    """
-    parts: list[str] = []
-    for name in sorted(set(names)):
-        for file in _source_files(name):
-            parts += [file.relative_to(PACKAGE).as_posix(), _syntax(file, file.stat().st_mtime_ns)]
-    return text_digest(*parts)
-
-
 def _field_text(column: str) -> str:
     text = f"CAST({identifier(column)} AS VARCHAR)"
     return f"coalesce(length({text}) || ':' || {text}, '-')"
-
-
-def _source_files(name: str) -> list[Path]:
-    target = PACKAGE.joinpath(*name.split("."))
-    if target.is_dir():
-        return sorted(target.rglob("*.py"))
-    module = target.with_name(target.name + ".py")
-    if not module.is_file():
-        raise ValueError(f"mrs_pipeline.{name} is neither a module nor a package")
-    return [module]
-
-
-@cache
-def _syntax(file: Path, modified: int) -> str:  # noqa: ARG001 - part of the cache's key
-    return ast.dump(ast.parse(file.read_bytes()))

@@ -66,6 +66,11 @@ class Home:
         return self.data / "searches"
 
     @property
+    def versions(self) -> Path:
+        """What code versions stand for, see `versions.VersionStore`."""
+        return self.data / "versions"
+
+    @property
     def reports(self) -> Path:
         """HTML reports and plots."""
         return self.data / "reports"

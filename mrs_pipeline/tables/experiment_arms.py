@@ -1,4 +1,4 @@
-"""`eval.experiment_arms`: an experiment's arms, one row an arm, part and seed. Made by `stages.experiments`."""
+"""`eval.experiment_arms`: an experiment's arms, one row an arm, part and seed. Made by `stages.study`."""
 
 from mrs_pipeline.tables.base import Column, TableSchema
 

@@ -1,4 +1,4 @@
-"""`eval.experiment_users`: what an experiment's arms were worth to each user. Made by `stages.experiments`."""
+"""`eval.experiment_users`: what an experiment's arms were worth to each user. Made by `stages.study`."""
 
 from mrs_pipeline.tables.base import Column, TableSchema, copied
 

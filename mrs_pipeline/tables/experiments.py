@@ -1,4 +1,4 @@
-"""`eval.experiments`: how an experiment's arms compare. Made by `stages.experiments`."""
+"""`eval.experiments`: how an experiment's arms compare. Made by `stages.study`."""
 
 from mrs_pipeline.tables import expect
 from mrs_pipeline.tables.base import Column, Suite, TableSchema

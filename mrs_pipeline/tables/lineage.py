@@ -53,6 +53,7 @@ CHECKS = TableSchema(
         "passed": Column("BOOLEAN", "Whether it held."),
         "description": Column("VARCHAR", "What must hold, or what was found instead."),
         "data_version": Column("VARCHAR", "Digest of the content that was checked."),
+        "code_version": Column("VARCHAR", "Digest of the code of the checks."),
         "run": Column("VARCHAR", "The run that checked."),
     },
 )

@@ -1,6 +1,6 @@
 """The state of an unfinished run as one safetensors file with JSON in its header, replaced atomically.
 
-Finished models are saved by `experiment.save`; this file is only for going on after an interruption, and a
+Finished models are saved by `fitting.save`; this file is only for going on after an interruption, and a
 run that goes on ends bit-equal to one that was never interrupted. No pickle.
 """
 

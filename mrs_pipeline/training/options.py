@@ -1,5 +1,7 @@
 """Settings of a training run that do not depend on the model. Imports no torch."""
 
+from typing import Any, Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -18,6 +20,13 @@ class MirrorGradientOptions(BaseModel):
     """alpha_1: factor of the loss on the way down."""
     ascent: float = Field(default=0.2, gt=0)
     """alpha_2: factor of the loss on the way back up; the paper tries 0.1, 0.2 and 0.3."""
+
+
+CHANGES_NO_NUMBER: Final = frozenset({"checkpoint_every", "device", "threads"})
+"""Fields of `TrainingOptions` that say where and how a run is done, not what comes out: they are in no version.
+
+On a CPU the result is the same bit by bit, whatever they are.
+"""
 
 
 class TrainingOptions(BaseModel):
@@ -41,3 +50,7 @@ class TrainingOptions(BaseModel):
     """`auto` takes a CUDA device where there is one, else the CPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of tensor operations; left as the process has it where not given."""
+
+    def that_decide(self) -> dict[str, Any]:
+        """The settings that decide the result, as JSON values: all but `CHANGES_NO_NUMBER`."""
+        return self.model_dump(mode="json", exclude=set(CHANGES_NO_NUMBER))

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import mrs_pipeline
-from mrs_pipeline.cli import app
+from mrs_pipeline.cli.app import app
 
 PROJECT = Path(mrs_pipeline.__file__).resolve().parent.parent
 N_USERS, N_ITEMS, EACH = 40, 60, 12
@@ -88,7 +88,7 @@ def in_a_process(folder: Path, *arguments: str, **environment: str) -> Outcome:
         name: value for name, value in os.environ.items() if name not in ("MRS_HOME", "DAGSTER_HOME")
     }
     done = subprocess.run(
-        [sys.executable, "-c", "from mrs_pipeline.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from mrs_pipeline.cli.app import main; main()", *arguments],
         cwd=folder,
         env=inherited | {"PYTHONPATH": str(PROJECT)} | environment,
         capture_output=True,

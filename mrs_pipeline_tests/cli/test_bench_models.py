@@ -6,8 +6,8 @@ from shutil import rmtree
 import polars as pl
 import pytest
 
-from mrs_pipeline.stages import benchmarks
-from mrs_pipeline.stages.benchmarks import COSTS, Benchmark, render_page, write_page
+from mrs_pipeline.bench import models as benchmarks
+from mrs_pipeline.bench.models import COSTS, Benchmark, render_page, write_page
 from mrs_pipeline_tests.cli.shops import Mrs, Shop
 
 

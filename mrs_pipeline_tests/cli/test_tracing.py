@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mrs_pipeline.cli_tables import origin_tree
+from mrs_pipeline.cli.tables import origin_tree
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.tracing import Origin, trace
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
+from mrs_pipeline.tasks.tracing import Origin, trace
 
 
 class Records:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from mrs_pipeline import tuning
 from mrs_pipeline.errors import NonFiniteLossError
-from mrs_pipeline.presets import read_presets, write_preset
+from mrs_pipeline.tuning import search as tuning
+from mrs_pipeline.tuning.presets import read_presets, write_preset
 from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop, make_home
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mrs_pipeline import cli
+from mrs_pipeline.cli import app as cli
 from mrs_pipeline_tests.cli.shops import Mrs, Shop, in_a_process
 
 COMMANDS = {

@@ -8,7 +8,7 @@ import yaml
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.presets import Preset, read_presets, write_preset
+from mrs_pipeline.tuning.presets import Preset, read_presets, write_preset
 
 FOUND = {
     "command": "mrs tune shop lightgcn --trials 20 --save",

@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from mrs_pipeline.cli import app
-from mrs_pipeline.stages.benchmarks import render_page
+from mrs_pipeline.bench.models import render_page
+from mrs_pipeline.cli.app import app
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 

@@ -145,7 +145,7 @@ def test_real_clips_of_one_genre_are_nearer(packs, parse, tmp_path):
     """A sample of real music: the nearest neighbour shares the genre far more often than chance (one in four)."""
     import polars as pl
 
-    from mrs_pipeline.encoders.checks import unit_rows
+    from mrs_pipeline.encoders.diagnostics import unit_rows
     from mrs_pipeline.encoders.engine import extract
 
     root = packs / "emotify-audio"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mrs_pipeline.encoders import checks
-from mrs_pipeline.encoders.checks import effective_rank, signal_test, spectrum, summarise, unit_rows
+from mrs_pipeline.encoders import diagnostics as checks
+from mrs_pipeline.encoders.diagnostics import effective_rank, signal_test, spectrum, summarise, unit_rows
 from mrs_pipeline.types import FeatureMatrix, Interactions
 
 RNG = np.random.default_rng(7)

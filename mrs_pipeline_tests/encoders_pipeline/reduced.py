@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.stages.base import CheckOutcome, Stage
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import task_of
 
 

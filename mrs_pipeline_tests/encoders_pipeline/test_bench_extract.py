@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mrs_pipeline.bench import extract_datasets as bench_extract
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages import bench_extract
 from mrs_pipeline_tests.encoders_pipeline.reduced import stage_for
 
 

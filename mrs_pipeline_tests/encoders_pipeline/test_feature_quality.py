@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mrs_pipeline.encoders.store import MATRIX
-from mrs_pipeline.experiment import fit
+from mrs_pipeline.fitting import fit
 from mrs_pipeline.schema import TRAIN, VALID
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.models import interactions
-from mrs_pipeline.stages.stored_features import read_features
+from mrs_pipeline.stored.features import read_features
+from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import TrainingData
 from mrs_pipeline_tests.encoders_pipeline.reduced import checked
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import is_current
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
 LISTED = {"ease": None, "vbpr": None, "freedom": None}

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.encoders_pipeline.reduced import checked, reduce_pack, stage_for
 from mrs_pipeline_tests.stages.working import perform, stale, task_of
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
-from mrs_pipeline.experiment import fit, load, save
+from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import BatchKind, FeatureUse, Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.training.batches import SOURCES

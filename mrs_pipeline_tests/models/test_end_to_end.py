@@ -9,7 +9,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
-from mrs_pipeline.experiment import fit, load, save
+from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.training.batches import SOURCES

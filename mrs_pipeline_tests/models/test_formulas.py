@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.experiment import prepare
+from mrs_pipeline.fitting import prepare
 from mrs_pipeline_tests.models.small import (
     BATCH,
     DATA,

@@ -8,7 +8,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
-from mrs_pipeline.experiment import fit, load, save
+from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import ModelInputs, Recommender
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.experiment import prepare
+from mrs_pipeline.fitting import prepare
 from mrs_pipeline.models.base import ModelInputs
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline_tests.models.small import (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mrs_pipeline.encoders.checks import summarise
+from mrs_pipeline.encoders.diagnostics import summarise
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.models.base import ModelInputs

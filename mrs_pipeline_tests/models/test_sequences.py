@@ -9,7 +9,7 @@ import torch
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
-from mrs_pipeline.experiment import fit, measure, recommend
+from mrs_pipeline.fitting import fit, measure, recommend
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.models.base import BatchKind, ModelInputs, SequenceBatch
 from mrs_pipeline.models.registry import MODELS

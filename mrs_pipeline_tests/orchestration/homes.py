@@ -19,10 +19,10 @@ import yaml
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
+from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting import drawing
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.plan import plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 WINDOW = "2024-06"
 """The window that tests look at; five lie before it."""

@@ -9,7 +9,7 @@ import pytest
 
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.orchestration.launch import Project
-from mrs_pipeline.stages.plan import on_request, plan
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 
@@ -32,7 +32,7 @@ def node(project: Project) -> Callable[..., Any]:
 
 
 def _outputs(project: Project) -> list[str]:
-    return [output for task in plan(project.config("tiny")) for output in task.outputs]
+    return [str(output) for task in plan(project.config("tiny")) for output in task.outputs]
 
 
 def _names(node: Any) -> set[str]:
@@ -162,7 +162,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     guarded = ["raw/interactions", "raw/items", "core/splits", "eval/leaderboard"]
     guarded += [f"core/{table}" for table in ("users", "items", "interactions", "quarantine")]
     guarded += ["features/text_tfidf_svd", "features/image_color_gradient"]
-    guarded += [output for task in on_request(project.config("tiny")) for output in task.outputs]
+    guarded += [str(output) for task in on_request(project.config("tiny")) for output in task.outputs]
     guarded += [f"{stage}/{name}" for stage in ("recommendations", "metrics") for name in LISTED]
     assert blocking == {f"{output}:expectations" for output in guarded}
     assert warning == {
@@ -181,7 +181,7 @@ def test_jobs_cover_their_assets(project: Project) -> None:
 
     assert selected("tiny_ingest") == {"raw/interactions", "raw/items"}
     assert selected("tiny_pipeline") == set(_outputs(project))
-    asked_for = {output for task in on_request(project.config("tiny")) for output in task.outputs}
+    asked_for = {str(output) for task in on_request(project.config("tiny")) for output in task.outputs}
     assert selected("tiny_experiments") == asked_for
     assert len(asked_for) > 3
 

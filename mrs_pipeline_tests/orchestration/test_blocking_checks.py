@@ -13,9 +13,9 @@ from mrs_pipeline.orchestration.launch import RunFailedError, load_project
 from mrs_pipeline.splits.labels import Labelled, labelled
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.stages import core
-from mrs_pipeline.stages.base import Stage
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Table
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import BoolArray, IntArray
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.homes import WINDOW

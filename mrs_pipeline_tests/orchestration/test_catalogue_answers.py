@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.home import Home
@@ -108,7 +108,7 @@ def test_every_user_has_a_full_list_of_what_is_new_to_them(finished: Home) -> No
 
 def test_what_is_written_about_each_materialisation(finished: Home) -> None:
     made = query(finished, "SELECT * FROM lineage.materializations")
-    outputs = {output for task in plan(homes.stage_of(finished).config) for output in task.outputs}
+    outputs = {str(output) for task in plan(homes.stage_of(finished).config) for output in task.outputs}
     assert set(made["asset"]) == outputs
     assert (
         made.select("run", "made_at", "data_version", "code_version", "package_version").null_count().row(0)
@@ -168,7 +168,7 @@ def test_columns_and_checks_are_recorded(finished: Home) -> None:
     assert set(columns["asset"]) | set(columns["upstream"]) <= made
     checks = query(finished, "SELECT * FROM lineage.checks")
     wanted = {
-        (spec.output, spec.name)
+        (str(spec.output), spec.name)
         for task in plan(homes.stage_of(finished).config)
         for spec in task.check_specs
     }

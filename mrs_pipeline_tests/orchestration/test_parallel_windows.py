@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.stages.nodes import is_current, record
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.catalogue import query, refresh
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.currency import is_current
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import record
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.stages.working import perform
 
@@ -88,4 +90,4 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
         together, apart = (homes.stage_of(each, window) for each in (home, alone))
         perform(apart)
         for node in ("core/interactions", "core/quarantine", "core/splits", "recommendations/most_pop"):
-            assert record(together, node)[0] == record(apart, node)[0], (window, node)
+            assert record(together, Node.parse(node))[0] == record(apart, Node.parse(node))[0], (window, node)

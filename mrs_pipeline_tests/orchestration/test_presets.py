@@ -9,8 +9,8 @@ import yaml
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.orchestration import home as home_module
-from mrs_pipeline.presets import Preset, write_preset
-from mrs_pipeline.stages.plan import on_request
+from mrs_pipeline.plan import on_request
+from mrs_pipeline.tuning.presets import Preset, write_preset
 from mrs_pipeline_tests.dataset.test_presets import FOUND
 from mrs_pipeline_tests.orchestration import homes
 

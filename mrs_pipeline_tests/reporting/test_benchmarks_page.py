@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mrs_pipeline.reporting.benchmarks import benchmark_table, benchmarks_page
+from mrs_pipeline.bench.page import benchmark_table, benchmarks_page
 
 NOTHING = pl.DataFrame()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mrs_pipeline.reporting import drawing
-from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages import working
 
 

@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError, StaleInputError
-from mrs_pipeline.stages import nodes
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import expand, is_current, provenance_of, record, upstream
+from mrs_pipeline.tasks import places
+from mrs_pipeline.tasks.currency import is_current, provenance_of, upstream
+from mrs_pipeline.tasks.node import CORE_ITEMS, LEADERBOARD, Node
+from mrs_pipeline.tasks.places import expand, record
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of, stale, task_of
 
 RAW = {"raw/interactions", "raw/items"}
@@ -75,17 +77,6 @@ def test_a_changed_setting_touches_what_it_decides(
     assert stale(stage_of(worked, **changed)) == expected
 
 
-def test_changed_code_touches_the_models_that_it_decides(
-    worked: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = nodes.code_digest
-    monkeypatch.setattr(
-        nodes, "code_digest", lambda *names: real(*names) + "+" * ("models.filtration.freedom" in names)
-    )
-    expected = {f"{kind}/freedom" for kind in ("trained", "recommendations", "metrics")}
-    assert stale(stage_of(worked)) == expected
-
-
 def test_a_changed_file_of_the_history(stage: Stage) -> None:
     _drop_a_row(stage.home.root / INTERACTIONS / "2024-02.parquet")
     assert stale(stage) == RAW
@@ -117,9 +108,11 @@ def test_a_picture_that_vanished_is_noticed(stage: Stage) -> None:
 
 
 def test_the_same_content_again_changes_nothing_below(stage: Stage) -> None:
-    before = {name: record(stage, name)[0] for name in ("core/items", "core/splits", "trained/bpr_mf")}
+    before = {
+        name: record(stage, Node.parse(name))[0] for name in ("core/items", "core/splits", "trained/bpr_mf")
+    }
     perform(stage, ["raw/items", "raw/interactions", "core/tables", "core/splits", "trained/bpr_mf"])
-    assert {name: record(stage, name)[0] for name in before} == before
+    assert {name: record(stage, Node.parse(name))[0] for name in before} == before
     assert stale(stage) == set()
 
 
@@ -155,12 +148,12 @@ def test_metrics_of_other_weights_are_refused(root: Path) -> None:
 
 def test_provenance_names_every_input_and_file(worked: Path) -> None:
     stage = stage_of(worked)
-    core = record(stage, "core/items")[1].upstream
+    core = record(stage, CORE_ITEMS)[1].upstream
     months = [f"raw/interactions@2024-{month:02}" for month in range(1, 7)]
     assert set(core) == {*months, "raw/items"}
-    raw = record(stage, f"raw/interactions@{WINDOW}")[1].upstream
+    raw = record(stage, Node.parse(f"raw/interactions@{WINDOW}"))[1].upstream
     assert {"source/items.csv", "source/interactions/2024-01.parquet"} <= set(raw)
-    freedom = record(stage, "trained/freedom")[1]
+    freedom = record(stage, Node.parse("trained/freedom"))[1]
     assert freedom == provenance_of(stage, task_of(stage, "trained/freedom"))
     assert {"core/splits", "features/text_tfidf_svd", "graphs/image_color_gradient"} <= set(freedom.upstream)
 
@@ -168,11 +161,13 @@ def test_provenance_names_every_input_and_file(worked: Path) -> None:
 def test_the_leaderboard_reads_every_window_there_is(stage: Stage) -> None:
     above = Stage(stage.config, stage.home)
     task = task_of(above, "eval/leaderboard")
-    assert expand(above, task, "metrics/most_pop") == ["metrics/most_pop@2024-06"]
+    assert expand(above, task, Node.parse("metrics/most_pop")) == [Node.parse("metrics/most_pop@2024-06")]
     later = stage.at("2024-07")
     perform(later, [*RAW, "core/tables", "core/splits", "trained/most_pop", "metrics/most_pop"])
-    assert expand(above, task, "metrics/most_pop") == [f"metrics/most_pop@2024-0{month}" for month in (6, 7)]
+    assert expand(above, task, Node.parse("metrics/most_pop")) == [
+        Node.parse(f"metrics/most_pop@2024-0{month}") for month in (6, 7)
+    ]
     assert not is_current(above, task)
     perform(stage, ["eval/leaderboard"])
-    board = stage.lake.read(nodes.table_of(above, "eval/leaderboard"))
+    board = stage.lake.read(places.table_of(above, LEADERBOARD))
     assert set(board.filter(pl.col("model") == "most_pop")["window"]) == {"2024-06", "2024-07"}

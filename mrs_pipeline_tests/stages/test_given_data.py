@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.nodes import record
+from mrs_pipeline.tasks.node import SPLITS, Node
+from mrs_pipeline.tasks.places import record
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of
 
 USERS, ITEMS = 30, 60
@@ -82,7 +83,7 @@ def test_another_seed_draws_another_split(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         stage = _shop(tmp_path, _log(), split={"strategy": "random", "seed": seed})
         perform(stage, TO_SPLITS)
-        digests.add(record(stage, "core/splits")[0])
+        digests.add(record(stage, SPLITS)[0])
     assert len(digests) == 2
 
 
@@ -112,7 +113,7 @@ def test_the_order_of_the_source_does_not_matter(tmp_path: Path, strategy: str) 
     for stage in stages:
         perform(stage, TO_SPLITS)
     for node in ("core/users", "core/items", "core/splits"):
-        assert record(stages[0], node)[0] == record(stages[1], node)[0], node
+        assert record(stages[0], Node.parse(node))[0] == record(stages[1], Node.parse(node))[0], node
 
 
 def test_strangers_are_quarantined_with_their_reason(tmp_path: Path) -> None:

@@ -10,14 +10,15 @@ from pydantic import ValidationError
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.knowledge import read_knowledge
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import KNOWLEDGE_GRAPH, table_of
+from mrs_pipeline.stored.knowledge import read_knowledge
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.tasks.node import KNOWLEDGE_GRAPH
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
 USERS, ITEMS = 30, 24
-TO_GRAPH = ["raw/items", "raw/interactions", "core/tables", KNOWLEDGE_GRAPH]
+TO_GRAPH = ["raw/items", "raw/interactions", "core/tables", str(KNOWLEDGE_GRAPH)]
 SHOP: dict[str, Any] = {
     "source": {"path": "shop"},
     "window": {"every": "none"},
@@ -44,14 +45,14 @@ def shop(root: Path, **changed: Any) -> Stage:
 
 
 def checked(stage: Stage) -> dict[str, CheckOutcome]:
-    task = task_of(stage, KNOWLEDGE_GRAPH)
+    task = task_of(stage, str(KNOWLEDGE_GRAPH))
     assert task.check is not None
     return {found.name: found for found in task.check(stage, task)}
 
 
 def test_the_graph_is_a_table_with_facts_and_comes_back_as_it_was(tmp_path: Path) -> None:
     stage = shop(tmp_path)
-    outcome = perform(stage, TO_GRAPH)[KNOWLEDGE_GRAPH]
+    outcome = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)]
     table = stage.lake.read(stage.table("core", "knowledge"))
     assert outcome.facts["triples"] == table.height == 2 * (ITEMS - 2)
     assert outcome.facts["items without any triple"] == 2
@@ -75,7 +76,7 @@ def test_triples_from_a_file_follow_the_file(tmp_path: Path) -> None:
     lines = [f"i{item:02},by,maker {item % 2}" for item in range(6)]
     lines += ["maker 0,from,Here", "i00,by,maker 0", "i24,by,maker 1"]
     (tmp_path / "shop" / "kg.csv").write_text("\n".join(["head,relation,tail", *lines]) + "\n")
-    facts = perform(stage, TO_GRAPH)[KNOWLEDGE_GRAPH].facts
+    facts = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)].facts
     assert (facts["lines read"], facts["triples"], facts["items without any triple"]) == (9, 8, ITEMS - 6)
     graph = read_knowledge(stage)
     assert graph.entity_names[ITEMS:] == (
@@ -87,9 +88,9 @@ def test_triples_from_a_file_follow_the_file(tmp_path: Path) -> None:
     thin = checked(stage)["coverage"]
     assert not thin.passed and not thin.blocking
     assert "25% of the items" in thin.description
-    assert KNOWLEDGE_GRAPH not in stale(stage)
+    assert str(KNOWLEDGE_GRAPH) not in stale(stage)
     (tmp_path / "shop" / "kg.csv").write_text("head,relation,tail\ni00,by,maker 0\ni01,by,maker 0\n")
-    assert KNOWLEDGE_GRAPH in stale(stage)
+    assert str(KNOWLEDGE_GRAPH) in stale(stage)
 
 
 def test_a_model_gets_the_graph_and_only_one_that_asks(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.item_vectors import VECTORS, read_vectors
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import upstream
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.stored.vectors import VECTORS, read_vectors
+from mrs_pipeline.tasks.currency import upstream
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of, stale, task_of
 
 QUICK = {"embedding_size": 8, "epochs": 2, "knn_k": 4, "n_layers": 1, "hops": [4, 2], "n_contexts": 2}
@@ -67,9 +68,9 @@ def test_a_first_step_may_be_listed_without_any_model() -> None:
 def test_what_is_read_is_declared() -> None:
     place = stage_of(Path("/nowhere"), **CHANGES)
     features = {"features/text_tfidf_svd", "features/image_color_gradient"}
-    assert set(task_of(place, "pretrained/pmgt").inputs) >= features | GRAPHS | {"core/splits"}
-    assert set(task_of(place, "trained/pmgt").inputs) >= features | {"pretrained/pmgt"}
-    assert "pretrained/pmgt" not in task_of(place, "trained/pamd").inputs
+    assert set(map(str, task_of(place, "pretrained/pmgt").inputs)) >= features | GRAPHS | {"core/splits"}
+    assert set(map(str, task_of(place, "trained/pmgt").inputs)) >= features | {"pretrained/pmgt"}
+    assert Node.parse("pretrained/pmgt") not in task_of(place, "trained/pamd").inputs
 
 
 def test_vectors_are_stored_as_they_were_made_and_reach_the_models(stage: Stage) -> None:

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.plan import plan
-from mrs_pipeline.stages.raw_content import read_raw_content
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
 RAW = [
@@ -54,8 +55,8 @@ def test_models_train_recommend_and_are_measured_on_it(raw_stage):
         metrics = raw_stage.lake.read(raw_stage.table("eval", "metrics", model=model))
         assert metrics.filter(pl.col("metric") == "recall").height
         assert raw_stage.lake.read(raw_stage.table("serving", "recommendations", model=model)).height
-    assert "raw_content/image" in task_of(raw_stage, "trained/end_to_end").inputs
-    assert "raw_content/image" not in task_of(raw_stage, "trained/sasrec").inputs
+    assert Node.parse("raw_content/image") in task_of(raw_stage, "trained/end_to_end").inputs
+    assert Node.parse("raw_content/image") not in task_of(raw_stage, "trained/sasrec").inputs
 
 
 def test_checks_pass_and_trip(raw_stage, monkeypatch):

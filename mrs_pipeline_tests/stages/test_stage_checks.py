@@ -10,10 +10,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mrs_pipeline.encoders.store import MATRIX
-from mrs_pipeline.stages.base import CheckOutcome, Stage
-from mrs_pipeline.stages.nodes import table_of
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.lake import Table
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, task_of
 
 Fault = Callable[[pl.DataFrame], pl.DataFrame]
@@ -23,7 +24,7 @@ def _checked(stage: Stage, name: str) -> dict[tuple[str, str], CheckOutcome]:
     task = task_of(stage, name)
     assert task.check is not None
     place = stage if task.windowed else Stage(stage.config, stage.home)
-    return {(found.output, found.name): found for found in task.check(place, task)}
+    return {(str(found.output), found.name): found for found in task.check(place, task)}
 
 
 def _tamper(stage: Stage, table: Table, fault: Fault) -> None:
@@ -100,7 +101,7 @@ def test_a_planted_fault_is_found(stage: Stage, task: str, output: str, fault: F
     table = (
         stage.table("features", output.partition("/")[2])
         if output.startswith("features/")
-        else table_of(place, output)
+        else table_of(place, Node.parse(output))
     )
     _tamper(place, table, fault)
     found = _checked(stage, task)[output, "expectations"]

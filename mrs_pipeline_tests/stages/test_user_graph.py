@@ -11,14 +11,15 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.stages.base import Stage
-from mrs_pipeline.stages.features import read_graph
-from mrs_pipeline.stages.models import training_data
-from mrs_pipeline.stages.nodes import USERS, upstream
-from mrs_pipeline.stages.plan import plan
+from mrs_pipeline.plan import plan
+from mrs_pipeline.stored.graphs import read_graph
+from mrs_pipeline.stored.training_data import training_data
+from mrs_pipeline.tasks.currency import upstream
+from mrs_pipeline.tasks.node import USER_GRAPH
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of, stale, task_of
 
-NODE = f"graphs/{USERS}"
+NODE = str(USER_GRAPH)
 ASKED: dict[str, Any] = {"models": {"most_pop": None, "dualgnn": {"embedding_size": 8, "user_k": 5}}}
 
 
@@ -41,8 +42,8 @@ def test_it_is_planned_only_where_a_model_needs_it(worked: Path) -> None:
     asked = stage_of(worked, **ASKED)
     assert [task.name for task in plan(asked.config)].count(NODE) == 1
     for kind in ("trained", "recommendations", "metrics"):
-        assert NODE in task_of(asked, f"{kind}/dualgnn").inputs
-        assert NODE not in task_of(asked, f"{kind}/most_pop").inputs
+        assert USER_GRAPH in task_of(asked, f"{kind}/dualgnn").inputs
+        assert USER_GRAPH not in task_of(asked, f"{kind}/most_pop").inputs
 
 
 def test_it_stands_with_the_other_graphs(worked: Path) -> None:
@@ -53,7 +54,7 @@ def test_it_stands_with_the_other_graphs(worked: Path) -> None:
 
 def test_it_counts_what_users_share_in_training(asked: Stage) -> None:
     facts = perform(asked, [NODE])[NODE].facts
-    graph, shared = read_graph(asked, USERS), _shared(asked, "train")
+    graph, shared = read_graph(asked, USER_GRAPH.name), _shared(asked, "train")
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     found = {
         (int(a), int(b)): int(count) for a, b, count in zip(rows, graph.indices, graph.weights, strict=True)
@@ -97,4 +98,4 @@ def test_a_changed_setting_touches_what_it_decides(
 
 def test_it_is_stored_whatever_stands_in_for_missing_features(worked: Path) -> None:
     """Filled features have no stored item graphs; this one does not depend on features."""
-    assert NODE in task_of(stage_of(worked, **ASKED, missing="zero"), "trained/dualgnn").inputs
+    assert USER_GRAPH in task_of(stage_of(worked, **ASKED, missing="zero"), "trained/dualgnn").inputs

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.stages.base import Stage
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of
 
 START, END = datetime(2024, 6, 1), datetime(2024, 7, 1)

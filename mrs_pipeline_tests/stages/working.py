@@ -2,14 +2,17 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.stages.base import Outcome, Stage, Task
-from mrs_pipeline.stages.nodes import RAW_INTERACTIONS, REPORT, expand, is_current, refuse_stale
-from mrs_pipeline.stages.plan import on_request, plan
+from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.currency import is_current, keep_version, provenance_of, refuse_stale
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, REPORT
+from mrs_pipeline.tasks.places import expand
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 WINDOW = "2024-06"
 
@@ -44,7 +47,7 @@ def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outco
 
     The report is left to the tests that go through Dagster: it shows checks, which nobody has run here.
     """
-    tasks = [task for task in plan(stage.config) if task.name != REPORT]
+    tasks = [task for task in plan(stage.config) if REPORT not in task.outputs]
     tasks += [task for task in on_request(stage.config) if names is not None and task.name in names]
     by_output = {output: task for task in tasks for output in task.outputs}
     done: dict[str, Outcome] = {}
@@ -54,7 +57,13 @@ def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outco
         for place in _stages(stage, task):
             if task.windowed:
                 refuse_stale(place, task, by_output)
-            done |= {outcome.node.partition("@")[0]: outcome for outcome in task.run(place, task)}
+            keep_version(place, task)
+            made = task.run(place, task, provenance_of(place, task))
+            shown = task.show(place, task) if task.show else {}
+            done |= {
+                str(outcome.node.asset): replace(outcome, facts={**outcome.facts, **shown})
+                for outcome in made
+            }
     return done
 
 
@@ -63,7 +72,7 @@ def stale(stage: Stage) -> set[str]:
     return {
         task.name
         for task in plan(stage.config)
-        if task.name != REPORT and not all(is_current(place, task) for place in _stages(stage, task))
+        if REPORT not in task.outputs and not all(is_current(place, task) for place in _stages(stage, task))
     }
 
 
@@ -76,7 +85,7 @@ def copied(root: Path, to: Path) -> Path:
 def _stages(stage: Stage, task: Task) -> list[Stage]:
     if not task.windowed:
         return [Stage(stage.config, stage.home)]
-    if task.name != RAW_INTERACTIONS:
+    if RAW_INTERACTIONS not in task.outputs:
         return [stage]
     nodes = expand(stage, task_of(stage, "core/tables"), RAW_INTERACTIONS)
-    return [stage.at(node.partition("@")[2]) for node in nodes]
+    return [stage.at(str(node.window)) for node in nodes]

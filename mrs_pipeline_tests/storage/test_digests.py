@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrs_pipeline.storage import digests
-from mrs_pipeline.storage.digests import array_digest, code_digest, file_digest, rows_digest, text_digest
+from mrs_pipeline.storage.digests import array_digest, file_digest, rows_digest, text_digest
 
 
 def test_file_digest_is_sha256_of_the_bytes(tmp_path: Path) -> None:
@@ -86,20 +86,3 @@ def test_rows_digest_sees_names_and_types_and_is_fixed() -> None:
         con.execute("DELETE FROM t")
         assert len({*found, rows_digest(con, "t")}) == 4
     assert found[0] == "32387c14f6ed6b4c1249ff69a7aa62a7df211529c58768206fe3312b0b21235d"
-
-
-def test_code_digest_ignores_comments_but_not_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "PACKAGE", tmp_path)
-    module = tmp_path / "models" / "one.py"
-    module.parent.mkdir()
-    seen = []
-    for text in ("X = 1\n", "X  =  1  # why\n", "X = 2\n"):
-        module.write_text(text)
-        seen.append((code_digest("models.one"), code_digest("models")))
-    assert seen[0] == seen[1] != seen[2]
-
-
-def test_code_digest_takes_names_in_any_order_and_refuses_unknown_ones() -> None:
-    assert code_digest("schema", "storage") == code_digest("storage", "schema", "schema")
-    with pytest.raises(ValueError, match="neither a module nor a package"):
-        code_digest("models.of_nobody")

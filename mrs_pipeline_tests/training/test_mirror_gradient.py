@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from mrs_pipeline.experiment import fit
+from mrs_pipeline.fitting import fit
 from mrs_pipeline.models.base import GradientConfig, ModelInputs, ModelSpec, Recommender
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.training.checkpoint import CheckpointFile

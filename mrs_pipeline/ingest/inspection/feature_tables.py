@@ -90,10 +90,11 @@ def _judged(
         )
     if empty:
         count = "1 empty cell" if empty == 1 else f"{empty:,} empty cells"
+        where = file.place(hole).removeprefix(f"{file.name}, ")
         return Judgement(
             item_column,
             False,
-            f"{file.name} looks like features but has {count} ({file.place(hole).removeprefix(f'{file.name}, ')}, column {columns[place - 1]}"
+            f"{file.name} looks like features but has {count} ({where}, column {columns[place - 1]}"
             f"{', first' if empty > 1 else ''}); put numbers there or remove the lines to use it",
         )
     return Judgement(item_column, features=True)

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from mrs_pipeline.stages.base import CheckOutcome, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import CORE, RAW_INTERACTIONS, RAW_ITEMS, SPLITS
-from mrs_pipeline.stages.raw_rows import raw_rows
+from mrs_pipeline.stored.raw_rows import raw_rows
 from mrs_pipeline.tables import (
     interactions,
     items,
@@ -16,6 +14,8 @@ from mrs_pipeline.tables import (
     splits_table,
     users,
 )
+from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, Kind, Node
+from mrs_pipeline.tasks.task import CheckOutcome, Stage, Task
 
 RAW_INTERACTIONS_SPECS = (
     expectations(RAW_INTERACTIONS, "identifiers, times and ratings as a log may have them."),
@@ -51,7 +51,7 @@ def check_raw_items(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suites of the four core tables."""
     rows, user_rows, item_rows, rejected = (
-        scan_of(stage, f"core/{name}") for name in ("interactions", "users", "items", "quarantine")
+        scan_of(stage, Node(Kind.CORE, name)) for name in ("interactions", "users", "items", "quarantine")
     )
     raw = raw_rows(stage, task)
     suites = (
@@ -69,7 +69,7 @@ def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     disjoint = stage.config.interactions.deduplicate != "none"
     suite = splits_table.suites(
         scan_of(stage, SPLITS),
-        scan_of(stage, "core/interactions"),
+        scan_of(stage, CORE_INTERACTIONS),
         disjoint=disjoint,
         in_time_order=in_time_order,
     )

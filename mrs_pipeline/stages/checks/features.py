@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 
-from mrs_pipeline.encoders import checks as limits
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
+from mrs_pipeline.encoders import diagnostics as limits
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import table_of
-from mrs_pipeline.stages.stored_features import summary_of
+from mrs_pipeline.stored.features import summary_of
 from mrs_pipeline.tables import features_table
+from mrs_pipeline.tasks.node import CORE_ITEMS, Kind, Node
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
 
 def feature_specs(name: str) -> tuple[CheckSpec, ...]:
     """Blocking where vectors are wrong, warning where they are suspicious."""
     return (
-        expectations(f"features/{name}", "a finite vector for every present item, rows as in core.items."),
+        expectations(
+            Node(Kind.FEATURES, name), "a finite vector for every present item, rows as in core.items."
+        ),
         CheckSpec(
             "signal",
-            f"features/{name}",
+            Node(Kind.FEATURES, name),
             "Coverage, rank, duplicates and norms are those of a useful feature set, and as they were.",
             blocking=False,
         ),
@@ -28,7 +31,7 @@ def quality_specs(name: str) -> tuple[CheckSpec, ...]:
     return (
         CheckSpec(
             "above_chance",
-            f"quality/{name}",
+            Node(Kind.QUALITY, name),
             "Items that share users are nearer to each other than shuffled ones.",
             blocking=False,
         ),
@@ -37,13 +40,13 @@ def quality_specs(name: str) -> tuple[CheckSpec, ...]:
 
 def check_features(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of a feature set, and what its numbers say about its worth."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     broken, weak = feature_specs(name)
     scan = stage.lake.scan(stage.table("features", name))
     found = suspicions(summary_of(stage, name))
     facts = {"what is suspicious": list(found)} if found else {}
     return [
-        suite_outcome(stage, broken, features_table.suites(scan, scan_of(stage, "core/items"))),
+        suite_outcome(stage, broken, features_table.suites(scan, scan_of(stage, CORE_ITEMS))),
         CheckOutcome(
             weak.name, weak.output, not found, weak.blocking, "; ".join(found) or weak.description, facts
         ),
@@ -52,7 +55,7 @@ def check_features(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 
 def check_quality(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The signal test of a feature set; nothing is held against one with too few pairs to tell."""
-    (spec,) = quality_specs(task.name.partition("/")[2])
+    (spec,) = quality_specs(task.subject)
     row = stage.lake.read(table_of(stage, spec.output)).row(0, named=True)
     z = row["signal_z"]
     told = (

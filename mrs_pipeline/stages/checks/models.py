@@ -4,21 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage, Task
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
-from mrs_pipeline.stages.nodes import SPLITS
-from mrs_pipeline.stages.recommendations import LIST_LENGTH
-from mrs_pipeline.stages.trained import popularity_score, stored_weights
+from mrs_pipeline.stages.recommend import LIST_LENGTH
+from mrs_pipeline.stages.train import popularity_score
+from mrs_pipeline.stored.trained import stored_weights
 from mrs_pipeline.tables import metrics, recommendations, user_metrics
+from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, SPLITS, Kind, Node
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
 
 def trained_specs(name: str) -> tuple[CheckSpec, ...]:
     """What a trained model should show before anyone relies on it."""
     return (
-        CheckSpec("finite", f"trained/{name}", "All weights are finite numbers.", blocking=False),
+        CheckSpec("finite", Node(Kind.TRAINED, name), "All weights are finite numbers.", blocking=False),
         CheckSpec(
             "beats_popularity",
-            f"trained/{name}",
+            Node(Kind.TRAINED, name),
             "On validation the model is better than recommending what is popular.",
             blocking=False,
         ),
@@ -28,7 +29,9 @@ def trained_specs(name: str) -> tuple[CheckSpec, ...]:
 def recommendation_specs(name: str) -> tuple[CheckSpec, ...]:
     """Lists fit to be served."""
     return (
-        expectations(f"recommendations/{name}", "full lists of known items, nothing a user already had."),
+        expectations(
+            Node(Kind.RECOMMENDATIONS, name), "full lists of known items, nothing a user already had."
+        ),
     )
 
 
@@ -36,14 +39,14 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
     """Numbers fit to be reported."""
     return (
         expectations(
-            f"metrics/{name}", "values between 0 and 1, intervals around them, recall rising with k."
+            Node(Kind.METRICS, name), "values between 0 and 1, intervals around them, recall rising with k."
         ),
     )
 
 
 def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """Finite weights, and better than popularity on validation."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     finite, better = trained_specs(name)
     broken = [key for key, weights in stored_weights(stage, name) if not np.isfinite(weights).all()]
     runs = stage.lake.read(stage.table("models", "runs", model=name))
@@ -70,9 +73,9 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 
 def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of a model's lists."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     lists, user_rows, item_rows, splits = (
-        scan_of(stage, node) for node in (f"recommendations/{name}", "core/users", "core/items", SPLITS)
+        scan_of(stage, node) for node in (Node(Kind.RECOMMENDATIONS, name), CORE_USERS, CORE_ITEMS, SPLITS)
     )
     return [
         suite_outcome(
@@ -85,10 +88,10 @@ def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 
 def check_metrics(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suites of a model's metrics and of its users' metrics."""
-    name = task.name.partition("/")[2]
+    name = task.subject
     per_user = stage.lake.scan(stage.table("eval", "user_metrics", model=name))
     suites = [
-        *metrics.suites(scan_of(stage, f"metrics/{name}")),
-        *user_metrics.suites(per_user, scan_of(stage, "core/users")),
+        *metrics.suites(scan_of(stage, Node(Kind.METRICS, name))),
+        *user_metrics.suites(per_user, scan_of(stage, CORE_USERS)),
     ]
     return [suite_outcome(stage, metrics_specs(name)[0], suites)]

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import polars as pl
 
 from mrs_pipeline.quality import QualityReport
-from mrs_pipeline.stages.base import CheckOutcome, CheckSpec, Stage
-from mrs_pipeline.stages.nodes import table_of
 from mrs_pipeline.tables.base import Suite, check_suites
+from mrs_pipeline.tasks.node import Node
+from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage
 
 
-def expectations(output: str, what: str) -> CheckSpec:
+def expectations(output: Node, what: str) -> CheckSpec:
     """The blocking suite of a table."""
     return CheckSpec("expectations", output, f"Great Expectations: {what}")
 
@@ -34,7 +35,7 @@ def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> Che
     )
 
 
-def scan_of(stage: Stage, node: str) -> str:
+def scan_of(stage: Stage, node: Node) -> str:
     """SQL that reads a node's partition."""
     return stage.lake.scan(table_of(stage, node))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mrs_pipeline.encoders.bench import bench_extract, bench_memory, bench_sorting
+from mrs_pipeline.bench.extraction import bench_extract, bench_memory, bench_sorting
 from mrs_pipeline.encoders.settings import EngineSettings
 
 INLINE = EngineSettings(workers=0)

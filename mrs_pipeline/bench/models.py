@@ -1,0 +1,267 @@
+"""The public benchmark: which datasets and experiments it is made of, and its results as one row a run.
+
+What is trained is said by each dataset's `defs.yaml`; what the page looks like is `bench.page`; timing on an
+idle machine is `bench`. Results of earlier sittings are kept beside the page and replaced run by run.
+"""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from mrs_pipeline.bench.page import benchmarks_page
+from mrs_pipeline.bench.tables import keep_rows, kept_rows, write_table
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.plan import on_request
+from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
+from mrs_pipeline.stages.model_tasks import model_tasks
+from mrs_pipeline.storage.digests import text_digest
+from mrs_pipeline.stored.training_data import seeds_of
+from mrs_pipeline.studies.running import WHOLE
+from mrs_pipeline.tasks.currency import version
+from mrs_pipeline.tasks.node import SPLITS, Kind, Node
+from mrs_pipeline.tasks.places import record
+from mrs_pipeline.tasks.task import Stage
+
+RESULTS, EXPERIMENTS, COSTS, EXTRACTION = (
+    f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract")
+)
+"""Files below the folder of the page."""
+_DIGITS: Final = 16
+RUN: Final = (DATASET, WINDOW, MODEL, SEED)
+"""What makes a row of the results its own."""
+_METRICS: Final = tuple(f"{metric}@{k}" for k in (10, 20) for metric in ("recall", "ndcg"))
+_FACTS: Final = (
+    "config",
+    "threads",
+    "epochs",
+    "best_epoch",
+    "best_score",
+    "seconds",
+    "seconds_per_epoch",
+    "peak_memory_mb",
+    "parameters",
+)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One dataset at one window, and the experiments that are run on it."""
+
+    dataset: str
+    window: str = FULL_WINDOW
+    experiments: tuple[str, ...] = ()
+
+
+BENCHMARKS: Final = (
+    Benchmark("tiktok", experiments=("mirror",)),
+    Benchmark("baby"),
+    Benchmark(
+        "movielens",
+        experiments=("modality", "fusion", "enhancement", "disentangled", "training", "missing", "mirror"),
+    ),
+    Benchmark("movielens_next"),
+    Benchmark("movielens_cold"),
+    Benchmark("xwines", "2020"),
+)
+"""In the order of the page."""
+
+
+def chosen_benchmarks(datasets: Sequence[str]) -> tuple[Benchmark, ...]:
+    """Those of the named datasets, all where none is named; InputError lists what there is."""
+    known = [each.dataset for each in BENCHMARKS]
+    unknown = [name for name in datasets if name not in known]
+    if unknown:
+        raise InputError(
+            f"{unknown[0]} is no benchmark; there are {', '.join(known)} (`mrs run` for a dataset of your own)"
+        )
+    return tuple(each for each in BENCHMARKS if not datasets or each.dataset in datasets)
+
+
+def due_models(stage: Stage, folder: Path) -> list[str]:
+    """The models of a dataset of which no result of today's code, settings, seeds and data is kept beside the page.
+
+    What another home has found counts: rows say what they were made by. The dataset's splits must be there.
+    """
+    kept = kept_rows(folder / RESULTS)
+    return [name for name in stage.config.model_configs if not _is_kept(stage, kept, name)]
+
+
+def due_experiments(stage: Stage, benchmark: Benchmark, folder: Path) -> list[str]:
+    """The same for its experiments, which are on request and whose results are means over seeds."""
+    tasks = {task.name: task for task in on_request(stage.config)}
+    kept = kept_rows(folder / EXPERIMENTS)
+    data = record(stage, SPLITS)[0][:_DIGITS]
+    due = []
+    for name in benchmark.experiments:
+        wanted = {
+            "experiment": name,
+            "version": version(tasks[str(Node(Kind.EXPERIMENTS, name))]),
+            "data_digest": data,
+        }
+        if kept.is_empty() or _of(kept, stage).filter(**wanted).is_empty():
+            due.append(name)
+    return due
+
+
+def results(stage: Stage) -> pl.DataFrame:
+    """One row a run (model and seed) that the stage's lake holds: metrics, settings, costs, protocol, digests.
+
+    Metrics are those at 10 and 20; those of the slices `warm` and `cold` have the slice in front: `cold_recall@20`.
+    """
+    keys = {DATASET: stage.config.name, WINDOW: stage.window}
+    models = [dict(table.keys)[MODEL] for table in stage.lake.partitions("eval", "metrics", **keys)]
+    if not models:
+        return pl.DataFrame()
+    return pl.concat([_of_model(stage, name) for name in models], how="diagonal_relaxed")
+
+
+def _of_model(stage: Stage, model: str) -> pl.DataFrame:
+    lake = stage.lake
+    measured, trained = (
+        stage.table("eval", "metrics", model=model),
+        stage.table("models", "runs", model=model),
+    )
+    name = pl.concat_str(
+        pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_"),
+        "metric",
+        pl.lit("@"),
+        pl.col("k").cast(pl.String),
+    )
+    metrics = lake.read(measured).with_columns(name=name)
+    wide = metrics.filter(pl.col("name").str.contains("|".join(f"{each}$" for each in _METRICS))).pivot(
+        "name", index=[SEED, "protocol", "data_digest", "code_digest"], values="value"
+    )
+    shown = metrics.filter(name="recall@20").select(
+        SEED, "users", low="ci_low", high="ci_high", seconds_evaluation="seconds_evaluation"
+    )
+    runs = lake.read(trained).select(SEED, pl.col("cells").list.join(" "), *_FACTS)
+    made_by = _made_by(
+        lake.manifest(trained).provenance.code_version, lake.manifest(measured).provenance.code_version
+    )
+    facts = {
+        DATASET: stage.config.name,
+        WINDOW: stage.window,
+        MODEL: model,
+        "version": made_by,
+        "machine": _machine(),
+    }
+    return (
+        wide.join(shown, on=SEED)
+        .join(runs, on=SEED)
+        .select(*(pl.lit(value).alias(key) for key, value in facts.items()), pl.all())
+    )
+
+
+def _is_kept(stage: Stage, kept: pl.DataFrame, model: str) -> bool:
+    if kept.is_empty():
+        return False
+    tasks = {
+        task.outputs[0].kind: task for task in model_tasks(stage.config, model, stage.config.config_of(model))
+    }
+    wanted = {
+        MODEL: model,
+        "version": _made_by(version(tasks[Kind.TRAINED]), version(tasks[Kind.METRICS])),
+        "data_digest": record(stage, SPLITS)[0][:_DIGITS],
+    }
+    rows = _of(kept, stage).filter(**wanted)
+    return set(seeds_of(stage.config, model)) <= set(rows[SEED])
+
+
+def _of(kept: pl.DataFrame, stage: Stage) -> pl.DataFrame:
+    return kept.filter(dataset=stage.config.name, window=stage.window)
+
+
+def _made_by(trained: str, measured: str) -> str:
+    """One version for what trained and what measured: code, settings, seeds."""
+    return text_digest(trained, measured)[:_DIGITS]
+
+
+def _machine() -> str:
+    """What this process runs on, for people; the runs are taken to be of the same machine."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    told = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2].strip() for line in told.read_text().splitlines() if "model name" in line]
+        if told.exists()
+        else []
+    )
+    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, torch {torch.__version__}"
+
+
+def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
+    """`eval.experiments` of the benchmark's experiments, with what each was made by and from."""
+    found = []
+    for name in benchmark.experiments:
+        table = stage.table("eval", "experiments", experiment=name)
+        if stage.lake.exists(table):
+            made = stage.lake.manifest(table).provenance
+            facts = {
+                DATASET: stage.config.name,
+                WINDOW: stage.window,
+                "experiment": name,
+                "version": made.code_version,
+                "data_digest": made.upstream[str(SPLITS)][:_DIGITS],
+            }
+            columns = (pl.lit(value).alias(key) for key, value in facts.items())
+            found.append(stage.lake.read(table).select(*columns, pl.all()))
+    return pl.concat(found, how="diagonal_relaxed") if found else pl.DataFrame()
+
+
+def collect(stage: Stage, benchmark: Benchmark, folder: Path) -> None:
+    """Put what the lake holds of a benchmark beside its page; results of other homes stay."""
+    keep_rows(folder / RESULTS, results(stage), RUN)
+    keys = (DATASET, WINDOW, "experiment", "arm", "part")
+    keep_rows(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
+
+
+def write_page(folder: Path, benches: Path) -> Path:
+    """Write `benchmarks.md` from the CSV files below `folder`.
+
+    Args:
+        folder: where the page lies.
+        benches: where `mrs bench train` and `mrs bench extract` write; what is there is taken over.
+    """
+    costs, extraction = (kept_rows(benches / f"bench_{Path(name).name}") for name in (COSTS, EXTRACTION))
+    keep_rows(folder / COSTS, costs, (DATASET, MODEL))  # a home may have timed some models only
+    if not extraction.is_empty():
+        write_table(extraction, folder / EXTRACTION)
+    path = folder / "benchmarks.md"
+    path.write_text(render_page(folder), encoding="utf-8")
+    return path
+
+
+def render_page(folder: Path) -> str:
+    """The page that belongs to the CSV files below `folder`."""
+    order = [each.dataset for each in BENCHMARKS]
+    in_order = pl.col(DATASET).replace_strict({name: at for at, name in enumerate(order)}, default=len(order))
+    kept = {name: kept_rows(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION)}
+    frames = {
+        name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
+        for name, frame in kept.items()
+    }
+    experiments = frames[EXPERIMENTS]
+    if not experiments.is_empty():
+        listed = max((each.experiments for each in BENCHMARKS), key=len)
+        place = pl.col("experiment").replace_strict(
+            {name: at for at, name in enumerate(listed)}, default=len(listed)
+        )
+        experiments = experiments.sort(
+            in_order, place, "position", pl.col("part") != WHOLE, maintain_order=True
+        )
+    costs = frames[COSTS]
+    if not costs.is_empty():  # what stands beside a peer comes first
+        costs = costs.sort(in_order, pl.col("peer_seconds_per_epoch").is_null(), maintain_order=True)
+    return benchmarks_page(
+        results=frames[RESULTS],
+        experiments=experiments,
+        costs=costs,
+        extraction=frames[EXTRACTION],
+    )

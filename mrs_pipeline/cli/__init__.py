@@ -1,0 +1,1 @@
+"""The command line `mrs`: one file a group of commands; `app` puts them together."""

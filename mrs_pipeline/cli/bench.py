@@ -1,0 +1,147 @@
+"""`mrs bench`: accuracy of the models on the benchmark packs; seconds and memory of training and of extraction."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mrs_pipeline.cli.terminal import ModelNames, chosen_models, enter_home, err, out, show_steps
+
+if TYPE_CHECKING:
+    from mrs_pipeline.bench.models import Benchmark
+    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.tasks.task import Stage
+
+bench = typer.Typer(
+    help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
+)
+
+
+@bench.command("models")
+def bench_models(
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATASET", help="Benchmarks to run; all of them if none is named."),
+    ] = None,
+    *,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of the page and its CSV files. Default: data/reports.")
+    ] = None,
+    experiments: Annotated[
+        bool, typer.Option("--experiments/--no-experiments", help="Also run the benchmarks' experiments.")
+    ] = True,
+    run: Annotated[
+        bool, typer.Option("--run/--no-run", help="Train what is not current; else only write what there is.")
+    ] = True,
+) -> None:
+    """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
+    from mrs_pipeline.bench.models import chosen_benchmarks, collect, write_page
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.tasks.task import Stage
+
+    chosen = chosen_benchmarks(datasets or [])
+    into = into.resolve() if into else None
+    home = enter_home()
+    project = load_project(home)
+    folder = into or home.reports
+    show_steps()
+    for each in chosen:
+        stage = Stage(project.config(each.dataset), home, each.window)
+        try:
+            for line in _due(project, stage, each, folder, experiments=experiments) if run else ():
+                err.print(line, markup=False)
+        finally:  # what has been trained is kept, also where something else failed
+            collect(stage, each, folder)
+    out.print(f"page      {write_page(folder, home.reports)}", soft_wrap=True, markup=False)
+
+
+def _due(
+    project: "Project", stage: "Stage", benchmark: "Benchmark", folder: Path, *, experiments: bool
+) -> Iterator[str]:
+    """Run what no kept result answers yet; a line before each Dagster run."""
+    from mrs_pipeline.bench.models import due_experiments, due_models
+    from mrs_pipeline.orchestration.launch import run_dataset, run_on_request
+    from mrs_pipeline.tasks.node import Kind, Node
+
+    name, window = benchmark.dataset, benchmark.window
+    yield from run_dataset(project, name, [window], [], force=False)  # tables, by which one knows what is due
+    models = due_models(stage, folder)
+    yield f"{name}: {len(models)} of {len(stage.config.model_configs)} models are due"
+    if models:
+        yield from run_dataset(project, name, [window], models, force=False)
+    for asked in due_experiments(stage, benchmark, folder) if experiments else ():
+        yield from run_on_request(project, name, Node(Kind.EXPERIMENTS, asked), window, force=False)
+
+
+@bench.command("train")
+def bench_training(
+    *,
+    models: ModelNames = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
+) -> None:
+    """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
+    import polars as pl
+
+    from mrs_pipeline.bench.tables import keep_rows
+    from mrs_pipeline.bench.train_datasets import DATASETS, PEER, bench_dataset, check_models
+    from mrs_pipeline.cli.tables import bench_table
+    from mrs_pipeline.orchestration.launch import load_project, run_dataset
+    from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL
+    from mrs_pipeline.tasks.task import Stage
+
+    chosen = chosen_models(models)
+    home = enter_home()
+    project = load_project(home)
+    configs = [project.config(dataset) for dataset in DATASETS]
+    check_models(configs, chosen)
+    show_steps()
+    path = home.reports / "bench_train.csv"
+    rows: list[dict[str, Any]] = []
+    for config in configs:
+        for line in run_dataset(project, config.name, [FULL_WINDOW], [], force=False):
+            err.print(line, markup=False)
+        for row in bench_dataset(Stage(config, home), chosen, epochs=epochs):
+            rows.append(row)
+            keep_rows(path, pl.DataFrame([row]), [DATASET, MODEL])  # kept also where a later model fails
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@bench.command("extract")
+def bench_extraction(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Whose texts and pictures to encode.")
+    ] = "demo",
+    *,
+    items: Annotated[int, typer.Option(min=1, help="Rows of the large catalogue for peak memory.")] = 10_000,
+    text_model: Annotated[
+        Path | None, typer.Option(help="Folder of a text model. Default: random weights.")
+    ] = None,
+    image_model: Annotated[
+        Path | None, typer.Option(help="Folder of an image model. Default: random weights.")
+    ] = None,
+) -> None:
+    """Time feature extraction against the bare forward pass; the machine should be idle."""
+    from mrs_pipeline.bench import extract_datasets as bench_extract
+    from mrs_pipeline.bench.tables import write_table
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.tasks.task import Stage
+
+    text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
+    home = enter_home()
+    stage = Stage(load_project(home).config(dataset), home)
+    if not (text_model and image_model):
+        err.print(
+            "where no model is given, one of the shape of MiniLM-L6 or ViT-S with random weights is measured",
+            markup=False,
+        )
+    table = bench_extract.bench_extraction(
+        stage, text_model=text_model, image_model=image_model, n_items=items
+    )
+    path = home.reports / "bench_extract.csv"
+    write_table(table, path)
+    out.print(frame_table(table, f"extraction, items of {dataset}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -1,0 +1,132 @@
+"""Commands that only look: leaderboard, lists, lineage, SQL, datasets, models. Nothing is made here."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+from mrs_pipeline.storage.home import Home
+
+
+def leaderboard(
+    dataset: DatasetName,
+    *,
+    window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
+) -> None:
+    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
+    print_leaderboard(enter_home(), dataset, [window] if window else None)
+
+
+def recommend(
+    dataset: DatasetName,
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user, as the raw files call them.")],
+    *,
+    model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
+    window: Window = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+) -> None:
+    """Print the items that a trained model recommends to a user, from the stored lists."""
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.storage.lake import Lake
+    from mrs_pipeline.stored.results import recommended
+
+    found = recommended(Lake(enter_home().lake), dataset, user_id, model=model, window=window, k=k)
+    title = f"{dataset}, user {user_id}: {found.model}, window {found.window}"
+    out.print(frame_table(found.items, escape(title)))
+
+
+def lineage(
+    dataset: DatasetName,
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="E.g. core/items, metrics/lightgcn or eval/report.")
+    ],
+    *,
+    window: Window = None,
+) -> None:
+    """Show what made an asset and from what, with digests, up the chain to the raw files."""
+    from mrs_pipeline.cli.tables import origin_tree
+    from mrs_pipeline.storage.lake import Lake
+    from mrs_pipeline.tasks.tracing import trace
+
+    out.print(origin_tree(trace(Lake(enter_home().lake), dataset, asset, window)), soft_wrap=True)
+
+
+def query(
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')
+    ],
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV instead of a table.")] = False,
+) -> None:
+    """Ask the DuckDB catalogue a question; works while runs go on."""
+    from mrs_pipeline.cli.tables import csv_text, frame_table
+    from mrs_pipeline.storage.catalogue import query as ask
+
+    frame = ask(enter_home(), sql)
+    if csv:
+        sys.stdout.write(csv_text(frame))
+    else:
+        out.print(frame_table(frame))
+
+
+def datasets() -> None:
+    """List the datasets of this home with their sources, windows, features and models."""
+    import polars as pl
+
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.orchestration.launch import load_project
+
+    rows = [
+        {
+            "dataset": name,
+            "source": config.source.path or config.source.reader,
+            "windows": f"{config.window.every} from {config.window.start}" if config.windowed else "none",
+            "features": ", ".join(config.feature_names),
+            "models": ", ".join(config.model_configs),
+        }
+        for name, config in sorted(load_project(enter_home()).configs.items())
+    ]
+    out.print(frame_table(pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"])))
+
+
+def models(
+    *,
+    by_cell: Annotated[
+        bool,
+        typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
+    ] = False,
+) -> None:
+    """List the models with their places in the survey's taxonomy, what they need and what they cost."""
+    import polars as pl
+
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.models.registry import MODELS
+    from mrs_pipeline.reporting.taxonomy_matrix import matrix_text, taxonomy_matrix
+
+    if by_cell:
+        cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
+        out.print(matrix_text(taxonomy_matrix(cells), width=out.width), markup=False)
+        return
+    rows = [
+        {
+            "model": name,
+            "taxonomy": "\n".join(sorted(model.spec.cells)),
+            "item features": str(model.spec.features) + ("\nand knowledge" if model.spec.knowledge else ""),
+            "time and memory": model.spec.complexity,
+            "paper": f"{model.spec.title}, {model.spec.paper}",
+        }
+        for name, model in MODELS.items()
+    ]
+    out.print(frame_table(pl.DataFrame(rows), whole=("model", "taxonomy")))
+
+
+def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
+    """The leaderboard of some windows, or of all, as a table on stdout."""
+    from mrs_pipeline.cli.tables import leaderboard_table
+    from mrs_pipeline.storage.lake import Lake
+    from mrs_pipeline.stored.results import read_leaderboard
+
+    board = read_leaderboard(Lake(home.lake), dataset, windows)
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))

@@ -1,0 +1,166 @@
+"""How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import polars as pl
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from mrs_pipeline.tasks.tracing import Origin
+
+SHOWN_ROWS = 60
+_LONGEST_TEXT = 60
+_LONGEST_LIST = 6
+_DIGITS = 12
+
+
+def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
+    """The first rows of a frame; numbers to the right, texts in the columns `whole` neither broken nor cut."""
+    table = Table(title=title, title_justify="left")
+    for name, dtype in frame.schema.items():
+        side: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
+        table.add_column(escape(name), justify=side, no_wrap=name in whole)
+    for row in frame.head(SHOWN_ROWS).iter_rows(named=True):
+        cells = (str(value) if name in whole else cell_text(value) for name, value in row.items())
+        table.add_row(*(escape(cell) for cell in cells))
+    if frame.height > SHOWN_ROWS:
+        table.caption = f"{SHOWN_ROWS} of {frame.height:,} rows"
+    return table
+
+
+def cell_text(value: Any) -> str:
+    """One value for people: nothing for NULL, six digits of a number, the beginning of what is long."""
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.6g}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case list():
+            more = f", … {len(value)} in all" if len(value) > _LONGEST_LIST else ""
+            return f"[{', '.join(map(cell_text, value[:_LONGEST_LIST]))}{more}]"
+        case _:
+            text = str(value)
+            return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+
+
+def csv_text(frame: pl.DataFrame) -> str:
+    """A frame as CSV; lists become JSON-like text, since CSV has no lists."""
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    texts = (
+        pl.Series(name, [None if row is None else str(row) for row in frame[name].to_list()])
+        for name in nested
+    )
+    return frame.with_columns(*texts).write_csv()
+
+
+def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
+    """The columns of a leaderboard that a terminal has room for."""
+    table = Table(title=title, title_justify="left")
+    for name in ("window", "rank", "model"):
+        table.add_column(name)
+    for name in ("recall@20", "95 % interval", "ndcg@20", "cold recall@20", "seconds", "MB"):
+        table.add_column(name, justify="right")
+    for row in board.iter_rows(named=True):
+        table.add_row(
+            row["window"],
+            str(row["rank"]),
+            row["model"],
+            _number(row["recall@20"]),
+            f"{_number(row['recall@20_ci_low'])} to {_number(row['recall@20_ci_high'])}",
+            _number(row["ndcg@20"]),
+            _number(row.get("cold_recall@20")),
+            _number(row["seconds"], 1),
+            _number(row["peak_memory_mb"], 0),
+        )
+    return table
+
+
+def bench_table(rows: pl.DataFrame, title: str) -> Table:
+    """Seconds and memory, each beside the peer's."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("dataset")
+    table.add_column("model")
+    for name in ("s / epoch", "peer", "share", "s / evaluation", "peer", "share", "peak MB", "peer"):
+        table.add_column(name, justify="right")
+    for row in rows.iter_rows(named=True):
+        epoch, evaluation = row["seconds_per_epoch"], row["seconds_per_evaluation"]
+        peers = row["peer_seconds_per_epoch"], row["peer_seconds_per_evaluation"]
+        table.add_row(
+            row["dataset"],
+            row["model"],
+            *(_number(epoch, 3), _number(peers[0], 2), _share(epoch, peers[0])),
+            *(_number(evaluation, 3), _number(peers[1], 2), _share(evaluation, peers[1])),
+            *(_number(row["peak_memory_mb"], 0), _number(row["peer_peak_memory_mb"], 0)),
+        )
+    return table
+
+
+def experiment_table(rows: pl.DataFrame, title: str) -> Table:
+    """The arms of an experiment, each held against the control."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("arm")
+    for name in (rows["metric"][0], "over seeds", "cold", "against control", "p", "seconds", "MB"):
+        table.add_column(name, justify="right")
+    for row in rows.iter_rows(named=True):
+        whole = row["part"] == "whole"
+        difference = row["difference"]
+        table.add_row(
+            escape(row["arm"] if whole else f"  {row['part']} alone"),
+            *(_number(row[name]) for name in ("value", "spread", "cold")),
+            "control" if difference is None else f"{difference:+.4f}",
+            _number(row["p"], 3),
+            _number(row["seconds"] if whole else None, 1),
+            _number(row["peak_memory_mb"] if whole else None, 0),
+        )
+    return table
+
+
+def origin_tree(origin: Origin) -> Tree:
+    """An asset with all that it was made from; what stands there twice is spelt out once."""
+    tree = Tree(_label(origin))
+    _grow(tree, origin.inputs, {id(origin)})
+    return tree
+
+
+def _grow(tree: Tree, inputs: Sequence[Origin], shown: set[int]) -> None:
+    again = [each for each in inputs if id(each) in shown and each.made is None]
+    for each in inputs:
+        if id(each) in shown:
+            if each.made:
+                tree.add(f"{_name(each)} [dim](above)[/]")
+            continue
+        shown.add(id(each))
+        _grow(tree.add(_label(each)), each.inputs, shown)
+    if again:
+        names = escape(again[0].name) if len(again) == 1 else f"{len(again)} files"
+        tree.add(f"{names} [dim](above)[/]")
+
+
+def _label(origin: Origin) -> str:
+    digest = origin.digest[:_DIGITS]
+    if origin.made is None:
+        return f"{_name(origin)} {digest}"
+    made = origin.made
+    commit = f", commit {made.git_commit[:8]}{'+' * made.git_commit.endswith('+')}" if made.git_commit else ""
+    facts = (
+        f"{made.made_at:%Y-%m-%d %H:%M:%S} UTC by run {made.run[:8]}, code {made.code_version[:8]}{commit}"
+    )
+    return f"{_name(origin)} {digest} [dim]{escape(facts)}[/]"
+
+
+def _name(origin: Origin) -> str:
+    window = f" {origin.made.window}" if origin.made else ""
+    return f"[bold]{escape(origin.name + window)}[/]"
+
+
+def _share(own: float, peer: float | None) -> str:
+    return "" if peer is None else f"{own / peer:.0%}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,117 @@
+"""`mrs tune`: settings of models, searched on validation rows. The search is `tuning`, what is saved `presets`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, listed, out, show_steps
+from mrs_pipeline.errors import NonFiniteLossError
+
+if TYPE_CHECKING:
+    from mrs_pipeline.tuning.presets import Preset
+
+
+def tune(
+    dataset: DatasetName,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Models, see `mrs models`; all that the dataset's defs.yaml lists and that have a setting left "
+            "to search if none is named.",
+        ),
+    ] = None,
+    *,
+    settings: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Search only these settings; the others stay as they are."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Most settings to try a model.")] = 20,
+    window: Window = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most epochs a trial, in place of the dataset's.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Validations without a gain, in place of the dataset's.")
+    ] = None,
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="Keep what is found in presets.yaml beside the dataset's defs.yaml."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Search anew, also what has been searched before.")
+    ] = False,
+) -> None:
+    """Search settings of models on validation rows; the test rows are not looked at.
+
+    The defaults are tried first, and settings are kept only if they beat them. What defs.yaml says of a model is fixed:
+    it holds in every trial and is not searched. A search that was interrupted goes on where it stopped.
+    """
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
+    from mrs_pipeline.tasks.task import Stage
+    from mrs_pipeline.tuning.dataset_search import models_to_search, preset_of, save_preset, search
+    from mrs_pipeline.tuning.presets import PRESETS_FILE
+
+    home = enter_home()
+    project = load_project(home)
+    config = project.config(dataset)
+    only = [] if settings is None else listed(settings)
+    chosen = models_to_search(config, models or [], only)
+    budget = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value}
+    show_steps()
+    stage = Stage(config, home, window or default_windows(project, dataset)[-1])
+    for line in run_dataset(project, dataset, [stage.window], [], force=False):
+        err.print(line, markup=False)
+    diverged = []
+    for model in chosen:
+        training = config.training_of(model).model_copy(update=budget)
+        try:
+            found = search(stage, model, only=only, trials=trials, training=training, anew=force)
+        except NonFiniteLossError as error:
+            err.print(f"notice: {error}", soft_wrap=True, markup=False)
+            diverged.append(model)
+            continue
+        table = found.trials.sort("score", descending=True, nulls_last=True)
+        table = table if (table["failure"] != "").any() else table.drop("failure")
+        metric = f"validation {config.evaluation.select_on}"
+        title = f"{dataset}, window {stage.window}, {model}: {metric}"
+        out.print(frame_table(table, title, whole=["overrides"]))
+        options = {
+            "window": stage.window if config.windowed else None,
+            "settings": ",".join(only),
+            "trials": trials,
+            **budget,
+        }
+        command = " ".join(
+            ["mrs tune", dataset, model, *(f"--{name} {value}" for name, value in options.items() if value)]
+        )
+        preset = preset_of(stage, model, found, training, f"{command} --save")
+        out.print(_summary(model, preset), soft_wrap=True, markup=False)
+        if save:
+            path = project.folders[dataset] / PRESETS_FILE
+            save_preset(stage, path, model, preset)
+            out.print(f"saved in {path}", soft_wrap=True, markup=False)
+        elif preset.settings:
+            out.print(_to_paste(model, preset), markup=False)
+    if save and not config.presets:
+        err.print(f"notice: the defs.yaml of {dataset} says `presets: false`, so nothing starts from them")
+    if diverged:
+        raise typer.Exit(1)
+
+
+def _summary(model: str, preset: "Preset") -> str:
+    """What the search came to, in one line."""
+    found = preset.found
+    floor = "diverged" if found.defaults_score is None else f"{found.defaults_score:.5f}"
+    if found.chosen == "defaults":
+        return f"{model}: none of {found.trials} settings tried beats the defaults, {found.metric} {floor}"
+    return f"{model}: {found.metric} {found.score:.5f}, defaults {floor}, {found.trials} settings tried"
+
+
+def _to_paste(model: str, preset: "Preset") -> str:
+    """The settings as a person would write them; `--save` keeps them without."""
+    import yaml
+
+    section = {"models": {model: preset.found.fixed | preset.settings}}
+    return f"the best, for the dataset's defs.yaml:\n{yaml.safe_dump(section, default_flow_style=None)}"

@@ -1,0 +1,145 @@
+"""Packages as their files are now, and the closures of roots in them.
+
+A `Program` is a view of one moment: it reads each file once. `closure` takes the view anew where a file has changed,
+and parses only what has.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from mrs_pipeline.code.closure import Closure
+from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.importing import Importing
+from mrs_pipeline.code.inheritance import Inheritance
+from mrs_pipeline.code.links import Links
+from mrs_pipeline.code.names import Names
+from mrs_pipeline.code.search import Index, Search
+from mrs_pipeline.code.stamps import stamp_of
+from mrs_pipeline.errors import InputError
+
+Root = Callable[..., Any] | type | str
+"""A function, a class, or `package.module:Name`, which is read without being imported."""
+
+_OWN: Final = __name__.partition(".")[0]
+_lock: Final = threading.RLock()
+_programs: dict[tuple[str, ...], "Program"] = {}
+
+
+def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
+    """Every definition that the roots can reach in this package and in their own.
+
+    Args:
+        roots: functions, classes, or references `package.module:Name`. Roots that many closures share should come
+            first: what follows from them is found once.
+        stop: keys of definitions, or modules, that are not gone into and do not count.
+
+    Raises:
+        InputError: a reference names nothing, or a source file is no Python.
+    """
+    keys = tuple(map(key_of, roots))
+    tops = tuple(sorted({_OWN, *(key.partition(":")[0].partition(".")[0] for key in keys)}))
+    packages = {top: _folder(top) for top in tops}
+    with _lock:
+        program = _programs.get(tops)
+        if program is None or program.packages != packages or not program.is_current():
+            program = _programs[tops] = Program(packages)
+        return program.closure(*keys, stop=stop)
+
+
+def key_of(root: Root) -> str:
+    """The key of a root.
+
+    Raises:
+        TypeError: a function or class that no module defines under its name.
+    """
+    if isinstance(root, str):
+        return root
+    module, name = getattr(root, "__module__", None), getattr(root, "__qualname__", "")
+    if not module or not name or "<" in name or module == "__main__":
+        raise TypeError(f"{root!r} is no function or class of a module, so its code cannot be found")
+    return f"{module}:{name}"
+
+
+def _folder(top: str) -> Path:
+    """The folder of a package, or the file of a module, found without importing it."""
+    if top == _OWN:
+        return Path(__file__).resolve().parents[1]
+    spec = find_spec(top)
+    if spec is None:
+        raise InputError(f"there is no package {top}: install it, or correct the reference to it")
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        raise InputError(f"the module {top} has no Python source, so its code cannot be compared")
+    return Path(spec.origin).resolve()
+
+
+@dataclass
+class Program:
+    """Some packages as their files are when they are first read.
+
+    Attributes:
+        packages: top-level name -> folder, or file of a module.
+    """
+
+    packages: Mapping[str, Path]
+    _closures: dict[tuple[tuple[str, ...], frozenset[str]], Closure] = field(default_factory=dict)
+    _searches: dict[tuple[tuple[str, ...], frozenset[str]], Search] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._names = Names(MappingProxyType(dict(self.packages)))
+        self._files = {top: DataFiles(path) for top, path in self.packages.items() if path.is_dir()}
+        links = Links(self._names, self._files)
+        inheritance = Inheritance(links)
+        self._index = Index(links, inheritance, Importing(links, inheritance), self._files)
+
+    def closure(self, *roots: Root, stop: Collection[str] = ()) -> Closure:
+        """As the function of that name."""
+        keys = tuple(map(key_of, roots))
+        question = (keys, frozenset(stop))
+        if question not in self._closures:
+            self._closures[question] = self._search(*question).closure()
+        return self._closures[question]
+
+    def is_current(self) -> bool:
+        """Whether every file that was read, and every list of files, is still the same."""
+        stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
+        return all(stamp_of(path) == stamp for each in stamps for path, stamp in each.items())
+
+    def definition_at(self, path: Path, line: int) -> str | None:
+        """Key of the definition that a line of a file belongs to; None for a line or file without one."""
+        for top, folder in self.packages.items():
+            if path == folder or folder in path.parents:
+                inner = path.relative_to(folder).with_suffix("").parts
+                parts = inner[:-1] if inner[-1:] == ("__init__",) else inner
+                module = self._names.module(".".join((top, *parts)))
+                name = None if module is None else module.at(line)
+                return None if name is None or module is None else f"{module.name}:{name}"
+        return None
+
+    def _search(self, keys: tuple[str, ...], stop: frozenset[str]) -> Search:
+        """What the roots reach, going on from what all but the last of them do."""
+        if (keys, stop) not in self._searches:
+            if keys:
+                search = self._search(keys[:-1], stop).copy()
+                self._require(keys[-1])
+                search.add_root(keys[-1])
+            else:
+                search = Search(self._index, stop)
+            self._searches[keys, stop] = search
+        return self._searches[keys, stop]
+
+    def _require(self, key: str) -> None:
+        module, _, name = key.partition(":")
+        found = self._names.module(module)
+        if found is None:
+            raise InputError(
+                f"{key}: there is no module {module}; write package.module:Name of what is there"
+            )
+        if name not in found.definitions:
+            raise InputError(f"{key}: {module} defines no {name or 'such name'}; write package.module:Name")

@@ -1,0 +1,20 @@
+"""Whether a file on the disk is still the one that was read."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Stamp(NamedTuple):
+    """What changes when a file or the list of files in a folder does; (0, 0) where there is none."""
+
+    modified: int
+    size: int
+
+
+def stamp_of(path: Path) -> Stamp:
+    """The stamp of a path as it is now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return Stamp(0, 0)
+    return Stamp(status.st_mtime_ns, status.st_size)

@@ -1,0 +1,110 @@
+"""Train: one model at one window, once a seed, and what lies in the store afterwards.
+
+How a model is fitted is `fitting`, what it is given, `stored.training_data`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import rmtree
+
+import polars as pl
+
+from mrs_pipeline.fitting import Fitted, fit, history_table, run_facts, save
+from mrs_pipeline.models.base import FeatureUse
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.reporting.drawing import png
+from mrs_pipeline.reporting.plots import training_curves
+from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.trained import long_history
+from mrs_pipeline.stored.training_data import seeds_of, training_data
+from mrs_pipeline.tasks.task import Outcome, Stage, Task
+
+
+def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
+    """Fit the model once a seed, choosing the epoch on validation; goes on from its checkpoint after a kill."""
+    name = task.subject
+    config = stage.config.model_configs[name]
+    data = training_data(stage, MODELS[name].spec)
+    keys = (stage.config.name, stage.window, name)
+    checkpoints = _checkpoints(stage, name)
+    runs: list[Fitted] = []
+    with stage.models.writing(
+        *keys, provenance=provenance, facts={"seeds": list(seeds_of(stage.config, name))}
+    ) as directory:
+        for seed in seeds_of(stage.config, name):
+            fitted = fit(
+                data,
+                name,
+                config,
+                seed=seed,
+                training=stage.config.training_of(name),
+                evaluation=stage.config.evaluation,
+                checkpoints=checkpoints / f"seed={seed}",
+            )
+            folder = directory / f"seed={seed}"
+            folder.mkdir()
+            save(fitted, folder)
+            runs.append(fitted)
+        facts = [run_facts(fitted) | {"device": str(fitted.model.device)} for fitted in runs]
+        history = pl.concat(
+            [
+                history_table(each.result).with_columns(pl.lit(each.seed, pl.Int64).alias("seed"))
+                for each in runs
+            ]
+        )
+        # before the weights are published: where these lie, all of the training does
+        stage.lake.write_frame(
+            stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance
+        )
+        stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
+    rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
+    return [Outcome(task.outputs[0], stage.models.read(*keys).digest)]
+
+
+def popularity_score(stage: Stage) -> float:
+    """What recommending the most popular items scores on validation: the floor of every model."""
+    data = training_data(stage, MODELS["most_pop"].spec)
+    return fit(data, "most_pop", evaluation=stage.config.evaluation).result.best_score
+
+
+def _checkpoints(stage: Stage, name: str) -> Path:
+    return stage.home.models / stage.config.name / stage.window / name / "resume"
+
+
+def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
+    spec = MODELS[name].spec
+    modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
+    if spec.raw is not FeatureUse.IGNORED:
+        modalities = sorted({*modalities, *stage.config.raw_modalities})
+    return (
+        pl.DataFrame(facts)
+        .drop("model")
+        .with_columns(
+            pl.Series("cells", [sorted(str(cell) for cell in spec.cells)] * len(facts)),
+            pl.Series("modalities", [modalities] * len(facts), dtype=pl.List(pl.String)),
+            pl.lit(stage.config.evaluation.select_on).alias("select_on"),
+        )
+    )
+
+
+def show_training(stage: Stage, task: Task) -> dict[str, object]:
+    """How the training went, for people: epochs, scores, cost, settings, curves."""
+    name = task.subject
+    runs = stage.lake.read(stage.table("models", "runs", model=name))
+    history = stage.lake.read(stage.table("models", "history", model=name))
+    facts: dict[str, object] = {
+        "epochs": runs["epochs"].to_list(),
+        "best epoch": runs["best_epoch"].to_list(),
+        f"validation {stage.config.evaluation.select_on}": runs["best_score"].round(5).to_list(),
+        "seconds": round(float(runs["seconds"].sum()), 2),
+        "peak memory MB": round(float(runs["peak_memory_mb"].max())),  # type: ignore[arg-type]
+        "settings": json.loads(runs["config"][0]),
+    }
+    if history["epoch"].n_unique() > 1:
+        keys = {"dataset": stage.config.name, "window": stage.window, "model": name}
+        named = [pl.lit(value).alias(key) for key, value in keys.items()]
+        rows = long_history(history).with_columns(*named)
+        best = runs.select("seed", "best_epoch").with_columns(*named)
+        facts["training curve"] = png(training_curves(rows, best, [name]))
+    return facts

@@ -1,0 +1,66 @@
+"""Pages for people: one HTML file, with its digest and provenance in a small file beside it.
+
+The page is replaced before its manifest, each in one rename: a reader finds a whole page, and a page whose manifest
+tells another digest is one whose writer was killed in between, or that was changed by hand.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.storage.digests import file_digest
+from mrs_pipeline.storage.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class PageManifest:
+    """What a page is and what made it.
+
+    Attributes:
+        digest: digest of the file's bytes.
+        provenance: code and inputs that made it.
+    """
+
+    digest: str
+    provenance: Provenance
+
+
+def write_page(path: Path, text: str, provenance: Provenance) -> str:
+    """Replace a page and its manifest; returns the digest."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, text)
+    digest = file_digest(path)
+    record = {"digest": digest, "provenance": provenance.to_json()}
+    _replace(manifest_path(path), json.dumps(record, indent=2))
+    return digest
+
+
+def page_exists(path: Path) -> bool:
+    """Whether the page and its manifest have been written."""
+    return path.is_file() and manifest_path(path).is_file()
+
+
+def read_page(path: Path) -> PageManifest:
+    """The manifest of a page.
+
+    Raises:
+        InputError: the page has not been made.
+    """
+    if not page_exists(path):
+        raise InputError(f"{path} has not been made yet: materialise it first.")
+    record: dict[str, Any] = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+    return PageManifest(record["digest"], Provenance.from_json(record["provenance"]))
+
+
+def manifest_path(page: Path) -> Path:
+    """Where the manifest of a page is."""
+    return page.with_name(f"{page.name}.json")
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

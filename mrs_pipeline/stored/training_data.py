@@ -1,0 +1,124 @@
+"""What a model is given at one window, and by which rules it is judged.
+
+How a model is fitted and ranked is `fitting`; the stages of one model are `stages.train`, `stages.recommend` and
+`stages.measure`. Test rows are read in two places, `stages.measure` and `stages.study`.
+"""
+
+import numpy as np
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.completion import complete
+from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.schema import ITEM, SPLIT, TRAIN, USER, VALID
+from mrs_pipeline.stored.features import read_features
+from mrs_pipeline.stored.graphs import read_graph
+from mrs_pipeline.stored.knowledge import read_knowledge
+from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.stored.vectors import read_vectors
+from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
+from mrs_pipeline.tasks.task import Stage
+from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingData
+
+
+def training_data(stage: Stage, spec: Needs) -> TrainingData:
+    """What a model or a pretraining may see at this window: no test row can be among it."""
+    chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
+    train = interactions(stage, TRAIN)
+    stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
+    features = complete(stored, stage.config.missing, train)
+    graphs: dict[str, SparseGraph] = {}
+    if spec.item_graph:
+        graphs = {
+            modality: read_graph(stage, name)
+            if stores_graphs(stage.config)
+            else knn_graph(features[modality], stage.config.knn_k)
+            for modality, name in chosen.items()
+        }
+    users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
+    vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
+    knowledge = read_knowledge(stage) if spec.knowledge else None
+    raw: dict[str, RawContent] = {}
+    if spec.raw is not FeatureUse.IGNORED:
+        raw = {modality: read_raw_content(stage, modality) for modality in stage.config.raw_modalities}
+    return TrainingData(
+        train=train,
+        valid=interactions(stage, VALID),
+        features=features,
+        item_graphs=graphs,
+        user_graph=users,
+        pretrained=vectors,
+        knowledge=knowledge,
+        raw=raw,
+    )
+
+
+def stores_graphs(config: DatasetConfig) -> bool:
+    """Whether the item graphs are assets; filled rows depend on interactions, so theirs are built where needed."""
+    return config.missing == "mask"
+
+
+def interactions(stage: Stage, split: str) -> Interactions:
+    """The rows of one split, by dense number."""
+    with stage.lake.connect() as con:
+        scan = stage.lake.scan(stage.table("core", "splits"))
+        columns = con.execute(
+            f'SELECT "{USER}", "{ITEM}", epoch(timestamp)::BIGINT AS time FROM {scan} WHERE "{SPLIT}" = ? '
+            f'ORDER BY "{USER}", time, "{ITEM}"',
+            [split],
+        ).fetchnumpy()
+    times = np.ma.asarray(columns["time"])
+    return Interactions(
+        users=np.asarray(columns[USER], dtype=np.int64),
+        items=np.asarray(columns[ITEM], dtype=np.int64),
+        n_users=stage.lake.manifest(stage.table("core", "users")).rows,
+        n_items=stage.lake.manifest(stage.table("core", "items")).rows,
+        times=None if np.ma.is_masked(times) else np.asarray(times, dtype=np.int64),
+    )
+
+
+def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
+    """The seeds a model is trained with: a closed form has one solution, whatever the seed."""
+    solved = MODELS[name].spec.batches is BatchKind.NONE
+    return config.seeds[:1] if solved else config.seeds
+
+
+def protocol(config: DatasetConfig) -> str:
+    """The rules behind a dataset's numbers; rows under other rules are never ranked beside them."""
+    excluded = config.evaluation.exclude.replace("_", " + ")
+    if config.windowed:
+        split = (
+            f"walk-forward by {config.window.every}, validation the last {config.split.valid:.0%} of history"
+        )
+    else:
+        settings = config.split.model_dump(exclude_defaults=False)
+        if not settings["cold_items"]:
+            del settings["cold_items"]
+        details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
+        split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
+    return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
+
+
+def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:
+    """All that `training_data` reads."""
+    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
+    graphs = chosen if spec.item_graph and stores_graphs(config) else []
+    raw = config.raw_modalities if spec.raw is not FeatureUse.IGNORED else ()
+    return (
+        *(CORE_USERS, CORE_ITEMS, SPLITS),
+        *(Node(Kind.FEATURES, each) for each in chosen),
+        *(Node(Kind.GRAPHS, each) for each in graphs),
+        *((USER_GRAPH,) if spec.user_graph else ()),
+        *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
+        *((Node(Kind.PRETRAINED, spec.pretraining),) if spec.pretraining else ()),
+        *(Node(Kind.RAW_CONTENT, modality) for modality in raw),
+    )
+
+
+def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
+    """The settings by which `training_data` fills missing rows; empty where it fills none."""
+    uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
+    if not uses_features or config.missing == "mask":
+        return {}
+    return {"missing": config.missing, "knn_k": config.knn_k}
