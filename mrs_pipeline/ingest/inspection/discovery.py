@@ -334,7 +334,11 @@ def _unused(
     }
     names = [table.name for table in tables.readable if table.path.suffix != ".inter"]
     reasons = dict.fromkeys(names, "") | dict.fromkeys(tables.headless, "no header")
-    reasons |= {name: reason.removeprefix(name).strip(" ,:") for name, reason in tables.unreadable.items()}
+    reasons |= {
+        name: reason.removeprefix(name).strip(" ,:")
+        for name, reason in tables.unreadable.items()
+        if not name.endswith(".inter")
+    }
     return {name: reason for name, reason in sorted(reasons.items()) if name not in used and name not in told}
 
 

@@ -167,11 +167,11 @@ def propose_bounds(span: Span | None, facts: SourceFacts, window: Proposal) -> P
     section: dict[str, Any] = {}
     if span.early:
         assert span.earliest is not None
-        told.append(f"{span.early:,} before {span.first:%Y-%m-%d} (as early as {span.earliest:%Y-%m-%d})")
+        told.append(f"{span.early:,} before {span.first.date()} (as early as {span.earliest.date()})")
         section["earliest"] = span.first.date()
     if span.late:
         assert span.latest is not None
-        told.append(f"{span.late:,} after {span.last:%Y-%m-%d} (as late as {span.latest:%Y-%m-%d})")
+        told.append(f"{span.late:,} after {span.last.date()} (as late as {span.latest.date()})")
         if not window.section or "end" in window.section:
             section["latest"] = span.last.date()
     return Proposal(
