@@ -3,7 +3,6 @@
 A test compares the files with what this prints.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,6 +14,8 @@ from pydantic_core import PydanticUndefined
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.open_settings import OneOf
+from mrs_pipeline.registry import Registry
 from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tuning.presets import Preset
 
@@ -98,9 +99,10 @@ def configuration() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _registered(classes: Mapping[str, Any]) -> list[str]:
+def _registered(registry: Registry[Any]) -> list[str]:
     parts: list[str] = []
-    for name, each in classes.items():
+    for name in registry.own:
+        each = registry[name]
         spec = each.spec
         parts += ["", f"### {name}", "", f"{spec.title}, {spec.paper}. {spec.url}", *_fields(each.Config)]
     return parts
@@ -111,8 +113,10 @@ def _section(title: str, model: type[BaseModel]) -> list[str]:
     for name, field in model.model_fields.items():
         if name in ("models", "pretraining"):
             continue
-        for part in _models_in(field.annotation):
-            parts += _section(f"{title}.{name}" + (f" ({_encoder(part)})" if _encoder(part) else ""), part)
+        for part in _models_in(
+            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        ):
+            parts += _section(f"{title}.{name}" + (f" ({_kind(part)})" if _kind(part) else ""), part)
     return parts
 
 
@@ -160,11 +164,14 @@ def _type(annotation: Any) -> str:
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, BaseModel) else []
+    if choice := next((each for each in get_args(annotation) if isinstance(each, OneOf)), None):
+        return [each for each in choice.every() if each.__module__.startswith("mrs_pipeline.")]
     return [model for each in get_args(annotation) for model in _models_in(each)]
 
 
-def _encoder(model: type[BaseModel]) -> str:
-    field = model.model_fields.get("encoder")
+def _kind(model: type[BaseModel]) -> str:
+    """The reader or encoder whose settings these are."""
+    field = model.model_fields.get("encoder") or model.model_fields.get("reader")
     modality = model.model_fields.get("modality")
     if field is None:
         return ""

@@ -5,7 +5,7 @@ together and holds what spans them. Reading YAML with file and line is the compo
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -13,18 +13,19 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
-    create_model,
     field_validator,
     model_validator,
 )
 
-from mrs_pipeline.encoders.options import FeatureOptions, feature_set_name
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.raw_options import RawOptions
+from mrs_pipeline.encoders.registry import FeatureOptions
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.registry import AnySource
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.open_settings import ByName
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
 from mrs_pipeline.training.options import TrainingOptions
@@ -60,15 +61,6 @@ class ExperimentOptions(BaseModel):
     """Each arm is trained once a seed."""
 
 
-def _section(name: str, registered: Mapping[str, Any]) -> type[BaseModel]:
-    """One optional field a registered class, so that a bad key or value is refused with its line."""
-    fields: dict[str, Any] = {
-        key: (each.Config | None, Field(default=None, description=each.spec.title))
-        for key, each in registered.items()
-    }
-    return create_model(name, __config__=_STRICT, **fields)
-
-
 class DatasetConfig(BaseModel):
     """The attributes of one `defs.yaml`."""
 
@@ -78,7 +70,7 @@ class DatasetConfig(BaseModel):
     """Short name in lower case; the first part of every asset key and the `dataset` column of every table."""
     description: str = ""
     """A sentence for the report and the UI."""
-    source: SourceOptions
+    source: AnySource
     """Where the raw files are and how they are read."""
     window: WindowOptions = WindowOptions()
     """How time is cut into partitions; `every: none` for one partition."""
@@ -95,14 +87,12 @@ class DatasetConfig(BaseModel):
     the mean of the nearest by another modality, or what reaches it over the training interactions."""
     split: SplitOptions = SplitOptions()
     """How train, validation and test are told apart. With windows only the validation share is used."""
-    models: _section("ModelsSection", MODELS) = Field(default_factory=dict, validate_default=True)  # type: ignore[valid-type]
+    models: Annotated[dict[str, BaseModel], ByName(MODELS)] = Field(default_factory=dict)
     """The models to train: name -> overrides of its defaults (`lightgcn: {}` for none)."""
     presets: bool = True
     """Whether models start from the settings that `mrs tune --save` has put into `presets.yaml` beside this file. What
     stands here under `models:` comes on top, key by key."""
-    pretraining: _section("PretrainingSection", PRETRAINERS) = Field(  # type: ignore[valid-type]
-        default_factory=dict, validate_default=True
-    )
+    pretraining: Annotated[dict[str, BaseModel], ByName(PRETRAINERS)] = Field(default_factory=dict)
     """First steps whose item vectors all models that name them share: name -> overrides of its defaults. One that a
     model needs and that is not listed is run with its defaults."""
     knn_k: int = Field(default=10, ge=1, le=200)
@@ -123,14 +113,6 @@ class DatasetConfig(BaseModel):
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
     _presets: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
-
-    @field_validator("models", "pretraining", mode="before")
-    @classmethod
-    def _bare_names(cls, value: Any) -> Any:
-        """`lightgcn:` without anything after it means its defaults; what is absent is not trained."""
-        if isinstance(value, dict):
-            return {name: {} if overrides is None else overrides for name, overrides in value.items()}
-        return value
 
     @model_validator(mode="after")
     def _model_training_fits(self) -> "DatasetConfig":
@@ -175,7 +157,7 @@ class DatasetConfig(BaseModel):
 
     @model_validator(mode="after")
     def _knowledge_is_there(self) -> "DatasetConfig":
-        needing = [name for name in self.model_configs if MODELS[name].spec.knowledge]
+        needing = [name for name in self.models if MODELS[name].spec.knowledge]
         if needing and self.knowledge is None:
             raise ValueError(
                 f"models: {needing[0]} needs a knowledge graph; add a `knowledge:` section that names attributes of "
@@ -217,7 +199,7 @@ class DatasetConfig(BaseModel):
     @property
     def model_configs(self) -> dict[str, Any]:
         """Configuration of each model to train, in the registry's order."""
-        return {name: self.config_of(name) for name in MODELS if getattr(self.models, name) is not None}
+        return {name: self.config_of(name) for name in self.models}
 
     def config_of(self, model: str) -> Any:
         """Configuration of a model, on the list or not: its preset, and on top what is said of it here."""
@@ -234,18 +216,17 @@ class DatasetConfig(BaseModel):
 
     def written(self, model: str) -> dict[str, Any]:
         """What is said of a model under `models:`, without its preset; empty for one that is not listed."""
-        listed = getattr(self.models, model)
-        return {} if listed is None else dict(listed.model_dump(exclude_unset=True))
+        listed = self.models.get(model)
+        return {} if listed is None else listed.model_dump(exclude_unset=True)
 
     @property
     def pretraining_configs(self) -> dict[str, Any]:
         """Configuration of each pretraining that is listed or that a listed model needs, in the registry's order."""
-        needed = {MODELS[name].spec.pretraining for name in self.model_configs}
-        listed = {name: getattr(self.pretraining, name) for name in PRETRAINERS}
+        needed = {MODELS[name].spec.pretraining for name in self.models}
         return {
-            name: listed[name] or each.Config()
-            for name, each in PRETRAINERS.items()
-            if name in needed or listed[name] is not None
+            name: self.pretraining.get(name) or PRETRAINERS[name].Config()
+            for name in PRETRAINERS
+            if name in needed or name in self.pretraining
         }
 
     @property
@@ -270,6 +251,6 @@ class DatasetConfig(BaseModel):
         """The entry of `raw:` for `modality`; KeyError if there is none."""
         return {str(entry.modality): entry for entry in self.raw}[modality]
 
-    def feature(self, name: str) -> FeatureOptions:
+    def feature(self, name: str) -> EncoderOptions:
         """The options of the feature set `name`; KeyError if there is none."""
         return {feature_set_name(feature): feature for feature in self.features}[name]

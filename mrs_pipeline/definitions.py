@@ -5,6 +5,7 @@ import sys
 import dagster as dg
 
 from mrs_pipeline.storage.home import find_home
+from mrs_pipeline.threads import yield_while_waiting
 
 _PRELOADED = ["mrs_pipeline.definitions", "torch", "polars", "duckdb", "great_expectations"]
 """Imported once by the server that steps are forked from, so that a step does not pay for them."""
@@ -13,6 +14,7 @@ _PRELOADED = ["mrs_pipeline.definitions", "torch", "polars", "duckdb", "great_ex
 @dg.definitions
 def defs() -> dg.Definitions:
     """All datasets of the home that the environment or the working directory names."""
+    yield_while_waiting()  # before torch is loaded, here and in the steps, which inherit the environment
     home = find_home()
     sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
     executor = dg.multiprocess_executor.configured(

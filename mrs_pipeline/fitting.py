@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
@@ -152,14 +153,20 @@ def fit(
 
 def save(fitted: Fitted, directory: Path) -> None:
     """Writes weights.safetensors and config.json into `directory`, which must exist."""
-    model = fitted.model
+    save_model(fitted.model, fitted.seed, directory, fitted.pretraining)
+
+
+def save_model(
+    model: Recommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
+) -> None:
+    """As `save`, of a trained model by itself."""
     facts = {
         "model": model.spec.name,
         "config": model.config.model_dump(mode="json"),
-        "seed": fitted.seed,
+        "seed": seed,
         "n_users": model.n_users,
         "n_items": model.n_items,
-        "pretraining": None if fitted.pretraining is None else fitted.pretraining.model_dump(mode="json"),
+        "pretraining": None if pretraining is None else pretraining.model_dump(mode="json"),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, directory / _WEIGHTS)
@@ -324,8 +331,15 @@ def _fingerprint(
     arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
     if data.knowledge is not None:
         arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
+    arrays += [data.features[name].present for name in sorted(data.features)]
+    arrays += [data.raw[name].present for name in sorted(data.raw)]
+    arrays += [data.pretrained[name].present for name in sorted(data.pretrained)]
+    graphs = [data.item_graphs[name] for name in sorted(data.item_graphs)]
+    graphs += [] if data.user_graph is None else [data.user_graph]
+    arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
+        closure("mrs_pipeline.fitting:fit", type(model)).digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),

@@ -14,7 +14,9 @@ from typing import Any, Final
 import polars as pl
 
 from mrs_pipeline.bench.extraction import bench_extract, bench_memory, bench_sorting
-from mrs_pipeline.encoders.options import EncoderOptions, ImageTransformerOptions, TextTransformerOptions
+from mrs_pipeline.encoders.image_transformer import ImageTransformerOptions
+from mrs_pipeline.encoders.options import EncoderOptions
+from mrs_pipeline.encoders.text_transformer import TextTransformerOptions
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.tasks.files import engine_settings, source_of
 from mrs_pipeline.tasks.task import Stage

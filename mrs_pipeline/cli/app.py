@@ -36,6 +36,7 @@ from mrs_pipeline.ingest.encodings import remove_copies
 from mrs_pipeline.ingest.values import TimeUnit
 from mrs_pipeline.storage.home import HOME_VARIABLE
 from mrs_pipeline.taxonomy import Modality
+from mrs_pipeline.threads import yield_while_waiting
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
@@ -65,6 +66,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Entry point: run the command line and leave with its exit code."""
+    yield_while_waiting()  # before a command loads torch
     code = 0
     try:
         app()

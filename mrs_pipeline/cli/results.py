@@ -81,7 +81,7 @@ def datasets() -> None:
     rows = [
         {
             "dataset": name,
-            "source": config.source.path or config.source.reader,
+            "source": config.source.place,
             "windows": f"{config.window.every} from {config.window.start}" if config.windowed else "none",
             "features": ", ".join(config.feature_names),
             "models": ", ".join(config.model_configs),

@@ -8,21 +8,20 @@ are `log_mel.py`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field
 
 from mrs_pipeline.encoders.audio import Windows
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
 from mrs_pipeline.encoders.image_transformer import special_tokens
-from mrs_pipeline.encoders.options import AudioTransformerOptions
+from mrs_pipeline.encoders.options import AudioOptions, PretrainedOptions
 from mrs_pipeline.encoders.pooling import first_token, patch_mean
 from mrs_pipeline.encoders.pretrained import Network
-from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -35,16 +34,29 @@ _POOLED_BY_ITSELF = "clap"
 _WITH_CLASS_TOKEN = "audio-spectrogram-transformer"  # noqa: S105 - a model type, no secret
 
 
+class AudioTransformerOptions(AudioOptions, PretrainedOptions):
+    """An audio model of the `transformers` library (AST, CLAP, Wav2Vec2, HuBERT, Whisper's encoder)."""
+
+    encoder: Literal["transformer"]
+    pooling: Literal["cls", "mean"] | None = None
+    """Over time within a window; must be left out for CLAP, which has its own. Windows are averaged."""
+    window_seconds: float | None = Field(default=None, ge=0.1, le=120)
+    """Length of a window; the model's own length if not given, 10 s where it has none."""
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    """Most windows in one forward pass."""
+
+
 class AudioTransformerEncoder(Encoder):
     """Payloads are [W, ...] arrays, the extracted features of each window of a clip."""
 
+    Options = AudioTransformerOptions
     in_processes = True
 
-    def __init__(self, options: AudioTransformerOptions, settings: EngineSettings, media_root: Path) -> None:
-        super().__init__(options)
+    def __init__(self, options: AudioTransformerOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, settings)
-        self._folder = media_folder(options, media_root)
+        self._network = Network(options, surroundings.settings)
+        self._folder = media_folder(options, surroundings.media_root)
 
     def ingredients(self) -> Sequence[str]:
         """The files of the model: weights and feature extraction."""

@@ -9,13 +9,17 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.options import EncoderOptions
+from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray, IntArray
 
@@ -42,6 +46,36 @@ class Content:
     data: Any
 
 
+@dataclass(frozen=True)
+class ReadyMatrix:
+    """A matrix that somebody else has computed, read and checked.
+
+    Attributes:
+        name: as the settings call it, for messages.
+        values: [R, F] numbers, may be a memory map.
+        item_ids: [R] the item of each row, each once.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    item_ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an encoder may use besides its options; none of it is part of the fingerprint.
+
+    Attributes:
+        media_root: the folder that media paths are relative to and may not leave.
+        settings: device and folder of pretrained models.
+        matrix: what stands behind the `matrix` of the encoder `identity`.
+    """
+
+    media_root: Path
+    settings: EngineSettings = field(default_factory=EngineSettings)
+    matrix: ReadyMatrix | None = None
+
+
 class Loader(Protocol):
     """Reads and decodes one item; crosses process borders, so it must pickle and carry no model."""
 
@@ -57,13 +91,15 @@ class Loader(Protocol):
 class Encoder(ABC):
     """One way to turn the content of one modality into vectors."""
 
-    version: ClassVar[int] = 1
-    """Raise it when the numbers that come out change; rows of an older version are then encoded anew."""
+    Options: ClassVar[type[EncoderOptions]]
+    """What an entry of `features:` may say; `encoder: Literal["<its name>"]` is one of its fields."""
+
     in_processes: ClassVar[bool] = False
     """Whether loading is heavy enough for worker processes."""
 
-    def __init__(self, options: EncoderOptions) -> None:
+    def __init__(self, options: EncoderOptions, surroundings: Surroundings) -> None:
         self.options = options
+        self.surroundings = surroundings
 
     @property
     @abstractmethod
@@ -73,8 +109,8 @@ class Encoder(ABC):
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides a vector besides the item's content."""
-        settings = self.options.model_dump(mode="json", exclude=set(self.options.NEUTRAL))
-        return text_digest(json.dumps([self.version, settings], sort_keys=True), *self.ingredients())
+        settings = json.dumps(deciding(self.options), sort_keys=True)
+        return text_digest(settings, self.surroundings.settings.code, *self.ingredients())
 
     def ingredients(self) -> Sequence[str]:
         """What decides the vectors besides the options, for example digests of weights."""

@@ -6,35 +6,51 @@ al., ICCV 2023). One-tower models are `text_transformer.py` and `image_transform
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import Encoder
+from mrs_pipeline.encoders.base import Encoder, Surroundings
 from mrs_pipeline.encoders.batching import batches_by_length, padded
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.image_transformer import blank_dimensions
-from mrs_pipeline.encoders.options import ClipImageOptions, ClipTextOptions, PretrainedOptions
+from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions, TextOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
 from mrs_pipeline.encoders.pretrained import Network
-from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
 from mrs_pipeline.encoders.tokens import open_tokenizer
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+class ClipTextOptions(TextOptions, PretrainedOptions):
+    """The text tower of CLIP or SigLIP: texts in the same space as the images of `clip` with the same model."""
+
+    modality: Literal[Modality.TEXT]
+    encoder: Literal["clip"]
+    batch_size: int = Field(default=128, ge=1, le=4096)
+    """Most texts in one forward pass."""
+
+
+class ClipImageOptions(ImageOptions, PretrainedOptions):
+    """The image tower of CLIP or SigLIP."""
+
+    modality: Literal[Modality.IMAGE]
+    encoder: Literal["clip"]
+
+
 class _TowerEncoder(Encoder):
     """What both towers share: one model, and the check that it has two towers."""
 
-    def __init__(self, options: PretrainedOptions, settings: EngineSettings) -> None:
-        super().__init__(options)
-        self._network = Network(options, settings)
+    def __init__(self, options: PretrainedOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
+        self._network = Network(options, surroundings.settings)
 
     def ingredients(self) -> Sequence[str]:
         """The files of the model."""
@@ -53,8 +69,10 @@ class _TowerEncoder(Encoder):
 class ClipTextEncoder(_TowerEncoder):
     """Payloads are texts on arrival and lists of token numbers once arranged."""
 
-    def __init__(self, options: ClipTextOptions, settings: EngineSettings) -> None:
-        super().__init__(options, settings)
+    Options = ClipTextOptions
+
+    def __init__(self, options: ClipTextOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
 
     @cached_property
@@ -109,12 +127,13 @@ class ClipTextEncoder(_TowerEncoder):
 class ClipImageEncoder(_TowerEncoder):
     """Payloads are prepared pixels."""
 
+    Options = ClipImageOptions
     in_processes = True
 
-    def __init__(self, options: ClipImageOptions, settings: EngineSettings, media_root: Path) -> None:
-        super().__init__(options, settings)
+    def __init__(self, options: ClipImageOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._folder = media_folder(options, media_root)
+        self._folder = media_folder(options, surroundings.media_root)
 
     @cached_property
     def _pixels(self) -> Pixels:

@@ -8,17 +8,17 @@ encoders are other files.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
 from mrs_pipeline.encoders.images import decode_image
-from mrs_pipeline.encoders.options import ColorGradientOptions
+from mrs_pipeline.encoders.options import ImageOptions
 from mrs_pipeline.types import FloatArray
 
 if TYPE_CHECKING:
@@ -28,14 +28,29 @@ _BLOCK = 2
 """Cells along a side of the block over which gradient energy is normalised."""
 
 
+class ColorGradientOptions(ImageOptions):
+    """Colour histogram and histogram of oriented gradients, without any learned weights."""
+
+    encoder: Literal["color_gradient"]
+    size: int = Field(default=128, ge=32, le=1024)
+    """Side in pixels to which an image is scaled before it is measured."""
+    color_bins: tuple[int, int, int] = (8, 3, 3)
+    """Bins for hue, saturation and value."""
+    orientations: int = Field(default=9, ge=1, le=36)
+    """Directions of the gradient histogram."""
+    cells: int = Field(default=4, ge=1, le=16)
+    """Cells along one side of the image."""
+
+
 class ColorGradientEncoder(Encoder):
     """Decoding and measuring both happen in the loader, so they run in worker processes."""
 
+    Options = ColorGradientOptions
     in_processes = True
 
-    def __init__(self, options: ColorGradientOptions, media_root: Path) -> None:
-        super().__init__(options)
-        self._loader = _DescriptorLoader(options, media_folder(options, media_root))
+    def __init__(self, options: ColorGradientOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
+        self._loader = _DescriptorLoader(options, media_folder(options, surroundings.media_root))
 
     @property
     def dimensions(self) -> int:

@@ -20,8 +20,7 @@ import numpy.typing as npt
 import polars as pl
 from tqdm import tqdm
 
-from mrs_pipeline.encoders.base import Encoder, FittedEncoder, Payload, text_digest
-from mrs_pipeline.encoders.identity import ReadyMatrix
+from mrs_pipeline.encoders.base import Encoder, FittedEncoder, Payload, ReadyMatrix, text_digest
 from mrs_pipeline.encoders.lane import Lane
 from mrs_pipeline.encoders.loading import Loaded, LoadTask, load_stream
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name

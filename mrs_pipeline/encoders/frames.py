@@ -5,29 +5,48 @@ Models that look at several frames together are `video_transformer.py`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
-from mrs_pipeline.encoders.options import FramesOptions
+from mrs_pipeline.encoders.options import EncoderOptions, VideoOptions
+from mrs_pipeline.encoders.registry import ImageFeatureOptions, open_encoder
 from mrs_pipeline.encoders.video import FrameSampler
 from mrs_pipeline.types import FloatArray
+
+
+class FramesOptions(VideoOptions):
+    """Evenly spaced frames of a clip, each encoded as an image, pooled over time."""
+
+    NEUTRAL: ClassVar[frozenset[str]] = EncoderOptions.NEUTRAL | {"image"}
+    """The image encoder's own fingerprint counts, not the words that named it."""
+
+    encoder: Literal["frames"]
+    image: ImageFeatureOptions
+    """How a frame is encoded; an entry as for the modality image."""
+    frames: int = Field(default=8, ge=1, le=256)
+    """Frames of a clip."""
+    pooling: Literal["mean", "max"] = "mean"
+    """Over the frames."""
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    """Most clips in one call of the image encoder."""
 
 
 class FramesEncoder(Encoder):
     """Payloads are lists of what the image encoder takes."""
 
+    Options = FramesOptions
     in_processes = True
 
-    def __init__(self, options: FramesOptions, image_encoder: Encoder, media_root: Path) -> None:
-        super().__init__(options)
+    def __init__(self, options: FramesOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._image = image_encoder
-        self._folder = media_folder(options, media_root)
+        self._image = open_encoder(options.image, surroundings.media_root, surroundings.settings)
+        self._folder = media_folder(options, surroundings.media_root)
 
     def ingredients(self) -> Sequence[str]:
         """The image encoder decides."""

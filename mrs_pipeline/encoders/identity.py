@@ -6,39 +6,39 @@ all zero counts as failed, which is what publishers mean by it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mrs_pipeline.encoders.base import Content, Encoder, bytes_digest
-from mrs_pipeline.encoders.options import IdentityOptions
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings, bytes_digest
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
 
-@dataclass(frozen=True)
-class ReadyMatrix:
-    """A matrix that somebody else has computed, read and checked.
+class IdentityOptions(EncoderOptions):
+    """A matrix that somebody else has computed, aligned with this catalogue."""
 
-    Attributes:
-        name: as the settings call it, for messages.
-        values: [R, F] numbers, may be a memory map.
-        item_ids: [R] the item of each row, each once.
-    """
-
-    name: str
-    values: npt.NDArray[Any]
-    item_ids: Sequence[str]
+    encoder: Literal["identity"]
+    matrix: str
+    """Name of one of the source's ready matrices."""
 
 
 class IdentityEncoder(Encoder):
     """Row i of the result is the ready row of item i."""
 
-    def __init__(self, options: IdentityOptions, matrix: ReadyMatrix) -> None:
-        super().__init__(options)
-        self._matrix = matrix
+    Options = IdentityOptions
+
+    def __init__(self, options: IdentityOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
+        if surroundings.matrix is None:
+            raise InputError(
+                f"features: {feature_set_name(options)} reads the matrix '{options.matrix}', which the source "
+                f"does not have; put the file into the source's folder or correct the name"
+            )
+        self._matrix = surroundings.matrix
 
     @property
     def dimensions(self) -> int:

@@ -6,19 +6,17 @@ state is a sequence of tokens or a map of channels. Two-tower models (CLIP, SigL
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.encoders.base import Encoder
+from mrs_pipeline.encoders.base import Encoder, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
-from mrs_pipeline.encoders.options import ImageTransformerOptions
+from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
 from mrs_pipeline.encoders.pooling import first_token, patch_mean
 from mrs_pipeline.encoders.pretrained import Network
-from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -27,16 +25,25 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
+class ImageTransformerOptions(ImageOptions, PretrainedOptions):
+    """A vision model of the `transformers` library (ViT, DINOv2, ResNet, Swin ...), one vector an image."""
+
+    encoder: Literal["transformer"]
+    pooling: Literal["cls", "mean"]
+    """The class token, or the mean over patches (the only one for models without a class token)."""
+
+
 class ImageTransformerEncoder(Encoder):
     """Payloads are prepared pixels."""
 
+    Options = ImageTransformerOptions
     in_processes = True
 
-    def __init__(self, options: ImageTransformerOptions, settings: EngineSettings, media_root: Path) -> None:
-        super().__init__(options)
+    def __init__(self, options: ImageTransformerOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, settings)
-        self._folder = media_folder(options, media_root)
+        self._network = Network(options, surroundings.settings)
+        self._folder = media_folder(options, surroundings.media_root)
 
     def ingredients(self) -> Sequence[str]:
         """The files of the model: weights and preprocessing."""

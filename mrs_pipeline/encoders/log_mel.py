@@ -10,16 +10,17 @@ only: librosa gives the same numbers but takes seconds to start in every worker.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field, model_validator
 
 from mrs_pipeline.encoders.audio import Windows
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
-from mrs_pipeline.encoders.options import LogMelOptions
+from mrs_pipeline.encoders.options import AudioOptions
 from mrs_pipeline.types import FloatArray
 
 RATE = 16_000
@@ -34,15 +35,34 @@ _DECIBELS = 20.0
 """Divides the decibels, so that all parts have the same order of magnitude."""
 
 
+class LogMelOptions(AudioOptions):
+    """Statistics of the log-mel spectrogram and of its cepstrum, without any learned weights."""
+
+    encoder: Literal["log_mel"]
+    window_seconds: float = Field(default=10, ge=0.1, le=120)
+    """Length of a window."""
+    bands: int = Field(default=64, ge=8, le=256)
+    """Mel bands."""
+    coefficients: int = Field(default=20, ge=2, le=64)
+    """Cepstral coefficients (MFCC); fewer than bands."""
+
+    @model_validator(mode="after")
+    def _fewer_than_bands(self) -> Self:
+        if self.coefficients >= self.bands:
+            raise ValueError(f"coefficients {self.coefficients} must be fewer than bands {self.bands}")
+        return self
+
+
 class LogMelEncoder(Encoder):
     """Decoding and measuring both happen in the loader, so they run in worker processes."""
 
+    Options = LogMelOptions
     in_processes = True
 
-    def __init__(self, options: LogMelOptions, media_root: Path) -> None:
-        super().__init__(options)
+    def __init__(self, options: LogMelOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         windows = Windows(RATE, options.window_seconds, options.windows, options.max_seconds)
-        self._loader = _StatisticsLoader(options, media_folder(options, media_root), windows)
+        self._loader = _StatisticsLoader(options, media_folder(options, surroundings.media_root), windows)
 
     @property
     def dimensions(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
 from mrs_pipeline.encoders.images import decode_image
 from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions
@@ -105,15 +105,16 @@ class RawEncoder(Encoder):
 
 def open_raw(options: RawOptions, media_root: Path, settings: EngineSettings) -> RawEncoder:
     """The decoder that an entry of `raw:` names."""
+    surroundings = Surroundings(media_root, settings)
     match options:
         case PixelsOptions():
-            return _Pixels(options, media_root)
+            return _Pixels(options, surroundings)
         case TokensOptions():
-            return _Tokens(options)
+            return _Tokens(options, surroundings)
         case NetworkPixelsOptions():
-            return _NetworkPixels(options, media_root, settings)
+            return _NetworkPixels(options, surroundings)
         case NetworkTokensOptions():
-            return _NetworkTokens(options, settings)
+            return _NetworkTokens(options, surroundings)
 
 
 def read_raw(directory: Path, name: str) -> RawContent:
@@ -143,9 +144,11 @@ class _Pictures(RawEncoder):
 
 
 class _Pixels(_Pictures):
-    def __init__(self, options: PixelsOptions, media_root: Path) -> None:
-        super().__init__(options)
-        self._loader = _SquareLoader(media_folder(options, media_root), options.max_pixels, options.size)
+    def __init__(self, options: PixelsOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
+        self._loader = _SquareLoader(
+            media_folder(options, surroundings.media_root), options.max_pixels, options.size
+        )
         self.layout = Layout((3, options.size, options.size))
 
     def loader(self) -> "_SquareLoader":
@@ -170,11 +173,11 @@ class _SquareLoader:
 
 
 class _NetworkPixels(_Pictures):
-    def __init__(self, options: NetworkPixelsOptions, media_root: Path, settings: EngineSettings) -> None:
-        super().__init__(options)
-        self._folder = media_folder(options, media_root)
+    def __init__(self, options: NetworkPixelsOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
+        self._folder = media_folder(options, surroundings.media_root)
         self._max_pixels = options.max_pixels
-        self.network = _on_cpu(options, settings)
+        self.network = _on_cpu(options, surroundings.settings)
 
     @cached_property
     def _recipe(self) -> PixelRecipe:
@@ -209,8 +212,8 @@ class _Texts(RawEncoder):
 
 
 class _Tokens(_Texts):
-    def __init__(self, options: TokensOptions) -> None:
-        super().__init__(options)
+    def __init__(self, options: TokensOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self.layout = Layout((options.length,), options.vocabulary)
 
     def encode(self, payloads: Sequence[str]) -> FloatArray:
@@ -226,10 +229,10 @@ class _Tokens(_Texts):
 
 
 class _NetworkTokens(_Texts):
-    def __init__(self, options: NetworkTokensOptions, settings: EngineSettings) -> None:
-        super().__init__(options)
+    def __init__(self, options: NetworkTokensOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._length = options.length
-        self.network = _on_cpu(options, settings)
+        self.network = _on_cpu(options, surroundings.settings)
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -1,150 +1,123 @@
-"""Opens the encoder that options name. Its file, and the libraries it needs, are imported only then.
+"""The encoders by name: those of this package, and those that others add under `mrs_pipeline.encoders`.
 
-Which files decide the numbers of an encoder is said here too: others may change without a row being made again.
+An encoder's file, with its options, is loaded when an entry of `features:` names it. One name may stand for encoders
+of several modalities, each under `<modality>.<name>`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from mrs_pipeline.encoders.base import Encoder
-from mrs_pipeline.encoders.identity import IdentityEncoder, ReadyMatrix
-from mrs_pipeline.encoders.options import (
-    AudioTransformerOptions,
-    ClipImageOptions,
-    ClipTextOptions,
-    ColorGradientOptions,
-    EncoderOptions,
-    FramesOptions,
-    IdentityOptions,
-    ImageTransformerOptions,
-    LogMelOptions,
-    TextTransformerOptions,
-    TfidfSvdOptions,
-    VideoTransformerOptions,
-    feature_set_name,
-)
+from mrs_pipeline.code import boundary
+from mrs_pipeline.encoders.options import EncoderOptions, ImageOptions
 from mrs_pipeline.encoders.settings import EngineSettings
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.open_settings import OneOf
+from mrs_pipeline.registry import Registry, class_flaw
+from mrs_pipeline.taxonomy import Modality
 
-_ENGINE: Final = ("base", "engine", "lane", "loading", "store")
-_PICTURES: Final = ("files", "images")
-_VISION: Final = (*_PICTURES, "image_transformer", "pixels", "pooling", "pretrained")
-_TEXT_TOWER: Final = ("batching", "pretrained", "texts", "tokens")
-_MODULES: Final[Mapping[type[EncoderOptions], tuple[str, ...]]] = {
-    TfidfSvdOptions: ("texts", "tfidf_svd"),
-    TextTransformerOptions: (*_TEXT_TOWER, "pooling", "sentence_layout", "text_transformer"),
-    ClipTextOptions: ("clip", *_TEXT_TOWER, *_VISION),
-    ColorGradientOptions: ("color_gradient", *_PICTURES),
-    ImageTransformerOptions: _VISION,
-    ClipImageOptions: ("clip", *_TEXT_TOWER, *_VISION),
-    LogMelOptions: ("audio", "files", "log_mel"),
-    AudioTransformerOptions: ("audio", "audio_transformer", *_VISION),
-    FramesOptions: ("files", "frames", "video"),
-    VideoTransformerOptions: ("video", "video_transformer", *_VISION),
-    IdentityOptions: ("identity",),
-}
+if TYPE_CHECKING:
+    from mrs_pipeline.encoders.base import Encoder, ReadyMatrix
+
+_HERE: Final = "mrs_pipeline.encoders"
 
 
-def encoder_roots(options: EncoderOptions) -> tuple[str, ...]:
-    """References of the encoder classes behind options, for the code of the task that extracts them."""
-    return ()
+def _flaw(_: str, found: object) -> str | None:
+    from mrs_pipeline.encoders.base import Encoder
+
+    return class_flaw(found, Encoder, "Options")
 
 
-def modules_of(options: EncoderOptions) -> tuple[str, ...]:
-    """Names of the modules of this room whose code decides the vectors of these options."""
-    frame = modules_of(options.image) if isinstance(options, FramesOptions) else ()
-    return tuple(sorted({*_ENGINE, *_MODULES[type(options)], *frame}))
+ENCODERS: Final["Registry[type[Encoder]]"] = boundary(
+    Registry(
+        "mrs_pipeline.encoders",
+        "encoder",
+        {
+            "tfidf_svd": f"{_HERE}.tfidf_svd:TfidfSvdEncoder",
+            "color_gradient": f"{_HERE}.color_gradient:ColorGradientEncoder",
+            "log_mel": f"{_HERE}.log_mel:LogMelEncoder",
+            "identity": f"{_HERE}.identity:IdentityEncoder",
+            "frames": f"{_HERE}.frames:FramesEncoder",
+            "text.transformer": f"{_HERE}.text_transformer:TextTransformerEncoder",
+            "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
+            "audio.transformer": f"{_HERE}.audio_transformer:AudioTransformerEncoder",
+            "video.transformer": f"{_HERE}.video_transformer:VideoTransformerEncoder",
+            "text.clip": f"{_HERE}.clip:ClipTextEncoder",
+            "image.clip": f"{_HERE}.clip:ClipImageEncoder",
+        },
+        _flaw,
+    )
+)
+"""Name, or `<modality>.<name>` -> class."""
+
+
+def encoder_class(encoder: str, modality: str | None) -> "type[Encoder]":
+    """The encoder that an entry of `features:` means.
+
+    Raises:
+        ValueError: there is none of that name, or none for that modality.
+    """
+    return ENCODERS[_registered(encoder, modality)]
+
+
+def _registered(encoder: str, modality: str | None) -> str:
+    """The name in `ENCODERS`."""
+    if encoder in ENCODERS:
+        return encoder
+    modalities = [name.partition(".")[0] for name in ENCODERS if name.partition(".")[2] == encoder]
+    if not modalities:
+        names = dict.fromkeys(name.rpartition(".")[2] for name in ENCODERS)
+        raise ValueError(f"there is no encoder '{encoder}'; the encoders are {', '.join(names)}")
+    if modality not in modalities:
+        raise ValueError(f"encoder: {encoder} needs `modality:`, one of {', '.join(modalities)}")
+    return f"{modality}.{encoder}"
+
+
+def _options_class(entry: Mapping[str, Any]) -> type[EncoderOptions]:
+    if "encoder" not in entry:
+        raise ValueError("each entry names its `encoder:`")
+    return encoder_class(str(entry["encoder"]), entry.get("modality")).Options
+
+
+def _image_options_class(entry: Mapping[str, Any]) -> type[EncoderOptions]:
+    found = _options_class({"modality": Modality.IMAGE, **entry})
+    if not issubclass(found, ImageOptions):
+        raise ValueError(f"encoder: {entry['encoder']} is no encoder of images")
+    return found
+
+
+def _every(base: type[EncoderOptions]) -> Callable[[], Iterable[type[EncoderOptions]]]:
+    return lambda: [each.Options for each in ENCODERS.values() if issubclass(each.Options, base)]
+
+
+FeatureOptions = Annotated[EncoderOptions, OneOf(_options_class, _every(EncoderOptions))]
+"""One entry of `features:`; `encoder`, and where that leaves it open `modality`, say what else it may hold."""
+
+ImageFeatureOptions = Annotated[EncoderOptions, OneOf(_image_options_class, _every(ImageOptions))]
+"""The same, of an encoder of images."""
+
+
+def encoder_roots(options: EncoderOptions) -> tuple["type[Encoder]", ...]:
+    """The classes whose code decides the vectors of these options: the encoder's, and that of the pictures in it."""
+    image = getattr(options, "image", None)
+    own = encoder_class(options.encoder, options.modality)
+    return (own,) if image is None else (own, *encoder_roots(image))
 
 
 def open_encoder(
     options: EncoderOptions,
     media_root: Path,
     settings: EngineSettings | None = None,
-    matrix: ReadyMatrix | None = None,
-) -> Encoder:
+    matrix: "ReadyMatrix | None" = None,
+) -> "Encoder":
     """The encoder for these options.
 
     Args:
         options: one entry of `features:`.
         media_root: the folder that media paths are relative to and may not leave.
         settings: device and folder of pretrained models.
-        matrix: what stands behind `IdentityOptions.matrix`.
+        matrix: what stands behind the `matrix` of the encoder `identity`.
     """
-    settings = settings or EngineSettings()
-    for opening in (_open_text, _open_image, _open_audio, _open_video):
-        encoder = opening(options, media_root, settings)
-        if encoder is not None:
-            return encoder
-    if isinstance(options, IdentityOptions):
-        return IdentityEncoder(options, _required(options, matrix))
-    raise TypeError(f"no encoder is registered for {type(options).__name__}")
+    from mrs_pipeline.encoders.base import Surroundings
 
-
-def _open_text(options: EncoderOptions, _: Path, settings: EngineSettings) -> Encoder | None:
-    match options:
-        case TfidfSvdOptions():
-            from mrs_pipeline.encoders.tfidf_svd import TfidfSvdEncoder
-
-            return TfidfSvdEncoder(options)
-        case TextTransformerOptions():
-            from mrs_pipeline.encoders.text_transformer import TextTransformerEncoder
-
-            return TextTransformerEncoder(options, settings)
-        case ClipTextOptions():
-            from mrs_pipeline.encoders.clip import ClipTextEncoder
-
-            return ClipTextEncoder(options, settings)
-    return None
-
-
-def _open_image(options: EncoderOptions, media_root: Path, settings: EngineSettings) -> Encoder | None:
-    match options:
-        case ColorGradientOptions():
-            from mrs_pipeline.encoders.color_gradient import ColorGradientEncoder
-
-            return ColorGradientEncoder(options, media_root)
-        case ImageTransformerOptions():
-            from mrs_pipeline.encoders.image_transformer import ImageTransformerEncoder
-
-            return ImageTransformerEncoder(options, settings, media_root)
-        case ClipImageOptions():
-            from mrs_pipeline.encoders.clip import ClipImageEncoder
-
-            return ClipImageEncoder(options, settings, media_root)
-    return None
-
-
-def _open_audio(options: EncoderOptions, media_root: Path, settings: EngineSettings) -> Encoder | None:
-    match options:
-        case LogMelOptions():
-            from mrs_pipeline.encoders.log_mel import LogMelEncoder
-
-            return LogMelEncoder(options, media_root)
-        case AudioTransformerOptions():
-            from mrs_pipeline.encoders.audio_transformer import AudioTransformerEncoder
-
-            return AudioTransformerEncoder(options, settings, media_root)
-    return None
-
-
-def _open_video(options: EncoderOptions, media_root: Path, settings: EngineSettings) -> Encoder | None:
-    match options:
-        case FramesOptions():
-            from mrs_pipeline.encoders.frames import FramesEncoder
-
-            return FramesEncoder(options, open_encoder(options.image, media_root, settings), media_root)
-        case VideoTransformerOptions():
-            from mrs_pipeline.encoders.video_transformer import VideoTransformerEncoder
-
-            return VideoTransformerEncoder(options, settings, media_root)
-    return None
-
-
-def _required(options: IdentityOptions, matrix: ReadyMatrix | None) -> ReadyMatrix:
-    if matrix is None:
-        raise InputError(
-            f"features: {feature_set_name(options)} reads the matrix '{options.matrix}', which the source "
-            f"does not have; put the file into the source's folder or correct the name"
-        )
-    return matrix
+    surroundings = Surroundings(media_root, settings or EngineSettings(), matrix)
+    return encoder_class(options.encoder, options.modality)(options, surroundings)

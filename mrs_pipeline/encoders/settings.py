@@ -26,6 +26,9 @@ class EngineSettings(BaseModel):
     pretrained: Path = Path("models/pretrained")
     """Folder in which hub models are looked for first, as `<organisation>/<model>` below it."""
 
+    code: str = ""
+    """Digest of the code that makes rows; rows of other code are not reused. It alone is part of the fingerprint."""
+
     def worker_count(self, n_items: int) -> int:
         """Processes to start for so many items."""
         if self.workers is not None:

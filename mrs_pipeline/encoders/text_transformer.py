@@ -7,18 +7,18 @@ models (CLIP) are `clip.py`; where weights come from is `pretrained.py`.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import Encoder
+from mrs_pipeline.encoders.base import Encoder, Surroundings
 from mrs_pipeline.encoders.batching import batches_by_length, padded
-from mrs_pipeline.encoders.options import TextTransformerOptions, feature_set_name
+from mrs_pipeline.encoders.options import PretrainedOptions, TextOptions, feature_set_name
 from mrs_pipeline.encoders.pooling import first_token, last_token, masked_mean
 from mrs_pipeline.encoders.pretrained import Network
 from mrs_pipeline.encoders.sentence_layout import SentenceLayout, load_projection, sentence_layout
-from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
 from mrs_pipeline.encoders.tokens import open_tokenizer
 from mrs_pipeline.errors import InputError
@@ -34,13 +34,32 @@ _CPU_TOKENS, _GPU_TOKENS = 2048, 8192
 """Tokens of a forward pass where the options leave it open."""
 
 
+class TextTransformerOptions(TextOptions, PretrainedOptions):
+    """A language model of the `transformers` library (BERT, RoBERTa, E5, MiniLM ...), one vector a text."""
+
+    encoder: Literal["transformer"]
+    pooling: Literal["cls", "mean", "last"] | None = None
+    """First token, mean over tokens, or last token; if not given, the sentence-transformers files say it."""
+    prefix: str | None = None
+    """Put before each text (E5 wants `passage: `); if not given, the sentence-transformers files say it."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Longer texts are cut here, or where the model ends."""
+    batch_size: int = Field(default=256, ge=1, le=4096)
+    """Most texts in one forward pass."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens, padding included, in one forward pass; if not given, 8192 on a GPU and 2048 on a CPU, which likes
+    tensors that stay near its caches."""
+
+
 class TextTransformerEncoder(Encoder):
     """Payloads are texts on arrival and lists of token numbers once arranged."""
 
-    def __init__(self, options: TextTransformerOptions, settings: EngineSettings) -> None:
-        super().__init__(options)
+    Options = TextTransformerOptions
+
+    def __init__(self, options: TextTransformerOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, settings)
+        self._network = Network(options, surroundings.settings)
 
     @cached_property
     def _layout(self) -> SentenceLayout | None:

@@ -7,13 +7,14 @@ matrix. Rows have length one. Pretrained language models are other files.
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import FittedEncoder
-from mrs_pipeline.encoders.options import TfidfSvdOptions
+from mrs_pipeline.encoders.base import FittedEncoder, Surroundings
+from mrs_pipeline.encoders.options import TextOptions
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import BoolArray, FloatArray
@@ -25,11 +26,29 @@ MAX_FIT_TEXTS = 200_000
 """Texts that are learned from, evenly spaced over the catalogue; bounds memory."""
 
 
+class TfidfSvdOptions(TextOptions):
+    """Latent semantic analysis: TF-IDF weights projected on their first singular vectors."""
+
+    encoder: Literal["tfidf_svd"]
+    dimensions: int = Field(default=128, ge=1, le=4096)
+    """Singular vectors kept; fewer where the vocabulary or the catalogue is smaller."""
+    max_vocabulary: int = Field(default=50_000, ge=1)
+    """Most frequent terms kept."""
+    min_items: int = Field(default=2, ge=1)
+    """Terms found in fewer items are dropped (unless that leaves none)."""
+    analyzer: Literal["word", "char_wb"] = "word"
+    """`char_wb` counts runs of 2 to 4 characters: for languages written without spaces."""
+    seed: int = Field(default=0, ge=0)
+    """Of the randomised singular value decomposition."""
+
+
 class TfidfSvdEncoder(FittedEncoder):
     """Learns vocabulary, term weights and projection from the present texts."""
 
-    def __init__(self, options: TfidfSvdOptions) -> None:
-        super().__init__(options)
+    Options = TfidfSvdOptions
+
+    def __init__(self, options: TfidfSvdOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
         self._weights: Any = None
         self._projection: FloatArray = np.zeros((0, 0), dtype=np.float32)

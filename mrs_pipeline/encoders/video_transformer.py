@@ -6,19 +6,18 @@ Frame by frame with an image encoder is `frames.py`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
-from mrs_pipeline.encoders.base import Content, Encoder
+from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
 from mrs_pipeline.encoders.image_transformer import pooled_patches
-from mrs_pipeline.encoders.options import VideoTransformerOptions
+from mrs_pipeline.encoders.options import PretrainedOptions, VideoOptions
 from mrs_pipeline.encoders.pixels import PixelArray, Pixels, open_pixels
 from mrs_pipeline.encoders.pretrained import Network
-from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.encoders.video import FrameSampler
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
@@ -27,16 +26,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class VideoTransformerOptions(VideoOptions, PretrainedOptions):
+    """A video model of the `transformers` library (VideoMAE, TimeSformer), one vector a clip."""
+
+    encoder: Literal["transformer"]
+    pooling: Literal["cls", "mean"]
+    """The class token, or the mean over patches of all frames."""
+    batch_size: int = Field(default=4, ge=1, le=4096)
+    """Most clips in one forward pass."""
+
+
 class VideoTransformerEncoder(Encoder):
     """Payloads are the prepared pixels of the frames of a clip, [T, ...]."""
 
+    Options = VideoTransformerOptions
     in_processes = True
 
-    def __init__(self, options: VideoTransformerOptions, settings: EngineSettings, media_root: Path) -> None:
-        super().__init__(options)
+    def __init__(self, options: VideoTransformerOptions, surroundings: Surroundings) -> None:
+        super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, settings)
-        self._folder = media_folder(options, media_root)
+        self._network = Network(options, surroundings.settings)
+        self._folder = media_folder(options, surroundings.media_root)
 
     def ingredients(self) -> Sequence[str]:
         """The files of the model: weights and preprocessing."""

@@ -5,12 +5,14 @@ The `.inter` table is tab-separated with `userID`, `itemID`, perhaps `rating` an
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import folder
 from mrs_pipeline.ingest.matrices import MatrixFile
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.options import FileSourceOptions
+from mrs_pipeline.ingest.paths import source_folder
+from mrs_pipeline.ingest.reader import Reader
 from mrs_pipeline.ingest.source import TabularSource
 from mrs_pipeline.schema import ITEM_ID, SPLIT, TEST, TRAIN, USER_ID, VALID
 
@@ -21,26 +23,40 @@ _LABELS: Final = {"0": TRAIN, "1": VALID, "2": TEST}
 _SUFFIX: Final = "_feat.npy"
 
 
-def open_mmrec(options: SourceOptions, root: Path) -> TabularSource:
-    """The source that lies in `root`; InputError where it holds no single `.inter` file."""
-    named = folder.matrix_files(options, root)
-    found = {path.name.removesuffix(_SUFFIX): path for path in sorted(root.glob(f"*{_SUFFIX}"))}
-    taken = {matrix.path for matrix in named.values()}
-    ready = {name: MatrixFile(name, path) for name, path in found.items() if path not in taken}
-    return TabularSource(
-        root=root,
-        interaction_files=_inter_files(options, root),
-        items_file=folder.items_file(options, root),
-        layout=folder.interaction_layout(options, MMREC_COLUMNS, _LABELS),
-        item_mapping=options.item_columns,
-        media_folders=folder.media_folders(options, root),
-        matrix_files=ready | named,
-        encoding=options.encoding,
-        numbered_items=True,
-    )
+class MmrecOptions(FileSourceOptions):
+    """A folder in the layout of the MMRec toolbox."""
+
+    reader: Literal["mmrec"]
+    """The name of this reader."""
 
 
-def _inter_files(options: SourceOptions, root: Path) -> tuple[Path, ...]:
+class MmrecReader(Reader[MmrecOptions]):
+    """One `.inter` file and numbered matrices."""
+
+    Options = MmrecOptions
+
+    @classmethod
+    def open(cls, options: MmrecOptions, home_root: Path) -> TabularSource:
+        """The source below `options.path`; InputError where it holds no single `.inter` file."""
+        root = source_folder(options.path, home_root)
+        named = folder.matrix_files(options, root)
+        found = {path.name.removesuffix(_SUFFIX): path for path in sorted(root.glob(f"*{_SUFFIX}"))}
+        taken = {matrix.path for matrix in named.values()}
+        ready = {name: MatrixFile(name, path) for name, path in found.items() if path not in taken}
+        return TabularSource(
+            root=root,
+            interaction_files=_inter_files(options, root),
+            items_file=folder.items_file(options, root),
+            layout=folder.interaction_layout(options, MMREC_COLUMNS, _LABELS),
+            item_mapping=options.item_columns,
+            media_folders=folder.media_folders(options, root),
+            matrix_files=ready | named,
+            encoding=options.encoding,
+            numbered_items=True,
+        )
+
+
+def _inter_files(options: MmrecOptions, root: Path) -> tuple[Path, ...]:
     if options.interactions is not None:
         return folder.interaction_files(options, root)
     found = sorted(root.glob("*.inter"))

@@ -1,10 +1,21 @@
 """From settings to an opened source. The one door to this room."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from mrs_pipeline.ingest.options import SourceOptions
-from mrs_pipeline.ingest.paths import source_folder
+from mrs_pipeline.ingest.registry import READERS, AnySource
 from mrs_pipeline.ingest.source import Source
+
+_ADAPTER: TypeAdapter[SourceOptions] = TypeAdapter(AnySource)
+
+
+def source_options(written: Mapping[str, Any]) -> SourceOptions:
+    """A `source:` section as settings of the reader it names; pydantic's ValidationError where it does not fit."""
+    return _ADAPTER.validate_python(written)
 
 
 def open_source(options: SourceOptions, home_root: Path) -> Source:
@@ -18,16 +29,4 @@ def open_source(options: SourceOptions, home_root: Path) -> Source:
         SourceAbsent: the folder is not there, or a variable in `path` is not set.
         InputError: the folder lacks the files that the reader needs, or those that the settings name.
     """
-    if options.reader == "demo":
-        from mrs_pipeline.ingest.demo.reader import open_demo
-
-        return open_demo(options, home_root)
-    assert options.path is not None
-    root = source_folder(options.path, home_root)
-    if options.reader == "mmrec":
-        from mrs_pipeline.ingest.mmrec import open_mmrec
-
-        return open_mmrec(options, root)
-    from mrs_pipeline.ingest.folder import open_folder
-
-    return open_folder(options, root)
+    return READERS.find(options.reader).open(options, home_root)

@@ -1,7 +1,7 @@
-"""Settings of a source: where its files are and how their columns are called.
+"""Settings that readers have in common: where files are and how their columns are called.
 
-Only declarations: this module is imported while definitions load, so it stays light (pydantic, no DuckDB).
-Opening a source is `opening.open_source`; finding files is each reader's business.
+Only declarations: this module is imported while definitions load, so it stays light (pydantic, no DuckDB). What one
+reader alone can be told stands in its own file; which readers there are, in `registry`.
 """
 
 import re
@@ -23,9 +23,6 @@ COLUMN_NAME = re.compile(r"[^\W\d_A-Z][^\WA-Z]*")
 
 MEDIA_FOLDERS = {Modality.IMAGE: "images", Modality.AUDIO: "audio", Modality.VIDEO: "video"}
 
-DEMO_FOLDER = "data/raw/demo"
-"""Where the demonstration catalogue is written, below the project's home."""
-
 
 class MatrixOptions(BaseModel):
     """One ready-made feature matrix."""
@@ -43,27 +40,24 @@ def _bare_file(value: Any) -> Any:
     return {"file": value} if isinstance(value, str) else value
 
 
-class DemoOptions(BaseModel):
-    """Size of the demonstration catalogue."""
-
-    model_config = _STRICT
-
-    users: int = Field(default=1000, ge=50, le=20_000)
-    """Listeners; about thirty interactions each."""
-    items: int = Field(default=600, ge=40, le=5_000)
-    """Records, released over the twelve months of 2024."""
-    seed: int = Field(default=2024, ge=0)
-    """Same seed, same files."""
-
-
 class SourceOptions(BaseModel):
-    """Where a dataset's raw files are and how they are read."""
+    """What every reader is told: which one it is. A reader adds its own settings in a class below this one."""
 
     model_config = _STRICT
 
-    reader: Literal["folder", "mmrec", "demo"] = "folder"
-    """`folder`: CSV, TSV, Parquet, JSON Lines; `mmrec`: `.inter` and `*_feat.npy`; `demo`: made on demand."""
-    path: str | None = None
+    reader: str
+    """Name of the reader."""
+
+    @property
+    def place(self) -> str:
+        """Where the raw files come from, for people."""
+        return self.reader
+
+
+class FileSourceOptions(SourceOptions):
+    """What a reader of a folder of files is told."""
+
+    path: str
     """The folder: absolute, or relative to the project; `$NAME` stands for an environment variable."""
     interactions: str | None = None
     """File, folder or pattern below `path`; by default `interactions.*` or the files of `interactions/`."""
@@ -89,30 +83,21 @@ class SourceOptions(BaseModel):
     """Where files named by item id lie, for modalities without a column in the items file."""
     matrices: dict[str, Annotated[MatrixOptions, BeforeValidator(_bare_file)]] = Field(default_factory=dict)
     """Ready-made features: name -> file, or `{file, ids}`."""
-    demo: DemoOptions | None = None
-    """Size and seed, for the reader `demo` only."""
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return self.path
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "SourceOptions":
-        if self.reader == "demo" and self.path is not None:
-            raise ValueError(f"source.path does not go with reader: demo, which writes to {DEMO_FOLDER}")
-        if self.reader != "demo" and self.path is None:
-            raise ValueError(
-                f"source.path is missing; the reader '{self.reader}' needs the folder of the raw files"
-            )
-        if self.reader != "demo" and self.demo is not None:
-            raise ValueError(f"source.demo goes with reader: demo, not with reader: {self.reader}")
-        return self
-
-    @model_validator(mode="after")
-    def _ids_are_columns(self) -> "SourceOptions":
+    def _ids_are_columns(self) -> "FileSourceOptions":
         for name in ("user_id", "item_id"):
             if self.interaction_columns.get(name, name) is None:
                 raise ValueError(f"source.interaction_columns: {name} is needed, so it cannot be null")
         return self
 
     @model_validator(mode="after")
-    def _names_are_columns(self) -> "SourceOptions":
+    def _names_are_columns(self) -> "FileSourceOptions":
         for name in self.item_columns:
             if not COLUMN_NAME.fullmatch(name):
                 raise ValueError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import facts, landing, media
 from mrs_pipeline.ingest.datafile import DataFile, open_data_file
+from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.interactions import InteractionLayout, interactions_select
 from mrs_pipeline.ingest.items import bare_items_select, item_columns, items_select, read_ids
 from mrs_pipeline.ingest.matrices import MatrixFile, SourceMatrix, read_matrix
@@ -28,6 +29,10 @@ class Source(Protocol):
     @property
     def root(self) -> Path:
         """The folder below which everything lies; media paths are relative to it."""
+
+    @property
+    def ids(self) -> IdOptions:
+        """Which spellings of an identifier mean the same."""
 
     def files(self) -> list[Path]:
         """All files whose content decides the raw tables and matrices (media are not among them)."""
@@ -98,6 +103,11 @@ class TabularSource:
     numbered_items: bool = False
     prepare: Callable[[], None] = _nothing
 
+    @property
+    def ids(self) -> IdOptions:
+        """Which spellings of an identifier mean the same."""
+        return self.layout.ids
+
     def files(self) -> list[Path]:
         """Everything that decides raw tables and matrices."""
         self.prepare()
@@ -125,7 +135,7 @@ class TabularSource:
         if catalogue is None:
             return bare_items_select(self._bare_ids(con), self._media(con, None))
         file, columns = catalogue
-        return items_select(con, file, columns, self._media(con, catalogue), self.layout.ids)
+        return items_select(con, file, columns, self._media(con, catalogue), self.ids)
 
     def read_matrix(self, con: "DuckDBPyConnection", name: str) -> SourceMatrix:
         """A ready feature matrix, checked."""
@@ -141,7 +151,7 @@ class TabularSource:
             matrix,
             lambda: self._row_order(con),
             self.item_mapping.get(ITEM_ID, ITEM_ID),
-            ids=self.layout.ids,
+            ids=self.ids,
             encoding=self.encoding,
         )
 
@@ -201,7 +211,7 @@ class TabularSource:
     ) -> dict[str, media.MediaTable]:
         """Modality -> its existing files: those a column names, else those of the modality's folder."""
         tables: dict[str, media.MediaTable | None] = {
-            modality: media.from_folder(con, self.root, modality, folder, self.layout.ids)
+            modality: media.from_folder(con, self.root, modality, folder, self.ids)
             for modality, folder in self.media_folders.items()
             if catalogue is None or modality not in catalogue[1]
         }
@@ -233,7 +243,7 @@ class TabularSource:
                 "or name a file with the item of each row under `ids`"
             )
         file, columns = catalogue
-        return file.name, read_ids(con, file, columns[ITEM_ID], self.layout.ids)
+        return file.name, read_ids(con, file, columns[ITEM_ID], self.ids)
 
     def _highest_number(self, con: "DuckDBPyConnection") -> int:
         """The largest item number in the interactions and the items file."""

@@ -143,6 +143,8 @@ class ModelSpec:
         raw: whether it ignores, may use or needs decoded raw content, on which it trains an encoder.
         code: modules below `mrs_pipeline`, beside its own and those that all models use, whose source decides
             what it does.
+        histories: whether a user is nothing but what they took, so that the model, built with further users and given
+            its trained weights, ranks for them as if it had known them.
     """
 
     name: str
@@ -159,6 +161,7 @@ class ModelSpec:
     batches: BatchKind = BatchKind.PAIRS
     raw: FeatureUse = FeatureUse.IGNORED
     code: tuple[str, ...] = ()
+    histories: bool = False
 
 
 SearchSpace = Mapping[str, tuple[Any, ...]]

@@ -1,65 +1,89 @@
-"""The list of models: explicit imports, one dictionary. A model says everything else itself."""
+"""The models by name: those of this package, and those that others add under `mrs_pipeline.models`.
 
-from collections.abc import Mapping
-from types import MappingProxyType
+Where each is defined stands here and nothing else; a model says everything about itself. No model file is loaded
+before its name is looked up.
+"""
 
-from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import Recommender
-from mrs_pipeline.models.baselines.bpr_mf import BprMf
-from mrs_pipeline.models.baselines.ease import Ease
-from mrs_pipeline.models.baselines.item_knn import ItemKnn
-from mrs_pipeline.models.baselines.lightgcn import LightGcn
-from mrs_pipeline.models.baselines.most_pop import MostPop
-from mrs_pipeline.models.bridge.dualgnn import DualGnn
-from mrs_pipeline.models.bridge.kgat import Kgat
-from mrs_pipeline.models.bridge.lattice import Lattice
-from mrs_pipeline.models.bridge.mgcn import Mgcn
-from mrs_pipeline.models.bridge.micro import Micro
-from mrs_pipeline.models.bridge.mkgat import Mkgat
-from mrs_pipeline.models.bridge.mmgcn import Mmgcn
-from mrs_pipeline.models.enhancement.bm3 import Bm3
-from mrs_pipeline.models.enhancement.clcrec import ClcRec
-from mrs_pipeline.models.enhancement.dmrl import Dmrl
-from mrs_pipeline.models.enhancement.macridvae import MacridVae
-from mrs_pipeline.models.enhancement.slmrec import SlmRec
-from mrs_pipeline.models.filtration.freedom import Freedom
-from mrs_pipeline.models.filtration.grcn import Grcn
-from mrs_pipeline.models.fusion.dif_sr import DifSr
-from mrs_pipeline.models.fusion.fusion import Fusion
-from mrs_pipeline.models.fusion.mm_ease import MmEase
-from mrs_pipeline.models.fusion.mmmlp import Mmmlp
-from mrs_pipeline.models.fusion.nova import Nova
-from mrs_pipeline.models.fusion.smore import Smore
-from mrs_pipeline.models.fusion.vbpr import Vbpr
-from mrs_pipeline.models.optimisation.dropoutnet import DropoutNet
-from mrs_pipeline.models.optimisation.end_to_end import EndToEnd
-from mrs_pipeline.models.optimisation.end_to_end_sasrec import EndToEndSasRec
-from mrs_pipeline.models.optimisation.pamd import Pamd
-from mrs_pipeline.models.optimisation.pmgt import Pmgt
-from mrs_pipeline.models.sequences.sasrec import SasRec
+import re
+from typing import TYPE_CHECKING, Final
 
-_BASELINES = (MostPop, ItemKnn, Ease, BprMf, LightGcn, SasRec)
-_BRIDGES = (Mmgcn, DualGnn, Lattice, Micro, Mgcn, Kgat, Mkgat)
-_FUSIONS = (Vbpr, Fusion, MmEase, Smore, Nova, DifSr, Mmmlp)
-_FILTRATIONS = (Grcn, Freedom)
-_ENHANCEMENTS = (Bm3, SlmRec, ClcRec, Dmrl, MacridVae)
-_OPTIMISATIONS = (Pmgt, Pamd, DropoutNet, EndToEnd, EndToEndSasRec)
+from mrs_pipeline.code import boundary
+from mrs_pipeline.registry import Registry, spec_flaw
 
-_CLASSES: tuple[type[Recommender], ...] = (
-    *_BASELINES,
-    *_BRIDGES,
-    *_FUSIONS,
-    *_FILTRATIONS,
-    *_ENHANCEMENTS,
-    *_OPTIMISATIONS,
+if TYPE_CHECKING:
+    from mrs_pipeline.models.base import Recommender
+
+_HERE: Final = "mrs_pipeline.models"
+_BASELINES: Final = {
+    "most_pop": f"{_HERE}.baselines.most_pop:MostPop",
+    "item_knn": f"{_HERE}.baselines.item_knn:ItemKnn",
+    "ease": f"{_HERE}.baselines.ease:Ease",
+    "bpr_mf": f"{_HERE}.baselines.bpr_mf:BprMf",
+    "lightgcn": f"{_HERE}.baselines.lightgcn:LightGcn",
+    "sasrec": f"{_HERE}.sequences.sasrec:SasRec",
+}
+_BRIDGES: Final = {
+    "mmgcn": f"{_HERE}.bridge.mmgcn:Mmgcn",
+    "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
+    "lattice": f"{_HERE}.bridge.lattice:Lattice",
+    "micro": f"{_HERE}.bridge.micro:Micro",
+    "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
+    "kgat": f"{_HERE}.bridge.kgat:Kgat",
+    "mkgat": f"{_HERE}.bridge.mkgat:Mkgat",
+}
+_FUSIONS: Final = {
+    "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
+    "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
+    "smore": f"{_HERE}.fusion.smore:Smore",
+    "nova": f"{_HERE}.fusion.nova:Nova",
+    "dif_sr": f"{_HERE}.fusion.dif_sr:DifSr",
+    "mmmlp": f"{_HERE}.fusion.mmmlp:Mmmlp",
+}
+_FILTRATIONS: Final = {
+    "grcn": f"{_HERE}.filtration.grcn:Grcn",
+    "freedom": f"{_HERE}.filtration.freedom:Freedom",
+}
+_ENHANCEMENTS: Final = {
+    "bm3": f"{_HERE}.enhancement.bm3:Bm3",
+    "slmrec": f"{_HERE}.enhancement.slmrec:SlmRec",
+    "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
+    "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
+    "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
+}
+_OPTIMISATIONS: Final = {
+    "pmgt": f"{_HERE}.optimisation.pmgt:Pmgt",
+    "pamd": f"{_HERE}.optimisation.pamd:Pamd",
+    "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",
+    "end_to_end": f"{_HERE}.optimisation.end_to_end:EndToEnd",
+    "end_to_end_sasrec": f"{_HERE}.optimisation.end_to_end_sasrec:EndToEndSasRec",
+}
+
+
+def _flaw(name: str, found: object) -> str | None:
+    from mrs_pipeline.models.base import Recommender
+
+    return spec_flaw(name, found, Recommender)
+
+
+MODELS: Final["Registry[type[Recommender]]"] = boundary(
+    Registry(
+        "mrs_pipeline.models",
+        "model",
+        {**_BASELINES, **_BRIDGES, **_FUSIONS, **_FILTRATIONS, **_ENHANCEMENTS, **_OPTIMISATIONS},
+        _flaw,
+    )
 )
-
-MODELS: Mapping[str, type[Recommender]] = MappingProxyType({model.spec.name: model for model in _CLASSES})
-"""Name -> class, floors first."""
+"""Name -> class, baselines first."""
 
 
-def model_class(name: str) -> type[Recommender]:
+def family_of(name: str) -> str:
+    """The box of the asset graph that a model stands in: its folder here, or the package that registers it."""
+    if name in MODELS.own:
+        return MODELS[name].__module__.split(".")[2]
+    return re.sub(r"\W", "_", MODELS.distribution(name).lower())
+
+
+def model_class(name: str) -> "type[Recommender]":
     """The model of that name; InputError lists the known names."""
-    if name not in MODELS:
-        raise InputError(f"there is no model '{name}'; the models are {', '.join(MODELS)}")
-    return MODELS[name]
+    return MODELS.find(name)

@@ -15,9 +15,6 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
-from mrs_pipeline.orchestration.assets import build_asset, build_checks
-from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
-from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.tuning.presets import PRESETS_FILE, read_presets
 
@@ -43,6 +40,12 @@ class Dataset(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """All definitions of the dataset; none, and one notice, where its files are absent."""
+        # What runs the steps needs torch, scipy and matplotlib: it is loaded with the first dataset, not with Dagster's
+        # look at which components there are.
+        from mrs_pipeline.orchestration.assets import build_asset, build_checks
+        from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+        from mrs_pipeline.plan import on_request, plan
+
         home = find_home()
         try:
             open_source(self.config.source, home.root)

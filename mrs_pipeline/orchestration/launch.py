@@ -205,13 +205,8 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
                 f"{config.name} does not list the model {unknown[0]}; its defs.yaml has "
                 f"{', '.join(config.model_configs)} (see `mrs models` for all that can be added)."
             )
-        config = config.model_copy(
-            update={
-                "models": config.models.model_copy(
-                    update={name: None for name in config.model_configs if name not in models}
-                )
-            }
-        )
+        listed = {name: settings for name, settings in config.models.items() if name in models}
+        config = config.model_copy(update={"models": listed})
     wanted = {task.name for task in plan(config)}
     wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
     wanted -= {str(RAW_INTERACTIONS), str(RAW_ITEMS)}

@@ -4,15 +4,19 @@ How content becomes vectors is `encoders`; what a good feature set looks like, `
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
+from mrs_pipeline.encoders.base import ReadyMatrix
 from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
 from mrs_pipeline.encoders.engine import extract
-from mrs_pipeline.encoders.identity import ReadyMatrix
-from mrs_pipeline.encoders.options import EncoderOptions, IdentityOptions, feature_set_name
+from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import PreviousExtraction
@@ -45,7 +49,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             directory,
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
-            settings=engine_settings(stage),
+            settings=replace(engine_settings(stage), code=_row_code(options)),
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
@@ -72,6 +76,11 @@ def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
         "mean cosine": float(graph.weights.mean()) if len(graph.weights) else 0.0,
     }
     return [Outcome(task.outputs[0], digest, facts)]
+
+
+def _row_code(options: EncoderOptions) -> str:
+    """Digest of the code that decides a row: rows of other code are encoded again."""
+    return closure("mrs_pipeline.encoders.engine:extract_with", *encoder_roots(options)).digest
 
 
 def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> FeatureSummary:
@@ -128,7 +137,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         files=_files(options),
         run=extract_features,
         uses=encoder_roots(options),
-        settings={"encoder": options.model_dump(mode="json")},
+        settings={"encoder": deciding(options)},
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",
         tags=(f"modality/{options.modality}", f"encoder/{options.encoder}"),

@@ -10,11 +10,11 @@ from functools import lru_cache
 import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.options import IdentityOptions
+from mrs_pipeline.encoders.identity import IdentityOptions
 from mrs_pipeline.ingest.identities import id_notices
 from mrs_pipeline.ingest.landing import untimed_notices
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.schema import FULL_WINDOW, ITEM_ID, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
@@ -87,7 +87,7 @@ def check_source(stage: Stage) -> list[str]:
     """
     source, con = source_of(stage), parsed_source(stage)
     con.execute(f"CREATE OR REPLACE TEMP TABLE catalogue AS SELECT {ITEM_ID} FROM ({source.items_sql(con)})")
-    notices = id_notices(con, "parsed", "catalogue", stage.config.source.ids)
+    notices = id_notices(con, "parsed", "catalogue", source.ids)
     if stage.config.windowed:
         notices += untimed_notices(con, "parsed")
     wanted = (options for options in stage.config.features if isinstance(options, IdentityOptions))
@@ -109,7 +109,7 @@ def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     Memory is DuckDB's bound (`storage.connection`); beyond it the table spills to disk.
     """
     con = Lake(home.lake).connect()
-    opened = open_source(SourceOptions.model_validate_json(source), home.root)
+    opened = open_source(source_options(json.loads(source)), home.root)
     con.execute(f"CREATE TEMP TABLE parsed AS {opened.interactions_sql(con)}")
     return con
 
@@ -143,12 +143,14 @@ def _calendar(config: DatasetConfig) -> dict[str, str | None]:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
+    reader = READERS[config.source.reader]
     return [
         Task(
             outputs=(RAW_ITEMS,),
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_items,
+            uses=(reader,),
             settings={"source": source},
             group="raw",
             description="The catalogue as read: titles, descriptions, attributes as text, media paths.",
@@ -162,6 +164,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             inputs=(),
             files=(External(Files.SOURCE),),
             run=ingest_interactions,
+            uses=(reader,),
             settings={"source": source, "window": _calendar(config)},
             group="raw",
             description="Interactions as read, one partition a window, with the file and row that each came from.",

@@ -1,8 +1,9 @@
 """The three tasks of one model: train, recommend, measure."""
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.models.base import ModelConfig
-from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
     check_recommendations,
@@ -25,11 +26,11 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     spec = model.spec
     filling = filling_of(config, spec)
     tags = tuple(sorted(cell.tag for cell in spec.cells))
-    family = model.__module__.split(".")[2]
+    family = family_of(name)
     inputs = sources_of(config, spec)
     fitting = {
         "model": settings.model_dump(mode="json"),
-        "training": config.training_of(name).that_decide(),
+        "training": deciding(config.training_of(name)),
         "seeds": list(seeds_of(config, name)),
         "select_on": config.evaluation.select_on,
         "missing rows": filling,

@@ -4,10 +4,13 @@ How content is decoded, within which bounds, is `encoders.raw`; feature sets are
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.engine import extract_with
 from mrs_pipeline.encoders.raw import open_raw
 from mrs_pipeline.storage.artifacts import JSON
@@ -25,7 +28,9 @@ def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence
     modality = task.subject
     options = stage.config.raw_entry(modality)
     source = source_of(stage)
-    encoder = open_raw(options, source.root, engine_settings(stage))
+    code = closure("mrs_pipeline.encoders.engine:extract_with", open_raw).digest
+    settings = replace(engine_settings(stage), code=code)
+    encoder = open_raw(options, source.root, settings)
     keys = (stage.config.name, stage.window, modality)
     facts: dict[str, JSON] = {}
     with stage.raw_content.writing(*keys, provenance=provenance, facts=facts, resume=True) as directory:
@@ -34,7 +39,7 @@ def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence
             stage.lake.read(stage.table("core", "items")),
             directory,
             previous=previous_extraction(stage, stage.raw_content, modality),
-            settings=engine_settings(stage),
+            settings=settings,
             progress=True,
         )
         encoder.write_beside(directory)
@@ -91,7 +96,7 @@ def raw_content_task(config: DatasetConfig, modality: str) -> Task:
         inputs=(CORE_ITEMS,),
         files=(*media, *network),
         run=decode_content,
-        settings={"raw": options.model_dump(mode="json")},
+        settings={"raw": deciding(options)},
         group="features",
         description=f"Decoded {modality} for models that train an encoder. Row i is item i; missing is masked.",
         tags=(f"modality/{modality}",),

@@ -81,7 +81,7 @@ def _inputs(stage: Stage) -> ReportInputs:
         provenance={
             "git commit": git_commit(stage.home.root) or "not in a repository",
             "mrs_pipeline": __version__,
-            "source": stage.config.source.path or stage.config.source.reader,
+            "source": stage.config.source.place,
             **{
                 name: latest.lake.manifest(latest.table("core", name)).digest[:16]
                 for name in ("interactions", "items", "splits")

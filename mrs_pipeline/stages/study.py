@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.deciding import deciding
 from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
@@ -115,7 +116,7 @@ class _Run:
             [
                 repr(trial.arm),
                 config.settings_of(trial.arm.model),
-                config.training.that_decide(),
+                deciding(config.training),
                 [each.model_dump(mode="json") for each in decisive],
                 [config.missing, config.knn_k],
             ],
@@ -266,7 +267,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             uses=tuple(MODELS[model] for model in models),
             settings={
                 "experiments": config.experiments.model_dump(mode="json"),
-                "training": config.training.that_decide(),
+                "training": deciding(config.training),
                 "evaluation": config.evaluation.model_dump(mode="json"),
                 "missing": config.missing,
                 "knn_k": config.knn_k,

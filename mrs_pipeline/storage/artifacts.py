@@ -110,6 +110,27 @@ class ArtifactStore:
             directory=home / record["digest"][:_DIGEST_DIGITS],
         )
 
+    def fault(self, *keys: str) -> str | None:
+        """What is wrong with an artifact's files, in words; None where they are what was written."""
+        manifest = self.read(*keys)
+        if not manifest.directory.is_dir():
+            return "its files are gone"
+        found = directory_digest(manifest.directory)
+        return None if found == manifest.digest else "its files are not what was written"
+
+    def names(self) -> list[tuple[str, ...]]:
+        """Keys of every artifact, sorted."""
+        return sorted(path.parent.relative_to(self.root).parts for path in self.root.rglob(MANIFEST))
+
+    def discard(self, *keys: str) -> None:
+        """Remove an artifact; what reads it must make it again."""
+        home = self._home(keys)
+        with FileLock(home / ".lock"):
+            manifest = home / MANIFEST
+            directory = self.read(*keys).directory
+            manifest.unlink()
+            _remove(directory)
+
     def _publish(
         self, home: Path, partial: Path, name: str, provenance: Provenance, facts: Mapping[str, JSON]
     ) -> None:

@@ -7,7 +7,8 @@ would cost as much as the work it saves; the extraction engine then compares con
 from functools import lru_cache
 from pathlib import Path
 
-from mrs_pipeline.encoders.options import EncoderOptions, FramesOptions, PretrainedOptions
+from mrs_pipeline.encoders.frames import FramesOptions
+from mrs_pipeline.encoders.options import EncoderOptions, PretrainedOptions
 from mrs_pipeline.encoders.pretrained import files_signature, local_folder
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.ingest.opening import open_source

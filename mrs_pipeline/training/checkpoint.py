@@ -4,7 +4,9 @@ Finished models are saved by `fitting.save`; this file is only for going on afte
 run that goes on ends bit-equal to one that was never interrupted. No pickle.
 """
 
+import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+LOG = logging.getLogger("mrs_pipeline")
 _FILE = "checkpoint.safetensors"
 
 
@@ -51,14 +54,15 @@ class CheckpointFile:
     fingerprint: str
 
     def write(self, state: RunState) -> None:
-        """Writes aside and renames, so that a kill leaves the previous state or the new one."""
+        """Writes a temporary file and renames it, so that a kill leaves the previous state or the new one."""
         self.directory.mkdir(parents=True, exist_ok=True)
         groups = {"weights": state.weights, "best": state.best, "optimizer": state.optimizer}
         tensors = {f"{group}/{name}": t for group, part in groups.items() for name, t in part.items()}
         tensors["generator"] = state.generator
         # tensors that share storage cannot be stored twice, hence the copies
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-        header = {"fingerprint": self.fingerprint, "facts": json.dumps(state.facts, allow_nan=False)}
+        facts = json.dumps(state.facts, allow_nan=False)
+        header = {"fingerprint": self.fingerprint, "facts": facts, "digest": _digest(copies, facts)}
         aside = self.directory / f"{_FILE}.{os.getpid()}"
         save_file(copies, aside, metadata=header)
         aside.replace(self.directory / _FILE)
@@ -68,11 +72,23 @@ class CheckpointFile:
         path = self.directory / _FILE
         if not path.exists():
             return None
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        try:
+            file = safe_open(path, framework="pt", device=str(device))
+        except (OSError, SafetensorError) as error:
+            LOG.warning("%s cannot be read (%s): training starts afresh", path, error)
+            return None
+        with file:
             header = file.metadata()
             if header["fingerprint"] != self.fingerprint:
+                LOG.warning(
+                    "%s was written by other code, with other settings or from other data: training starts afresh",
+                    path,
+                )
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        if header.get("digest") != _digest(tensors, header["facts"]):
+            LOG.warning("%s is damaged: training starts afresh", path)
+            return None
         return RunState(
             weights=_group(tensors, "weights"),
             best=_group(tensors, "best"),
@@ -81,9 +97,30 @@ class CheckpointFile:
             facts=json.loads(header["facts"]),
         )
 
-    def discard(self) -> None:
-        """Removes the state, once the finished model has been stored."""
-        (self.directory / _FILE).unlink(missing_ok=True)
+
+def checkpoint_fault(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, in words; None where it is as it was written."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (OSError, SafetensorError) as error:
+        return f"cannot be read ({error})"
+    return (
+        None
+        if header.get("digest") == _digest(tensors, header.get("facts", ""))
+        else "its content has changed"
+    )
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """Digest of tensors by name, type, shape and bytes, and of the facts beside them."""
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:

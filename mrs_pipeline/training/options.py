@@ -1,6 +1,6 @@
 """Settings of a training run that do not depend on the model. Imports no torch."""
 
-from typing import Any, Final
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,17 +22,13 @@ class MirrorGradientOptions(BaseModel):
     """alpha_2: factor of the loss on the way back up; the paper tries 0.1, 0.2 and 0.3."""
 
 
-CHANGES_NO_NUMBER: Final = frozenset({"checkpoint_every", "device", "threads"})
-"""Fields of `TrainingOptions` that say where and how a run is done, not what comes out: they are in no version.
-
-On a CPU the result is the same bit by bit, whatever they are.
-"""
-
-
 class TrainingOptions(BaseModel):
     """How long and in what steps a model is trained; the step size belongs to the model's own settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    NEUTRAL: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "device", "threads"})
+    """Fields that say where and how a run is done, not what comes out; see `mrs_pipeline.deciding`."""
 
     epochs: int = Field(default=1000, ge=1)
     """Most passes over the training interactions."""
@@ -50,7 +46,3 @@ class TrainingOptions(BaseModel):
     """`auto` takes a CUDA device where there is one, else the CPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of tensor operations; left as the process has it where not given."""
-
-    def that_decide(self) -> dict[str, Any]:
-        """The settings that decide the result, as JSON values: all but `CHANGES_NO_NUMBER`."""
-        return self.model_dump(mode="json", exclude=set(CHANGES_NO_NUMBER))

@@ -103,7 +103,8 @@ def test_settings_survive_json() -> None:
         ({"evaluation": {"ks": [5, 10]}}, (), "must contain 20"),
         ({"evaluation": {"exclude": "nothing"}}, ("evaluation", "exclude"), "'train'"),
         ({"automation": {"watch": "sometimes"}}, ("automation", "watch"), "valid boolean"),
-        ({"source": {"reader": "folder"}}, ("source",), "source.path is missing"),
+        ({"source": {"reader": "folder"}}, ("source", "path"), "Field required"),
+        ({"source": {"reader": "excel"}}, ("source",), "the readers are folder, mmrec, demo"),
     ],
 )
 def test_bad_settings_are_refused_at_their_place(

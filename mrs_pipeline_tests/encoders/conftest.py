@@ -14,7 +14,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from mrs_pipeline.encoders.engine import extract
-from mrs_pipeline.encoders.options import EncoderOptions, FeatureOptions
+from mrs_pipeline.encoders.options import EncoderOptions
+from mrs_pipeline.encoders.registry import FeatureOptions
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.settings import EngineSettings
 

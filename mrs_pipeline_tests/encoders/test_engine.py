@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mrs_pipeline.encoders.base import Encoder
+from mrs_pipeline.encoders.base import Encoder, Surroundings
 from mrs_pipeline.encoders.engine import extract_with
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.encoders.store import PreviousExtraction
@@ -28,7 +28,7 @@ class Lengths(Encoder):
     dimensions = 2
 
     def __init__(self, options):
-        super().__init__(options)
+        super().__init__(options, Surroundings(Path()))
         self.calls = []
 
     def references(self, items):
@@ -204,9 +204,9 @@ def test_sigkill_loses_at_most_the_chunk_in_flight(tmp_path):
         import sys, time
         import numpy as np, polars as pl
         from pathlib import Path
-        from mrs_pipeline.encoders.base import Encoder
+        from mrs_pipeline.encoders.base import Encoder, Surroundings
         from mrs_pipeline.encoders.engine import extract_with
-        from mrs_pipeline.encoders.options import TfidfSvdOptions
+        from mrs_pipeline.encoders.tfidf_svd import TfidfSvdOptions
         from mrs_pipeline.encoders.settings import EngineSettings
         from mrs_pipeline.encoders.texts import TextLoader, joined_text
 
@@ -222,7 +222,7 @@ def test_sigkill_loses_at_most_the_chunk_in_flight(tmp_path):
         ids = [str(at) for at in range(200)]
         items = pl.DataFrame({"item": range(200), "item_id": ids, "title": ["x"] * 200})
         settings = EngineSettings(chunk_items=10)
-        report = extract_with(Slow(options), items, Path(sys.argv[1]), settings=settings)
+        report = extract_with(Slow(options, Surroundings(Path())), items, Path(sys.argv[1]), settings=settings)
         print(report.encoded, report.resumed)
         """
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrs_pipeline.encoders.identity import ReadyMatrix
+from mrs_pipeline.encoders.base import ReadyMatrix
 from mrs_pipeline.errors import InputError
 
 VALUES = np.array([[1, 2], [3, 4], [0, 0], [np.nan, 1]], dtype=np.float32)

@@ -10,8 +10,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.ingest.facts import SourceFacts
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.source import Source
 
 INTERACTIONS = "user_id,item_id,timestamp,rating\nu1,a,1704067200,4\nu1,b,1704153600,5\nu2,a,1706745600,3\n"
@@ -38,7 +37,7 @@ class RawFolder:
         return path
 
     def open(self, **options: Any) -> Source:
-        return open_source(SourceOptions(**{"path": str(self.root), **options}), self.root)
+        return open_source(source_options({"path": str(self.root), **options}), self.root)
 
     def interactions(self, **options: Any) -> pl.DataFrame:
         select = self.open(**options).interactions_sql(self.con)

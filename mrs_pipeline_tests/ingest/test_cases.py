@@ -11,8 +11,7 @@ import pytest
 from mrs_pipeline.encoders.images import decode_image
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, Overrides, inspect_folder
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.tables.core import CoreTables, build_core
 from mrs_pipeline.tables.rules import InteractionRules
 from mrs_pipeline.windows import window_end, window_start
@@ -38,7 +37,7 @@ def said(found: Inspection, *parts: str) -> str:
 
 def core(found: Inspection, window: str | None = None) -> CoreTables:
     """The core tables that the proposed settings lead to, of one window or of everything."""
-    source = open_source(SourceOptions(**found.settings["source"]), Path("/"))
+    source = open_source(source_options(found.settings["source"]), Path("/"))
     rules = InteractionRules.model_validate(found.settings["interactions"] | {"k_core": 0})
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute(f"CREATE TABLE raw AS {source.interactions_sql(con)}")
@@ -130,7 +129,7 @@ def test_pictures_in_folders_of_folders(case: Case) -> None:
 
 def test_lists_in_json_lines_are_joined(case: Case) -> None:
     found = inspect_folder(case("jsonl_lists"))
-    source = open_source(SourceOptions(**found.settings["source"]), Path("/"))
+    source = open_source(source_options(found.settings["source"]), Path("/"))
     with duckdb.connect() as con:
         tags = con.execute(f"SELECT tags FROM ({source.items_sql(con)}) WHERE item_id = '0'").fetchall()
     assert tags == [("blue|small",)]

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from mrs_pipeline.ingest.demo import market, sounds, words
+from mrs_pipeline.ingest.demo.options import DEMO_FOLDER, DemoOptions
 from mrs_pipeline.ingest.demo.tastes import TASTES
 from mrs_pipeline.ingest.demo.writer import MANIFEST, ensure_demo, write_demo
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import DEMO_FOLDER, DemoOptions, SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 
 SMALL = DemoOptions(users=120, items=160, seed=5)
 
@@ -53,7 +53,7 @@ def test_another_seed_writes_others() -> None:
 
 
 def test_it_reads_like_any_folder(small: Path, con) -> None:
-    facts = open_source(SourceOptions(path=str(small)), small).describe(con)
+    facts = open_source(source_options({"path": str(small)}), small).describe(con)
     assert facts.items == 160
     assert len(facts.files) == 12
     assert facts.timed == facts.rated == facts.rows
@@ -66,7 +66,7 @@ def test_it_reads_like_any_folder(small: Path, con) -> None:
 def test_it_is_made_when_first_read_and_again_only_if_something_changed(tmp_path: Path, con) -> None:
     def source(seed: int):
         return open_source(
-            SourceOptions(reader="demo", demo={"users": 50, "items": 40, "seed": seed}), tmp_path
+            source_options({"reader": "demo", "demo": {"users": 50, "items": 40, "seed": seed}}), tmp_path
         )
 
     root = tmp_path / DEMO_FOLDER

@@ -11,7 +11,7 @@ import yaml
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, Overrides, inspect_folder, to_yaml
 from mrs_pipeline.ingest.inspection.columns import guess
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import source_options
 
 
 def events(
@@ -200,7 +200,7 @@ def test_yaml_says_the_same_with_comments(tmp_path: Path) -> None:
     text = to_yaml(found.settings)
     assert text.startswith("# First part of every asset key")
     assert "- {modality: text, encoder: tfidf_svd}" in text
-    SourceOptions(**reloaded(found)["source"])
+    source_options(reloaded(found)["source"])
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,14 @@ import duckdb
 import pytest
 
 from mrs_pipeline.ingest.facts import SourceFacts
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.source import Source
 
 
 def opened(packs: Path, name: str, **options) -> Source:
     if not (packs / name).is_dir():
         pytest.skip(f"pack {name} is not there")
-    return open_source(SourceOptions(path=name, **options), packs)
+    return open_source(source_options(dict(path=name, **options)), packs)
 
 
 def facts(con: duckdb.DuckDBPyConnection, packs: Path, name: str, **options) -> SourceFacts:

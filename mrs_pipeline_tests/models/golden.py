@@ -27,7 +27,7 @@ def current(name: str) -> list[float]:
 
 def main() -> None:
     old = json.loads(FILE.read_text()) if FILE.exists() else {}
-    new = {name: current(name) for name in sorted(MODELS)}
+    new = {name: current(name) for name in sorted(MODELS.own)}
     for name, scores in new.items():
         change = max((abs(a - b) for a, b in zip(scores, old.get(name, []), strict=False)), default=None)
         print(f"{name}: {'new' if change is None else f'largest change {change:.6f}'}")

@@ -1,4 +1,7 @@
-"""What every model of the registry must do. A new model is tested here by being registered."""
+"""What every model of the registry must do. A new model is tested here by being registered.
+
+Models of other installed packages are tested too where they are asked for: `MRS_CONFORM=name,name pytest ...`.
+"""
 
 import builtins
 import inspect
@@ -32,7 +35,8 @@ from mrs_pipeline_tests.toy import (
     trained,
 )
 
-ALL = sorted(MODELS)
+ASKED = filter(None, os.environ.get("MRS_CONFORM", "").split(","))
+ALL = sorted({*MODELS.own, *ASKED})
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)

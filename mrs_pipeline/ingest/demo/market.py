@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mrs_pipeline.ingest.demo.options import DemoOptions
 from mrs_pipeline.ingest.demo.tastes import TASTES
-from mrs_pipeline.ingest.options import DemoOptions
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

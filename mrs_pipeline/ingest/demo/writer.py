@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrs_pipeline.ingest.demo import market, pictures, shelf, sounds, words
-from mrs_pipeline.ingest.options import DemoOptions
+from mrs_pipeline.ingest.demo.options import DemoOptions
 
 MANIFEST: Final = "demo.json"
 _JPEG_QUALITY: Final = 85

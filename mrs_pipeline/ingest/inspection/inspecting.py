@@ -22,8 +22,8 @@ from mrs_pipeline.ingest.inspection.discovery import Discovery, discover
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.inspection.proposal import Proposal
 from mrs_pipeline.ingest.landing import untimed_notices
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.options import SourceOptions
+from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.options import MEDIA_FOLDERS
 from mrs_pipeline.ingest.paths import top_tables
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import ITEM_ID, RATING, TIMESTAMP, USER_ID
@@ -72,7 +72,7 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     with _working_connection() as con:
         found = discover(con, root, overrides)
         unit = _state_unit(con, root, found)
-        source = open_source(SourceOptions(**found.section), root)
+        source = open_source(source_options(found.section), root)
         con.execute(f"CREATE TEMP TABLE {_PARSED} AS {source.interactions_sql(con)}")
         con.execute(f"CREATE TEMP TABLE {_CATALOGUE} AS {source.items_sql(con)}")
         facts = source.describe(con, f"SELECT * FROM {_PARSED}", f"SELECT * FROM {_CATALOGUE}")
@@ -128,7 +128,7 @@ def _state_unit(con: "DuckDBPyConnection", root: Path, found: Discovery) -> list
     section = found.section
     if "time_unit" in section or section["reader"] != "folder":
         return []
-    path = open_source(SourceOptions(**section), root).landings()[0]
+    path = open_source(source_options(section), root).landings()[0]
     file = open_data_file(con, root, path, encoding=section.get("encoding"), names=section.get("columns"))
     column = section.get("interaction_columns", {}).get(TIMESTAMP, TIMESTAMP)
     unit = times.time_unit(con, file, column) if column else "auto"
@@ -190,6 +190,6 @@ def _features(facts: SourceFacts, found: Discovery, overrides: Overrides) -> lis
 
 def _unseen(source: Source, found: Discovery) -> list[str]:
     files = [path.relative_to(source.root).parts[0] for path in source.files()]
-    folders = SourceOptions(**found.section).media_folders.values()
+    folders = found.section.get("media_folders", MEDIA_FOLDERS).values()
     tables = [path.name for path in top_tables(source.root) if path.suffix != ".inter"]
     return media_files.unseen(source.root, [*files, *tables], [*files, *folders])

@@ -33,5 +33,6 @@ class Ease(ItemAutoencoder):
         cells=frozenset({Cell.BASELINE}),
         complexity="O(I^3)",
         batches=BatchKind.NONE,
+        histories=True,
     )
     Config = EaseConfig

@@ -67,6 +67,7 @@ class ItemKnn(Recommender):
         complexity="O(I^2 F)",
         features=FeatureUse.OPTIONAL,
         batches=BatchKind.NONE,
+        histories=True,
     )
     Config = ItemKnnConfig
     neighbours: Tensor

@@ -26,6 +26,7 @@ class MostPop(Recommender):
         cells=frozenset({Cell.BASELINE}),
         complexity="O(E)",
         batches=BatchKind.NONE,
+        histories=True,
     )
     Config = MostPopConfig
     counts: Tensor

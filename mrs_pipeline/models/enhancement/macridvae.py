@@ -88,6 +88,7 @@ class MacridVae(Recommender):
         complexity="O(B K I D)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.USER_ROWS,
+        histories=True,
     )
     Config = MacridVaeConfig
 

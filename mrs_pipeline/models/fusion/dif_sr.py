@@ -58,6 +58,7 @@ class DifSr(SequenceRecommender):
         complexity="O(B L M (K D + D^2) + I (F + B) D + B F D)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.SEQUENCES,
+        histories=True,
     )
     Config = DifSrConfig
 

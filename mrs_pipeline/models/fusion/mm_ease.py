@@ -51,6 +51,7 @@ class MmEase(ItemAutoencoder):
         complexity="O(I^3 + I^2 F)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.NONE,
+        histories=True,
     )
     Config = MmEaseConfig
 

@@ -56,6 +56,7 @@ class Mmmlp(SequenceRecommender):
         complexity="O(B L M (K D + D^2) + I (F + B) D)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.SEQUENCES,
+        histories=True,
     )
     Config = MmmlpConfig
 

@@ -55,6 +55,7 @@ class Nova(SequenceRecommender):
         complexity="O(B L (K D + M D^2) + I (F + B) D)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.SEQUENCES,
+        histories=True,
     )
     Config = NovaConfig
 

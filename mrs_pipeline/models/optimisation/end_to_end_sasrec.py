@@ -55,6 +55,7 @@ class EndToEndSasRec(HistoryRecommender):
         cells=frozenset({Cell.END_TO_END}),
         complexity="O(n encoder + B L (K D + D^2) + B n D)",
         batches=BatchKind.SEQUENCES,
+        histories=True,
         raw=FeatureUse.REQUIRED,
     )
     Config = EndToEndSasRecConfig

@@ -1,21 +1,34 @@
-"""The list of pretrainers: explicit imports, one dictionary. A pretrainer says everything else itself."""
+"""The pretrainers by name: those of this package, and those that others add under `mrs_pipeline.pretrainers`."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.pretraining.base import Pretrainer
-from mrs_pipeline.models.pretraining.pamd import PamdPretrainer
-from mrs_pipeline.models.pretraining.pmgt import PmgtPretrainer
+from mrs_pipeline.code import boundary
+from mrs_pipeline.registry import Registry, spec_flaw
 
-_CLASSES: tuple[type[Pretrainer], ...] = (PmgtPretrainer, PamdPretrainer)
+if TYPE_CHECKING:
+    from mrs_pipeline.models.pretraining.base import Pretrainer
 
-PRETRAINERS: Mapping[str, type[Pretrainer]] = MappingProxyType({each.spec.name: each for each in _CLASSES})
+
+def _flaw(name: str, found: object) -> str | None:
+    from mrs_pipeline.models.pretraining.base import Pretrainer
+
+    return spec_flaw(name, found, Pretrainer)
+
+
+PRETRAINERS: Final["Registry[type[Pretrainer]]"] = boundary(
+    Registry(
+        "mrs_pipeline.pretrainers",
+        "pretraining",
+        {
+            "pmgt": "mrs_pipeline.models.pretraining.pmgt:PmgtPretrainer",
+            "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
+        },
+        _flaw,
+    )
+)
 """Name -> class."""
 
 
-def pretrainer_class(name: str) -> type[Pretrainer]:
+def pretrainer_class(name: str) -> "type[Pretrainer]":
     """The pretrainer of that name; InputError lists the known names."""
-    if name not in PRETRAINERS:
-        raise InputError(f"there is no pretraining '{name}'; there are {', '.join(PRETRAINERS)}")
-    return PRETRAINERS[name]
+    return PRETRAINERS.find(name)

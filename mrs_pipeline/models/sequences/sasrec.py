@@ -42,6 +42,7 @@ class SasRec(SequenceRecommender):
         cells=frozenset({Cell.BASELINE}),
         complexity="O(B L (K D + D^2) + B I D)",
         batches=BatchKind.SEQUENCES,
+        histories=True,
     )
     Config = SasRecConfig
 
