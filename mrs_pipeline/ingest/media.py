@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.datafile import ROW, DataFile
-from mrs_pipeline.ingest.ids import IdOptions, cleaned
+from mrs_pipeline.ingest.ids import LITERAL, IdOptions, cleaned
 from mrs_pipeline.ingest.sql import first_row, quoted_name
 from mrs_pipeline.ingest.values import text
 
@@ -78,7 +78,7 @@ def from_column(
 
 
 def from_folder(
-    con: "DuckDBPyConnection", root: Path, modality: str, folder: str, ids: IdOptions
+    con: "DuckDBPyConnection", root: Path, modality: str, folder: str, ids: IdOptions = LITERAL
 ) -> MediaTable | None:
     """The media files below a folder by item id (the name without its ending); None where there is no folder.
 
