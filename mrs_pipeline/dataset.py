@@ -5,7 +5,7 @@ together and holds what spans them. Reading YAML with file and line is the compo
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -23,13 +23,18 @@ from mrs_pipeline.encoders.registry import FeatureOptions
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.registry import AnySource
+from mrs_pipeline.models.config import ModelConfig, refuse_former_names
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind, Needs, unmet_need
 from mrs_pipeline.open_settings import ByName
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.windows import WindowOptions
+
+if TYPE_CHECKING:
+    from mrs_pipeline.models.pretraining.base import PretrainingConfig
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -95,10 +100,12 @@ class DatasetConfig(BaseModel):
     pretraining: Annotated[dict[str, BaseModel], ByName(PRETRAINERS)] = Field(default_factory=dict)
     """First steps whose item vectors all models that name them share: name -> overrides of its defaults. One that a
     model needs and that is not listed is run with its defaults."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours a row of the item-item graphs."""
-    user_k: int = Field(default=200, ge=1, le=1000)
-    """Neighbours a row of the graph of users who share items, for the models that need it."""
+    item_graph_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours of an item in the stored item graphs, itself among them. A model uses as many of them as its `knn_k`
+    says, at most these."""
+    user_graph_k: int = Field(default=200, ge=1, le=1000)
+    """Neighbours of a user in the stored graph of users who share items. A model uses as many of them as its `user_k`
+    says, at most these."""
     training: TrainingOptions = TrainingOptions()
     """Epochs, batches, patience."""
     model_training: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -113,6 +120,11 @@ class DatasetConfig(BaseModel):
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
     _presets: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_names(cls, values: object) -> object:
+        return refuse_former_names(values, {"knn_k": "item_graph_k", "user_k": "user_graph_k"})
 
     @model_validator(mode="after")
     def _model_training_fits(self) -> "DatasetConfig":
@@ -145,7 +157,6 @@ class DatasetConfig(BaseModel):
             raise ValueError(
                 f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
             )
-        self._require_neighbours()
         raw = self.raw_modalities
         if len(set(raw)) < len(raw):
             raise ValueError(f"raw: {max(raw, key=raw.count)} is listed twice; leave one of the entries out")
@@ -156,14 +167,22 @@ class DatasetConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _knowledge_is_there(self) -> "DatasetConfig":
-        needing = [name for name in self.models if MODELS[name].spec.knowledge]
-        if needing and self.knowledge is None:
-            raise ValueError(
-                f"models: {needing[0]} needs a knowledge graph; add a `knowledge:` section that names attributes of "
-                "the items or a file of triples, or leave the model out"
-            )
+    def _models_can_run(self) -> "DatasetConfig":
+        self._require_models_fit()
         return self
+
+    def _require_models_fit(self) -> None:
+        """Refuses models whose settings cannot work here, presets included."""
+        for name, config in self.model_configs.items():
+            spec = MODELS[name].spec
+            self._require_needs(f"models.{name}", spec, config)
+            if spec.batches is not BatchKind.NONE and not self._validates:
+                raise ValueError(
+                    f"models.{name} chooses its best epoch on validation rows and split.valid is 0; give it a share "
+                    "above 0 or leave the model out"
+                )
+        for name, config in self.pretraining_configs.items():
+            self._require_needs(f"pretraining.{name}", PRETRAINERS[name].spec, config)
 
     def with_presets(self, presets: Mapping[str, Mapping[str, Any]]) -> "DatasetConfig":
         """These settings, with models starting from `presets`: model -> settings that fit the model.
@@ -180,16 +199,35 @@ class DatasetConfig(BaseModel):
                 raise ValueError(
                     f"{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
                 ) from error
-        config._require_neighbours()
+        config._require_models_fit()
         return config
 
-    def _require_neighbours(self) -> None:
-        for name, model in self.model_configs.items():
-            if MODELS[name].spec.user_graph and model.user_k > self.user_k:
+    def _require_needs(self, place: str, needs: Needs, config: ModelConfig) -> None:
+        """Refuses a model or pretraining that could not run on what this dataset gives it."""
+        problem = unmet_need(
+            needs,
+            features=bool(self.model_features),
+            knowledge=self.knowledge is not None,
+            raw=bool(self.raw),
+        ) or config.misfit([str(modality) for modality in self.model_features])
+        if problem:
+            raise ValueError(f"{place} {problem}")
+        graphs = (
+            (config.item_neighbours, "item_graph_k", self.item_graph_k, "item graphs hold"),
+            (config.user_neighbours, "user_graph_k", self.user_graph_k, "graph of users holds"),
+        )
+        for wanted, key, stored, what in graphs:
+            if wanted and wanted.count > stored:
                 raise ValueError(
-                    f"models.{name}.user_k is {model.user_k} but the graph of users holds {self.user_k} "
-                    "neighbours a user; raise user_k or lower the model's"
+                    f"{place}.{wanted.setting} is {wanted.count} but the {what} {stored} neighbours a row; raise "
+                    f"{key} to {wanted.count} or lower {wanted.setting}"
                 )
+
+    @property
+    def _validates(self) -> bool:
+        """Whether the settings leave validation rows."""
+        shares = self.windowed or self.split.strategy in ("random", "global_time")
+        return self.split.valid > 0 or not shares
 
     @property
     def windowed(self) -> bool:
@@ -197,13 +235,13 @@ class DatasetConfig(BaseModel):
         return self.window.every != "none"
 
     @property
-    def model_configs(self) -> dict[str, Any]:
+    def model_configs(self) -> dict[str, ModelConfig]:
         """Configuration of each model to train, in the registry's order."""
         return {name: self.config_of(name) for name in self.models}
 
-    def config_of(self, model: str) -> Any:
+    def config_of(self, model: str) -> ModelConfig:
         """Configuration of a model, on the list or not: its preset, and on top what is said of it here."""
-        return MODELS[model].Config(**{**self._presets.get(model, {}), **self.written(model)})
+        return MODELS[model].Config.model_validate({**self._presets.get(model, {}), **self.written(model)})
 
     def training_of(self, model: str) -> TrainingOptions:
         """How a model is trained: `training`, and on top what `model_training` says of it."""
@@ -220,11 +258,12 @@ class DatasetConfig(BaseModel):
         return {} if listed is None else listed.model_dump(exclude_unset=True)
 
     @property
-    def pretraining_configs(self) -> dict[str, Any]:
+    def pretraining_configs(self) -> dict[str, "PretrainingConfig"]:
         """Configuration of each pretraining that is listed or that a listed model needs, in the registry's order."""
         needed = {MODELS[name].spec.pretraining for name in self.models}
+        listed = cast("dict[str, PretrainingConfig]", self.pretraining)  # `ByName` has made each of its class
         return {
-            name: self.pretraining.get(name) or PRETRAINERS[name].Config()
+            name: listed.get(name) or PRETRAINERS[name].Config()
             for name in PRETRAINERS
             if name in needed or name in self.pretraining
         }

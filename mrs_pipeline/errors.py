@@ -12,6 +12,10 @@ class InputError(MrsError):
     """The user's data or settings cannot be used; the sentence names file, line or column and remedy."""
 
 
+class UnreadableError(InputError):
+    """A stored file is cut short, empty, or was not written by this project; says which and how it is made again."""
+
+
 class StaleInputError(MrsError):
     """A stored input was made from something other than what lies there now; says what to rebuild."""
 

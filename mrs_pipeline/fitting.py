@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -26,9 +25,12 @@ from mrs_pipeline.evaluation.slices import Selection, evaluate
 from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.functional.user_graph import user_graph
-from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.base import AnyRecommender
+from mrs_pipeline.models.config import ModelConfig, validated
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.loop import FitResult, train
@@ -51,7 +53,7 @@ class Fitted:
             brought the vectors along.
     """
 
-    model: Recommender
+    model: AnyRecommender
     seed: int
     result: FitResult
     pretraining: PretrainingConfig | None = None
@@ -81,15 +83,13 @@ def prepare(
 ) -> TrainingData:
     """`data` with what `model` needs and they lack: graphs of items and users, pretrained vectors.
 
-    A row of an item graph has `config.knn_k` neighbours, one of the user graph `config.user_k`.
+    The graphs are as wide as `config.item_neighbours` and `config.user_neighbours` say.
     """
     spec = model_class(model).spec
-    if spec.item_graph:
-        k = int(getattr(config, "knn_k"))  # noqa: B009 - every model with an item graph has it, the base has not
-        data = with_item_graphs(data, k, device)
-    if spec.user_graph and data.user_graph is None:
-        k = int(getattr(config, "user_k"))  # noqa: B009 - likewise
-        data = replace(data, user_graph=user_graph(data.train, k))
+    if config.item_neighbours:
+        data = with_item_graphs(data, config.item_neighbours.count, device)
+    if config.user_neighbours and data.user_graph is None:
+        data = replace(data, user_graph=user_graph(data.train, config.user_neighbours.count))
     if spec.pretraining and data.features:  # without features the model itself says what is wrong
         data = with_pretrained(data, spec.pretraining, pretraining, device=device)
     return data
@@ -97,12 +97,7 @@ def prepare(
 
 def configure(model: str, overrides: Mapping[str, Any]) -> ModelConfig:
     """The model's settings with `overrides` in place of defaults; InputError names what does not fit."""
-    try:
-        return model_class(model).Config(**overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"model '{model}', setting '{place}': {first['msg']}") from error
+    return validated(model_class(model).Config, overrides, f"model '{model}'")
 
 
 def fit(
@@ -157,7 +152,7 @@ def save(fitted: Fitted, directory: Path) -> None:
 
 
 def save_model(
-    model: Recommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
+    model: AnyRecommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
 ) -> None:
     """As `save`, of a trained model by itself."""
     facts = {
@@ -173,7 +168,7 @@ def save_model(
     (directory / _CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recommender:
+def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyRecommender:
     """The model that `save` wrote, built on the `data` it was trained on.
 
     A pretraining that `fit` made for it is made again, unless the data bring its vectors along.
@@ -203,7 +198,7 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> Recomme
 
 
 def recommend(
-    model: Recommender,
+    model: AnyRecommender,
     k: int,
     exclude: Sequence[Interactions],
     users: IntArray | None = None,
@@ -225,7 +220,7 @@ def recommend(
 
 
 def measure(
-    model: Recommender,
+    model: AnyRecommender,
     data: TrainingData,
     test: Interactions,
     options: EvaluationOptions | None = None,
@@ -299,13 +294,13 @@ def _first_step(
     )
 
 
-def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> Recommender:
+def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> AnyRecommender:
     generator = torch.Generator(inputs.device)
     generator.manual_seed(seed)
     return model_class(model)(config, inputs, generator)
 
 
-def _selection(data: TrainingData, options: EvaluationOptions, model: Recommender) -> Selection:
+def _selection(data: TrainingData, options: EvaluationOptions, model: AnyRecommender) -> Selection:
     selection = Selection(data, options, model.device)
     if model.spec.batches is not BatchKind.NONE and not selection.n_users:
         raise InputError(
@@ -317,7 +312,7 @@ def _selection(data: TrainingData, options: EvaluationOptions, model: Recommende
 
 def _fingerprint(
     data: TrainingData,
-    model: Recommender,
+    model: AnyRecommender,
     seed: int,
     training: TrainingOptions,
     evaluation: EvaluationOptions,
@@ -339,7 +334,7 @@ def _fingerprint(
     arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
-        closure("mrs_pipeline.fitting:fit", type(model)).digest,
+        closure("mrs_pipeline.fitting:fit", type(model), *map(model_class, model.config.wrapped())).digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 _STATUS = Path("/proc/self/status")
+_RESET = Path("/proc/self/clear_refs")  # 5 resets the high-water mark, proc(5)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
 _LARGEST_REUSED = 16 * 2**20
 
@@ -21,6 +22,12 @@ def peak_memory_mb() -> float:
         (peak,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(peak.split()[1]) / 1024
     return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def forget_peak() -> None:
+    """Have `peak_memory_mb` tell the peak from now on; does nothing where the kernel is not Linux."""
+    if _RESET.exists():
+        _RESET.write_text("5")
 
 
 def reuse_freed_blocks() -> None:

@@ -1,9 +1,9 @@
 """A dataset's whole pipeline as a list of tasks, in an order in which they can run."""
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.models.base import Needs
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import Needs
 from mrs_pipeline.stages.core import core_tasks
 from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task

@@ -87,6 +87,10 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         """The installed package that registers `name`; KeyError if there is no such name."""
         return _distribution(self._points[name])
 
+    def reference(self, name: str) -> str:
+        """`package.module:OBJECT` of that name, without importing it; KeyError if there is no such name."""
+        return self._points[name].value
+
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:
         points = {name: EntryPoint(name, place, self.group) for name, place in self._own.items()}

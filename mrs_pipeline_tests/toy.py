@@ -12,10 +12,13 @@ import numpy as np
 import torch
 
 from mrs_pipeline.fitting import configure, fit, prepare
-from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
 from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
@@ -151,6 +154,7 @@ def small_config(name: str, **overrides: object) -> ModelConfig:
         "encoder_learning_rate": 0.01,
         "encoder_width": 32,
         "knn_k": 5,
+        "n_neighbours": 5,
         "user_k": N_USERS,
         "max_length": 12,
         **overrides,
@@ -162,7 +166,7 @@ def small_config(name: str, **overrides: object) -> ModelConfig:
 def small_pretraining(name: str, **overrides: object) -> PretrainingConfig:
     """Settings of a pretraining for the toy market: narrow, shallow, few epochs."""
     wanted = {
-        **{"embedding_size": 16, "learning_rate": 0.01, "knn_k": 5, "epochs": 5, "batch_size": 64},
+        **{"embedding_size": 16, "learning_rate": 0.01, "walk_k": 5, "epochs": 5, "batch_size": 64},
         **{"n_layers": 1, "hops": (8, 4), "n_contexts": 3},
         **overrides,
     }

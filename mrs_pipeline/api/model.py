@@ -16,8 +16,9 @@ from mrs_pipeline.api.dataset import Dataset
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
-from mrs_pipeline.models.base import FeatureUse, Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.registry import MODELS, model_class
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import TrainingData
@@ -39,7 +40,7 @@ class FittedModel:
         history: epoch, measure, value; empty for a model that was loaded.
     """
 
-    recommender: Recommender
+    recommender: AnyRecommender
     users: Ids
     items: Ids
     data: TrainingData

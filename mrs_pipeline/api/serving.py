@@ -14,8 +14,10 @@ from mrs_pipeline.api.frames import Table, as_frame, as_series, column
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.api.model import FittedModel
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import FeatureUse, ModelInputs, Recommender
+from mrs_pipeline.models.base import AnyRecommender
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.types import Interactions, TopK
 
 Histories = Mapping[Any, Sequence[Any]] | Table
@@ -124,7 +126,7 @@ def _concat(parts: list[pl.Series], what: str) -> pl.Series:
         ) from error
 
 
-def _knowing(model: FittedModel, rows: Interactions, n_more: int) -> Recommender:
+def _knowing(model: FittedModel, rows: Interactions, n_more: int) -> AnyRecommender:
     """The model with further users, who have no part in any weight: built on the rows of both, weights as trained."""
     train, old = model.data.train, model.recommender
     parts = [(train.users, rows.users), (train.items, rows.items)]

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from mrs_pipeline.bench.training import bench_train
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import BatchKind
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.stored.training_data import training_data
 from mrs_pipeline.tasks.task import Stage
 

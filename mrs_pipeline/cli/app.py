@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.terminal import (
@@ -280,6 +281,8 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
 
 for command in (
     tune,
+    currency.status,
+    currency.verify,
     cli_results.leaderboard,
     cli_results.recommend,
     cli_results.lineage,

@@ -96,11 +96,11 @@ ImageFeatureOptions = Annotated[EncoderOptions, OneOf(_image_options_class, _eve
 """The same, of an encoder of images."""
 
 
-def encoder_roots(options: EncoderOptions) -> tuple["type[Encoder]", ...]:
-    """The classes whose code decides the vectors of these options: the encoder's, and that of the pictures in it."""
+def encoder_roots(options: EncoderOptions) -> tuple[str, ...]:
+    """References of the encoder classes behind options, for the code of the task that extracts them."""
     image = getattr(options, "image", None)
-    own = encoder_class(options.encoder, options.modality)
-    return (own,) if image is None else (own, *encoder_roots(image))
+    own = ENCODERS.reference(_registered(options.encoder, options.modality))
+    return (own, *encoder_roots(image)) if isinstance(image, EncoderOptions) else (own,)
 
 
 def open_encoder(

@@ -15,7 +15,7 @@ from torch import Tensor
 from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
 from mrs_pipeline.functional.metrics import ranking_metrics
 from mrs_pipeline.functional.ranking import ranks_of
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, Interactions
 
 
@@ -66,7 +66,7 @@ def ranking_task(
     )
 
 
-def user_metrics(model: Recommender, task: RankingTask, ks: Sequence[int]) -> dict[str, FloatArray]:
+def user_metrics(model: AnyRecommender, task: RankingTask, ks: Sequence[int]) -> dict[str, FloatArray]:
     """`<metric>@<k>` -> [B] float32, the value of each user of `task.users`."""
     ranks = [torch.zeros(0, dtype=torch.int64, device=task.users.device)]
     for rows, scores in masked_scores(model, task.users, task.excluded, task.blocked):

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import Interactions
 
 
 @contextmanager
-def observing(model: Recommender, known: Interactions | None) -> Iterator[None]:
+def observing(model: AnyRecommender, known: Interactions | None) -> Iterator[None]:
     """While this lasts `model` knows the interactions `known` beside its training rows."""
     model.observe(known)
     try:

@@ -9,7 +9,7 @@ import torch
 
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions, TrainingData
 
 SLICES = ("all", "warm", "cold")
@@ -34,7 +34,7 @@ class UserMetrics:
 
 
 def evaluate(
-    model: Recommender, data: TrainingData, test: Interactions, options: EvaluationOptions
+    model: AnyRecommender, data: TrainingData, test: Interactions, options: EvaluationOptions
 ) -> tuple[UserMetrics, ...]:
     """Per-user metrics of `model` on `test` for each slice that has users; to be called once a model."""
     exclude = [data.train] if options.exclude == "train" else [data.train, data.valid]
@@ -51,7 +51,7 @@ def _candidates(train: Interactions) -> dict[str, BoolArray | None]:
 
 
 def _on_slice(
-    model: Recommender,
+    model: AnyRecommender,
     parts: tuple[Interactions, Sequence[Interactions]],
     name: str,
     candidates: BoolArray | None,
@@ -84,7 +84,7 @@ class Selection:
         """Users with a validation interaction that can be found."""
         return len(self._task.users)
 
-    def __call__(self, model: Recommender) -> float:
+    def __call__(self, model: AnyRecommender) -> float:
         """Mean of `select_on` over the users; NaN where there are none."""
         if not self.n_users:
             return math.nan

@@ -1,4 +1,4 @@
-"""Attention without parameters. The scores come from modules in `models.blocks_modality` and from models."""
+"""Attention without parameters. The scores come from modules in `models.layers.modality_attention` and from models."""
 
 import torch
 from torch import Tensor

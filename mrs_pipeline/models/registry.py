@@ -11,7 +11,7 @@ from mrs_pipeline.code import boundary
 from mrs_pipeline.registry import Registry, spec_flaw
 
 if TYPE_CHECKING:
-    from mrs_pipeline.models.base import Recommender
+    from mrs_pipeline.models.base import AnyRecommender
 
 _HERE: Final = "mrs_pipeline.models"
 _BASELINES: Final = {
@@ -66,7 +66,7 @@ def _flaw(name: str, found: object) -> str | None:
     return spec_flaw(name, found, Recommender)
 
 
-MODELS: Final["Registry[type[Recommender]]"] = boundary(
+MODELS: Final["Registry[type[AnyRecommender]]"] = boundary(
     Registry(
         "mrs_pipeline.models",
         "model",
@@ -84,6 +84,6 @@ def family_of(name: str) -> str:
     return re.sub(r"\W", "_", MODELS.distribution(name).lower())
 
 
-def model_class(name: str) -> "type[Recommender]":
+def model_class(name: str) -> "type[AnyRecommender]":
     """The model of that name; InputError lists the known names."""
     return MODELS.find(name)

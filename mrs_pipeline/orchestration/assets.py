@@ -59,7 +59,8 @@ def build_asset(
             for outcome in _perform(stage, task, tasks, context):
                 results[outcome.node.asset].append(outcome)
         if any(outcome.made for outcomes in results.values() for outcome in outcomes):
-            refresh(home)
+            for sentence in refresh(home):
+                LOG.warning("left out of the SQL views: %s", sentence)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 

@@ -26,7 +26,7 @@ from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, t
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.stages.ingest import check_source
+from mrs_pipeline.stages.ingest import check_source, forget_source
 from mrs_pipeline.stages.window_choice import window_to_test
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, Node
@@ -152,6 +152,7 @@ def run_dataset(
             _Execution(project, instance, config, force).run(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
+            forget_source()
         for window in windows:
             due, below = _due(Stage(config, project.home, window), tasks, force)
             more = f", {len(below)} below them may follow" if below else ""

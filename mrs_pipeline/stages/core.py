@@ -4,14 +4,16 @@ The SQL and the rules are `tables.core`; the strategies are `splits`. Here they 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
+from mrs_pipeline.schema import SPLITS as LABELS
 from mrs_pipeline.splits.labelling import label, label_window
-from mrs_pipeline.splits.labels import NO_TIME, Labelled
+from mrs_pipeline.splits.labels import LEFT_OUT, NO_TIME, Labelled
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.raw_rows import bounds_of, raw_rows
@@ -19,7 +21,9 @@ from mrs_pipeline.tables.core import build_core
 from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS
 from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
-from mrs_pipeline.types import IntArray
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SAMPLE = 8
 
@@ -39,28 +43,36 @@ def build_tables(stage: Stage, task: Task, provenance: Provenance) -> Sequence[O
         outcomes = []
         for node in CORE:
             source = getattr(built, node.name)
-            manifest = stage.lake.write(con, table_of(stage, node), f"SELECT * FROM {source}", provenance)
-            sample = con.sql(f"SELECT * FROM {stage.lake.scan(table_of(stage, node))} LIMIT {_SAMPLE}").pl()
-            outcomes.append(
-                Outcome(node, manifest.digest, {"rows": manifest.rows, "sample": sample}, manifest.columns)
-            )
-        outcomes[-1] = _with_reasons(stage, outcomes[-1])
+            manifest = stage.lake.write_table(con, table_of(stage, node), source, provenance)
+            facts = {
+                "rows": manifest.rows,
+                "sample": con.sql(f"SELECT * FROM {source} LIMIT {_SAMPLE}").pl(),
+            }
+            if node.name == "quarantine":
+                facts["reasons"] = con.sql(
+                    f"SELECT reason, count(*) AS rows FROM {source} GROUP BY reason ORDER BY rows DESC, reason"
+                ).pl()
+            con.execute(f"DROP TABLE {source}")  # makes room for those that are still to be written
+            outcomes.append(Outcome(node, manifest.digest, facts, manifest.columns))
     return outcomes
 
 
 def build_splits(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
-    """Label every core interaction train, valid or test."""
-    frame = stage.lake.read(table_of(stage, CORE_INTERACTIONS)).select(
-        "user", "item", TIMESTAMP, SPLIT, "is_history"
-    )
-    labelled = _labelled(stage.config, frame)
-    splits = (
-        frame.select("user", "item", TIMESTAMP)
-        .with_columns(pl.Series(SPLIT, labelled.names, dtype=pl.String))
-        .filter(pl.col(SPLIT).is_not_null())
-        .sort("user", "item", TIMESTAMP)
-    )
-    manifest = stage.lake.write_frame(table_of(stage, SPLITS), splits, provenance)
+    """Label every core interaction train, valid or test.
+
+    In memory at once: eight bytes a row of each column that the strategy looks at, and what it sorts by. The rows
+    themselves stay in DuckDB.
+    """
+    scan = stage.lake.scan(table_of(stage, CORE_INTERACTIONS))
+    with stage.lake.connect() as con:
+        labelled = _labelled(stage.config, con, scan)
+        con.register("labels", pl.DataFrame({"label": labelled.labels}).to_arrow())
+        names = " ".join(f"WHEN {code} THEN '{name}'" for code, name in enumerate(LABELS))
+        select = (
+            f'SELECT "user", item, {TIMESTAMP}, CASE label {names} END AS {SPLIT} FROM {scan} POSITIONAL JOIN labels '
+            f'WHERE label <> {LEFT_OUT} ORDER BY "user", item, {TIMESTAMP} NULLS FIRST'
+        )
+        manifest = stage.lake.write(con, table_of(stage, SPLITS), select, provenance)
     report = labelled.report
     facts = {
         "rows": manifest.rows,
@@ -72,28 +84,29 @@ def build_splits(stage: Stage, task: Task, provenance: Provenance) -> Sequence[O
     return [Outcome(SPLITS, manifest.digest, facts, manifest.columns)]
 
 
-def _labelled(config: DatasetConfig, frame: pl.DataFrame) -> Labelled:
-    users, items = frame["user"].to_numpy(), frame["item"].to_numpy()
-    times = _times(frame)
+def _labelled(config: DatasetConfig, con: "duckdb.DuckDBPyConnection", scan: str) -> Labelled:
+    """The labels of the interactions, in their order."""
     if config.windowed:
-        return label_window(config.split, users, times, frame["is_history"].to_numpy())
-    given = None if frame[SPLIT].null_count() == frame.height else frame[SPLIT].to_list()
+        users, times, history = _columns(con, scan, '"user"', _TIME, "is_history")
+        return label_window(config.split, users, times, history)
+    users, items, times, codes = _columns(con, scan, '"user"', "item", _TIME, _GIVEN)
+    given = _NAMES[codes] if (codes >= 0).any() else None
     return label(config.split, users, items, None if (times == NO_TIME).all() else times, given)
 
 
-def _times(frame: pl.DataFrame) -> IntArray:
-    """[E] microseconds, `NO_TIME` where there is none."""
-    return np.asarray(frame[TIMESTAMP].cast(pl.Datetime("us")).cast(pl.Int64).fill_null(NO_TIME).to_numpy())
+_TIME = f"coalesce(epoch_us({TIMESTAMP}), {NO_TIME})"
+"""Microseconds, `NO_TIME` where there is none."""
+_GIVEN = f"CAST(coalesce(list_position({list(LABELS)}, {SPLIT}), 0) - 1 AS TINYINT)"
+"""Position of the source's own label, -1 where it has none."""
+_NAMES = np.array([*LABELS, None], dtype=object)
+"""The labels by position; one object each, however many rows there are."""
 
 
-def _with_reasons(stage: Stage, outcome: Outcome) -> Outcome:
-    reasons = (
-        stage.lake.read(table_of(stage, outcome.node))
-        .group_by("reason")
-        .len("rows")
-        .sort("rows", descending=True)
-    )
-    return Outcome(outcome.node, outcome.digest, {**outcome.facts, "reasons": reasons}, outcome.columns)
+def _columns(con: "duckdb.DuckDBPyConnection", scan: str, *expressions: str) -> list[Any]:
+    """[E] an array an expression, none of which is ever NULL, in the order of the rows."""
+    named = ", ".join(f"{expression} AS c{place}" for place, expression in enumerate(expressions))
+    columns = con.execute(f"SELECT {named} FROM {scan}").fetchnumpy()
+    return [np.asarray(columns[f"c{place}"]) for place in range(len(expressions))]
 
 
 def core_tasks(config: DatasetConfig) -> list[Task]:

@@ -4,7 +4,6 @@ How content becomes vectors is `encoders`; what a good feature set looks like, `
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -49,7 +48,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             directory,
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
-            settings=replace(engine_settings(stage), code=_row_code(options)),
+            settings=engine_settings(stage).model_copy(update={"code": _row_code(options)}),
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
@@ -66,8 +65,10 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
 def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
     name = task.subject
-    graph = knn_graph(read_features(stage, name), stage.config.knn_k)
-    digest = write_graph(stage, task.outputs[0], provenance, graph, {"knn_k": stage.config.knn_k})
+    graph = knn_graph(read_features(stage, name), stage.config.item_graph_k)
+    digest = write_graph(
+        stage, task.outputs[0], provenance, graph, {"item_graph_k": stage.config.item_graph_k}
+    )
     connected = int((np.diff(graph.indptr) > 0).sum())
     facts = {
         "items": graph.shape[0],
@@ -162,9 +163,9 @@ def graph_task(config: DatasetConfig, name: str) -> Task:
         outputs=(Node(Kind.GRAPHS, name),),
         inputs=(Node(Kind.FEATURES, name),),
         run=build_graph,
-        settings={"knn_k": config.knn_k},
+        settings={"item_graph_k": config.item_graph_k},
         group="features",
-        description=f"The {config.knn_k} nearest items by cosine of {name}, built in blocks.",
+        description=f"The {config.item_graph_k} nearest items by cosine of {name}, built in blocks.",
         tags=(f"modality/{config.feature(name).modality}",),
         kinds=("graph",),
     )

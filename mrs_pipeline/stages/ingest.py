@@ -41,9 +41,10 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
     manifest = stage.lake.write(con, table, select, provenance)
+    scan = stage.lake.scan(table)
     summary = con.sql(
         f"SELECT count(DISTINCT user_id), count(DISTINCT item_id), min({TIMESTAMP}), max({TIMESTAMP}) "
-        f"FROM ({select})"
+        f"FROM {scan}"
     ).fetchall()[0]
     facts = {
         "rows": manifest.rows,
@@ -52,7 +53,7 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
         "first": str(summary[2] or ""),
         "last": str(summary[3] or ""),
         "rows after the last window": _after_last(stage, con),
-        "sample": con.sql(f"{select} LIMIT {_SAMPLE}").pl(),
+        "sample": con.sql(f"SELECT * FROM {scan} LIMIT {_SAMPLE}").pl(),
     }
     return [Outcome(RAW_INTERACTIONS.at(stage.window), manifest.digest, facts, manifest.columns)]
 
@@ -114,6 +115,11 @@ def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     return con
 
 
+def forget_source() -> None:
+    """Let go of what was parsed: the stages below do not need it, and it holds memory."""
+    _parsed.cache_clear()
+
+
 def _in_window(stage: Stage) -> str:
     if not stage.config.windowed:
         return "true"
@@ -143,7 +149,7 @@ def _calendar(config: DatasetConfig) -> dict[str, str | None]:
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
     """The tasks that read the raw files."""
     source = config.source.model_dump(mode="json")
-    reader = READERS[config.source.reader]
+    reader = READERS.reference(config.source.reader)
     return [
         Task(
             outputs=(RAW_ITEMS,),

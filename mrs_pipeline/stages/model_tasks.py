@@ -2,7 +2,7 @@
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
-from mrs_pipeline.models.base import ModelConfig
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
     check_metrics,
@@ -27,6 +27,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     filling = filling_of(config, spec)
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = family_of(name)
+    uses = (model, *(MODELS[other] for other in settings.wrapped()))
     inputs = sources_of(config, spec)
     fitting = {
         "model": settings.model_dump(mode="json"),
@@ -40,7 +41,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             outputs=(Node(Kind.TRAINED, name),),
             inputs=inputs,
             run=train_model,
-            uses=(model,),
+            uses=uses,
             settings=fitting,
             show=show_training,
             description=f"{spec.title} ({spec.paper}), trained once a seed; epochs chosen on validation. {spec.url}",
@@ -56,7 +57,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             outputs=(Node(Kind.RECOMMENDATIONS, name),),
             inputs=(Node(Kind.TRAINED, name), *inputs),
             run=recommend_items,
-            uses=(model,),
+            uses=uses,
             settings={"missing rows": filling},
             description=f"The {LIST_LENGTH} best items of every user by {spec.title}, without what they already had.",
             kinds=("duckdb",),
@@ -70,7 +71,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             outputs=(Node(Kind.METRICS, name),),
             inputs=(Node(Kind.TRAINED, name), *inputs),
             run=measure_model,
-            uses=(model,),
+            uses=uses,
             settings={"evaluation": config.evaluation.model_dump(mode="json"), "missing rows": filling},
             description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
             kinds=("duckdb",),

@@ -4,7 +4,6 @@ How content is decoded, within which bounds, is `encoders.raw`; feature sets are
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence
     options = stage.config.raw_entry(modality)
     source = source_of(stage)
     code = closure("mrs_pipeline.encoders.engine:extract_with", open_raw).digest
-    settings = replace(engine_settings(stage), code=code)
+    settings = engine_settings(stage).model_copy(update={"code": code})
     encoder = open_raw(options, source.root, settings)
     keys = (stage.config.name, stage.window, modality)
     facts: dict[str, JSON] = {}

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
-from mrs_pipeline.models.base import FeatureUse, ModelSpec
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
@@ -93,7 +93,8 @@ class _Run:
         """The trial's rows of `eval.experiment_arms` and `eval.experiment_users`: stored ones, or it is run now."""
         arms, users = self._table("experiment_arms", trial), self._table("experiment_users", trial)
         provenance = Provenance(
-            text_digest(_arm_code(trial.arm), self._settings(trial)), self.provenance.upstream
+            text_digest(_arm_code(self.stage.config, trial.arm), self._settings(trial)),
+            self.provenance.upstream,
         )
         lake = self.stage.lake
         stored = lake.exists(arms) and lake.exists(users) and lake.manifest(arms).provenance == provenance
@@ -118,7 +119,7 @@ class _Run:
                 config.settings_of(trial.arm.model),
                 deciding(config.training),
                 [each.model_dump(mode="json") for each in decisive],
-                [config.missing, config.knn_k],
+                [config.missing, config.item_graph_k],
             ],
             sort_keys=True,
         )
@@ -164,9 +165,10 @@ class _Run:
         )
 
 
-def _arm_code(arm: Arm) -> str:
+def _arm_code(config: DatasetConfig, arm: Arm) -> str:
     """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
-    return closure("mrs_pipeline.studies.running:run_arm", MODELS[arm.model]).digest
+    models = (arm.model, *config.config_of(arm.model).wrapped())
+    return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models)).digest
 
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
@@ -264,13 +266,13 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             outputs=(Node(Kind.EXPERIMENTS, name),),
             inputs=sources_of(config, _needs(config, experiment)),
             run=run_experiment,
-            uses=tuple(MODELS[model] for model in models),
+            uses=(EXPERIMENTS.reference(name), *(MODELS[model] for model in models)),
             settings={
                 "experiments": config.experiments.model_dump(mode="json"),
                 "training": deciding(config.training),
                 "evaluation": config.evaluation.model_dump(mode="json"),
                 "missing": config.missing,
-                "knn_k": config.knn_k,
+                "item_graph_k": config.item_graph_k,
                 "models": {model: config.settings_of(model) for model in models},
             },
             group="experiments",

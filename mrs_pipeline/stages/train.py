@@ -11,8 +11,8 @@ from shutil import rmtree
 import polars as pl
 
 from mrs_pipeline.fitting import Fitted, fit, history_table, run_facts, save
-from mrs_pipeline.models.base import FeatureUse
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import training_curves
 from mrs_pipeline.storage.provenance import Provenance

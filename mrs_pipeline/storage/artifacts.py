@@ -112,11 +112,14 @@ class ArtifactStore:
 
     def fault(self, *keys: str) -> str | None:
         """What is wrong with an artifact's files, in words; None where they are what was written."""
-        manifest = self.read(*keys)
+        try:
+            manifest = self.read(*keys)
+        except (ValueError, KeyError, TypeError) as error:
+            return f"has no readable manifest ({error})"
         if not manifest.directory.is_dir():
-            return "its files are gone"
+            return "has lost its files"
         found = directory_digest(manifest.directory)
-        return None if found == manifest.digest else "its files are not what was written"
+        return None if found == manifest.digest else "is not what was written"
 
     def names(self) -> list[tuple[str, ...]]:
         """Keys of every artifact, sorted."""
@@ -126,10 +129,9 @@ class ArtifactStore:
         """Remove an artifact; what reads it must make it again."""
         home = self._home(keys)
         with FileLock(home / ".lock"):
-            manifest = home / MANIFEST
-            directory = self.read(*keys).directory
-            manifest.unlink()
-            _remove(directory)
+            (home / MANIFEST).unlink()
+            for directory in home.glob("[0-9a-f]" * _DIGEST_DIGITS):
+                rmtree(directory)
 
     def _publish(
         self, home: Path, partial: Path, name: str, provenance: Provenance, facts: Mapping[str, JSON]

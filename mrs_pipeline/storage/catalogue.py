@@ -2,36 +2,43 @@
 
 It holds views and nothing else, so it can be rebuilt aside and swapped at any moment: a shell that has the
 old file open keeps it and blocks nobody. Views read whatever partitions lie there when they are queried; only
-a new table or a new column needs a refresh. The tables themselves are `lake`'s.
+a new table or a new column needs a refresh. A file that cannot be read is left out of its view, which then has the
+others only until the next refresh. The tables themselves are `lake`'s.
 """
 
+import logging
 import uuid
-from pathlib import Path
+from collections.abc import Sequence
 
 import duckdb
 import polars as pl
 from filelock import FileLock
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.schema import DATASET
 from mrs_pipeline.storage.connection import open_catalogue
 from mrs_pipeline.storage.home import Home
-from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.lake import Lake, Table
 from mrs_pipeline.storage.sql import identifier
 
 FEATURES = "features"
 VECTOR = "vector"
+LOG = logging.getLogger("mrs_pipeline")
 _ATTEMPTS = 5
+_DAMAGE = ("too small to be a Parquet file", "No magic bytes", "TProtocolException", "Invalid data")
+"""What DuckDB says of a file that is not Parquet, in errors of several classes."""
 
 
-def refresh(home: Home) -> Path:
-    """Rebuild the views from what lies in the lake; returns the catalogue's path.
+def refresh(home: Home) -> tuple[str, ...]:
+    """Rebuild the views from what lies in the lake; returns what had to be left out, a sentence each.
 
     One view a table, `schema.table`, with the partition keys as columns; one view a dataset and feature set,
     `features.<dataset>_<feature set>`, whose `vector` is FLOAT[d] so that `array_cosine_similarity` takes it.
+    A file that cannot be read, or that is not this project's, is left out of its view and named; so is a table whose
+    files do not fit together. One bad file must not stop the work on all others.
 
     Raises:
-        InputError: two feature tables would share a view's name, or a table cannot be read.
+        InputError: two feature tables would share a view's name.
     """
     home.data.mkdir(parents=True, exist_ok=True)
     with FileLock(home.data / ".catalogue.lock"):
@@ -39,29 +46,43 @@ def refresh(home: Home) -> Path:
             leftover.unlink()
         aside = home.data / f".catalogue-{uuid.uuid4().hex[:12]}.duckdb"
         with duckdb.connect(str(aside)) as con:
-            _create_views(con, Lake(home.lake))
+            left_out = _create_views(con, Lake(home.lake))
         aside.replace(home.catalogue)
-    return home.catalogue
+    return left_out
 
 
 def query(home: Home, sql: str) -> pl.DataFrame:
     """Answer a SELECT from the catalogue, which is made first where it is missing.
 
     DuckDB opens a Parquet file more than once in a query and stumbles where the file is replaced in between;
-    such a query is simply asked again.
+    such a query is simply asked again. Where a file has become unreadable since the views were made, they are made
+    again without it, with a warning in the log.
 
     Raises:
         InputError: DuckDB refuses the statement, or it is no query; carries DuckDB's first line.
     """
     if not home.catalogue.is_file():
-        refresh(home)
+        _refresh_aloud(home)
     for attempt in range(_ATTEMPTS):
         try:
             return _answer(home, sql)
         except duckdb.Error as error:
-            if isinstance(error, duckdb.ProgrammingError) or attempt + 1 == _ATTEMPTS:
+            refused = isinstance(error, duckdb.ProgrammingError) and not _is_damage(error)
+            if refused or attempt + 1 == _ATTEMPTS:
                 raise InputError(f"the query cannot be answered: {str(error).splitlines()[0]}") from error
+            if _is_damage(error):
+                _refresh_aloud(home)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _refresh_aloud(home: Home) -> None:
+    for sentence in refresh(home):
+        LOG.warning("left out: %s", sentence)
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether DuckDB stumbled over a file that is no Parquet file (any more)."""
+    return any(words in str(error) for words in _DAMAGE)
 
 
 def _answer(home: Home, sql: str) -> pl.DataFrame:
@@ -73,36 +94,65 @@ def _answer(home: Home, sql: str) -> pl.DataFrame:
         return frame
 
 
-def _create_views(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    for (schema, name), select in _view_queries(con, lake).items():
+def _create_views(con: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[str, ...]:
+    left_out: list[str] = []
+    for (schema, name), partitions in _views(lake).items():
+        sound, faults = _sorted_out(lake, partitions)
+        left_out += faults
+        if not sound:
+            continue
+        vector = VECTOR if schema == FEATURES else None
+        keys = {DATASET: dict(sound[0].keys)[DATASET]} if schema == FEATURES else {}
+        # as a pattern a view also reads what is written later, but it would stumble over a bad file
+        scan = lake.scan_these(sound) if faults else lake.scan_all(schema, sound[0].name, **keys)
+        try:
+            select = _table_view(con, scan, vector)
+        except duckdb.Error as error:
+            left_out.append(
+                f"{schema}.{name} has no view, its partitions do not fit together ({str(error).splitlines()[0]}): "
+                "make them again with `mrs run DATASET --force`."
+            )
+            continue
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
         con.execute(f"CREATE VIEW {identifier(schema)}.{identifier(name)} AS {select}")
+    return tuple(left_out)
 
 
-def _view_queries(con: duckdb.DuckDBPyConnection, lake: Lake) -> dict[tuple[str, str], str]:
-    views: dict[tuple[str, str], str] = {}
+def _views(lake: Lake) -> dict[tuple[str, str], list[Table]]:
+    """(schema, name) of each view -> the partitions that it reads."""
+    views: dict[tuple[str, str], list[Table]] = {}
     for schema, name in lake.tables():
+        partitions = lake.partitions(schema, name)
         if schema != FEATURES:
-            views[schema, name] = _table_view(con, lake.scan_all(schema, name))
+            views[schema, name] = partitions
             continue
-        for dataset in sorted({dict(table.keys)[DATASET] for table in lake.partitions(schema, name)}):
+        for dataset in sorted({dict(table.keys)[DATASET] for table in partitions}):
             view = f"{dataset}_{name}"
             if (schema, view) in views:
                 raise InputError(f"two feature sets would be {schema}.{view}: rename dataset {dataset!r}.")
-            views[schema, view] = _table_view(con, lake.scan_all(schema, name, dataset=dataset), VECTOR)
+            views[schema, view] = [table for table in partitions if dict(table.keys)[DATASET] == dataset]
     return views
 
 
-def _table_view(con: duckdb.DuckDBPyConnection, scan: str, vector: str | None = None) -> str:
+def _sorted_out(lake: Lake, partitions: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """The partitions whose files can be read and are this project's, and a sentence on each of the others."""
+    sound, faults = [], []
+    for table in partitions:
+        try:
+            lake.manifest(table)
+        except UnreadableError as fault:
+            faults.append(str(fault))
+        else:
+            sound.append(table)
+    return sound, faults
+
+
+def _table_view(con: duckdb.DuckDBPyConnection, scan: str, vector: str | None) -> str:
     """A SELECT with every column named and typed, so that a partition with a new column leaves it valid."""
-    try:
-        described = con.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-        types = {str(name): str(kind) for name, kind, *_ in described}
-        if vector in types:
-            types[vector] = _fixed_width(con, scan, vector, types[vector])
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the catalogue cannot read a table: {reason}; materialise it again.") from error
+    described = con.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
+    types = {str(name): str(kind) for name, kind, *_ in described}
+    if vector in types:
+        types[vector] = _fixed_width(con, scan, vector, types[vector])
     columns = (f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in types.items())
     return f"SELECT {', '.join(columns)} FROM {scan}"
 

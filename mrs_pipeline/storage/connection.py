@@ -1,7 +1,8 @@
 """DuckDB connections: every one of the project is in UTC, bounded from the environment, without downloads.
 
-`MRS_DUCKDB_MEMORY` (e.g. "4GB") and `MRS_DUCKDB_THREADS` are the bounds. Without them DuckDB takes up to 80 %
-of the memory and all cores *per process*: set them where several processes share a machine.
+`MRS_DUCKDB_MEMORY` (e.g. "8GB") and `MRS_DUCKDB_THREADS` are the bounds. Without them a connection holds at most
+`DEFAULT_MEMORY`, whatever the machine has, and moves what is more to disk; it uses all cores, so set the threads where
+several processes share a machine.
 """
 
 import os
@@ -17,6 +18,8 @@ from mrs_pipeline.storage.sql import literal
 
 MEMORY_VARIABLE = "MRS_DUCKDB_MEMORY"
 THREADS_VARIABLE = "MRS_DUCKDB_THREADS"
+DEFAULT_MEMORY = "2GB"
+"""Twenty million interactions go through every stage within it; more saves some spilling."""
 
 
 def open_memory(spills: Path) -> duckdb.DuckDBPyConnection:
@@ -46,6 +49,7 @@ def open_catalogue(path: Path) -> duckdb.DuckDBPyConnection:
 def _configure(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
+    con.execute(f"SET memory_limit = {literal(DEFAULT_MEMORY)}")
     for variable, setting in ((MEMORY_VARIABLE, "memory_limit"), (THREADS_VARIABLE, "threads")):
         value = os.environ.get(variable)
         if value:

@@ -59,10 +59,10 @@ def rows_digest(con: duckdb.DuckDBPyConnection, relation: str) -> str:
     described = con.execute(f"DESCRIBE {relation}").fetchall()
     columns = [(str(name), str(kind)) for name, kind, *_ in described]
     row = ", ".join(_field_text(name) for name, _ in columns)
+    lower, upper = "CAST(md5 >> 64 AS UBIGINT)", f"CAST(md5 & {2**64 - 1} AS UBIGINT)"
     counted = con.execute(
-        f"SELECT count(*), coalesce(sum(md5_number_lower(row_text)), 0), "
-        f"coalesce(sum(md5_number_upper(row_text)), 0) "
-        f"FROM (SELECT concat({row}) AS row_text FROM {relation})"
+        f"SELECT count(*), coalesce(sum({lower}), 0), coalesce(sum({upper}), 0) "
+        f"FROM (SELECT md5_number(concat({row})) AS md5 FROM {relation})"
     ).fetchall()[0]  # all rows: an unfinished result keeps a connection busy
     return text_digest(*(part for column in columns for part in column), *(str(number) for number in counted))
 

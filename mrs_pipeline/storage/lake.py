@@ -12,7 +12,7 @@ What the columns mean belongs to `tables`; the SQL views over all partitions to 
 import glob
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +20,8 @@ import duckdb
 import polars as pl
 from filelock import FileLock
 
-from mrs_pipeline.errors import InputError
-from mrs_pipeline.schema import SEED
+from mrs_pipeline.errors import InputError, UnreadableError
+from mrs_pipeline.schema import DATASET, FULL_WINDOW, SEED, WINDOW
 from mrs_pipeline.storage.connection import open_memory
 from mrs_pipeline.storage.digests import rows_digest
 from mrs_pipeline.storage.provenance import Provenance
@@ -65,15 +65,24 @@ class Lake:
         staged = f"staged_{_token()}"
         con.execute(f"CREATE TEMP TABLE {staged} AS {query}")
         try:
-            columns = {
-                str(name): str(kind) for name, kind, *_ in con.execute(f"DESCRIBE {staged}").fetchall()
-            }
-            self._check_columns(table, columns)
-            rows = int(con.execute(f"SELECT count(*) FROM {staged}").fetchall()[0][0])
-            manifest = TableManifest(table, rows_digest(con, staged), rows, columns, provenance)
-            self._publish(con, staged, manifest)
+            return self.write_table(con, table, staged, provenance)
         finally:
             con.execute(f"DROP TABLE {staged}")
+
+    def write_table(
+        self, con: duckdb.DuckDBPyConnection, table: Table, relation: str, provenance: Provenance
+    ) -> TableManifest:
+        """Replace a partition by the rows of a table of `con`, in their order, without another copy of them.
+
+        Raises:
+            InputError: a column is named like a partition key.
+            ValueError: other partitions of the table have other keys.
+        """
+        columns = {str(name): str(kind) for name, kind, *_ in con.execute(f"DESCRIBE {relation}").fetchall()}
+        self._check_columns(table, columns)
+        rows = int(con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+        manifest = TableManifest(table, rows_digest(con, relation), rows, columns, provenance)
+        self._publish(con, relation, manifest)
         return manifest
 
     def write_frame(self, table: Table, frame: pl.DataFrame, provenance: Provenance) -> TableManifest:
@@ -86,19 +95,32 @@ class Lake:
         """Whether the partition has been written."""
         return self._part(table).is_file()
 
+    def size(self, table: Table) -> int:
+        """Bytes of a partition's file.
+
+        Raises:
+            InputError: the partition is absent.
+        """
+        self._require(table)
+        return self._part(table).stat().st_size
+
+    def stamp(self, table: Table) -> tuple[int, int]:
+        """Size and time of change of a partition's file."""
+        status = self._part(table).stat()
+        return status.st_size, status.st_mtime_ns
+
     def manifest(self, table: Table) -> TableManifest:
         """Read a partition's manifest without reading its rows.
 
         Raises:
-            InputError: the partition is absent, or its file carries no manifest.
+            InputError: the partition is absent.
+            UnreadableError: its file is damaged, or carries no manifest.
         """
-        self._require(table)
-        text = pl.read_parquet_metadata(self._part(table)).get(_MANIFEST_KEY)
-        if text is None:
-            raise InputError(
-                f"{self._part(table)} was not written by mrs: remove it and materialise {table.path} again."
-            )
-        return TableManifest.from_json(text)
+        text = self._footer(table).get(_MANIFEST_KEY)
+        try:
+            return TableManifest.from_json(text or "")
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(table, "was not written by mrs") from error
 
     def scan(self, *tables: Table) -> str:
         """SQL that reads partitions of one table: a `read_parquet(...)` to put after FROM, without the keys.
@@ -107,9 +129,10 @@ class Lake:
 
         Raises:
             InputError: a partition is absent.
+            UnreadableError: a file is damaged.
         """
         for table in tables:
-            self._require(table)
+            self._footer(table)
         files = ", ".join(literal(glob.escape(str(self._part(table)))) for table in tables)
         return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
@@ -125,21 +148,43 @@ class Lake:
         found = self.partitions(schema, name, **keys)
         if not found:
             raise InputError(_absent(Table.of(schema, name, **keys)))
-        names = [key for key, _ in found[0].keys]
-        folders = (f"{key}={keys[key]}" if key in keys else f"{key}=*" for key in names)
+        folders = (f"{key}={keys[key]}" if key in keys else f"{key}=*" for key, _ in found[0].keys)
         pattern = "/".join((glob.escape(str(self.root / schema / name)), *folders, PART))
-        types = ", ".join(f"{literal(key)}: {'INTEGER' if key == SEED else 'VARCHAR'}" for key in names)
-        hive = f"hive_partitioning = true, hive_types = {{{types}}}" if names else "hive_partitioning = false"
-        return f"read_parquet({literal(pattern)}, union_by_name = true, {hive})"
+        return _hive_scan(literal(pattern), found[0])
+
+    def scan_these(self, tables: Sequence[Table]) -> str:
+        """SQL that reads some partitions of one table, at least one, with every key as a column."""
+        files = ", ".join(literal(glob.escape(str(self._part(table)))) for table in tables)
+        return _hive_scan(f"[{files}]", tables[0])
 
     def read(self, table: Table) -> pl.DataFrame:
         """A partition's rows, without the keys.
 
         Raises:
             InputError: the partition is absent.
+            UnreadableError: its file is damaged.
         """
         self._require(table)
-        return pl.read_parquet(self._part(table), hive_partitioning=False)
+        try:
+            return pl.read_parquet(self._part(table), hive_partitioning=False)
+        except pl.exceptions.PolarsError as error:
+            raise self._unreadable(table, _damaged(error)) from error
+
+    def fault(self, con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
+        """What is wrong with a partition's file, in words; None where its rows are what was written."""
+        try:
+            manifest = self.manifest(table)
+            view = f"fault_{_token()}"
+            con.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM {self.scan(table)}")
+            try:
+                found = rows_digest(con, view)
+            finally:
+                con.execute(f"DROP VIEW {view}")
+        except UnreadableError as error:
+            return str(error).partition(" ")[2].partition(":")[0]
+        except duckdb.Error as error:
+            return _damaged(error)
+        return None if found == manifest.digest else "is not what was written"
 
     def partitions(self, schema: str, name: str, **keys: str | int) -> list[Table]:
         """The written partitions of a table whose keys agree with those given, sorted.
@@ -164,11 +209,11 @@ class Lake:
             with self._writing(table):
                 self._part(table).unlink(missing_ok=True)
 
-    def _publish(self, con: duckdb.DuckDBPyConnection, staged: str, manifest: TableManifest) -> None:
+    def _publish(self, con: duckdb.DuckDBPyConnection, relation: str, manifest: TableManifest) -> None:
         with self._writing(manifest.table) as folder:
             aside = folder / f".{_token()}.parquet"
             con.execute(
-                f"COPY (FROM {staged}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COPY (FROM {relation}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{{_MANIFEST_KEY}: {literal(manifest.to_json())}}})"
             )
             _flush(aside)
@@ -206,6 +251,33 @@ class Lake:
     def _require(self, table: Table) -> None:
         if not self.exists(table):
             raise InputError(_absent(table))
+
+    def _footer(self, table: Table) -> dict[str, str]:
+        """What a partition's file carries beside its rows."""
+        self._require(table)
+        try:
+            return pl.read_parquet_metadata(self._part(table))
+        except pl.exceptions.PolarsError as error:
+            raise self._unreadable(table, _damaged(error)) from error
+
+    def _unreadable(self, table: Table, what: str) -> UnreadableError:
+        keys = dict(table.keys)
+        window = f" --window {keys[WINDOW]}" if keys.get(WINDOW, FULL_WINDOW) != FULL_WINDOW else ""
+        again = f"`mrs run {keys[DATASET]}{window}`" if DATASET in keys else "`mrs run`"
+        return UnreadableError(
+            f"{self._part(table)} {what}: remove it and run {again}, which makes it again."
+        )
+
+
+def _hive_scan(files: str, example: Table) -> str:
+    """SQL that reads files whose folders say keys as those of `example` do."""
+    types = ", ".join(f"{literal(key)}: {'INTEGER' if key == SEED else 'VARCHAR'}" for key, _ in example.keys)
+    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if types else "hive_partitioning = false"
+    return f"read_parquet({files}, union_by_name = true, {hive})"
+
+
+def _damaged(error: Exception) -> str:
+    return f"is not a readable Parquet file ({str(error).splitlines()[0]})"
 
 
 def _absent(table: Table) -> str:

@@ -55,6 +55,28 @@ def read_page(path: Path) -> PageManifest:
     return PageManifest(record["digest"], Provenance.from_json(record["provenance"]))
 
 
+def manifests(root: Path) -> list[Path]:
+    """The pages below a folder that have a manifest, sorted; they themselves may be gone."""
+    return sorted(path.with_suffix("") for path in root.rglob("*.html.json"))
+
+
+def page_fault(path: Path) -> str | None:
+    """What is wrong with a page, in words; None where it is what was written."""
+    if not path.is_file():
+        return "is gone"
+    try:
+        digest = json.loads(manifest_path(path).read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"has no readable manifest ({error})"
+    return None if file_digest(path) == digest else "is not what was written"
+
+
+def discard_page(path: Path) -> None:
+    """Remove a page and its manifest."""
+    path.unlink(missing_ok=True)
+    manifest_path(path).unlink(missing_ok=True)
+
+
 def manifest_path(page: Path) -> Path:
     """Where the manifest of a page is."""
     return page.with_name(f"{page.name}.json")

@@ -3,6 +3,7 @@
 How they get there is `features`.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mrs_pipeline.tasks.places import windows
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FeatureMatrix
 
+LOG = logging.getLogger("mrs_pipeline")
 DRIFT = ("drift_cosine", "drift_norm")
 """What is known only while the previous version still lies there, and so is kept beside the vectors."""
 
@@ -44,6 +46,11 @@ def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> Previo
     for window in reversed(earlier):
         if store.exists(stage.config.name, window, name):
             directory = store.read(stage.config.name, window, name).directory
-            if (directory / SUMMARY).is_file():
+            damage = store.fault(stage.config.name, window, name)
+            if damage:
+                LOG.warning(
+                    "%s of %s %s %s: none of its rows is taken over", name, stage.config.name, window, damage
+                )
+            elif (directory / SUMMARY).is_file():
                 return PreviousExtraction.read(directory)
     return None

@@ -6,15 +6,17 @@ import polars as pl
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import load
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.reporting.inputs import VALID_TERM
+from mrs_pipeline.stored.intact import intact_artifact
+from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FloatArray, TrainingData
 
 
-def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> Recommender:
+def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> AnyRecommender:
     """The trained model of one seed; InputError where it was trained with others."""
-    directory = stage.models.read(stage.config.name, stage.window, name).directory / f"seed={seed}"
+    directory = intact_artifact(stage, Node(Kind.TRAINED, name)).directory / f"seed={seed}"
     if not directory.is_dir():
         raise InputError(
             f"trained/{name} of {stage.config.name} {stage.window} has no seed {seed}; train it again."

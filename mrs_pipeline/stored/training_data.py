@@ -9,15 +9,17 @@ import numpy as np
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.functional.graphs import knn_graph
-from mrs_pipeline.models.base import BatchKind, FeatureUse, Needs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, Needs
 from mrs_pipeline.schema import ITEM, SPLIT, TRAIN, USER, VALID
 from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.stored.graphs import read_graph
+from mrs_pipeline.stored.intact import intact_artifact, require_intact_table
 from mrs_pipeline.stored.knowledge import read_knowledge
 from mrs_pipeline.stored.raw_content import read_raw_content
 from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
+from mrs_pipeline.tasks.places import is_directory
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingData
 
@@ -25,6 +27,7 @@ from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingDa
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
     """What a model or a pretraining may see at this window: no test row can be among it."""
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
+    _require_intact(stage, spec)
     train = interactions(stage, TRAIN)
     stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
     features = complete(stored, stage.config.missing, train)
@@ -33,7 +36,7 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         graphs = {
             modality: read_graph(stage, name)
             if stores_graphs(stage.config)
-            else knn_graph(features[modality], stage.config.knn_k)
+            else knn_graph(features[modality], stage.config.item_graph_k)
             for modality, name in chosen.items()
         }
     users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
@@ -52,6 +55,15 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         knowledge=knowledge,
         raw=raw,
     )
+
+
+def _require_intact(stage: Stage, spec: Needs) -> None:
+    """Refuse damaged inputs before anything is trained on them."""
+    for node in sources_of(stage.config, spec):
+        if is_directory(node):
+            intact_artifact(stage, node)
+        else:
+            require_intact_table(stage, node)
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
@@ -121,4 +133,4 @@ def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
     uses_features = bool(config.model_features) and spec.features is not FeatureUse.IGNORED
     if not uses_features or config.missing == "mask":
         return {}
-    return {"missing": config.missing, "knn_k": config.knn_k}
+    return {"missing": config.missing, "item_graph_k": config.item_graph_k}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,9 @@ from mrs_pipeline.evaluation.summary import telling
 from mrs_pipeline.fitting import Fitted, fit, measure, run_facts
 from mrs_pipeline.functional.independence import mean_dependence
 from mrs_pipeline.memory import peak_memory_mb
-from mrs_pipeline.models.base import HasParts, ModelConfig, ModelSpec, Recommender, Scorer
+from mrs_pipeline.models.base import AnyRecommender, HasParts, Recommender, Scorer
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.studies.base import Arm
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, Interactions, TrainingData
@@ -96,7 +98,7 @@ def measure_arm(task: ArmTask) -> ArmResult:
         evaluation=task.evaluation,
     )
     seconds = time.perf_counter() - started  # with graphs and pre-training, where the arm has to make them
-    models: dict[str, Recommender] = {WHOLE: fitted.model}
+    models: dict[str, AnyRecommender] = {WHOLE: fitted.model}
     if arm.parts:
         models |= {name: PartOnly(fitted.model, name) for name in parts_of(fitted.model)}
     tables = {
@@ -161,7 +163,7 @@ def without_rows(features: FeatureMatrix, share: float, rng: np.random.Generator
     return FeatureMatrix(values, kept, features.name)
 
 
-def parts_of(model: Recommender) -> dict[str, tuple[Tensor, Tensor]]:
+def parts_of(model: AnyRecommender) -> dict[str, tuple[Tensor, Tensor]]:
     """Part -> user vectors [U, d] and item vectors [I, d]; InputError for a model that has no parts."""
     if not isinstance(model, HasParts):
         raise InputError(f"model '{model.spec.name}' has no parts to be measured one by one")
@@ -169,7 +171,7 @@ def parts_of(model: Recommender) -> dict[str, tuple[Tensor, Tensor]]:
         return {name: (users.detach(), items.detach()) for name, (users, items) in model.parts().items()}
 
 
-def dependence(model: Recommender, seed: int) -> float:
+def dependence(model: AnyRecommender, seed: int) -> float:
     """Mean distance correlation between item vectors of different parts, over a sample of items; 0 is independence."""
     items = [items for _, items in parts_of(model).values()]
     widest = max(part.shape[1] for part in items)
@@ -179,7 +181,7 @@ def dependence(model: Recommender, seed: int) -> float:
     return float(mean_dependence(torch.stack(same_width, dim=1)))
 
 
-class PartOnly(Recommender):
+class PartOnly(Recommender[ModelConfig, Never]):
     """A trained model that is scored with one part of its vectors."""
 
     spec = ModelSpec(
@@ -187,8 +189,9 @@ class PartOnly(Recommender):
     )
     Config = ModelConfig
 
-    def __init__(self, model: Recommender, part: str) -> None:
+    def __init__(self, model: AnyRecommender, part: str) -> None:
         torch.nn.Module.__init__(self)
+        self.config = model.config
         self.generator = model.generator
         self.n_users, self.n_items = model.n_users, model.n_items
         self._vectors = parts_of(model)[part]

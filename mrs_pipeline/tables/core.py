@@ -9,6 +9,7 @@ its k-core are found without a look at the window's events, which come after it.
 user is still in the history; items that only events name follow the others as cold items.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -97,9 +98,8 @@ def build_core(
             joined.
     """
     _require_catalogue(con, raw_items)
-    _stage(con, raw_interactions, window_start)
-    _reject_times(con, rules, window_start, window_end)
-    _reject_rows(con, raw_items, rules)
+    _stage(con, raw_interactions, raw_items, rules, window_start=window_start, window_end=window_end)
+    _require_ratings(con, rules)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
     _number_users(con)
@@ -122,17 +122,26 @@ def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None
         raise InputError(f"the items contain item_id '{twice[0][0]}' more than once: keep one row of it.")
 
 
-def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start: datetime | None) -> None:
-    """Copy the raw rows, with a number in source order, a reason to be filled and their side of the start.
+def _stage(
+    con: "duckdb.DuckDBPyConnection",
+    raw_interactions: str,
+    raw_items: str,
+    rules: InteractionRules,
+    *,
+    window_start: datetime | None,
+    window_end: datetime | None,
+) -> None:
+    """Copy the raw rows, with a number in source order, their side of the start, and why they are wrong by themselves.
 
     With a window, a row without a time is neither: nobody knows whether it lies before the window.
     """
     history = "true" if window_start is None else "coalesce(timestamp < CAST($start AS TIMESTAMP), false)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
+    reason = _own_reason(raw_items, rules, window_start, window_end)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, "
-        "CAST(NULL AS VARCHAR) AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, "
-        f"item_id, timestamp, rating, split) AS place FROM {raw_interactions}",
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} "
+        "AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, item_id, timestamp, rating, split) "
+        f"AS place FROM {raw_interactions}",
         start,
     )
     rows = _count(con, "true")
@@ -145,45 +154,49 @@ def _stage(con: "duckdb.DuckDBPyConnection", raw_interactions: str, window_start
         )
 
 
-def _reject_times(
-    con: "duckdb.DuckDBPyConnection",
-    rules: InteractionRules,
-    window_start: datetime | None,
-    window_end: datetime | None,
-) -> None:
-    """Reject rows that name nobody, and rows whose time cannot be; the first rule that applies gives the reason.
+def _own_reason(
+    raw_items: str, rules: InteractionRules, window_start: datetime | None, window_end: datetime | None
+) -> str:
+    """SQL of why a row is wrong by itself: the first rule that applies; NULL where none does."""
+    broken = [
+        (MISSING_USER, "coalesce(trim(user_id), '') = ''"),
+        (MISSING_ITEM, "coalesce(trim(item_id), '') = ''"),
+        *_time_rules(rules, window_start, window_end),
+        (UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)"),
+    ]
+    if rules.unrated:
+        broken.append((MISSING_RATING, f"rating IN ({', '.join(map(repr, rules.unrated))})"))
+    if rules.min_rating is not None:
+        broken.append((MISSING_RATING, "rating IS NULL OR isnan(rating)"))
+        broken.append((LOW_RATING, f"rating < {rules.min_rating!r}"))
+    cases = (f"WHEN {condition} THEN '{reason}'" for reason, condition in broken)
+    return f"CASE {' '.join(cases)} END"
+
+
+def _time_rules(
+    rules: InteractionRules, window_start: datetime | None, window_end: datetime | None
+) -> Iterator[tuple[str, str]]:
+    """(reason, SQL condition) of the times that cannot be.
 
     Second 0 of 1970 is what programs write where they know no time; in data of other years it is no moment.
     """
-    _reject(con, MISSING_USER, "coalesce(trim(user_id), '') = ''")
-    _reject(con, MISSING_ITEM, "coalesce(trim(item_id), '') = ''")
     if window_start is not None:
         unknown = " OR timestamp = TIMESTAMP '1970-01-01'" if window_start.year > _ZERO_YEARS else ""
-        _reject(con, MISSING_TIME, f"timestamp IS NULL{unknown}")
+        yield MISSING_TIME, f"timestamp IS NULL{unknown}"
     if rules.earliest is not None:
-        _reject(con, IMPOSSIBLE_TIME, f"timestamp < TIMESTAMP '{rules.earliest}'")
+        yield IMPOSSIBLE_TIME, f"timestamp < TIMESTAMP '{rules.earliest}'"
     if rules.latest is not None:
-        _reject(con, IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY")
+        yield IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY"
     if window_end is not None:
-        _reject(
-            con, AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-        )
+        yield AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
 
 
-def _reject_rows(con: "duckdb.DuckDBPyConnection", raw_items: str, rules: InteractionRules) -> None:
-    """Reject rows that are wrong by themselves; the first rule that applies gives the reason."""
-    _reject(con, UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)")
-    if rules.unrated:
-        _reject(con, MISSING_RATING, f"rating IN ({', '.join(map(repr, rules.unrated))})")
-    if rules.min_rating is None:
-        return
-    if _count(con, "rating IS NOT NULL") == 0:
+def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
+    if rules.min_rating is not None and _count(con, "rating IS NOT NULL") == 0:
         raise InputError(
             f"interactions.min_rating is {rules.min_rating:g}, but no interaction has a rating: map the "
             "rating column under source, or remove min_rating."
         )
-    _reject(con, MISSING_RATING, "rating IS NULL OR isnan(rating)")
-    _reject(con, LOW_RATING, f"rating < {rules.min_rating!r}")
 
 
 def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -195,13 +208,14 @@ def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules
         return
     direction = {"last": "DESC", "first": "ASC"}[rules.deduplicate]
     sign = {"last": "-", "first": ""}[rules.deduplicate]
+    pairs = f"FROM {_WORK} WHERE reason IS NULL"
     _reject(
         con,
         DUPLICATE,
-        "place NOT IN (SELECT first_value(place) OVER (PARTITION BY user_id, item_id "
+        f"place IN (SELECT place FROM (SELECT place, row_number() OVER (PARTITION BY user_id, item_id "
         f"ORDER BY is_history DESC, timestamp {direction} NULLS LAST, "
-        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) "
-        f"FROM {_WORK} WHERE reason IS NULL)",
+        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) AS nth {pairs} AND (user_id, item_id) IN "
+        f"(SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1)) WHERE nth > 1)",
     )
 
 

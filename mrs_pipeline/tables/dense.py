@@ -1,7 +1,7 @@
 """What must hold of dense numbers, in `core.users` and `core.items` alike."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Suite
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 
 
 def dense_suite(rows: str, column: str) -> Suite:

@@ -1,7 +1,8 @@
 """`eval.experiments`: how an experiment's arms compare. Made by `stages.study`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema
 from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
 
 EXPERIMENTS = TableSchema(

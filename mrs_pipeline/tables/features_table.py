@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 
 MIN_COVERAGE: Final = 0.01
 """Below one item in a hundred a modality cannot say anything about the catalogue."""

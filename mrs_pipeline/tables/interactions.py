@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 from mrs_pipeline.tables.raw_interactions import CLOCK_TOLERANCE, FIRST_MOMENT
 from mrs_pipeline.tables.rules import InteractionRules
 

@@ -1,7 +1,8 @@
 """`core.items`: the dense number of each item, with all that the catalogue says of it. Built by `core`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 from mrs_pipeline.tables.dense import dense_suite
 from mrs_pipeline.tables.raw_items import RAW_ITEMS
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,7 +1,8 @@
 """`eval.leaderboard`: models ranked inside each protocol and window. Made by `reporting`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema
 
 LEADERBOARD = TableSchema(
     path="eval/leaderboard",

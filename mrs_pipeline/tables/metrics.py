@@ -1,7 +1,8 @@
 """`eval.metrics`: means over users, with their intervals. Made by the metrics stage."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema
 
 METRICS = TableSchema(
     path="eval/metrics",

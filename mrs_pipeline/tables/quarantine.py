@@ -1,7 +1,8 @@
 """`core.quarantine`: every raw row that does not count, with its reason. Built by `core`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 from mrs_pipeline.tables.core import REASONS
 from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS
 

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.tables.base import Column, TableSchema
 
 FIRST_MOMENT: Final = datetime(1970, 1, 1)
 CLOCK_TOLERANCE: Final = timedelta(days=1)

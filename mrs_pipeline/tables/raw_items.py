@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema
 
 MEDIA: Final = ("image", "audio", "video")
 
@@ -21,8 +22,8 @@ RAW_ITEMS = TableSchema(
     open=True,
 )
 
-_INSIDE = r"^(?![/\\]|[A-Za-z]:)(?!(?:.*[/\\])?\.\.(?:[/\\]|$)).+"
-"""A path that is neither absolute nor steps up."""
+_OUTSIDE = r"^([/\\]|[A-Za-z]:|$)|(^|[/\\])\.\.([/\\]|$)"
+"""A path that is empty, absolute, or steps up."""
 
 
 def suites(items: str) -> list[Suite]:
@@ -39,7 +40,7 @@ def suites(items: str) -> list[Suite]:
                 expect.not_null("item_id", "every item has an id"),
                 expect.unique("item_id", "no item stands there twice"),
                 *(
-                    expect.matches(medium, _INSIDE, f"no {medium} lies outside the source's folder")
+                    expect.no_match(medium, _OUTSIDE, f"no {medium} lies outside the source's folder")
                     for medium in MEDIA
                 ),
             ],

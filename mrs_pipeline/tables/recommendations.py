@@ -1,8 +1,9 @@
 """`serving.recommendations`: the list that each user would be shown. Made by the recommendation stage."""
 
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import TRAIN, VALID
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 
 RECOMMENDATIONS = TableSchema(
     path="serving/recommendations",

@@ -1,8 +1,9 @@
 """`core.splits`: the label of each interaction that takes part. Made by `splits`."""
 
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS, TEST, TRAIN, VALID
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 
 SPLITS_TABLE = TableSchema(
     path="core/splits",
@@ -31,7 +32,7 @@ def suites(splits: str, interactions: str, *, disjoint: bool, in_time_order: boo
         disjoint: whether a user may have an item only once (interactions were de-duplicated).
         in_time_order: whether the strategy cuts at moments (windows, global_time).
     """
-    found = [_labels(splits), _training(splits), _histories(splits), _known(splits, interactions)]
+    found = [_labels(splits), _training(splits), _histories(splits), _known(splits, interactions, disjoint)]
     if disjoint:
         found.append(_disjoint(splits))
     if in_time_order:
@@ -66,12 +67,16 @@ def _histories(splits: str) -> Suite:
     )
 
 
-def _known(splits: str, interactions: str) -> Suite:
+def _known(splits: str, interactions: str, disjoint: bool) -> Suite:
+    """Where no pair occurs twice, to find each row once is enough; otherwise it must be there as often."""
     columns = '"user", item, timestamp'
-    return Suite(
-        f"SELECT {columns} FROM {splits} EXCEPT ALL SELECT {columns} FROM {interactions}",
-        [expect.no_row("every row is one of core.interactions")],
+    strangers = (
+        f'SELECT "user" FROM {splits} AS s ANTI JOIN {interactions} AS i ON s."user" = i."user" AND s.item = i.item '
+        "AND s.timestamp IS NOT DISTINCT FROM i.timestamp"
+        if disjoint
+        else f"SELECT {columns} FROM {splits} EXCEPT ALL SELECT {columns} FROM {interactions}"
     )
+    return Suite(strangers, [expect.no_row("every row is one of core.interactions")])
 
 
 def _disjoint(splits: str) -> Suite:

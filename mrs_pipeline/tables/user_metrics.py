@@ -1,7 +1,8 @@
 """`eval.user_metrics`: what each test user's list was worth. Made by the metrics stage."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 
 USER_METRICS = TableSchema(
     path="eval/user_metrics",

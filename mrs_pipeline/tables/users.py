@@ -1,7 +1,8 @@
 """`core.users`: the dense number of each user. Built by `core`."""
 
-from mrs_pipeline.tables import expect
-from mrs_pipeline.tables.base import Column, Suite, TableSchema, copied
+from mrs_pipeline.quality import expect
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.tables.base import Column, TableSchema, copied
 from mrs_pipeline.tables.dense import dense_suite
 
 USERS = TableSchema(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from mrs_pipeline.code import Closure, closure, difference
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.provenance import Provenance, require_current
 from mrs_pipeline.storage.versions import VersionRecord, VersionStore
@@ -91,7 +91,10 @@ def is_current(stage: Stage, task: Task) -> bool:
 
 
 def why_stale(stage: Stage, task: Task) -> list[str]:
-    """The reasons, in words, why the outputs are not what would be made now; empty where they are."""
+    """The reasons, in words, why the outputs are not what would be made now; empty where they are.
+
+    A file that cannot be read is such a reason: what it held is made again.
+    """
     nodes = [node_of(stage, output) for output in task.outputs]
     absent = [node for node in nodes if not exists(stage, node)]
     if absent:
@@ -100,9 +103,12 @@ def why_stale(stage: Stage, task: Task) -> list[str]:
     lacking = [node for node in inputs if not exists(stage, node)]
     if lacking:
         return [f"its input {_listed(lacking)} is not made yet"]
-    now = provenance_of(stage, task)
-    for node in nodes:
-        made = record(stage, node)[1]
+    try:
+        now = provenance_of(stage, task)
+        stored = [record(stage, node)[1] for node in nodes]
+    except UnreadableError as fault:
+        return [str(fault)]
+    for made in stored:
         if made != now:
             return [*_why_version(stage, task, made), *_why_inputs(made.upstream, now.upstream)]
     return []

@@ -9,11 +9,13 @@ import subprocess
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from mrs_pipeline import __version__
 from mrs_pipeline.code import closure
+from mrs_pipeline.errors import UnreadableError
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.tasks.node import Node
@@ -117,7 +119,10 @@ def unfinished_checks(stage: Stage, task: Task) -> tuple[bool, list[str]]:
     table = _table(stage, "checks", task.name, LATEST)
     if not stage.lake.exists(table):
         return True, []
-    latest = stage.lake.read(table)
+    try:
+        latest = stage.lake.read(table)
+    except UnreadableError:
+        return True, []
     now = {
         (str(spec.output), record(stage, node_of(stage, spec.output))[0], check_version(task))
         for spec in task.check_specs
@@ -177,10 +182,10 @@ def _known(stage: Stage, task: Task) -> set[tuple[str, str]]:
     now = record(stage, node_of(stage, task.outputs[0]))[1]
     found: set[tuple[str, str]] = set()
     for table in stage.lake.partitions("lineage", "materializations", **_keys(stage, task.name, "*")):
-        rows = stage.lake.read(table).select("asset", "data_version", "code_version")
+        rows = _rows(stage, table, "asset", "data_version", "code_version")
         found |= {
             (asset, version)
-            for asset, version, code in rows.iter_rows()
+            for asset, version, code in rows
             if Provenance(code, _inputs(stage, table, asset)) == now
         }
     return found
@@ -188,11 +193,18 @@ def _known(stage: Stage, task: Task) -> set[tuple[str, str]]:
 
 def _inputs(stage: Stage, made: Table, asset: str) -> dict[str, str]:
     """Name -> digest of what a recorded materialisation was made from."""
-    edges = Table("lineage", "edges", made.keys)
-    if not stage.lake.exists(edges):
-        return {}
-    rows = stage.lake.read(edges).filter(pl.col("asset") == asset)
-    return dict(rows.select("upstream", "upstream_version").iter_rows())
+    edges = _rows(stage, Table("lineage", "edges", made.keys), "asset", "upstream", "upstream_version")
+    return {upstream: version for owner, upstream, version in edges if owner == asset}
+
+
+def _rows(stage: Stage, table: Table, *columns: str) -> list[tuple[Any, ...]]:
+    """Columns of a record; no row where it is absent or damaged: what has no record is not done."""
+    if not stage.lake.exists(table):
+        return []
+    try:
+        return stage.lake.read(table).select(columns).rows()
+    except UnreadableError:
+        return []
 
 
 def _append(stage: Stage, name: str, task: str, run: str, frame: pl.DataFrame) -> None:

@@ -5,23 +5,29 @@ A new kind of batch is a new class here, a new member of `BatchKind` and a line 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol, TypeVar, cast
 
 import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sampling import NegativeSampler
-from mrs_pipeline.models.base import BatchKind, ModelInputs, PairBatch, UserRowBatch
-from mrs_pipeline.models.blocks import history
+from mrs_pipeline.models.base import Batch, PairBatch, Recommender, UserRowBatch
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.interactions import interaction_matrix
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.sequence_batches import SequenceSource
 
+BatchT_co = TypeVar("BatchT_co", bound=Batch, covariant=True)
+BatchT = TypeVar("BatchT", bound=Batch)
 
-class BatchSource(Protocol):
+
+class BatchSource(Protocol[BatchT_co]):
     """Gives one epoch of batches after another; has no state but the generator's, so a run can resume."""
 
     n_batches: int
 
-    def epoch(self, generator: torch.Generator) -> Iterator[Any]:
+    def epoch(self, generator: torch.Generator) -> Iterator[BatchT_co]:
         """The batches of one epoch in a random order."""
         ...
 
@@ -66,7 +72,7 @@ class UserRowSource:
     def __init__(self, inputs: ModelInputs, batch_size: int) -> None:
         if not len(inputs.users):
             raise InputError("there is no training interaction to learn from; loosen the filters or add data")
-        self._history = history(inputs)
+        self._history = interaction_matrix(inputs)
         self._users = torch.nonzero(inputs.users_seen()).flatten()
         self._per_batch = max(1, round(batch_size * len(self._users) / len(inputs.users)))
         self.n_batches = -(-len(self._users) // self._per_batch)
@@ -78,9 +84,22 @@ class UserRowSource:
             yield UserRowBatch(users, self._history.take(users))
 
 
-SOURCES: Mapping[BatchKind, Callable[..., BatchSource]] = {
+SOURCES: Mapping[BatchKind, Callable[..., BatchSource[Batch]]] = {
     BatchKind.PAIRS: PairSource,
     BatchKind.USER_ROWS: UserRowSource,
     BatchKind.SEQUENCES: SequenceSource,
 }
 """Which source a model's `spec.batches` names; called with inputs, batch size and the model's `batch_settings`."""
+
+
+def source_of(
+    model: Recommender[ModelConfig, BatchT], inputs: ModelInputs, batch_size: int
+) -> BatchSource[BatchT]:
+    """The source of the batches that `model` learns from.
+
+    Raises:
+        InputError: there is nothing to draw batches from.
+    """
+    source = SOURCES[model.spec.batches](inputs, batch_size, **model.batch_settings())
+    # a test holds every model's class of batches against the kind that its spec names
+    return cast("BatchSource[BatchT]", source)

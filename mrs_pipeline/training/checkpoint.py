@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 LOG = logging.getLogger("mrs_pipeline")
-_FILE = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+"""Name of the file."""
 
 
 @dataclass(frozen=True)
@@ -63,31 +64,25 @@ class CheckpointFile:
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         facts = json.dumps(state.facts, allow_nan=False)
         header = {"fingerprint": self.fingerprint, "facts": facts, "digest": _digest(copies, facts)}
-        aside = self.directory / f"{_FILE}.{os.getpid()}"
+        aside = self.directory / f"{CHECKPOINT}.{os.getpid()}"
         save_file(copies, aside, metadata=header)
-        aside.replace(self.directory / _FILE)
+        aside.replace(self.directory / CHECKPOINT)
 
     def read(self, device: torch.device) -> RunState | None:
         """The state to go on from; None where there is none of this fingerprint."""
-        path = self.directory / _FILE
+        path = self.directory / CHECKPOINT
         if not path.exists():
             return None
-        try:
-            file = safe_open(path, framework="pt", device=str(device))
-        except (OSError, SafetensorError) as error:
-            LOG.warning("%s cannot be read (%s): training starts afresh", path, error)
+        found = _read(path, device)
+        if isinstance(found, str):
+            LOG.warning("%s %s: training starts afresh", path, found)
             return None
-        with file:
-            header = file.metadata()
-            if header["fingerprint"] != self.fingerprint:
-                LOG.warning(
-                    "%s was written by other code, with other settings or from other data: training starts afresh",
-                    path,
-                )
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-        if header.get("digest") != _digest(tensors, header["facts"]):
-            LOG.warning("%s is damaged: training starts afresh", path)
+        header, tensors = found
+        if header["fingerprint"] != self.fingerprint:
+            LOG.warning(
+                "%s was written by other code, with other settings or from other data: training starts afresh",
+                path,
+            )
             return None
         return RunState(
             weights=_group(tensors, "weights"),
@@ -100,17 +95,21 @@ class CheckpointFile:
 
 def checkpoint_fault(path: Path) -> str | None:
     """What is wrong with a checkpoint file, in words; None where it is as it was written."""
+    found = _read(path, torch.device("cpu"))
+    return found if isinstance(found, str) else None
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, str], dict[str, Tensor]] | str:
+    """Header and tensors of a checkpoint file, or what is wrong with it."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            header: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         return f"cannot be read ({error})"
-    return (
-        None
-        if header.get("digest") == _digest(tensors, header.get("facts", ""))
-        else "its content has changed"
-    )
+    if header.get("digest") != _digest(tensors, header.get("facts", "")):
+        return "is not what was written"
+    return header, tensors
 
 
 def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:

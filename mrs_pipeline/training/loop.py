@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 import psutil
 import torch
@@ -15,13 +15,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mrs_pipeline.errors import NonFiniteLossError
-from mrs_pipeline.models.base import BatchKind, GradientConfig, ModelInputs, Recommender
-from mrs_pipeline.training.batches import SOURCES, BatchSource
+from mrs_pipeline.models.base import AnyRecommender, Recommender
+from mrs_pipeline.models.config import GradientConfig, ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.training.batches import BatchSource, BatchT, source_of
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer_tensors, restore_optimizer
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.options import TrainingOptions
 
-Validate = Callable[[Recommender], float]
+Validate = Callable[[AnyRecommender], float]
 """Score of a model on held-out interactions, larger is better."""
 
 
@@ -64,7 +67,7 @@ class FitResult:
 
 
 def train(
-    model: Recommender,
+    model: Recommender[ModelConfig, BatchT],
     inputs: ModelInputs,
     options: TrainingOptions,
     validate: Validate,
@@ -77,11 +80,11 @@ def train(
     """
     if model.spec.batches is BatchKind.NONE:
         return _solve(model, validate)
-    source = SOURCES[model.spec.batches](inputs, options.batch_size, **model.batch_settings())
+    source = source_of(model, inputs, options.batch_size)
     return _Run(model, source, options, validate, checkpoint).go()
 
 
-def _solve(model: Recommender, validate: Validate) -> FitResult:
+def _solve(model: AnyRecommender, validate: Validate) -> FitResult:
     started = time.perf_counter()
     model.fit_closed_form()
     solved = time.perf_counter()
@@ -93,11 +96,11 @@ def _solve(model: Recommender, validate: Validate) -> FitResult:
 
 
 @dataclass
-class _Run:
+class _Run(Generic[BatchT]):
     """State of a run in flight."""
 
-    model: Recommender
-    source: BatchSource
+    model: Recommender[ModelConfig, BatchT]
+    source: BatchSource[BatchT]
     options: TrainingOptions
     validate: Validate
     checkpoint: CheckpointFile | None
@@ -106,9 +109,14 @@ class _Run:
     peak_memory_mb: float = 0.0
 
     def __post_init__(self) -> None:
-        config: GradientConfig = self.model.config
+        config = self.model.config
+        if not isinstance(config, GradientConfig):
+            raise TypeError(
+                f"settings of '{self.model.spec.name}' have no learning rate; derive them from GradientConfig"
+            )
         self.stopping = EarlyStopping(self.options.patience)
-        self.optimizer = torch.optim.Adam(self.model.parameter_groups(), lr=config.learning_rate, fused=True)
+        groups = [dict(group) for group in self.model.parameter_groups()]
+        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
 
     def go(self) -> FitResult:
         self._resume()
@@ -168,7 +176,7 @@ class _Run:
         self._require_finite(epoch, names, steps)
         return dict(zip(names, steps.double().mean(0).tolist(), strict=True))
 
-    def _step(self, batch: Any, factor: float = 1.0) -> dict[str, Tensor]:
+    def _step(self, batch: BatchT, factor: float = 1.0) -> dict[str, Tensor]:
         """One optimiser step down `factor` times the loss (up, if negative); the terms as they were before it."""
         terms = self.model.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)

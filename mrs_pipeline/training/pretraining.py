@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.functional.graphs import with_item_graphs
-from mrs_pipeline.models.base import ModelInputs
-from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainingConfig
+from mrs_pipeline.models.config import validated
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.pretraining.base import AnyPretrainer, PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import pretrainer_class
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.types import FeatureMatrix, TrainingData
@@ -62,12 +62,7 @@ class Pretrained:
 
 def configure_pretraining(name: str, overrides: Mapping[str, Any]) -> PretrainingConfig:
     """The pretrainer's settings with `overrides` in place of defaults; InputError names what does not fit."""
-    try:
-        return pretrainer_class(name).Config(**overrides)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"pretraining '{name}', setting '{place}': {first['msg']}") from error
+    return validated(pretrainer_class(name).Config, overrides, f"pretraining '{name}'")
 
 
 def pretrain(
@@ -91,9 +86,8 @@ def pretrain(
     """
     settings = config if isinstance(config, PretrainingConfig) else configure_pretraining(name, config or {})
     kind = pretrainer_class(name)
-    if kind.spec.item_graph:
-        k = int(getattr(settings, "knn_k"))  # noqa: B009 - every pretrainer with an item graph has it
-        data = with_item_graphs(data, k, device)
+    if settings.item_neighbours:
+        data = with_item_graphs(data, settings.item_neighbours.count, device)
     generator = torch.Generator(device)
     generator.manual_seed(settings.seed)
     return _Run(kind(settings, ModelInputs.from_data(data, device), generator), settings).go()
@@ -117,7 +111,7 @@ def with_pretrained(
 class _Run:
     """State of a pretraining in flight."""
 
-    model: Pretrainer
+    model: AnyPretrainer
     config: PretrainingConfig
     history: list[PretrainingEpoch] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)

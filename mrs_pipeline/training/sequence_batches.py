@@ -1,4 +1,4 @@
-"""Batches of `BatchKind.SEQUENCES`: stretches of histories in which every position predicts the next item."""
+"""Batches of `BatchKind.SEQUENCES`: subsequences of histories in which every position predicts the next item."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,15 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import PAD, Histories
-from mrs_pipeline.models.base import ModelInputs, SequenceBatch
+from mrs_pipeline.models.base import SequenceBatch
+from mrs_pipeline.models.inputs import ModelInputs
 
 
 class SequenceSource:
-    """Every training interaction is a target once an epoch, in shuffled batches of whole stretches.
+    """Every training interaction is a target once an epoch, in shuffled batches of whole subsequences.
 
-    A history longer than `length` gives several stretches, so that its older part is learned from too. As with
-    pairs, `batch_size` counts training rows: a batch holds as many stretches as have about that many targets,
+    A history longer than `length` gives several subsequences, so that its older part is learned from too. As with
+    pairs, `batch_size` counts training rows: a batch holds as many subsequences as have about that many targets,
     and so the memory of a step does not depend on how long histories are.
     """
 
@@ -31,7 +32,7 @@ class SequenceSource:
         self.n_batches = -(-len(self._users) // self._per_batch)
 
     def epoch(self, generator: torch.Generator) -> Iterator[SequenceBatch]:
-        """Shuffles the stretches and yields slices of them, each no wider than its longest."""
+        """Shuffles the subsequences and yields slices of them, each no wider than its longest."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
         batches = torch.split(order, self._per_batch)
         # the widths of all batches in one transfer: a GPU is made to wait once an epoch

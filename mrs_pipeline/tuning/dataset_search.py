@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import configure
-from mrs_pipeline.models.base import ModelSpec
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS, model_class
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.stages.model_tasks import model_tasks
 from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.storage.digests import text_digest

@@ -17,7 +17,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.fitting import configure, fit, prepare
-from mrs_pipeline.models.base import GradientConfig, SearchSpace
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.storage.digests import text_digest
@@ -203,10 +203,10 @@ class _Search:
     def _prepared(self) -> TrainingData:
         """The data with graphs as wide as any trial asks for, and with the first step's vectors; made once."""
         if self.prepared is None:
+            config = configure(self.model, self.fixed)
+            graphs = [each.setting for each in (config.item_neighbours, config.user_neighbours) if each]
             widest = {
-                name: max(self.defaults[name], *self.space[name])
-                for name in ("knn_k", "user_k")
-                if name in self.space
+                name: max(self.defaults[name], *self.space[name]) for name in graphs if name in self.space
             }
             config = configure(self.model, {**self.fixed, **widest})
             self.prepared = prepare(self.data, self.model, config, pretraining=self.pretraining)

@@ -14,6 +14,7 @@ from mrs_pipeline.stages.model_tasks import model_tasks
 
 SOURCE = {"reader": "demo"}
 TEXT = {"modality": "text", "encoder": "tfidf_svd"}
+IMAGE = {"modality": "image", "encoder": "color_gradient"}
 
 
 def _config(**attributes: Any) -> DatasetConfig:
@@ -46,15 +47,114 @@ def test_overrides_reach_the_model_and_no_other() -> None:
 
 
 def test_every_registered_model_can_be_listed() -> None:
-    config = _config(models=dict.fromkeys(MODELS), knowledge={"attributes": ["genre"]})
+    config = _config(
+        models=dict.fromkeys(MODELS),
+        features=[TEXT, IMAGE],
+        knowledge={"attributes": ["genre"]},
+        raw=[{"modality": "text", "encoder": "tokens"}],
+    )
     assert list(config.model_configs) == list(MODELS)
 
 
-def test_a_model_that_needs_a_knowledge_graph_asks_for_its_section() -> None:
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"models": {"kgat": None}}, "models.kgat needs a knowledge graph and the dataset has none; add a"),
+        (
+            {"models": {"vbpr": None}},
+            "models.vbpr needs item features and the dataset has none; list a feature",
+        ),
+        (
+            {"models": {"end_to_end": None}},
+            "models.end_to_end needs raw content, decoded pictures or tokens, and",
+        ),
+        ({"pretraining": {"pamd": None}}, "pretraining.pamd needs item features and the dataset has none"),
+        (
+            {"models": {"item_knn": {"source": "content"}}},
+            "models.item_knn with source: content needs item features and the dataset has none; list a feature set "
+            "under `features:` or set source: interactions",
+        ),
+        (
+            {"models": {"lattice": {"knn_k": 20}}, "features": [TEXT]},
+            "models.lattice.knn_k is 20 but the item graphs hold 10 neighbours a row; raise item_graph_k to 20 or "
+            "lower knn_k",
+        ),
+        (
+            {"models": {"freedom": None}, "features": [TEXT], "item_graph_k": 9},
+            "models.freedom.knn_k is 10 but",
+        ),
+        (
+            {"models": {"smore": {"modality_knn_k": {"audio": 3}}}, "features": [TEXT]},
+            "models.smore has a modality_knn_k for 'audio' but the features are ['text']; take it out",
+        ),
+        (
+            {"models": {"freedom": {"modality_weights": {"text": 0.5, "image": 0.5}}}, "features": [TEXT]},
+            "models.freedom must name exactly ['text'] in modality_weights; 'image' does not fit",
+        ),
+        (
+            {"models": {"dualgnn": None}, "features": [TEXT], "user_graph_k": 30},
+            "models.dualgnn.user_k is 40 but the graph of users holds 30 neighbours a row; raise user_graph_k to 40",
+        ),
+        (
+            {"pretraining": {"pmgt": {"walk_k": 11}}, "features": [TEXT]},
+            "pretraining.pmgt.walk_k is 11 but the item graphs hold 10 neighbours a row; raise item_graph_k to 11",
+        ),
+        (
+            {"pretraining": {"pmgt": {"mask_share": 0.6, "replace_share": 0.5}}, "features": [TEXT]},
+            "mask_share 0.6 and replace_share 0.5 add up to more than 1; lower one of them",
+        ),
+        (
+            {"models": {"most_pop": None, "lightgcn": None}, "split": {"valid": 0}},
+            "models.lightgcn chooses its best epoch on validation rows and split.valid is 0; give it a share above 0",
+        ),
+    ],
+)
+def test_models_that_could_not_run_here_are_refused(attributes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        _config(**attributes)
+    (error,) = refused.value.errors()
+    assert error["msg"].removeprefix("Value error, ").startswith(sentence)
+
+
+@pytest.mark.parametrize("backbone", ["kgat", "end_to_end", "sasrec", "slmrec", "ease", "dropoutnet"])
+def test_what_cannot_be_a_backbone_is_refused(backbone: str) -> None:
     with pytest.raises(
-        ValidationError, match="models: kgat needs a knowledge graph; add a `knowledge:` section"
+        ValidationError, match=f"'{backbone}' cannot be wrapped: a backbone needs interactions"
     ):
-        _config(models={"kgat": None})
+        _config(
+            models={"dropoutnet": {"backbone": backbone}}, features=[TEXT], knowledge={"attributes": ["a"]}
+        )
+
+
+def test_settings_of_the_wrapper_are_not_its_backbones() -> None:
+    with pytest.raises(ValidationError, match="settings.embedding_size is the wrapper's; set embedding_size"):
+        _config(models={"dropoutnet": {"settings": {"embedding_size": 8}}}, features=[TEXT])
+
+
+def test_what_can_run_on_graphs_and_splits_as_they_are_is_accepted() -> None:
+    """The limits themselves, and shares of a split that does not use them."""
+    wide = _config(models={"lattice": {"knn_k": 20}, "pmgt": None}, features=[TEXT], item_graph_k=20)
+    assert wide.model_configs["lattice"].knn_k == 20
+    _config(models={"dualgnn": {"user_k": 30}}, features=[TEXT], user_graph_k=30)
+    _config(models={"ease": None}, split={"valid": 0})
+    _config(models={"bpr_mf": None}, split={"valid": 0, "strategy": "given"})
+    _config(pretraining={"pmgt": {"mask_share": 0.5, "replace_share": 0.5}}, features=[TEXT])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"knn_k": 5}, "knn_k is now called item_graph_k; write `item_graph_k: 5`"),
+        ({"user_k": 5}, "user_k is now called user_graph_k; write `user_graph_k: 5`"),
+        ({"models": {"item_knn": {"knn_k": 5}}}, "knn_k is now called n_neighbours; write `n_neighbours: 5`"),
+        ({"pretraining": {"pmgt": {"knn_k": 5}}}, "knn_k is now called walk_k; write `walk_k: 5`"),
+    ],
+)
+def test_former_names_are_refused_with_the_new_one(attributes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        _config(**attributes)
+    (error,) = refused.value.errors()
+    assert error["msg"] == f"Value error, {sentence}"
 
 
 def test_models_get_the_first_feature_set_of_a_modality() -> None:
@@ -69,7 +169,7 @@ def test_models_get_the_first_feature_set_of_a_modality() -> None:
 def test_settings_survive_json() -> None:
     config = _config(
         models={"freedom": {"knn_k": 3}},
-        features=[TEXT, {"modality": "image", "encoder": "color_gradient"}],
+        features=[TEXT, IMAGE],
         window={"every": "month", "start": "2024-01"},
         interactions={"min_rating": 3.5, "k_core": 4},
     )
@@ -89,16 +189,18 @@ def test_settings_survive_json() -> None:
         ({"features": [{"modality": "text", "encoder": "magic"}]}, ("features", 0), "'magic'"),
         ({"seeds": []}, ("seeds",), "each once"),
         ({"seeds": [1, 2, 1]}, ("seeds",), "each once"),
-        ({"knn_k": 0}, ("knn_k",), "greater than"),
-        ({"user_k": 0}, ("user_k",), "greater than"),
-        (
-            {"user_k": 30, "models": {"dualgnn": None}},
-            (),
-            "models.dualgnn.user_k is 40 but the graph of users holds 30",
-        ),
+        ({"item_graph_k": 0}, ("item_graph_k",), "greater than"),
+        ({"user_graph_k": 0}, ("user_graph_k",), "greater than"),
         ({"window": {"every": "month"}}, ("window",), "needs window.start"),
         ({"split": {"valid": 0.5, "test": 0.5}}, ("split",), "at most 0.9"),
         ({"split": {"strategy": "by_chance"}}, ("split", "strategy"), "'random'"),
+        ({"models": {"kgat": {"layer_sizes": [8, 0]}}}, ("models", "kgat", "layer_sizes", 1), "greater than"),
+        ({"pretraining": {"pmgt": {"hops": [0]}}}, ("pretraining", "pmgt", "hops", 0), "greater than"),
+        (
+            {"models": {"freedom": {"modality_weights": {"text": -1}}}},
+            ("models", "freedom", "modality_weights", "text"),
+            "greater than",
+        ),
         ({"training": {"epochs": 0}}, ("training", "epochs"), "greater than"),
         ({"evaluation": {"ks": [5, 10]}}, (), "must contain 20"),
         ({"evaluation": {"exclude": "nothing"}}, ("evaluation", "exclude"), "'train'"),
@@ -127,9 +229,11 @@ def test_settings_load_without_the_heavy_libraries() -> None:
 
 def test_first_steps_are_those_listed_and_those_that_models_need() -> None:
     assert _config(models={"bpr_mf": None}).pretraining_configs == {}
-    needed = _config(models={"pmgt": None})
+    needed = _config(models={"pmgt": None}, features=[TEXT])
     assert needed.pretraining_configs == {"pmgt": PRETRAINERS["pmgt"].Config()}
-    listed = _config(models={"pmgt": None}, pretraining={"pmgt": {"epochs": 3}, "pamd": None})
+    listed = _config(
+        models={"pmgt": None}, pretraining={"pmgt": {"epochs": 3}, "pamd": None}, features=[TEXT]
+    )
     assert listed.pretraining_configs["pmgt"].epochs == 3
     assert list(listed.pretraining_configs) == ["pmgt", "pamd"]
 

@@ -65,11 +65,16 @@ def test_a_preset_survives_a_change_of_the_list() -> None:
 
 
 def test_a_preset_that_does_not_go_with_the_rest_is_refused() -> None:
-    config = _config(user_k=30, models={"dualgnn": {"user_k": 20}})
+    text = [{"modality": "text", "encoder": "tfidf_svd"}]
+    config = _config(user_graph_k=30, models={"dualgnn": {"user_k": 20}}, features=text)
     assert config.with_presets({"dualgnn": {"user_k": 40}}).model_configs["dualgnn"].user_k == 20
-    wide = _config(user_k=50, models={"dualgnn": None})
+    wide = _config(user_graph_k=50, models={"dualgnn": None, "lattice": None}, features=text)
     with pytest.raises(ValueError, match="dualgnn.user_k is 60 but the graph of users holds 50"):
         wide.with_presets({"dualgnn": {"user_k": 60}})
+    with pytest.raises(ValueError, match="lattice.knn_k is 11 but the item graphs hold 10"):
+        wide.with_presets({"lattice": {"knn_k": 11}})
+    with pytest.raises(ValueError, match=r"item_knn: knn_k is now called n_neighbours"):
+        wide.with_presets({"item_knn": {"knn_k": 11}})
 
 
 def test_the_file_gives_back_what_was_written(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation import scoring
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.recommending import rank
-from mrs_pipeline.models.base import GradientConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import GradientConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.types import Interactions
 from mrs_pipeline_tests.toy import interactions

@@ -161,6 +161,8 @@ def test_a_broken_directory_is_refused(fitted, market, tmp_path, file, content, 
 def test_a_wrong_setting_is_named():
     with pytest.raises(InputError, match=r"model 'lightgcn', setting 'n_layers'"):
         configure("lightgcn", {"n_layers": 0})
+    with pytest.raises(InputError, match=r"model 'item_knn': knn_k is now called n_neighbours; write"):
+        configure("item_knn", {"knn_k": 3})
     with pytest.raises(InputError, match=r"model 'lightgcn', setting 'layers'"):
         configure("lightgcn", {"layers": 2})
 

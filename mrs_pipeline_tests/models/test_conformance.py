@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.fitting import fit, load, save
-from mrs_pipeline.models.base import BatchKind, FeatureUse, Recommender
+from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
-from mrs_pipeline.training.batches import SOURCES
+from mrs_pipeline.models.spec import BatchKind, FeatureUse
+from mrs_pipeline.training.batches import source_of
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import (
@@ -47,8 +48,7 @@ CONTENT = {"item_knn": {"source": "content"}}
 def first_batch(model, inputs):
     model.train()
     model.start_epoch()
-    source = SOURCES[model.spec.batches](inputs, 512, **model.batch_settings())
-    return next(source.epoch(model.generator))
+    return next(source_of(model, inputs, 512).epoch(model.generator))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -163,7 +163,7 @@ def test_ease_refuses_a_catalogue_that_does_not_fit():
 
 @pytest.mark.parametrize("source", ["interactions", "content"])
 def test_item_knn(source):
-    model, _ = build("item_knn", DATA, source=source, knn_k=2, shrink=0.5)
+    model, _ = build("item_knn", DATA, source=source, n_neighbours=2, shrink=0.5)
     vectors = (
         RATINGS.T
         if source == "interactions"

@@ -6,7 +6,7 @@ import torch
 
 from mrs_pipeline.functional.independence import distance_correlations
 from mrs_pipeline.models.base import PairBatch, UserRowBatch
-from mrs_pipeline.models.blocks import history
+from mrs_pipeline.models.layers.interactions import interaction_matrix
 from mrs_pipeline_tests.models.small import (
     DATA,
     EVERYONE,
@@ -208,7 +208,7 @@ def test_macridvae_scores(temperature):
 def test_macridvae_losses(dropout):
     model, inputs = macridvae(0.3, dropout=dropout, std=0.6, kl_weight=0.7)
     users = torch.tensor([3, 0, 2])
-    batch = UserRowBatch(users, history(inputs).take(users))
+    batch = UserRowBatch(users, interaction_matrix(inputs).take(users))
     state, draws = weights(model), twin(model.generator)
     items, shares = macrid_items(state, 0.3)
     taken = RATINGS[users] > 0
@@ -246,7 +246,7 @@ def test_macridvae_factor_listens_to_the_items_of_its_core_alone():
 
 def test_macridvae_kl_is_zero_at_the_spread_of_the_prior_and_positive_elsewhere():
     model, inputs = macridvae(0.3)
-    batch = UserRowBatch(EVERYONE, history(inputs))
+    batch = UserRowBatch(EVERYONE, interaction_matrix(inputs))
     assert losses(model, batch)["kl"] > 0.01
     with torch.no_grad():
         model.second.weight[16:] = 0

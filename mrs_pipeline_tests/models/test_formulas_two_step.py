@@ -9,7 +9,8 @@ import torch
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.fitting import fit, load, save
-from mrs_pipeline.models.base import ModelInputs, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline_tests.models.small import (
@@ -99,19 +100,22 @@ def test_pamd_turns_all_parts_alike_at_the_start():
 
 def test_pamd_gives_its_shared_and_private_parts(market):
     data = prepared("pamd", market.data)
-    parts = trained("pamd", data).pretrained_parts()
-    assert set(parts.shared) == set(parts.private) == set(parts.present) == {"image", "text"}
-    for modality in ("image", "text"):
-        for kind, found in (("common", parts.shared), ("specific", parts.private)):
-            assert np.array_equal(found[modality].numpy(), data.pretrained[f"pamd/{kind}_{modality}"].values)
-        assert np.array_equal(parts.present[modality].numpy(), market.data.features[modality].present)
+    model = trained("pamd", data)
+    state = weights(model)
+    parts = model.parts()
+    assert set(parts) == {"common", "specific"}
+    for kind, (users, items) in parts.items():
+        keys = [f"pamd/{kind}_{modality}" for modality in ("image", "text")]
+        expected = np.mean([data.pretrained[key].values @ state[f"maps.{key}"] for key in keys], axis=0)
+        assert np.allclose(items.detach().numpy(), expected, atol=1e-5)
+        assert np.array_equal(users.detach().numpy(), state["user_embedding"])
 
 
 def test_pamd_of_one_modality_says_that_nothing_is_shared(market):
     single = replace(market.data, features={"text": market.data.features["text"]})
-    parts = build("pamd", single)[0].pretrained_parts()
-    assert set(parts.private) == {"text"}
-    assert not parts.shared
+    model, _ = build("pamd", single)
+    assert set(model.parts()) == {"specific"}
+    assert set(model.maps) == {"pamd/specific_text"}
 
 
 def test_pamd_of_an_item_without_any_modality_is_its_identifier():
@@ -137,7 +141,7 @@ def test_the_first_step_is_made_for_the_second_with_given_settings_and_again_on_
     options = TrainingOptions(epochs=1, batch_size=64)
     fitted = fit(market.data, "pamd", small_config("pamd"), training=options, pretraining=settings)
     assert fitted.pretraining == settings
-    assert fitted.model.pretrained_parts().private["text"].shape == (TOY_ITEMS, 12)
+    assert fitted.model.maps["pamd/specific_text"].shape == (12, 16)
     save(fitted, tmp_path)
     again = load(tmp_path, market.data)
     everyone = torch.arange(60)
@@ -195,8 +199,8 @@ def test_dropoutnet_replaces_the_share_that_it_is_told(market):
     assert np.mean(shares) == pytest.approx(0.3, abs=0.03)
 
 
-def test_dropoutnet_refuses_what_has_no_identifiers_or_knows_content():
-    for name in ("ease", "vbpr", "most_pop", "dropoutnet"):
+def test_dropoutnet_refuses_what_has_no_identifiers_or_needs_more_than_interactions():
+    for name in ("ease", "vbpr", "most_pop", "dropoutnet", "kgat", "end_to_end", "sasrec"):
         with pytest.raises(InputError, match=rf"'dropoutnet'.*'{name}' cannot be wrapped"):
             build("dropoutnet", DATA, backbone=name)
     with pytest.raises(InputError, match="no model 'lightgnc'"):

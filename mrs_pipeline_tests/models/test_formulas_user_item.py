@@ -6,7 +6,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import prepare
-from mrs_pipeline.models.base import ModelInputs
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline_tests.models.small import (
     BATCH,
@@ -165,7 +165,7 @@ def test_mmgcn_sum_and_concat_are_two_models():
     assert added.layers["text"][0].join.weight.shape == (16, 16)
 
 
-def companions(k: int) -> np.ndarray:
+def neighbours(k: int) -> np.ndarray:
     shared = RATINGS @ RATINGS.T
     np.fill_diagonal(shared, 0)
     shares = np.zeros_like(shared)
@@ -193,7 +193,7 @@ def test_dualgnn(n_layers, user_k):
     state = weights(model)
     views = dualgnn_views(state, n_layers)
     users = sum(state["modality_weights"][:, [number]] * view[:N_USERS] for number, view in enumerate(views))
-    users = users + companions(user_k) @ users
+    users = users + neighbours(user_k) @ users
     items = sum(view[N_USERS:] for view in views)
     assert np.allclose(scores(model), users @ items.T, atol=1e-5)
     preferences = [state[f"preferences.{modality}"][BATCH.users] for modality in DATA.features]
@@ -213,7 +213,7 @@ def test_dualgnn_user_views_are_of_one_modality_each(number):
         model.modality_weights[:, number] = 1.0
     view = dualgnn_views(weights(model), 2)[number][:N_USERS]
     users = model.representations()[0].detach().numpy()
-    assert np.allclose(users, view + companions(40) @ view, atol=1e-5)
+    assert np.allclose(users, view + neighbours(40) @ view, atol=1e-5)
 
 
 def test_dualgnn_weighs_the_modalities_of_a_user_as_shares_at_first():
@@ -226,7 +226,7 @@ def test_dualgnn_weighs_the_modalities_of_a_user_as_shares_at_first():
 def test_dualgnn_listens_to_at_most_the_users_it_is_set_to():
     wide = prepare(DATA, "dualgnn", small_config("dualgnn"))
     narrow, _ = build("dualgnn", wide, user_k=1)
-    assert np.allclose(narrow._companions.matrix.to_dense().numpy(), companions(1), atol=1e-6)
+    assert np.allclose(narrow._neighbours.matrix.to_dense().numpy(), neighbours(1), atol=1e-6)
 
 
 def test_dualgnn_without_a_user_graph_says_what_to_build():

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mrs_pipeline.encoders.diagnostics import summarise
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.functional.graphs import with_item_graphs
-from mrs_pipeline.models.base import ModelInputs
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import Pretrainer
 from mrs_pipeline.models.pretraining.pmgt import walked_graph
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS, pretrainer_class
@@ -311,7 +311,7 @@ def test_pmgt_walks_in_proportion_to_the_weights():
 
 def test_pmgt_negatives_are_strangers_and_positives_neighbours(market):
     """The public port may draw the item itself, its neighbours or padding as negatives."""
-    model = built("pmgt", market.data, knn_k=3)
+    model = built("pmgt", market.data, walk_k=3)
     edges = set()
     sampler = model._sampler
     for node in range(TOY_ITEMS):

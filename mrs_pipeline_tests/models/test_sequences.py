@@ -11,8 +11,10 @@ from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.fitting import fit, measure, recommend
 from mrs_pipeline.functional.sequences import PAD
-from mrs_pipeline.models.base import BatchKind, ModelInputs, SequenceBatch
+from mrs_pipeline.models.base import SequenceBatch
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import Interactions, TrainingData
 from mrs_pipeline_tests.toy import (

@@ -178,7 +178,7 @@ def _fail() -> None:
 @pytest.mark.parametrize(
     ("task", "changed"),
     [
-        ("graphs/text_tfidf_svd", {"knn_k": 12}),  # nothing checks a graph
+        ("graphs/text_tfidf_svd", {"item_graph_k": 12}),  # nothing checks a graph
         ("core/splits", {"split": {"valid": 0.2}}),
         ("metrics/ease", {"evaluation": {"ks": [20, 30]}}),
     ],

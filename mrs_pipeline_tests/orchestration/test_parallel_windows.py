@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrs_pipeline.plan import plan
-from mrs_pipeline.storage.catalogue import query, refresh
+from mrs_pipeline.storage.catalogue import query
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.currency import is_current
 from mrs_pipeline.tasks.node import Node
@@ -55,7 +55,7 @@ def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> Non
     homes.run(home, [FIRST])
     stop = tmp_path / "stop"
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(refresh(home)), str(stop)],
+        [sys.executable, "-c", READER, str(home.catalogue), str(stop)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

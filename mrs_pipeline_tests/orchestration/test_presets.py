@@ -68,7 +68,9 @@ def test_a_mistake_in_the_file_is_refused_by_name(tmp_path: Path, text: str, sen
 
 
 def test_a_preset_against_the_yaml_names_both_files(tmp_path: Path) -> None:
-    home = homes.make(tmp_path, {**homes.TINY, "user_k": 50, "models": {"dualgnn": {"embedding_size": 8}}})
+    home = homes.make(
+        tmp_path, {**homes.TINY, "user_graph_k": 50, "models": {"dualgnn": {"embedding_size": 8}}}
+    )
     path = home.root / "defs" / "tiny" / "presets.yaml"
     _keep(path, "dualgnn", user_k=60)
     with pytest.raises(

@@ -91,7 +91,12 @@ def test_cold_columns_only_where_there_are_cold_items() -> None:
 def test_cold_items_are_held_against_neighbours_by_content() -> None:
     cold = pl.DataFrame(
         [
-            run("item_knn", 1, 0.09, **{"cold_recall@20": 0.10, "config": '{"source":"content","knn_k":10}'}),
+            run(
+                "item_knn",
+                1,
+                0.09,
+                **{"cold_recall@20": 0.10, "config": '{"source":"content","n_neighbours":10}'},
+            ),
             run("smore", 1, 0.12, **{"cold_recall@20": 0.11, "config": "{}"}),
             run("dmrl", 1, 0.11, **{"cold_recall@20": 0.20, "config": "{}"}),
             run("mgcn", 1, 0.13, **{"cold_recall@20": 0.09, "config": "{}"}),

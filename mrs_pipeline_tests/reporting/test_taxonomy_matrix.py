@@ -1,8 +1,8 @@
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import FeatureUse
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of, matrix_text, taxonomy_matrix
 from mrs_pipeline.taxonomy import Axis, Cell
 

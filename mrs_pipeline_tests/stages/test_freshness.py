@@ -47,7 +47,7 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
         ({"interactions": {"min_rating": 4, "k_core": 2}}, {"core/tables"}),
         ({"split": {"valid": 0.2}}, {"core/splits"}),
         ({"split": {"test": 0.3}}, {"core/splits"}),
-        ({"knn_k": 5}, {"graphs/text_tfidf_svd", "graphs/image_color_gradient"}),
+        ({"item_graph_k": 12}, {"graphs/text_tfidf_svd", "graphs/image_color_gradient"}),
         ({"training": {"epochs": 3, "patience": 2}}, _models("trained")),
         ({"seeds": [1, 2]}, _models("trained", "bpr_mf", "freedom")),  # a closed form has no seed
         ({"evaluation": {"ks": [20, 30]}}, _models("metrics")),

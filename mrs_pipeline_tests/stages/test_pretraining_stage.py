@@ -18,7 +18,7 @@ from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.task import CheckOutcome, Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of, stale, task_of
 
-QUICK = {"embedding_size": 8, "epochs": 2, "knn_k": 4, "n_layers": 1, "hops": [4, 2], "n_contexts": 2}
+QUICK = {"embedding_size": 8, "epochs": 2, "walk_k": 4, "n_layers": 1, "hops": [4, 2], "n_contexts": 2}
 CHANGES: dict[str, Any] = {
     "models": {"pmgt": {"embedding_size": 8}, "pamd": {"embedding_size": 8}},
     "pretraining": {"pmgt": QUICK, "pamd": {"embedding_size": 8, "epochs": 2}},

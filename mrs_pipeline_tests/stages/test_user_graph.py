@@ -83,8 +83,8 @@ def test_a_model_is_trained_and_measured_with_it(asked: Stage) -> None:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"user_k": 7}, {NODE}),
-        ({"knn_k": 5}, set()),
+        ({"user_graph_k": 7}, {NODE}),
+        ({"item_graph_k": 5}, set()),
         ({"split": {"valid": 0.2}}, {"core/splits"}),
     ],
 )

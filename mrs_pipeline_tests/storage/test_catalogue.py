@@ -118,19 +118,85 @@ def test_the_catalogue_cannot_be_written(sql: str, home: Home, lake: Lake) -> No
         query(home, sql)
 
 
-def test_a_parquet_file_that_is_none_is_named(home: Home, lake: Lake) -> None:
+def _foreign(path: Path, how: str) -> None:
+    """A file of some kind that is no partition of ours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good = next(path.parents[1].glob("*/part.parquet"), None)
+    match how:
+        case "truncated":
+            assert good is not None
+            path.write_bytes(good.read_bytes()[:-20])
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_text("value,dataset\n1,demo\n" * 20)
+        case "other columns":
+            pl.DataFrame({"x": ["a"], "value": [{"y": 1}]}).write_parquet(path)
+        case "torn footer":
+            assert good is not None
+            whole = good.read_bytes()
+            path.write_bytes(whole[:80] + bytes(len(whole) - 88) + whole[-8:])
+
+
+BAD = ("truncated", "empty", "text", "other columns", "torn footer")
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_bad_file_is_left_out_and_named_with_its_remedy_and_all_else_can_be_asked(
+    how: str, home: Home, lake: Lake
+) -> None:
     _write(lake, "full", 1)
-    bad = lake.root / "core" / "items" / "dataset=demo" / "window=bad" / "part.parquet"
-    bad.parent.mkdir()
-    bad.write_bytes(b"PAR1 no")
-    with pytest.raises(InputError, match=r"core/items/.*too small.*materialise it again"):
-        refresh(home)
+    _write_features(lake, "full", [[1.0, 2.0]])
+    _foreign(lake.root / "core/items/dataset=demo/window=2024-03/part.parquet", how)
+    _foreign(lake.root / "core/users/dataset=demo/window=full/part.parquet", "empty")
+    left_out = refresh(home)
+    assert len(left_out) == 2
+    assert "core/items/dataset=demo/window=2024-03/part.parquet" in left_out[0]
+    assert left_out[0].endswith("remove it and run `mrs run demo --window 2024-03`, which makes it again.")
+    assert left_out[1].endswith("remove it and run `mrs run demo`, which makes it again.")
+    assert not any("\n" in sentence for sentence in left_out)
+    assert query(home, 'SELECT value, "window" FROM core.items').rows() == [(1, "full")]
+    assert query(home, "SELECT count(*) FROM features.demo_image_x").item() == 1
+    with pytest.raises(InputError, match="does not exist"):
+        query(home, "SELECT * FROM core.users")
+
+
+def test_a_bad_file_that_was_made_again_is_back_in_its_view(home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    _foreign(lake.root / "core/items/dataset=demo/window=2024-03/part.parquet", "text")
+    assert len(refresh(home)) == 1
+    _write(lake, "2024-03", 2)
+    assert refresh(home) == ()
+    _write(lake, "2024-04", 3)  # seen without a refresh again
+    assert query(home, "SELECT sum(value) FROM core.items").item() == 6
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "text", "torn footer"])
+def test_a_file_that_goes_bad_under_a_view_is_left_out_of_the_next_answer(
+    how: str, home: Home, lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(lake, "full", 1)
+    _write(lake, "2024-03", 2)
+    refresh(home)
+    _foreign(lake.root / "core/items/dataset=demo/window=2024-03/part.parquet", how)
+    assert query(home, "SELECT value FROM core.items").rows() == [(1,)]
+    assert "window=2024-03/part.parquet" in caplog.text
+
+
+def test_partitions_that_do_not_fit_together_cost_only_their_own_view(home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    _write_features(lake, "a", [[1.0]])
+    table = Table.of("features", "image_x", dataset="demo", window="b")
+    lake.write_frame(table, pl.DataFrame({"item": [0], "vector": ["no vector"]}), PROVENANCE)
+    (sentence,) = refresh(home)
+    assert sentence.startswith("features.demo_image_x has no view, its partitions do not fit together (")
+    assert query(home, "SELECT value FROM core.items").item() == 1
 
 
 def test_an_open_reader_keeps_its_file_and_blocks_nobody(home: Home, lake: Lake) -> None:
     _write(lake, "a", 1)
-    path = refresh(home)
-    with duckdb.connect(str(path), read_only=True) as reader:
+    refresh(home)
+    with duckdb.connect(str(home.catalogue), read_only=True) as reader:
         _write(lake, "b", 2)
         refresh(home)
         assert reader.sql("SELECT count(*) FROM core.items").fetchall() == [(2,)]
@@ -172,7 +238,8 @@ print(queries, last)
 
 def test_eight_writers_and_an_open_reader_neither_fail_nor_lose_a_row(home: Home, lake: Lake) -> None:
     _write(lake, "first", 1)
-    path, stop = refresh(home), home.root / "stop"
+    refresh(home)
+    path, stop = home.catalogue, home.root / "stop"
     run = [sys.executable, "-c"]
     reader = subprocess.Popen([*run, _READER, str(path), str(stop)], stdout=subprocess.PIPE, text=True)
     writers = [subprocess.Popen([*run, _WRITER, str(home.root), str(number)]) for number in range(8)]

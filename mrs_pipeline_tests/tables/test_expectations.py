@@ -6,6 +6,7 @@ from datetime import datetime
 import duckdb
 import pytest
 
+from mrs_pipeline.quality.judging import check_suites
 from mrs_pipeline.tables import (
     features_table,
     interactions,
@@ -20,7 +21,6 @@ from mrs_pipeline.tables import (
     user_metrics,
     users,
 )
-from mrs_pipeline.tables.base import check_suites
 from mrs_pipeline.tables.rules import InteractionRules
 
 NOW = datetime(2024, 6, 1)

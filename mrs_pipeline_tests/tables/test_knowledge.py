@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.tables.base import check_suites
+from mrs_pipeline.quality.judging import check_suites
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
 
 ITEMS = pl.DataFrame(

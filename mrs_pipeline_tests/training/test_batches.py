@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import BatchKind, ModelInputs
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.batches import SOURCES, PairSource
 from mrs_pipeline.types import TrainingData
 from mrs_pipeline_tests.toy import interactions

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from mrs_pipeline.errors import NonFiniteLossError
-from mrs_pipeline.models.base import GradientConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import GradientConfig
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.loop import train

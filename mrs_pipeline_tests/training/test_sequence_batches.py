@@ -8,7 +8,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import PAD
-from mrs_pipeline.models.base import ModelInputs
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.training.sequence_batches import SequenceSource
 from mrs_pipeline.types import TrainingData
 from mrs_pipeline_tests.toy import N_ITEMS, interactions

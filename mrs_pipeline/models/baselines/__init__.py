@@ -1,1 +1,1 @@
-"""Models that look at interactions only, and linear floors: one file a model."""
+"""Models that look at interactions only, and linear baselines: one file a model."""

@@ -10,20 +10,15 @@ Complexity: O(B D) a step, plus Adam's O((U + I) D).
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
-from mrs_pipeline.models.base import (
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, pair_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -36,7 +31,7 @@ class BprMfConfig(GradientConfig):
     """Weight of the embedding norm."""
 
 
-class BprMf(Recommender):
+class BprMf(IdentifierRecommender[BprMfConfig]):
     """Matrix factorisation for ranking; see the module."""
 
     spec = ModelSpec(
@@ -48,11 +43,6 @@ class BprMf(Recommender):
         complexity="O(B D)",
     )
     Config = BprMfConfig
-
-    def __init__(self, config: BprMfConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        super().__init__(config, inputs, generator)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), config.embedding_size, generator)
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR and the norm of the rows used."""

@@ -11,8 +11,9 @@ Complexity: O(I^3) once and three dense [I, I] matrices of memory; refused above
 
 from typing import ClassVar
 
-from mrs_pipeline.models.base import BatchKind, ModelSpec, SearchSpace
-from mrs_pipeline.models.blocks_linear import ItemAutoencoder, ItemAutoencoderConfig
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.layers.item_autoencoder import ItemAutoencoder, ItemAutoencoderConfig
+from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -22,7 +23,7 @@ class EaseConfig(ItemAutoencoderConfig):
     search_space: ClassVar[SearchSpace] = {"reg_weight": (20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)}
 
 
-class Ease(ItemAutoencoder):
+class Ease(ItemAutoencoder[EaseConfig]):
     """Closed-form linear autoencoder; see the module."""
 
     spec = ModelSpec(

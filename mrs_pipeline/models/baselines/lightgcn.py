@@ -11,25 +11,19 @@ Complexity: O(E L D) a step, forward and backward, plus Adam's O((U + I) D).
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
-from mrs_pipeline.functional.sparse import mean_propagation
-from mrs_pipeline.models.base import (
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, pair_rows, user_item_operator
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class LightGcnConfig(GradientConfig):
+class LightGcnConfig(LightGcnBackboneConfig):
     """Settings of LightGCN."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -38,13 +32,11 @@ class LightGcnConfig(GradientConfig):
         "learning_rate": (1e-3, 2e-3, 5e-3),
     }
 
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps L."""
     reg_weight: float = Field(default=1e-4, ge=0)
     """Weight of the embedding norm."""
 
 
-class LightGcn(Recommender):
+class LightGcn(LightGcnRecommender[LightGcnConfig]):
     """Linear propagation on the user-item graph; see the module."""
 
     spec = ModelSpec(
@@ -57,12 +49,6 @@ class LightGcn(Recommender):
     )
     Config = LightGcnConfig
 
-    def __init__(self, config: LightGcnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        super().__init__(config, inputs, generator)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), config.embedding_size, generator)
-        self._adjacency = user_item_operator(inputs)
-
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR on propagated vectors, the norm on layer 0."""
         layer_0 = pair_rows(self.user_embedding, self.item_embedding, batch)
@@ -73,7 +59,4 @@ class LightGcn(Recommender):
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Mean over layers, users [U, D] and items [I, D]."""
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        return users, items
+        return self.propagated()

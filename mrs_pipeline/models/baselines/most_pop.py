@@ -1,13 +1,18 @@
 """MostPop: every user is shown the items with the most training interactions.
 
-Equation: y_ui = |{v : (v, i) in train}|. The floor that any model must beat; nothing is learned.
+Equation: y_ui = |{v : (v, i) in train}|. The baseline that any model must beat; nothing is learned.
 Complexity: O(E) to count, O(I) a user to rank.
 """
+
+from typing import Never
 
 import torch
 from torch import Tensor
 
-from mrs_pipeline.models.base import BatchKind, ModelConfig, ModelInputs, ModelSpec, Recommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -15,7 +20,7 @@ class MostPopConfig(ModelConfig):
     """Nothing to set."""
 
 
-class MostPop(Recommender):
+class MostPop(Recommender[MostPopConfig, Never]):
     """Popularity of items; see the module."""
 
     spec = ModelSpec(

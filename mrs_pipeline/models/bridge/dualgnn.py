@@ -9,7 +9,7 @@ items with u, s the softmax of how many; y_ui = <e_u, e_i>; loss = -mean log2 si
 (mean squares of the batch's users' rows of every P^m, mean square of w).
 
 Deviations: a user with fewer neighbours has the softmax over those there are (published: neighbours drawn again at
-random until there are enough, anew each epoch). Each modality's user view is its own: the published code adds the
+random until there are enough, again in each epoch). Each modality's user view is its own: the published code adds the
 second modality to the first in place before it weighs the two. Edges without some items' modality and weights of
 items, which it prepares and never uses, are left out. An item that lacks a modality has a learned vector in place of
 W_1 x + b_1. The graph of users is built from the training interactions, sparse and in blocks (published: a file that
@@ -31,21 +31,19 @@ from mrs_pipeline.functional.edges import row_softmax
 from mrs_pipeline.functional.graphs import nearest
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
 from mrs_pipeline.functional.rows import unit_rows
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding, linear, pair_rows, user_item_operator
+from mrs_pipeline.functional.sparse import SparseOperator, take_rows
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import Neighbours, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, mean_of_layers, user_item_operator
+from mrs_pipeline.models.layers.parameters import embedding, linear, xavier
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class DualGnnConfig(GradientConfig):
+class DualGnnConfig(LightGcnBackboneConfig):
     """Settings of DualGNN."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -55,15 +53,18 @@ class DualGnnConfig(GradientConfig):
 
     hidden_size: int = Field(default=256, ge=1, le=4096)
     """Width between the two layers that content goes through."""
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps L on the user-item graph."""
     user_k: int = Field(default=40, ge=1, le=1000)
-    """Users that a user listens to, at most; the graph of users should hold as many."""
+    """Users that a user listens to, at most; the dataset's `user_graph_k` must be at least as large."""
     reg_weight: float = Field(default=1e-3, ge=0)
     """Weight of the mean squares."""
 
+    @property
+    def user_neighbours(self) -> Neighbours:
+        """`user_k`."""
+        return Neighbours("user_k", self.user_k)
 
-class DualGnn(Recommender):
+
+class DualGnn(Recommender[DualGnnConfig, PairBatch]):
     """Propagation a modality, then among users who share items; see the module."""
 
     spec = ModelSpec(
@@ -82,7 +83,7 @@ class DualGnn(Recommender):
         super().__init__(config, inputs, generator)
         users, size = inputs.users_seen(), config.embedding_size
         self._adjacency = user_item_operator(inputs)
-        self._companions = _companions(inputs, config.user_k)
+        self._neighbours = _neighbour_operator(inputs, config.user_k)
         self.hidden = ModalityProjection(inputs, config.hidden_size, generator)
         self.content = nn.ModuleDict(
             {name: linear(config.hidden_size, size, generator) for name in inputs.features}
@@ -90,8 +91,7 @@ class DualGnn(Recommender):
         self.preferences = nn.ParameterDict(
             {name: embedding(users, size, generator) for name in inputs.features}
         )
-        start = torch.empty(inputs.n_users, len(inputs.features), device=inputs.device)
-        nn.init.xavier_normal_(start, generator=generator)
+        start = xavier((inputs.n_users, len(inputs.features)), generator)
         self.modality_weights = nn.Parameter(start.softmax(1))
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
@@ -103,27 +103,24 @@ class DualGnn(Recommender):
         }
 
     def representations(self) -> tuple[Tensor, Tensor]:
-        """Users after listening to their companions, items summed over modalities."""
-        user_views, item_views = [], []
+        """Users and what their neighbours add, items summed over modalities."""
+        user_views, item_views, n_layers = [], [], self.config.n_layers
         for modality, hidden in self.hidden().items():
             content = self.content[modality](leaky_relu(hidden))
-            nodes = torch.cat([unit_rows(self.preferences[modality]), unit_rows(content)])
-            n_layers = self.config.n_layers
-            view = (n_layers + 1) * mean_propagation(
-                self._adjacency, nodes, n_layers
-            )  # the sum of the layers
-            users, items = view.split_with_sizes([self.n_users, self.n_items])
-            user_views.append(users)
-            item_views.append(items)
+            users, items = mean_of_layers(
+                self._adjacency, unit_rows(self.preferences[modality]), unit_rows(content), n_layers
+            )
+            user_views.append((n_layers + 1) * users)  # the sum of the layers
+            item_views.append((n_layers + 1) * items)
         weighed = [
             view * weight.unsqueeze(1)
             for view, weight in zip(user_views, self.modality_weights.unbind(1), strict=True)
         ]
         users = torch.stack(weighed).sum(0)
-        return users + self._companions @ users, torch.stack(item_views).sum(0)
+        return users + self._neighbours @ users, torch.stack(item_views).sum(0)
 
 
-def _companions(inputs: ModelInputs, k: int) -> SparseOperator:
+def _neighbour_operator(inputs: ModelInputs, k: int) -> SparseOperator:
     """Each user's k strongest neighbours, weighed by the softmax of how many items they share."""
     if inputs.user_graph is None:
         raise InputError(

@@ -10,7 +10,7 @@ vectors of all layers; y_ui = <e_u, e_i>. Loss = BPR + knowledge_weight * TransR
 
 Deviations: TransR is a term of the loss, with a batch of triples at every step, where the paper has two optimisers
 take turns; so both see one state of Adam and no setting is needed for the turns. The batch of triples is stratified
-by relation. As in the published code attention is worked out anew once an epoch and without gradient; for scoring it
+by relation. As in the published code attention is worked out once an epoch and without gradient; for scoring it
 is that of the weights as they are, so that what was stored scores as what was trained. Cold items take part in the
 graph by their triples; an item or entity that neither an interaction nor a triple names stays zero.
 
@@ -18,7 +18,7 @@ Complexity: O((E + T + N D) L D) a step with N nodes, O((E + T) D^2) an epoch fo
 """
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -30,21 +30,17 @@ from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
 from mrs_pipeline.functional.multi_edges import MultiEdgePattern, edge_softmax
 from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.functional.triples import Triples, TripleSampler, by_relation
-from mrs_pipeline.models.base import (
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_knowledge import entity_tables, interaction_triples, item_triples, known
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.knowledge_nodes import entity_tables, interaction_triples, item_triples, known
+from mrs_pipeline.models.layers.parameters import linear, xavier
+from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _SLOPE = 0.2
 """Of LeakyReLU below zero, as in the published code."""
-_BLOCK = 1 << 16
+_EDGES_AT_ONCE = 1 << 16
 """Edges whose attention is worked out at once."""
 
 
@@ -57,7 +53,9 @@ class KgatConfig(GradientConfig):
         "reg_weight": (1e-3, 1e-4, 1e-5),
     }
 
-    layer_sizes: tuple[int, ...] = Field(default=(64, 32, 16), min_length=1, max_length=8)
+    layer_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64, 32, 16), min_length=1, max_length=8
+    )
     """Width of each propagation layer."""
     relation_size: int = Field(default=64, ge=1, le=4096)
     """Width of the space in which a relation compares head and tail."""
@@ -71,7 +69,7 @@ class KgatConfig(GradientConfig):
     """Triples a step."""
 
 
-class Kgat(Recommender):
+class Kgat(Recommender[KgatConfig, PairBatch]):
     """Attentive propagation over interactions and knowledge; see the module."""
 
     spec = ModelSpec(
@@ -87,7 +85,7 @@ class Kgat(Recommender):
 
     def __init__(self, config: KgatConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        size, device = config.embedding_size, inputs.device
+        size = config.embedding_size
         self._triples = _collaborative_triples(inputs)
         nodes, n_relations = self._triples.n_nodes, len(self._triples.counts)
         self._pattern = MultiEdgePattern.from_edges(self._triples.heads, self._triples.tails, (nodes, nodes))
@@ -96,12 +94,10 @@ class Kgat(Recommender):
         self.user_embedding, self.item_embedding, self.entity_embedding = entity_tables(
             inputs, size, generator
         )
-        relations = torch.empty(n_relations, config.relation_size, device=device)
-        projections = torch.empty(n_relations, size, config.relation_size, device=device)
-        self.relation_embedding = nn.Parameter(nn.init.xavier_normal_(relations, generator=generator))
-        for projection in projections:
-            nn.init.xavier_normal_(projection, generator=generator)
-        self.relation_projection = nn.Parameter(projections)
+        relation_size = config.relation_size
+        self.relation_embedding = nn.Parameter(xavier((n_relations, relation_size), generator))
+        projections = [xavier((size, relation_size), generator) for _ in range(n_relations)]
+        self.relation_projection = nn.Parameter(torch.stack(projections))
         widths = [size, *config.layer_sizes]
         self.sums, self.products = (
             nn.ModuleList(linear(*pair, generator) for pair in pairwise(widths)) for _ in range(2)
@@ -170,8 +166,8 @@ class Kgat(Recommender):
         scores, start = torch.empty(len(triples.heads), device=self.device), 0
         for relation, count in enumerate(triples.counts):
             projection, shift = self.relation_projection[relation], self.relation_embedding[relation]
-            for first in range(start, start + count, _BLOCK):
-                edges = slice(first, min(first + _BLOCK, start + count))
+            for first in range(start, start + count, _EDGES_AT_ONCE):
+                edges = slice(first, min(first + _EDGES_AT_ONCE, start + count))
                 head, tail = (
                     take_rows(nodes, ends[edges]) @ projection for ends in (triples.heads, triples.tails)
                 )

@@ -29,28 +29,18 @@ from torch.nn.functional import normalize
 from mrs_pipeline.functional.attention import masked_softmax
 from mrs_pipeline.functional.graphs import mix, normalise_symmetric
 from mrs_pipeline.functional.losses import bpr_inner, squared_norm
-from mrs_pipeline.functional.sparse import Csr, mean_propagation
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, pair_rows
-from mrs_pipeline.models.blocks_learned_graph import (
-    EpochGraphs,
-    LearnedNeighbours,
-    blend,
-    random_walk_operator,
-)
-from mrs_pipeline.models.blocks_modality import item_graphs, linked
+from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.latent_structure import LatentStructureConfig, LatentStructureRecommender
+from mrs_pipeline.models.layers.learned_graphs import blend
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class LatticeConfig(GradientConfig):
+class LatticeConfig(LatentStructureConfig):
     """Settings of LATTICE."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -58,23 +48,11 @@ class LatticeConfig(GradientConfig):
         "reg_weight": (0.0, 1e-5, 1e-4, 1e-3),
     }
 
-    learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    """Adam's step size."""
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps on the user-item graph."""
-    n_item_layers: int = Field(default=1, ge=1, le=8)
-    """Propagation steps L on the item graph."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
-    projection_size: int = Field(default=64, ge=1, le=4096)
-    """Width of f_m, where learned neighbours are looked for."""
-    original_share: float = Field(default=0.9, ge=0, le=1)
-    """Share of the raw features' graphs."""
     reg_weight: float = Field(default=1e-5, ge=0)
     """Weight of the squared norm of the batch's vectors."""
 
 
-class Lattice(Recommender):
+class Lattice(LatentStructureRecommender[LatticeConfig]):
     """A learned item graph beside the user-item graph; see the module."""
 
     spec = ModelSpec(
@@ -91,41 +69,26 @@ class Lattice(Recommender):
 
     def __init__(self, config: LatticeConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        size = config.embedding_size
-        raw = item_graphs(inputs, config.knn_k, self.spec.name)
-        self._has = linked(raw)
-        self._originals = [normalise_symmetric(graph) for graph in raw.values()]
-        self._adjacency = random_walk_operator(inputs)
-        self._graph = EpochGraphs(self._item_graph)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
-        self.neighbours = LearnedNeighbours(inputs, raw, config.projection_size, config.knn_k, generator)
-        self.modality_logits = nn.Parameter(torch.zeros(len(raw), device=inputs.device))
-
-    def start_epoch(self) -> None:
-        """Lets the item graph be built anew."""
-        self._graph.forget()
+        self.modality_logits = nn.Parameter(torch.zeros(len(self.originals), device=inputs.device))
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR and norm of the final vectors."""
-        (latent,) = self._graph.products(self.item_embedding, self.config.n_item_layers)
+        (latent,) = self.graphs.products(self.item_embedding, self.config.n_item_layers)
         rows = pair_rows(*self._final(latent), batch)
         return {"bpr": bpr_inner(*rows), "reg": self.config.reg_weight * squared_norm(*rows)}
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Propagated vectors, items with their latent structure, users [U, D] and items [I, D]."""
-        (latent,) = self._graph.current_products(self.item_embedding, self.config.n_item_layers)
+        (latent,) = self.graphs.current_products(self.item_embedding, self.config.n_item_layers)
         return self._final(latent)
 
-    def _final(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        return users, items + normalize(latent, dim=1)
-
-    def _item_graph(self) -> list[Csr]:
+    def structures(self) -> list[Csr]:
         """S, the one graph of this model."""
         logits = self.modality_logits.expand(self.n_items, -1)
-        shares = list(masked_softmax(logits, self._has).unbind(1))
+        shares = list(masked_softmax(logits, self.has).unbind(1))
         learned = normalise_symmetric(mix(list(self.neighbours().values()), shares))
-        return [blend(learned, mix(self._originals, shares), self.config.original_share)]
+        return [blend(learned, mix(list(self.originals.values()), shares), self.config.original_share)]
+
+    def _final(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        users, items = self.propagated()
+        return users, items + normalize(latent, dim=1)

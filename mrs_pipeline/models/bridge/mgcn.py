@@ -21,53 +21,28 @@ Complexity: O((E L + k I M + E M) D + I F D) a step and O(B^2 D) for InfoNCE, pl
 from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
-from mrs_pipeline.models.blocks_modality import (
-    ModalityAttention,
-    item_graphs,
-    items_to_users,
-    linked,
-    users_with,
-)
-from mrs_pipeline.models.blocks_rows import DistinctRows, TwoSides, two_sided_losses
+from mrs_pipeline.functional.sparse import SparseOperator
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.item_graphs import item_graphs, linked
+from mrs_pipeline.models.layers.modality_attention import ViewAttention
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.two_sides import TwoSidedConfig, TwoSidedRecommender
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class MgcnConfig(GradientConfig):
+class MgcnConfig(TwoSidedConfig):
     """Settings of MGCN."""
 
     search_space: ClassVar[SearchSpace] = {"cl_weight": (1e-3, 1e-2, 1e-1)}
 
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps on the user-item graph."""
-    n_item_layers: int = Field(default=1, ge=1, le=8)
-    """Propagation steps on the item graphs."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
-    reg_weight: float = Field(default=1e-4, ge=0)
-    """Weight of the squared norm of the batch's vectors."""
-    cl_weight: float = Field(default=1e-2, ge=0)
-    """Weight of the contrast between side and behaviour."""
-    temperature: float = Field(default=0.2, gt=0)
-    """Of the contrast's softmax."""
 
-
-class Mgcn(Recommender):
+class Mgcn(TwoSidedRecommender[MgcnConfig]):
     """Content purified by behaviour, spread over item graphs and fused by behaviour; see the module."""
 
     spec = ModelSpec(
@@ -86,51 +61,22 @@ class Mgcn(Recommender):
         super().__init__(config, inputs, generator)
         size = config.embedding_size
         graphs = item_graphs(inputs, config.knn_k, self.spec.name)
+        self.set_views(inputs, linked(graphs))
         self._features = inputs.features
-        self._adjacency, self._to_users = user_item_operator(inputs), items_to_users(inputs)
         self._item_graphs = {
             modality: SparseOperator.from_csr(normalise_symmetric(graph))
             for modality, graph in graphs.items()
         }
-        self._item_has = linked(graphs)
-        self._user_has = users_with(inputs, self._item_has)
         self._complete = (self._item_has.all(0) & self._user_has.all(0)).tolist()
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.purifiers, self.selectors = nn.ModuleDict(), nn.ModuleDict()
         for modality, values in inputs.features.items():
             self.purifiers[modality] = _Purifier(values.shape[1], size, generator)
             self.selectors[modality] = linear(size, size, generator)
-        self.attention = ModalityAttention(size, generator)
+        self.attention = ViewAttention(size, generator)
 
-    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
-        """BPR and norm of the final vectors; contrast of side and behaviour."""
-        rows = DistinctRows.of(batch)
-        (users, user_views), (items, item_views) = self._behaviour_and_views()
-        return two_sided_losses(
-            rows,
-            self._rows(rows.users, users, user_views, self._user_has),
-            self._rows(rows.items, items, item_views, self._item_has),
-            reg_weight=self.config.reg_weight,
-            cl_weight=self.config.cl_weight,
-            temperature=self.config.temperature,
-        )
-
-    def representations(self) -> tuple[Tensor, Tensor]:
-        """Behaviour plus side, users [U, D] and items [I, D]."""
-        (users, user_views), (items, item_views) = self._behaviour_and_views()
-        return (
-            users + self._side(users, user_views, self._user_has),
-            items + self._side(items, item_views, self._item_has),
-        )
-
-    def _behaviour_and_views(self) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
-        """Users' c [U, D] and views h_m [U, D] each, then the items'."""
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        views = [self._item_view(modality) for modality in self._features]
-        return (users, [self._to_users @ view for view in views]), (items, views)
+    def item_views(self) -> list[Tensor]:
+        """h_m [I, D], one a modality."""
+        return [self._item_view(modality) for modality in self._features]
 
     def _item_view(self, modality: str) -> Tensor:
         view: Tensor = self.item_embedding * self.purifiers[modality](self._features[modality])
@@ -138,13 +84,7 @@ class Mgcn(Recommender):
             view = self._item_graphs[modality] @ view
         return view
 
-    def _rows(self, rows: Tensor, behaviour: Tensor, views: list[Tensor], has: Tensor) -> TwoSides:
-        """Of the nodes `rows` [n]; attention and gates are computed for these alone."""
-        behaviour, has = take_rows(behaviour, rows), take_rows(has, rows)
-        side = self._side(behaviour, [take_rows(view, rows) for view in views], has)
-        return TwoSides(behaviour, side, has.any(1))
-
-    def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
+    def side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
         """[n, D] from c [n, D], views [n, D] each and which modalities the nodes have [n, M]."""
         shares = self.attention(torch.stack(views, dim=1), has)
         common = torch.zeros_like(behaviour)

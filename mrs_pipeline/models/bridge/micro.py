@@ -24,34 +24,24 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
-from mrs_pipeline.functional.sparse import Csr, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding
-from mrs_pipeline.models.blocks_learned_graph import (
-    EpochGraphs,
-    LearnedNeighbours,
-    blend,
-    random_walk_operator,
-)
-from mrs_pipeline.models.blocks_modality import ModalityAttention, item_graphs, linked
-from mrs_pipeline.models.blocks_rows import DistinctRows
+from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import DistinctRows
+from mrs_pipeline.models.layers.latent_structure import LatentStructureConfig, LatentStructureRecommender
+from mrs_pipeline.models.layers.learned_graphs import blend
+from mrs_pipeline.models.layers.modality_attention import ViewAttention
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class MicroConfig(GradientConfig):
+class MicroConfig(LatentStructureConfig):
     """Settings of MICRO."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -59,18 +49,6 @@ class MicroConfig(GradientConfig):
         "cl_weight": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     }
 
-    learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    """Adam's step size."""
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps on the user-item graph."""
-    n_item_layers: int = Field(default=1, ge=1, le=8)
-    """Propagation steps L on the item graphs."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
-    projection_size: int = Field(default=64, ge=1, le=4096)
-    """Width of W_m x_m, where learned neighbours are looked for."""
-    original_share: float = Field(default=0.9, ge=0, le=1)
-    """Share of the raw features' graphs."""
     reg_weight: float = Field(default=1e-4, ge=0)
     """Weight of the squared norm of the batch's vectors."""
     cl_weight: float = Field(default=0.03, ge=0)
@@ -79,7 +57,7 @@ class MicroConfig(GradientConfig):
     """Of the contrast's softmax."""
 
 
-class Micro(Recommender):
+class Micro(LatentStructureRecommender[MicroConfig]):
     """Learned item graphs of each modality, fused by attention and contrast; see the module."""
 
     spec = ModelSpec(
@@ -96,29 +74,16 @@ class Micro(Recommender):
 
     def __init__(self, config: MicroConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        size = config.embedding_size
-        raw = item_graphs(inputs, config.knn_k, self.spec.name)
-        self._has = linked(raw)
-        self._originals = {name: normalise_symmetric(graph) for name, graph in raw.items()}
-        self._adjacency = random_walk_operator(inputs)
-        self._graphs = EpochGraphs(self._item_graphs)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
-        self.neighbours = LearnedNeighbours(inputs, raw, config.projection_size, config.knn_k, generator)
-        self.attention = ModalityAttention(size, generator)
-
-    def start_epoch(self) -> None:
-        """Lets the item graphs be built anew."""
-        self._graphs.forget()
+        self.attention = ViewAttention(config.embedding_size, generator)
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR and norm of the final vectors; contrast of each modality's view with their fusion."""
         rows = DistinctRows.of(batch)
-        views = self._graphs.products(self.item_embedding, self.config.n_item_layers)
+        views = self.graphs.products(self.item_embedding, self.config.n_item_layers)
         stacked = torch.stack([take_rows(view, rows.items) for view in views], dim=1)
-        has = take_rows(self._has, rows.items)
+        has = take_rows(self.has, rows.items)
         fused = self._fused(stacked, has)
-        users, items = self._propagate()
+        users, items = self.propagated()
         final = rows.pair_rows(
             take_rows(users, rows.users), take_rows(items, rows.items) + normalize(fused, dim=1)
         )
@@ -130,15 +95,9 @@ class Micro(Recommender):
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """Propagated vectors, items with their latent structure, users [U, D] and items [I, D]."""
-        views = self._graphs.current_products(self.item_embedding, self.config.n_item_layers)
-        users, items = self._propagate()
-        return users, items + normalize(self._fused(torch.stack(views, dim=1), self._has), dim=1)
-
-    def _propagate(self) -> tuple[Tensor, Tensor]:
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        return users, items
+        views = self.graphs.current_products(self.item_embedding, self.config.n_item_layers)
+        users, items = self.propagated()
+        return users, items + normalize(self._fused(torch.stack(views, dim=1), self.has), dim=1)
 
     def _fused(self, views: Tensor, has: Tensor) -> Tensor:
         """Fused views h [n, D] of h_m [n, M, D]."""
@@ -155,9 +114,9 @@ class Micro(Recommender):
                 )
         return torch.stack(terms).sum()
 
-    def _item_graphs(self) -> list[Csr]:
+    def structures(self) -> list[Csr]:
         """S_m, one for each modality."""
         return [
-            blend(normalise_symmetric(graph), self._originals[name], self.config.original_share)
+            blend(normalise_symmetric(graph), self.originals[name], self.config.original_share)
             for name, graph in self.neighbours().items()
         ]

@@ -33,23 +33,19 @@ from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
 from mrs_pipeline.functional.multi_edges import MultiEdgePattern, edge_softmax
 from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.functional.triples import Triples, TripleSampler
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import linear, pair_rows
-from mrs_pipeline.models.blocks_knowledge import (
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.knowledge_nodes import (
     TripleParts,
     entity_tables,
     interaction_triples,
     item_triples,
     known,
 )
+from mrs_pipeline.models.layers.parameters import linear, xavier
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 Combine = Literal["add", "concat"]
@@ -81,7 +77,7 @@ class MkgatConfig(GradientConfig):
     """Triples a step."""
 
 
-class Mkgat(Recommender):
+class Mkgat(Recommender[MkgatConfig, PairBatch]):
     """Attention over a knowledge graph with modality nodes, then over interactions; see the module."""
 
     spec = ModelSpec(
@@ -203,8 +199,7 @@ class _AttentionLayer(nn.Module):
 
 
 def _relation_table(n_relations: int, size: int, generator: torch.Generator) -> nn.Parameter:
-    table = torch.empty(n_relations, size, device=generator.device)
-    return nn.Parameter(nn.init.xavier_normal_(table, generator=generator))
+    return nn.Parameter(xavier((n_relations, size), generator))
 
 
 def _owners(inputs: ModelInputs) -> list[Tensor]:

@@ -34,16 +34,13 @@ from mrs_pipeline.functional.graphs import bipartite_graph, normalise_rows
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
 from mrs_pipeline.functional.rows import unit_rows
 from mrs_pipeline.functional.sparse import SparseOperator, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding, linear
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.parameters import embedding, linear, xavier
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -66,7 +63,7 @@ class MmgcnConfig(GradientConfig):
     """Weight of the mean squares."""
 
 
-class Mmgcn(Recommender):
+class Mmgcn(IdentifierRecommender[MmgcnConfig]):
     """A graph network a modality, with shared identifiers; see the module."""
 
     spec = ModelSpec(
@@ -85,9 +82,7 @@ class Mmgcn(Recommender):
         users, size = inputs.users_seen(), config.embedding_size
         graph = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
         self._mean = SparseOperator.from_csr(normalise_rows(graph))
-        self.user_embedding: nn.Parameter = embedding(users, size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
-        self.content = _Content(inputs, config.content_size, generator)
+        self.content = _UnitContent(inputs, config.content_size, generator)
         self.preferences = nn.ParameterDict()
         self.layers = nn.ModuleDict()
         for modality, values in inputs.features.items():
@@ -95,7 +90,7 @@ class Mmgcn(Recommender):
             self.preferences[modality] = embedding(users, width, generator)
             widths = [width, *[size] * (config.n_layers - 1)]
             self.layers[modality] = nn.ModuleList(
-                _Layer(each, size, config.combination, generator) for each in widths
+                _ModalityLayer(each, size, config.combination, generator) for each in widths
             )
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
@@ -129,7 +124,7 @@ class Mmgcn(Recommender):
         return torch.stack(views).mean(0)
 
 
-class _Layer(nn.Module):
+class _ModalityLayer(nn.Module):
     """One graph layer of one modality."""
 
     def __init__(self, width: int, size: int, combination: str, generator: torch.Generator) -> None:
@@ -159,7 +154,7 @@ class _Layer(nn.Module):
         return leaky_relu(torch.addmm(affine(heard, of_heard, self.join.bias), own, of_own.T))
 
 
-class _Content(nn.Module):
+class _UnitContent(nn.Module):
     """Items' content as unit rows, wide features projected."""
 
     def __init__(self, inputs: ModelInputs, size: int, generator: torch.Generator) -> None:
@@ -174,8 +169,7 @@ class _Content(nn.Module):
                 continue
             self._fixed[name] = unit_rows(values)
             if not bool(inputs.present[name].all()):
-                start = torch.empty(1, values.shape[1], device=inputs.device)
-                self.missing[name] = nn.Parameter(nn.init.xavier_normal_(start, generator=generator))
+                self.missing[name] = nn.Parameter(xavier((1, values.shape[1]), generator))
 
     def forward(self) -> dict[str, Tensor]:
         """Modality -> [I, width]."""

@@ -12,7 +12,7 @@ only, the norm being that of the MMRec family for a batch (the published code ta
 any number of modalities, an item that lacks one takes no part in that modality's terms. An item that training never
 saw has no vector i. The loss makes q(f^m) point where i points, so such an item gets the mean of its q(f^m), at the
 mean length of the i that were seen; without any feature it stays zero.
-Mended: targets are dropped out in training alone, whatever mode the module is in.
+Corrected: targets are dropped out in training alone, whatever mode the module is in.
 
 As published, the linear maps' biases start uniform in +-1 / sqrt(inputs) and not at zero. Beside the first, short
 vectors the bias of q is long: training begins with all predictions in one direction, which ranks by popularity, and
@@ -33,21 +33,17 @@ from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.losses import cosine_distance, embedding_norm
-from mrs_pipeline.functional.sparse import mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
+from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class Bm3Config(GradientConfig):
+class Bm3Config(LightGcnBackboneConfig):
     """Settings of BM3."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -68,7 +64,7 @@ class Bm3Config(GradientConfig):
     """Whether raw features are fine-tuned; a copy, its gradient and Adam's state take four times their memory."""
 
 
-class Bm3(Recommender):
+class Bm3(LightGcnRecommender[Bm3Config]):
     """Two views of users, items and modalities drawn together without negatives; see the module."""
 
     spec = ModelSpec(
@@ -88,9 +84,6 @@ class Bm3(Recommender):
         self._features: Mapping[str, Tensor] = inputs.features
         self._present = inputs.present
         self._seen = inputs.items_seen()
-        self._adjacency = user_item_operator(inputs)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(self._seen, size, generator)
         self.predictor = _biased(size, size, generator)
         self.projections = nn.ModuleDict()
         if config.contrast_weight > 0:
@@ -128,9 +121,7 @@ class Bm3(Recommender):
         return self.predictor(users), self.predictor(items)
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+        users, items = self.propagated()
         return users, items + self.item_embedding
 
     def _target(self, rows: Tensor) -> Tensor:

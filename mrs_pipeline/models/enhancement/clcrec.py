@@ -14,7 +14,7 @@ product; where a user has taken one of them, it is no negative of that user. An 
 a learned vector in place of its W1^m x^m. The share `mixing` of the mixed items is replaced on average, each item
 by its own coin (the published code draws rows with repetition, so that its .5 replaces some .39). The mean |q| is over
 the batch's own and the N drawn items, once each; where drawn items are not shared they outweigh the others there.
-Mended: which items are scored by which vector is told by a mask over item numbers, and not by their order.
+Corrected: which items are scored by which vector is decided by a mask over item numbers, and not by their order.
 
 Complexity: O(B N D + (B + N) F H) a step with H hidden units, plus Adam's O((U + I) D).
 """
@@ -23,21 +23,18 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
 from mrs_pipeline.functional.sparse import gather_rows, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding, history, linear
-from mrs_pipeline.models.blocks_features import with_unit_features
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.interactions import interaction_matrix
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -64,7 +61,7 @@ class ClcRecConfig(GradientConfig):
     """Weight of the mean lengths of users' and items' vectors."""
 
 
-class ClcRec(Recommender):
+class ClcRec(IdentifierRecommender[ClcRecConfig]):
     """Content taught to stand in for an item's identifier; see the module."""
 
     spec = ModelSpec(
@@ -82,9 +79,7 @@ class ClcRec(Recommender):
         super().__init__(config, inputs, generator)
         self._seen = inputs.items_seen()
         self._known = torch.nonzero(self._seen).flatten()
-        self._history = history(inputs)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
-        self.item_embedding: nn.Parameter = embedding(self._seen, config.embedding_size, generator)
+        self._history = interaction_matrix(inputs)
         self.first = ModalityProjection(with_unit_features(inputs), config.hidden_size, generator)
         self.second = linear(config.hidden_size, config.embedding_size, generator)
 
@@ -97,7 +92,7 @@ class ClcRec(Recommender):
         identifiers, content = take_rows(self.item_embedding, items), self._content(items)
         own, others = place[: len(users)], place[len(users) :]
         units = normalize(content, dim=1)
-        of_content = _contrast(
+        of_content = _product_contrast(
             take_rows(normalize(identifiers, dim=1), own) / config.temperature,
             take_rows(units, own),
             take_rows(units, others),
@@ -105,7 +100,7 @@ class ClcRec(Recommender):
         )
         mixed = self._mixed(take_rows(identifiers, place), take_rows(content, place))
         positives, negatives = mixed[: len(users)], mixed[len(users) :]
-        of_users = _contrast(
+        of_users = _product_contrast(
             users / config.temperature, positives, negatives, self._taken(batch.users, drawn)
         )
         lengths = users.norm(dim=1).mean() + take_rows(identifiers, place).norm(dim=1).mean()
@@ -125,8 +120,7 @@ class ClcRec(Recommender):
 
     def _content(self, items: Tensor) -> Tensor:
         """g(x) [B, D] of `items` [B]."""
-        hidden = torch.stack(list(self.first(items).values())).sum(0)
-        content: Tensor = self.second(leaky_relu(hidden))
+        content: Tensor = self.second(leaky_relu(self.first.summed(items)))
         return content
 
     def _draw(self) -> Tensor:
@@ -153,7 +147,7 @@ class ClcRec(Recommender):
         return taken[:, column]
 
 
-def _contrast(anchors: Tensor, own: Tensor, others: Tensor, excluded: Tensor) -> Tensor:
+def _product_contrast(anchors: Tensor, own: Tensor, others: Tensor, excluded: Tensor) -> Tensor:
     """-mean log softmax of <anchor, own> among it and <anchor, others> [B, N] where not `excluded`."""
     positive = (anchors * own).sum(1, keepdim=True)
     negative = (anchors @ others.T).masked_fill(excluded, -torch.inf)

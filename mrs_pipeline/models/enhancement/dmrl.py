@@ -15,16 +15,15 @@ its attention's input. Distance correlation, which costs the square of the rows,
 `independence_rows` of the shuffled batch. The squared norm is of identifiers alone (the published one counts the
 content vectors in), and LeakyReLU falls by .01 (there .2). An item that training never saw keeps its identifier's
 channel, as a zero vector: the same constant for every such item.
-Mended: each negative is compared with its own user's positive; all parameters are trained, and dropout is on
+Corrected: each negative is compared with its own user's positive; all parameters are trained, and dropout is on
 in training and off in scoring; every modality has its own weight.
 
 Complexity: O(B n F H + B n C D + C D r^2) a step with n negatives, H hidden units, C channels, r rows of the
 estimate, plus Adam's O((U + I) D). A user's scores take O(I C D), and a fixed amount of memory: they do not factorise.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -35,24 +34,18 @@ from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.independence import adjacent_dependence, factor_parts
 from mrs_pipeline.functional.losses import bpr, squared_norm
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    Scorer,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, numbered_parts
-from mrs_pipeline.models.blocks_features import with_unit_features
+from mrs_pipeline.models.base import BatchSettings, PairBatch, Scorer
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.factors import inverse_length, numbered_parts
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.projection import with_unit_features
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _FLOATS_AT_ONCE = 2**20
 """Attention weights that stand in memory together while everything is scored."""
-_SMALLEST = 1e-24
-"""Least squared length that is divided by."""
 
 
 class DmrlConfig(GradientConfig):
@@ -120,8 +113,8 @@ class _Items:
         )
 
 
-class Dmrl(Recommender):
-    """Factors of identifier and modalities, weighted anew for each user and item; see the module."""
+class Dmrl(IdentifierRecommender[DmrlConfig]):
+    """Factors of identifier and modalities, weighted for each pair of user and item; see the module."""
 
     spec = ModelSpec(
         name="dmrl",
@@ -138,8 +131,6 @@ class Dmrl(Recommender):
         super().__init__(config, inputs, generator)
         self._features, self._present = with_unit_features(inputs).features, inputs.present
         size, hidden = config.embedding_size, config.hidden_size
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.first, self.second = nn.ModuleDict(), nn.ModuleDict()
         for modality, values in inputs.features.items():
             self.first[modality] = linear(values.shape[1], hidden, generator)
@@ -148,7 +139,7 @@ class Dmrl(Recommender):
         self.attention_hidden = linear((1 + channels) * width, channels, generator)
         self.attention = linear(channels, channels, generator, bias=False)
 
-    def batch_settings(self) -> Mapping[str, Any]:
+    def batch_settings(self) -> BatchSettings:
         """How many negatives a positive has."""
         return {"negatives": self.config.n_negatives}
 
@@ -188,11 +179,6 @@ class Dmrl(Recommender):
     def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Each factor of the identifiers."""
         return numbered_parts(*self.factors())
-
-    def content_factors(self) -> dict[str, Tensor]:
-        """Modality -> factors [I, K, d] of the items' content, zero where an item lacks it."""
-        parts = self._items(torch.arange(self.n_items, device=self.device)).parts[1:]
-        return dict(zip(self.first, parts, strict=True))
 
     def _items(self, items: Tensor) -> _Items:
         config = self.config
@@ -247,7 +233,7 @@ class Dmrl(Recommender):
     def _attended(self, hidden: Tensor, squares: Tensor, products: Tensor, present: Tensor) -> Tensor:
         """sum_c a_c softplus(product_c) for tensors [C, ...] and `squares` [...], whatever the dots are."""
         bias = self.attention_hidden.bias.view(-1, *[1] * squares.ndim)
-        units = torch.tanh(hidden * squares.clamp(min=_SMALLEST).rsqrt() + bias)
+        units = torch.tanh(hidden * inverse_length(squares) + bias)
         logits = torch.tensordot(self.attention.weight, units, dims=1)
         shares = torch.softmax(logits.masked_fill(~present, -torch.inf), dim=0)
         total: Tensor = (shares * softplus(products)).sum(0)

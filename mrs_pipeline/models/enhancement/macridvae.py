@@ -31,25 +31,18 @@ from torch.nn.functional import normalize
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.row_sums import weighted_row_sums
 from mrs_pipeline.functional.sparse import Csr, take_rows
-from mrs_pipeline.models.base import (
-    BatchKind,
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    Recommender,
-    Scorer,
-    SearchSpace,
-    UserRowBatch,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding, history, linear, numbered_parts
-from mrs_pipeline.models.blocks_features import with_unit_features
+from mrs_pipeline.models.base import Recommender, Scorer, UserRowBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.factors import inverse_length, numbered_parts
+from mrs_pipeline.models.layers.interactions import interaction_matrix
+from mrs_pipeline.models.layers.parameters import embedding, linear
+from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _USERS_AT_ONCE = 1024
 """Users whose factors are computed together."""
-_SMALLEST = 1e-24
-"""Least squared length that is divided by."""
 
 
 class MacridVaeConfig(GradientConfig):
@@ -67,7 +60,7 @@ class MacridVaeConfig(GradientConfig):
     hidden_size: int = Field(default=600, ge=1, le=8192)
     """Width H of the encoder's hidden layer."""
     temperature: float = Field(default=0.1, ge=0.03)
-    """Divides cosines, of items with cores and of users with items; single precision bears no less than 0.03."""
+    """Divides cosines, of items with cores and of users with items; in single precision no less than 0.03 works."""
     std: float = Field(default=0.075, ge=0)
     """Standard deviation of the noise on a user's factors where the encoder asks for neither more nor less."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
@@ -76,7 +69,7 @@ class MacridVaeConfig(GradientConfig):
     """Weight of the KL term."""
 
 
-class MacridVae(Recommender):
+class MacridVae(Recommender[MacridVaeConfig, UserRowBatch]):
     """An auto-encoder of users with a vector for each of K kinds of items; see the module."""
 
     spec = ModelSpec(
@@ -94,7 +87,7 @@ class MacridVae(Recommender):
 
     def __init__(self, config: MacridVaeConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self._history = history(inputs)
+        self._history = interaction_matrix(inputs)
         size, everything = config.embedding_size, torch.ones(config.n_factors, device=inputs.device)
         self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.projection = ModalityProjection(with_unit_features(inputs), size, generator)
@@ -112,7 +105,7 @@ class MacridVae(Recommender):
         # the mean factors have length one, so only their spread is held to the prior
         divergence = (log_variances.exp() - log_variances - 1).sum((1, 2)) / 2
         return {
-            "likelihood": self._surprise(batch.rows, factors, items, shares),
+            "likelihood": self._nll(batch.rows, factors, items, shares),
             "kl": self.config.kl_weight * divergence.mean(),
         }
 
@@ -141,8 +134,7 @@ class MacridVae(Recommender):
 
     def _items(self) -> tuple[Tensor, Tensor]:
         """Item vectors [I, D] of length one and their shares of the cores [I, K]."""
-        content = torch.stack(list(self.projection().values())).sum(0)
-        items = normalize(self.item_embedding + content, dim=1)
+        items = normalize(self.item_embedding + self.projection.summed(), dim=1)
         likeness = items @ normalize(self.cores, dim=1).T
         return items, torch.softmax(likeness / self.config.temperature, dim=1)
 
@@ -151,7 +143,7 @@ class MacridVae(Recommender):
         weights = take_rows(shares, rows.indices)
         owners = rows.row_numbers()
         squares = weights.new_zeros(rows.shape[0], weights.shape[1]).index_add(0, owners, weights.square())
-        weights = weights * take_rows(squares.clamp(min=_SMALLEST).rsqrt(), owners)
+        weights = weights * take_rows(inverse_length(squares), owners)
         if self.training:
             weights = dropout(weights, self.config.dropout, self.generator)
         hidden = torch.tanh(weighted_row_sums(rows, weights, self.first) + self.first_bias)
@@ -168,7 +160,7 @@ class MacridVae(Recommender):
         likeness: Tensor = (factor / self.config.temperature) @ items.T
         return likeness.exp()
 
-    def _surprise(self, rows: Csr, factors: Tensor, items: Tensor, shares: Tensor) -> Tensor:
+    def _nll(self, rows: Csr, factors: Tensor, items: Tensor, shares: Tensor) -> Tensor:
         """Mean over users of -sum_(j in x_u) log(p_uj / sum_j p_uj)."""
         total = torch.stack(
             [
@@ -180,5 +172,5 @@ class MacridVae(Recommender):
         own, place = torch.unique(rows.indices, return_inverse=True)
         cosines = (take_rows(factors, owners) * take_rows(take_rows(items, own), place).unsqueeze(1)).sum(2)
         likely = ((cosines / self.config.temperature).exp() * take_rows(shares, rows.indices)).sum(1)
-        surprise: Tensor = take_rows(total, owners).log() - likely.log()
-        return surprise.sum() / rows.shape[0]
+        nll: Tensor = take_rows(total, owners).log() - likely.log()
+        return nll.sum() / rows.shape[0]

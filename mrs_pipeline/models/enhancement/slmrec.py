@@ -15,7 +15,7 @@ propagation of the identifiers, at even and at odd layers. Any set of modalities
 modality has a learned vector in place of W_m x^m and takes no part in that modality's contrast. The decay is a
 term of the loss, not of the optimiser. b_m is one more column of W_m and drawn with it. Of the paper's three pretext
 tasks only FAC, its best, is here.
-Mended: scores are computed anew from the parameters as they are, and nothing is drawn for them; the score is not put
+Corrected: scores are computed from the parameters as they are, and nothing is drawn for them; the score is not put
 through a sigmoid, which changes no ranking.
 
 Complexity: O(E L D + B F D + B^2 D) a step, plus Adam's O((U + I) D); memory O((U + I) F) for the content.
@@ -31,22 +31,18 @@ from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.losses import info_nce, product_contrast
 from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell, Modality
 
 _COARSE_TO_FINE = (Modality.IMAGE.value, Modality.VIDEO.value, Modality.AUDIO.value, Modality.TEXT.value)
 
 
-class SlmRecConfig(GradientConfig):
+class SlmRecConfig(LightGcnBackboneConfig):
     """Settings of SLMRec."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -69,7 +65,7 @@ class SlmRecConfig(GradientConfig):
     """Weight of half the squared norm of all parameters."""
 
 
-class SlmRec(Recommender):
+class SlmRec(LightGcnRecommender[SlmRecConfig]):
     """One propagation a channel, contrast of users with items and of modalities; see the module."""
 
     spec = ModelSpec(
@@ -86,12 +82,9 @@ class SlmRec(Recommender):
     def __init__(self, config: SlmRecConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
-        self._adjacency = user_item_operator(inputs)
         self._present = inputs.present
         self._content = _propagated_content(inputs, self._adjacency, config.n_layers)
         self._order = sorted(inputs.features, key=_fineness)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.channels = nn.ModuleDict()
         for modality, content in self._content.items():
             # bias and learned vector of missing items are columns of the weights: see `_propagated_content`

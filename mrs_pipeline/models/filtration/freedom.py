@@ -4,7 +4,7 @@ In full: "Freezing and Denoising Graph Structures for Multimodal Recommendation"
 https://arxiv.org/abs/2211.06924
 
 Equation: (e_u, e_i) = LightGCN on a user-item graph of which each epoch keeps a share 1 - dropout of the
-edges, drawn with probability proportional to 1 / sqrt(d_u d_i) and normalised anew; e_i += S E_item with a
+edges, drawn with probability proportional to 1 / sqrt(d_u d_i) and normalised again; e_i += S E_item with a
 frozen item graph S = sum_m w_m S_m, S_m = normalised binary kNN of modality m; y_ui = <e_u, e_i> on the full
 graph; loss = BPR(e) + reg_weight * sum_m BPR(e_u, W_m x^m).
 
@@ -18,53 +18,50 @@ Complexity: O(((1 - dropout) E L + k I) D + B F D) a step, O(E log E) an epoch t
 O((U + I) D).
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
 from mrs_pipeline.functional.losses import bpr, bpr_inner
-from mrs_pipeline.functional.sparse import SparseOperator, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, pair_rows, user_item_operator
-from mrs_pipeline.models.blocks_modality import item_graphs
+from mrs_pipeline.functional.sparse import SparseOperator, take_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, item_graphs
+from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell, Modality
 
 _PUBLISHED_MIX = {Modality.IMAGE.value: 0.1, Modality.TEXT.value: 0.9}
 
 
-class FreedomConfig(GradientConfig):
+class FreedomConfig(ItemGraphConfig):
     """Settings of FREEDOM."""
 
     search_space: ClassVar[SearchSpace] = {"dropout": (0.8, 0.9), "reg_weight": (0.0, 1e-5, 1e-4, 1e-3)}
 
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps on the user-item graph."""
-    n_item_layers: int = Field(default=1, ge=1, le=8)
-    """Propagation steps on the item graph."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
     dropout: float = Field(default=0.8, ge=0, lt=1)
     """Share of user-item edges left out in an epoch."""
     reg_weight: float = Field(default=1e-3, ge=0)
     """Weight of the modalities' own ranking losses."""
-    modality_weights: Mapping[str, float] = {}
+    modality_weights: Mapping[str, Annotated[float, Field(ge=0)]] = {}
     """Share of each modality in the item graph; empty for the published mix or equal shares."""
 
+    def misfit(self, modalities: Collection[str]) -> str | None:
+        """Weights are for all modalities or for none."""
+        unknown = sorted(set(self.modality_weights) ^ set(modalities))
+        if self.modality_weights and unknown:
+            return f"must name exactly {sorted(modalities)} in modality_weights; '{unknown[0]}' does not fit"
+        return None
 
-class Freedom(Recommender):
+
+class Freedom(LightGcnRecommender[FreedomConfig]):
     """Frozen item graph, pruned user-item graph; see the module."""
 
     spec = ModelSpec(
@@ -82,11 +79,9 @@ class Freedom(Recommender):
     def __init__(self, config: FreedomConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         self._inputs = inputs
-        self._adjacency = self._pruned = user_item_operator(inputs)
+        self._pruned = self._adjacency
         self._edge_weights = _degree_weights(inputs)
         self._item_graph = _item_graph(inputs, config)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), config.embedding_size, generator)
         self.projections = nn.ModuleDict()
         if config.reg_weight > 0:
             for modality, values in inputs.features.items():
@@ -120,12 +115,10 @@ class Freedom(Recommender):
         return self._propagate(self._adjacency)
 
     def _propagate(self, adjacency: SparseOperator) -> tuple[Tensor, Tensor]:
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(adjacency, nodes, self.config.n_layers)
+        users, items = self.propagated(adjacency)
         neighbours: Tensor = self.item_embedding
         for _ in range(self.config.n_item_layers):
             neighbours = self._item_graph @ neighbours
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
         return users, items + neighbours
 
     def _modality_loss(self, modality: str, projection: nn.Module, user: Tensor, batch: PairBatch) -> Tensor:
@@ -172,12 +165,6 @@ def _item_graph(inputs: ModelInputs, config: FreedomConfig) -> SparseOperator:
 
 def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> dict[str, float]:
     if configured:
-        unknown = sorted(set(configured) ^ set(modalities))
-        if unknown:
-            raise InputError(
-                f"model 'freedom': modality_weights must name exactly {sorted(modalities)}; "
-                f"'{unknown[0]}' does not fit"
-            )
         return dict(configured)
     if set(modalities) == set(_PUBLISHED_MIX):
         return dict(_PUBLISHED_MIX)

@@ -35,16 +35,15 @@ from mrs_pipeline.functional.edges import EdgePattern, edge_attention, edge_sums
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
 from mrs_pipeline.functional.rows import unit_rows
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding, history, pair_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.interactions import interaction_matrix
+from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -69,7 +68,7 @@ class GrcnConfig(GradientConfig):
     """Weight of the mean squares."""
 
 
-class Grcn(Recommender):
+class Grcn(IdentifierRecommender[GrcnConfig]):
     """Identifiers propagated on a graph whose edges content weighs; see the module."""
 
     spec = ModelSpec(
@@ -86,10 +85,8 @@ class Grcn(Recommender):
     def __init__(self, config: GrcnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         users, items, n_modalities = inputs.users_seen(), inputs.items_seen(), len(inputs.features)
-        self._to_users = EdgePattern.from_csr(history(inputs))
+        self._to_users = EdgePattern.from_csr(interaction_matrix(inputs))
         self._to_items = self._to_users.transposed
-        self.user_embedding: nn.Parameter = embedding(users, config.embedding_size, generator)
-        self.item_embedding: nn.Parameter = embedding(items, config.embedding_size, generator)
         self.projection = ModalityProjection(inputs, config.content_size, generator)
         self.preferences = nn.ParameterDict(
             {name: embedding(users, config.content_size, generator) for name in inputs.features}

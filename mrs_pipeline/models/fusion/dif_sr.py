@@ -26,11 +26,14 @@ from torch.nn.functional import cosine_similarity
 
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk
-from mrs_pipeline.models.blocks_history import Parts, position_embedding
-from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.causal_attention import AttentionTrunk
+from mrs_pipeline.models.layers.histories import position_embedding
+from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -46,7 +49,7 @@ class DifSrConfig(AttentionConfig):
     """Weight of predicting the next item's features."""
 
 
-class DifSr(SequenceRecommender):
+class DifSr(SequenceRecommender[DifSrConfig]):
     """Decoupled attention scores over identifiers, modalities and positions; see the module."""
 
     spec = ModelSpec(

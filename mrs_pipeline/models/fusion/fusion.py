@@ -46,22 +46,21 @@ from mrs_pipeline.functional.losses import (
     info_nce,
     misalignment,
 )
-from mrs_pipeline.functional.sparse import mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, pair_rows, user_item_operator
-from mrs_pipeline.models.blocks_fusion import IDENTIFIER, Mix, Parts, part_mixer
+from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, mean_of_layers, user_item_operator
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.part_mixers import Mix, part_mixer
+from mrs_pipeline.models.layers.parts import IDENTIFIER, MaskedParts
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class FusionConfig(GradientConfig):
+class FusionConfig(LightGcnBackboneConfig):
     """Settings of the fusion model."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -73,8 +72,6 @@ class FusionConfig(GradientConfig):
     """Where the identifiers' vectors come from: tables, or propagation over the user-item graph."""
     fusion: Mix = "attention"
     """How an item's identifier and modalities become one vector."""
-    n_layers: int = Field(default=2, ge=1, le=8)
-    """Propagation steps of the backbone `lightgcn`."""
     reg_weight: float = Field(default=1e-3, ge=0)
     """Weight of the embedding norm."""
     contrastive_weight: float = Field(default=0.0, ge=0)
@@ -93,7 +90,7 @@ class FusionConfig(GradientConfig):
         return self
 
 
-class Fusion(Recommender):
+class Fusion(IdentifierRecommender[FusionConfig]):
     """Identifier and modalities in one item vector; see the module."""
 
     spec = ModelSpec(
@@ -117,8 +114,6 @@ class Fusion(Recommender):
         }
         self._seen = inputs.items_seen()
         self._adjacency = user_item_operator(inputs) if config.backbone == "lightgcn" else None
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(self._seen, size, generator)
         self.projections = nn.ModuleDict(
             {
                 modality: linear(values.shape[1], size, generator, bias=False)
@@ -141,7 +136,7 @@ class Fusion(Recommender):
             "reg": config.reg_weight * embedding_norm(*layer_0),
         }
         if config.contrastive_weight > 0:
-            terms["contrastive"] = config.contrastive_weight * _contrast(
+            terms["contrastive"] = config.contrastive_weight * _view_contrast(
                 _rows(parts, distinct), config.temperature
             )
         if config.disentangled_weight > 0:
@@ -171,12 +166,9 @@ class Fusion(Recommender):
     def _backbone(self) -> tuple[Tensor, Tensor]:
         if self._adjacency is None:
             return self.user_embedding, self.item_embedding
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
-        return users, items
+        return mean_of_layers(self._adjacency, self.user_embedding, self.item_embedding, self.config.n_layers)
 
-    def _parts(self, identifiers: Tensor, items: Tensor | None) -> Parts:
+    def _parts(self, identifiers: Tensor, items: Tensor | None) -> MaskedParts:
         seen = self._seen
         if items is not None:
             identifiers, seen = take_rows(identifiers, items), take_rows(seen, items)
@@ -191,7 +183,7 @@ class Fusion(Recommender):
         return self.projections[modality](values), present
 
 
-def _rows(parts: Parts, rows: Tensor) -> Parts:
+def _rows(parts: MaskedParts, rows: Tensor) -> MaskedParts:
     return {
         name: (take_rows(values, rows), take_rows(present, rows)) for name, (values, present) in parts.items()
     }
@@ -202,7 +194,7 @@ def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
     return shared, private
 
 
-def _contrast(parts: Parts, temperature: float) -> Tensor:
+def _view_contrast(parts: MaskedParts, temperature: float) -> Tensor:
     """Mean InfoNCE over pairs of views, each over the items that have both."""
     losses = []
     for (one, has_one), (other, has_other) in combinations(parts.values(), 2):
@@ -212,7 +204,7 @@ def _contrast(parts: Parts, temperature: float) -> Tensor:
     return torch.stack(losses).mean() if losses else parts[IDENTIFIER][0].new_zeros(())
 
 
-def _entanglement(parts: Parts) -> Tensor:
+def _entanglement(parts: MaskedParts) -> Tensor:
     """How much private halves say of shared ones, and how little shared halves agree."""
     losses, halves = [], []
     for name, (values, present) in parts.items():

@@ -22,8 +22,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.content import centred
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
-from mrs_pipeline.models.blocks_linear import ItemAutoencoder, ItemAutoencoderConfig
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.item_autoencoder import ItemAutoencoder, ItemAutoencoderConfig
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -39,7 +41,7 @@ class MmEaseConfig(ItemAutoencoderConfig):
     """Weight of the content kernel beside the counts of shared users."""
 
 
-class MmEase(ItemAutoencoder):
+class MmEase(ItemAutoencoder[MmEaseConfig]):
     """EASE whose Gram matrix also knows content; see the module."""
 
     spec = ModelSpec(

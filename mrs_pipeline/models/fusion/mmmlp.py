@@ -25,10 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_history import Parts
-from mrs_pipeline.models.blocks_sequence import SequenceConfig, SequenceRecommender
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.next_item import SequenceConfig, SequenceRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.parts import Parts
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _EXPANSION = 4
@@ -44,7 +46,7 @@ class MmmlpConfig(SequenceConfig):
     """How often a stream goes through its block."""
 
 
-class Mmmlp(SequenceRecommender):
+class Mmmlp(SequenceRecommender[MmmlpConfig]):
     """Perceptrons over positions and channels, a stream a modality; see the module."""
 
     spec = ModelSpec(

@@ -23,11 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SearchSpace
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, Sources
-from mrs_pipeline.models.blocks_history import Parts, position_embedding
-from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, Sources
+from mrs_pipeline.models.layers.histories import position_embedding
+from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -43,7 +46,7 @@ class NovaConfig(AttentionConfig):
     """How identifier, modalities and position become what queries and keys are made of."""
 
 
-class Nova(SequenceRecommender):
+class Nova(SequenceRecommender[NovaConfig]):
     """Side information decides where to look, never what is passed on; see the module."""
 
     spec = ModelSpec(

@@ -21,7 +21,7 @@ Complexity: O((E L + (k I + E) M) D + I F D + I M D log D) a step and O(B^2 D) f
 O((U + I) D).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import reduce
 from typing import Annotated, ClassVar, Self
 
@@ -29,28 +29,21 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import nearest, normalise_symmetric, strongest
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation, take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear, user_item_operator
-from mrs_pipeline.models.blocks_modality import item_graphs, items_to_users, linked, users_with
-from mrs_pipeline.models.blocks_rows import DistinctRows, TwoSides, two_sided_losses
+from mrs_pipeline.functional.sparse import Csr, SparseOperator
+from mrs_pipeline.models.config import SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.item_graphs import item_graphs, linked
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.two_sides import TwoSidedConfig, TwoSidedRecommender
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _FUSED = "fused"
 
 
-class SmoreConfig(GradientConfig):
+class SmoreConfig(TwoSidedConfig):
     """Settings of SMORE."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -62,20 +55,10 @@ class SmoreConfig(GradientConfig):
 
     n_layers: int = Field(default=4, ge=1, le=8)
     """Propagation steps on the user-item graph."""
-    n_item_layers: int = Field(default=1, ge=1, le=8)
-    """Propagation steps on the item graphs."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item, itself among them; the item graphs must hold at least as many."""
     modality_knn_k: Mapping[str, Annotated[int, Field(ge=1)]] = {}
     """Fewer neighbours than `knn_k` for the modalities named."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of a preference's dimensions left out in training."""
-    reg_weight: float = Field(default=1e-4, ge=0)
-    """Weight of the squared norm of the batch's vectors."""
-    cl_weight: float = Field(default=1e-2, ge=0)
-    """Weight of the contrast between side and behaviour."""
-    temperature: float = Field(default=0.2, gt=0)
-    """Of the contrast's softmax."""
 
     @model_validator(mode="after")
     def _within_the_graphs(self) -> Self:
@@ -84,8 +67,18 @@ class SmoreConfig(GradientConfig):
             raise ValueError(f"modality_knn_k of '{wide[0]}' is above knn_k {self.knn_k}; raise knn_k too")
         return self
 
+    def misfit(self, modalities: Collection[str]) -> str | None:
+        """A number of neighbours goes with a modality that is there."""
+        unknown = sorted(set(self.modality_knn_k) - set(modalities))
+        if unknown:
+            return (
+                f"has a modality_knn_k for '{unknown[0]}' but the features are {sorted(modalities)}; take it out "
+                "or list such a feature set"
+            )
+        return None
 
-class Smore(Recommender):
+
+class Smore(TwoSidedRecommender[SmoreConfig]):
     """Modalities denoised and fused in the frequency domain; see the module."""
 
     spec = ModelSpec(
@@ -106,43 +99,16 @@ class Smore(Recommender):
         graphs = _graphs(inputs, config)
         self._item_graphs = [SparseOperator.from_csr(graph) for graph in graphs.values()]
         del graphs[_FUSED]
-        self._adjacency, self._to_users = user_item_operator(inputs), items_to_users(inputs)
-        self._item_has = _with_fused(linked(graphs))
-        self._user_has = users_with(inputs, self._item_has)
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
-        self.spectra = _Spectra(inputs, self._item_has, size, generator)
+        has = _with_fused(linked(graphs))
+        self.set_views(inputs, has)
+        self.spectra = _Spectra(inputs, has, size, generator)
         self.preferences = nn.ModuleDict({name: _Preference(size, generator) for name in graphs})
         views = [*graphs, _FUSED]
         self.purifiers = nn.ModuleDict({view: linear(size, size, generator) for view in views})
         self.selectors = nn.ModuleDict({view: linear(size, size, generator) for view in views})
 
-    def loss(self, batch: PairBatch) -> dict[str, Tensor]:
-        """BPR and norm of the final vectors; contrast of side and behaviour."""
-        rows = DistinctRows.of(batch)
-        (users, user_views), (items, item_views) = self._behaviour_and_views()
-        return two_sided_losses(
-            rows,
-            self._rows(rows.users, users, user_views, self._user_has),
-            self._rows(rows.items, items, item_views, self._item_has),
-            reg_weight=self.config.reg_weight,
-            cl_weight=self.config.cl_weight,
-            temperature=self.config.temperature,
-        )
-
-    def representations(self) -> tuple[Tensor, Tensor]:
-        """Behaviour plus side, users [U, D] and items [I, D]."""
-        (users, user_views), (items, item_views) = self._behaviour_and_views()
-        return (
-            users + self._side(users, user_views, self._user_has),
-            items + self._side(items, item_views, self._item_has),
-        )
-
-    def _behaviour_and_views(self) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
-        """Users' c [U, D] and views h_v [U, D] each, then the items'; the fused view is the last."""
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        mean = mean_propagation(self._adjacency, nodes, self.config.n_layers)
-        users, items = mean.split_with_sizes([self.n_users, self.n_items])
+    def item_views(self) -> list[Tensor]:
+        """h_v [I, D], the fused view last."""
         views = []
         for content, purifier, graph in zip(
             self.spectra(), self.purifiers.values(), self._item_graphs, strict=True
@@ -151,15 +117,9 @@ class Smore(Recommender):
             for _ in range(self.config.n_item_layers):
                 view = graph @ view
             views.append(view)
-        return (users, [self._to_users @ view for view in views]), (items, views)
+        return views
 
-    def _rows(self, rows: Tensor, behaviour: Tensor, views: list[Tensor], has: Tensor) -> TwoSides:
-        """Of the nodes `rows` [n]; attention and gates are computed for these alone."""
-        behaviour, has = take_rows(behaviour, rows), take_rows(has, rows)
-        side = self._side(behaviour, [take_rows(view, rows) for view in views], has)
-        return TwoSides(behaviour, side, has.any(1))
-
-    def _side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
+    def side(self, behaviour: Tensor, views: list[Tensor], has: Tensor) -> Tensor:
         """[n, D] from c [n, D], views [n, D] each and which of them the nodes have [n, M + 1]."""
         *modal, fused = views
         weighed = [
@@ -240,11 +200,6 @@ class _Preference(nn.Module):
 
 def _graphs(inputs: ModelInputs, config: SmoreConfig) -> dict[str, Csr]:
     """Modality -> normalised kNN graph, and last their element-wise maximum."""
-    unknown = sorted(set(config.modality_knn_k) - set(inputs.features))
-    if unknown:
-        raise InputError(
-            f"model 'smore': modality_knn_k names '{unknown[0]}' but the features are {sorted(inputs.features)}"
-        )
     graphs = {
         modality: normalise_symmetric(nearest(graph, config.modality_knn_k.get(modality, config.knn_k)))
         for modality, graph in item_graphs(inputs, config.knn_k, "smore").items()

@@ -21,16 +21,12 @@ from torch import Tensor, nn
 
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, embedding
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -43,7 +39,7 @@ class VbprConfig(GradientConfig):
     """Weight of the embedding norm."""
 
 
-class Vbpr(Recommender):
+class Vbpr(Recommender[VbprConfig, PairBatch]):
     """Matrix factorisation with projected content beside the identifier; see the module."""
 
     spec = ModelSpec(
@@ -81,5 +77,4 @@ class Vbpr(Recommender):
 
     def _items(self, items: Tensor | None = None) -> Tensor:
         identifiers = self.item_embedding if items is None else take_rows(self.item_embedding, items)
-        content = torch.stack(list(self.projection(items).values())).sum(0)
-        return torch.cat([identifiers, content], dim=1)
+        return torch.cat([identifiers, self.projection.summed(items)], dim=1)

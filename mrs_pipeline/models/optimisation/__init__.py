@@ -1,1 +1,1 @@
-"""Models told apart by how they are trained (two steps, wrappers of other models): one file a model."""
+"""Models that differ in how they are trained (two steps, wrappers of other models): one file a model."""

@@ -4,7 +4,7 @@ Volkovs, Yu & Poutanen, "DropoutNet: Addressing Cold Start in Recommender System
 https://papers.nips.cc/paper/7081-dropoutnet-addressing-cold-start-in-recommender-systems
 
 Equation: a backbone of identifiers q_i is trained by its own loss on q'_i = g(x_i) with probability `dropout`, else
-q_i, drawn anew for each item of a batch; g(x) = W_2 leaky_relu(sum_m (W_m x^m + b_m)) + b_2. When scoring, items seen
+q_i, drawn for each item of a batch; g(x) = W_2 leaky_relu(sum_m (W_m x^m + b_m)) + b_2. When scoring, items seen
 in training keep q_i and all others are g(x_i).
 
 Deviations: only the idea is the paper's, which puts a network over finished latent factors of users and items; here
@@ -16,7 +16,7 @@ Complexity: the backbone's step plus O(B (F D + D^2)).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -25,18 +25,13 @@ from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrize
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import (
-    BatchKind,
-    FeatureUse,
-    GradientConfig,
-    ModelConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import ModalityProjection, linear
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -46,38 +41,45 @@ class DropoutNetConfig(GradientConfig):
     search_space: ClassVar[SearchSpace] = {"dropout": (0.2, 0.5, 0.8)}
 
     backbone: str = "lightgcn"
-    """Name of the model that is wrapped: one that ignores features and has an identifier for each item."""
-    settings: Mapping[str, Any] = {}
+    """Name of the model that is wrapped: one that needs interactions alone and has an identifier for each item."""
+    settings: Mapping[str, object] = {}
     """Overrides of the backbone's own settings; embedding size and learning rate are the wrapper's."""
     dropout: float = Field(default=0.5, gt=0, le=1)
     """Probability that an item of a batch shows its content in place of its identifier."""
 
-    def backbone_config(self) -> ModelConfig:
+    def wrapped(self) -> tuple[str, ...]:
+        """The backbone."""
+        return (self.backbone,)
+
+    def backbone_config(self) -> GradientConfig:
         """The backbone's settings."""
-        own = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
-        return _registered(self.backbone).Config(**{**self.settings, **own})
+        config = _backbone(self.backbone).Config.model_validate({**self.settings, **self._shared()})
+        assert isinstance(config, GradientConfig), "what learns identifiers has a step size"
+        return config
+
+    def _shared(self) -> dict[str, float]:
+        """Settings that wrapper and backbone have in common."""
+        return {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
 
     @model_validator(mode="after")
     def _can_be_wrapped(self) -> Self:
-        try:
-            kind = _registered(self.backbone)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        fits = kind.spec.features is FeatureUse.IGNORED and kind.spec.batches is BatchKind.PAIRS
-        if not fits or not issubclass(kind.Config, GradientConfig):
+        twice = sorted(set(self.settings) & set(self._shared()))
+        if twice:
             raise ValueError(
-                f"'{self.backbone}' cannot be wrapped: a backbone ignores features and learns identifiers of items "
-                "from pairs, as lightgcn and bpr_mf do"
+                f"settings.{twice[0]} is the wrapper's; set {twice[0]} beside `backbone:` and not below `settings:`"
             )
         try:
             self.backbone_config()
+        except InputError as error:
+            raise ValueError(str(error)) from error
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"settings.{first['loc'][0]}: {first['msg']}") from error
+            place = ".".join(map(str, ("settings", *first["loc"])))
+            raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
         return self
 
 
-class DropoutNet(Recommender):
+class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
     """A backbone whose item identifiers may be replaced by content; see the module."""
 
     spec = ModelSpec(
@@ -88,15 +90,14 @@ class DropoutNet(Recommender):
         cells=frozenset({Cell.OTHER_FUSION}),
         complexity="backbone + O(B (F D + D^2))",
         features=FeatureUse.REQUIRED,
-        code=("models.baselines",),
     )
     Config = DropoutNetConfig
 
     def __init__(self, config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self.backbone = _registered(config.backbone)(config.backbone_config(), inputs, generator)
+        self.backbone = _backbone(config.backbone)(config.backbone_config(), inputs, generator)
         self._cold = ~inputs.items_seen()
-        self.content = _Content(inputs, config.embedding_size, generator)
+        self.content = _ContentVectors(inputs, config.embedding_size, generator)
         self._shown = _ShownVectors(self.content.forward)  # not the module, which would be registered twice
         parametrize.register_parametrization(self.backbone, "item_embedding", self._shown, unsafe=True)
 
@@ -119,7 +120,7 @@ class DropoutNet(Recommender):
             return self.backbone.representations()
 
 
-class _Content(nn.Module):
+class _ContentVectors(nn.Module):
     """g: projected modalities, added up, through one hidden layer."""
 
     def __init__(self, inputs: ModelInputs, size: int, generator: torch.Generator) -> None:
@@ -129,8 +130,7 @@ class _Content(nn.Module):
 
     def forward(self, items: Tensor) -> Tensor:
         """[B, D] of `items` [B]."""
-        hidden = torch.stack(list(self.projection(items).values())).sum(0)
-        vectors: Tensor = self.out(leaky_relu(hidden))
+        vectors: Tensor = self.out(leaky_relu(self.projection.summed(items)))
         return vectors
 
 
@@ -149,7 +149,14 @@ class _ShownVectors(nn.Module):
         return identifiers.index_copy(0, self.replaced, self._content(self.replaced))
 
 
-def _registered(name: str) -> type[Recommender]:
+def _backbone(name: str) -> type[IdentifierRecommender[GradientConfig]]:
+    """The model of that name; InputError for one that is not there or cannot be wrapped."""
     from mrs_pipeline.models.registry import model_class  # the registry lists this model, too
 
-    return model_class(name)
+    kind = model_class(name)
+    if not issubclass(kind, IdentifierRecommender) or kind.spec.needs_content:
+        raise InputError(
+            f"'{name}' cannot be wrapped: a backbone needs interactions alone and learns identifiers of items from "
+            "pairs, as lightgcn and bpr_mf do"
+        )
+    return kind

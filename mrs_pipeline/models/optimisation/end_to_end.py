@@ -18,17 +18,18 @@ Complexity: O(n encoder + B n D) a step for the n <= B distinct items of a batch
 of `items_at_once` items. Scoring encodes the catalogue once.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.softmax import in_batch_softmax
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import FeatureUse, ModelInputs, ModelSpec, PairBatch, Recommender
-from mrs_pipeline.models.blocks import embedding, history
-from mrs_pipeline.models.blocks_raw import ContentConfig, ContentTower, popularity
+from mrs_pipeline.models.base import PairBatch, ParameterGroup, Recommender
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.content_tower import ContentConfig, ContentTower
+from mrs_pipeline.models.layers.interactions import interaction_matrix, popularity
+from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -36,7 +37,7 @@ class EndToEndConfig(ContentConfig):
     """Settings of the two towers."""
 
 
-class EndToEnd(Recommender):
+class EndToEnd(Recommender[EndToEndConfig, PairBatch]):
     """User vectors against encoders in the loop; see the module."""
 
     spec = ModelSpec(
@@ -52,12 +53,12 @@ class EndToEnd(Recommender):
 
     def __init__(self, config: EndToEndConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self._history = history(inputs)
+        self._history = interaction_matrix(inputs)
         self._popularity = popularity(inputs)
         self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), config.embedding_size, generator)
         self.tower = ContentTower(config, inputs, generator)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """The encoders have their own step size."""
         return self.tower.groups(self)
 

@@ -18,8 +18,6 @@ Complexity: O(n encoder + B L (K D + D^2) + B n D) a step for the n distinct ite
 max_length; memory for the activations of `items_at_once` items. Scoring encodes the catalogue once.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -28,11 +26,14 @@ from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.functional.softmax import in_batch_softmax
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import BatchKind, FeatureUse, ModelInputs, ModelSpec, SequenceBatch
-from mrs_pipeline.models.blocks import history
-from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, itself
-from mrs_pipeline.models.blocks_history import HeadsConfig, HistoryRecommender, Parts, position_embedding
-from mrs_pipeline.models.blocks_raw import ContentConfig, ContentTower, popularity
+from mrs_pipeline.models.base import ParameterGroup, SequenceBatch
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself
+from mrs_pipeline.models.layers.content_tower import ContentConfig, ContentTower
+from mrs_pipeline.models.layers.histories import HeadsConfig, HistoryRecommender, position_embedding
+from mrs_pipeline.models.layers.interactions import interaction_matrix, popularity
+from mrs_pipeline.models.layers.parts import Parts
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 _CONTENT = "content"
@@ -44,7 +45,7 @@ class EndToEndSasRecConfig(ContentConfig, HeadsConfig):
     search_space = ContentConfig.search_space
 
 
-class EndToEndSasRec(HistoryRecommender):
+class EndToEndSasRec(HistoryRecommender[EndToEndSasRecConfig]):
     """Self-attention over encoded content; see the module."""
 
     spec = ModelSpec(
@@ -63,14 +64,14 @@ class EndToEndSasRec(HistoryRecommender):
     def __init__(self, config: EndToEndSasRecConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
-        self._history = history(inputs)
+        self._history = interaction_matrix(inputs)
         self._popularity = popularity(inputs)
         self.make_start([_CONTENT], size)
         self.positions = position_embedding(config.max_length, size, generator)
         self.trunk = AttentionTrunk(size, config.n_layers, config.n_heads, generator)
         self.tower = ContentTower(config, inputs, generator)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """The encoders have their own step size."""
         return self.tower.groups(self)
 

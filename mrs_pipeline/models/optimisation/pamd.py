@@ -16,8 +16,6 @@ Identifiers q_i of items never seen in training are zero. The published evaluati
 Complexity: O(B M D^2) a step, plus Adam's O((U + I) D); O(M I D) a user to score, which does not factorise.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -27,17 +25,11 @@ from torch.nn.functional import logsigmoid
 
 from mrs_pipeline.functional.losses import embedding_norm
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    Scorer,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding
+from mrs_pipeline.models.base import PairBatch, Scorer
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -50,22 +42,7 @@ class PamdConfig(GradientConfig):
     """Weight of the embedding norm."""
 
 
-@dataclass(frozen=True)
-class DisentangledParts:
-    """What the modalities of the items share and what each has alone.
-
-    Attributes:
-        shared: modality -> [I, D] common part; empty with a single modality.
-        private: modality -> [I, D] specific part.
-        present: modality -> [I] bool, whether an item has the modality; its rows are zero where not.
-    """
-
-    shared: Mapping[str, Tensor]
-    private: Mapping[str, Tensor]
-    present: Mapping[str, Tensor]
-
-
-class Pamd(Recommender):
+class Pamd(IdentifierRecommender[PamdConfig]):
     """Attention of a user over the pretrained parts of an item; see the module."""
 
     spec = ModelSpec(
@@ -87,8 +64,6 @@ class Pamd(Recommender):
         self._parts, self._present = inputs.pretrained, inputs.pretrained_present
         lacking = torch.stack([~self._present[key] for key in self._keys])
         self._lacking = lacking if bool(lacking.any()) else None
-        self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
-        self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         width = self._parts[self._keys[0]].shape[1]
         rotation = torch.empty(width, size, device=generator.device)
         nn.init.orthogonal_(rotation, generator=generator)
@@ -99,7 +74,7 @@ class Pamd(Recommender):
         users = take_rows(self.user_embedding, batch.users)
         both = torch.cat([batch.positives, batch.negatives])
         identifiers, twice = take_rows(self.item_embedding, both), users.repeat(2, 1)
-        scores = (twice * identifiers).sum(1) + self._told_by(twice, both)
+        scores = (twice * identifiers).sum(1) + self._content_scores(twice, both)
         positives, negatives = scores.chunk(2)
         return {
             "bce": -logsigmoid(positives).mean() - logsigmoid(-negatives).mean(),
@@ -115,20 +90,10 @@ class Pamd(Recommender):
 
         def score(users: Tensor) -> Tensor:
             rows = take_rows(self.user_embedding, users)
-            told = torch.stack([rows @ part for part in columns])
-            return rows @ identifiers + _attended(told, lacking)
+            products = torch.stack([rows @ part for part in columns])
+            return rows @ identifiers + _attended(products, lacking)
 
         return score
-
-    def pretrained_parts(self) -> DisentangledParts:
-        """The common and specific parts as the pretraining left them, for a look at how well they are told apart."""
-        found: dict[str, dict[str, Tensor]] = {"common": {}, "specific": {}}
-        present: dict[str, Tensor] = {}
-        for key in self._keys:
-            kind, _, modality = key.partition("/")[2].partition("_")
-            found[kind][modality] = self._parts[key].clone()
-            present[modality] = self._present[key].clone()
-        return DisentangledParts(found["common"], found["specific"], present)
 
     def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
         """What all modalities have in common, and what is specific to each, as the recommender uses them."""
@@ -142,19 +107,19 @@ class Pamd(Recommender):
         """[B, D] of `items` [B] for each part."""
         return [take_rows(self._parts[key], items) @ self.maps[key] for key in self._keys]
 
-    def _told_by(self, users: Tensor, items: Tensor) -> Tensor:
+    def _content_scores(self, users: Tensor, items: Tensor) -> Tensor:
         """[B] what the parts of `items` [B] add to the scores of the `users` [B, D] beside them."""
         # popular items occur many times in a batch: the parts of each are turned once
         distinct, place = torch.unique(items, return_inverse=True)
-        told = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
-        return _attended(told, None if self._lacking is None else self._lacking[:, items])
+        products = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
+        return _attended(products, None if self._lacking is None else self._lacking[:, items])
 
 
-def _attended(told: Tensor, lacking: Tensor | None) -> Tensor:
-    """sum_p softmax_p(told) told over the first dimension, without the parts that are lacking; 0 if all are.
+def _attended(products: Tensor, lacking: Tensor | None) -> Tensor:
+    """sum_p softmax_p(products) products over the first dimension, without the parts that are lacking; 0 if all are.
 
-    What a lacking part tells is 0, since its rows are.
+    The product of a lacking part is 0, since its rows are.
     """
-    # a finite floor, so that an item without any part gives no NaN
-    logits = told if lacking is None else told.masked_fill(lacking, torch.finfo(told.dtype).min)
-    return (logits.softmax(0) * told).sum(0)
+    # a finite number, so that an item without any part gives no NaN
+    logits = products if lacking is None else products.masked_fill(lacking, torch.finfo(products.dtype).min)
+    return (logits.softmax(0) * products).sum(0)

@@ -24,16 +24,11 @@ from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    FeatureUse,
-    GradientConfig,
-    ModelInputs,
-    ModelSpec,
-    PairBatch,
-    Recommender,
-    SearchSpace,
-)
-from mrs_pipeline.models.blocks import embedding, linear
+from mrs_pipeline.models.base import PairBatch, Recommender
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import embedding, linear
+from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -46,7 +41,7 @@ class PmgtConfig(GradientConfig):
     """Weight of the embedding norm. Content makes training pairs easy to fit, so it has to be strong."""
 
 
-class Pmgt(Recommender):
+class Pmgt(Recommender[PmgtConfig, PairBatch]):
     """Matrix factorisation that starts from pretrained item vectors; see the module."""
 
     spec = ModelSpec(

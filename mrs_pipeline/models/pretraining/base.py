@@ -6,7 +6,7 @@ them (`ModelSpec.pretraining`). The loop that trains one is `training.pretrainin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import FeatureUse, ModelConfig, ModelInputs
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.spec import FeatureUse, unmet_need
 from mrs_pipeline.types import FeatureMatrix
 
 
@@ -64,14 +66,18 @@ class PretrainingConfig(ModelConfig):
     epochs: int = Field(default=100, ge=1)
     """Most passes over the items."""
     held_out: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the items whose loss tells when to stop; with 0 all items are learnt from until the last epoch."""
+    """Share of the items whose loss decides when to stop; with 0 all items are learnt from until the last epoch."""
     patience: int = Field(default=5, ge=1)
     """Stop after this many epochs without a lower held-out loss; the best epoch's weights are kept."""
     seed: int = Field(default=1, ge=0)
     """Source of all randomness. One of the settings, since the vectors are one input for every fine-tuning."""
 
 
-class Pretrainer(nn.Module):
+PretrainingT_co = TypeVar("PretrainingT_co", bound=PretrainingConfig, covariant=True)
+"""Settings of a pretrainer."""
+
+
+class Pretrainer(nn.Module, Generic[PretrainingT_co]):
     """A pretrainer.
 
     A subclass sets `spec` and `Config`, builds its parameters on `inputs.device`, and implements `items`, `loss`
@@ -81,16 +87,19 @@ class Pretrainer(nn.Module):
     spec: ClassVar[PretrainerSpec]
     Config: ClassVar[type[PretrainingConfig]]
 
-    def __init__(self, config: PretrainingConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+    def __init__(self, config: PretrainingT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__()
-        self.config: Any = config
+        self.config = config
         self.generator = generator
         self.n_items = inputs.n_items
-        if not inputs.features:
-            raise InputError(
-                f"pretraining '{self.spec.name}' needs item features and the dataset has none; list a feature "
-                "set under `features:` or choose models that learn from interactions alone"
-            )
+        problem = unmet_need(
+            self.spec,
+            features=bool(inputs.features),
+            knowledge=inputs.knowledge is not None,
+            raw=bool(inputs.raw),
+        )
+        if problem:
+            raise InputError(f"pretraining '{self.spec.name}' {problem}")
 
     def items(self) -> Tensor:
         """[n] int64 the items that a step may be about."""
@@ -106,6 +115,10 @@ class Pretrainer(nn.Module):
     def matrices(self) -> Mapping[str, FeatureMatrix]:
         """The result: `<name>`, or `<name>/<part>` for several -> item vectors; called without gradients."""
         raise NotImplementedError
+
+
+AnyPretrainer = Pretrainer[PretrainingConfig]
+"""A pretrainer, whatever its settings are."""
 
 
 def item_matrix(key: str, vectors: Tensor, present: Tensor) -> FeatureMatrix:

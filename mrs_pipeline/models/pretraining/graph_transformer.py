@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.blocks import linear
+from mrs_pipeline.models.layers.parameters import linear
 
 
 class GraphTransformer(nn.Module):
@@ -34,7 +34,7 @@ class GraphTransformer(nn.Module):
         self.role: nn.Parameter = _table(2, size, generator)
         self.norm = nn.LayerNorm(size, device=generator.device)
         self.layers = nn.ModuleList(
-            _Layer(size, diversity, dropout_share, generator) for _ in range(n_layers)
+            _TransformerLayer(size, diversity, dropout_share, generator) for _ in range(n_layers)
         )
 
     def forward(self, tokens: Tensor, absent: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class GraphTransformer(nn.Module):
         return hidden
 
 
-class _Layer(nn.Module):
+class _TransformerLayer(nn.Module):
     def __init__(self, size: int, diversity: float, dropout_share: float, generator: torch.Generator) -> None:
         super().__init__()
         self._generator, self._diversity, self._dropout = generator, diversity, dropout_share

@@ -8,7 +8,7 @@ specific part s_m = z_m - c_m. With a part decoded into another modality's featu
 tau, each pair of modalities gives
 align |unit(c_m) - unit(c_n)|^2, orthogonality <s_m, s_n>^2, and for both directions
 order -log softmax_c(f(c), f(z), |f(s)|) - log softmax_z(f(z), |f(s)|):
-the common part tells more of the other modality than the whole, and the whole more than the specific part.
+the common part predicts more of the other modality than the whole, and the whole more than the specific part.
 The result is `pamd/common_<m>` and `pamd/specific_<m>` for each modality m.
 
 With a single modality nothing can be common: there is no common part, s = z, and the only loss is that of
@@ -20,7 +20,7 @@ cosine, which knows no scale, so that the published mean squared error of c fall
 are standardised and decoders have no bias, since cosines of uncentred features are won by decoding their mean. The
 public code adds up the similarity of the specific part over the whole batch before it takes the exponential; here
 every item is compared with itself; and it rewards specific parts that tell the reverse of the other modality, which
-is telling it all the same, hence the absolute value. A modality that an item lacks gives it neither part (masked).
+is predicting it all the same, hence the absolute value. A modality that an item lacks gives it neither part (masked).
 
 What this can and cannot do, seen on planted factors: common parts hold the shared factor and next to nothing of a
 modality's own. Specific parts do not tell the decoders of the other modality, yet a copy of the shared factor in
@@ -38,9 +38,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize
 
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import ModelInputs
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_features import StandardFeatures
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.standard_features import StandardFeatures
 from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, item_matrix
 from mrs_pipeline.types import FeatureMatrix
 
@@ -52,7 +52,7 @@ class PamdPretrainingConfig(PretrainingConfig):
     """tau: divides the cosines whose order is learnt."""
 
 
-class PamdPretrainer(Pretrainer):
+class PamdPretrainer(Pretrainer[PamdPretrainingConfig]):
     """Encoders whose outputs fall into a common and a specific part; see the module."""
 
     spec = PretrainerSpec(
@@ -61,7 +61,6 @@ class PamdPretrainer(Pretrainer):
         paper="Han et al., WWW 2022",
         url="https://doi.org/10.1145/3485447.3512079",
         complexity="O(B M^2 D F)",
-        code=("models.blocks_features",),
     )
     Config = PamdPretrainingConfig
 
@@ -94,7 +93,9 @@ class PamdPretrainer(Pretrainer):
         if len(wholes) == 1:
             ((modality, whole),) = wholes.items()
             return {
-                "reconstruction": _mean(1 - self._told(modality, modality, whole, items), present[modality])
+                "reconstruction": _mean(
+                    1 - self._predicted(modality, modality, whole, items), present[modality]
+                )
             }
         common = {modality: self.common[modality](whole) for modality, whole in wholes.items()}
         specific = {modality: whole - common[modality] for modality, whole in wholes.items()}
@@ -136,17 +137,17 @@ class PamdPretrainer(Pretrainer):
             for modality, encoder in self.encoders.items()
         }
 
-    def _told(self, source: str, target: str, part: Tensor, items: Tensor) -> Tensor:
-        """[B] cosine of the target's features and what a part [B, D] of the source tells of them."""
+    def _predicted(self, source: str, target: str, part: Tensor, items: Tensor) -> Tensor:
+        """[B] cosine of the target's features and what a part [B, D] of the source predicts of them."""
         decoded = self.decoders[f"{source}->{target}"](part)
         return cosine_similarity(decoded, self._features.rows(target, items))
 
     def _disorder(self, source: str, target: str, parts: tuple[Tensor, ...], items: Tensor) -> Tensor:
-        """[B] how far the parts are from telling of the target modality in the order in which they are given."""
-        common, whole, specific = (self._told(source, target, part, items) for part in parts)
-        # the reverse of what is shared tells as much of it
-        told = torch.stack([common, whole, specific.abs()], dim=1) / self.config.temperature
-        return -log_softmax(told, dim=1)[:, 0] - log_softmax(told[:, 1:], dim=1)[:, 0]
+        """[B] how far the parts are from predicting the target modality in the order in which they are given."""
+        common, whole, specific = (self._predicted(source, target, part, items) for part in parts)
+        # the reverse of what is shared predicts as much of it
+        cosines = torch.stack([common, whole, specific.abs()], dim=1) / self.config.temperature
+        return -log_softmax(cosines, dim=1)[:, 0] - log_softmax(cosines[:, 1:], dim=1)[:, 0]
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:

@@ -23,19 +23,21 @@ in blocks of items.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, logsigmoid
 
 from mrs_pipeline.functional.graphs import mix, nearest, shared_partners_graph
 from mrs_pipeline.functional.neighbourhoods import NOBODY, NeighbourSampler, contexts
 from mrs_pipeline.functional.sparse import Csr, take_rows
-from mrs_pipeline.models.base import ModelInputs, SearchSpace
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_features import ModalityAttention, StandardFeatures
+from mrs_pipeline.models.config import Neighbours, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.modality_attention import FeatureAttention
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.standard_features import StandardFeatures
 from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, item_matrix
 from mrs_pipeline.models.pretraining.graph_transformer import GraphTransformer
 from mrs_pipeline.types import FeatureMatrix
@@ -45,6 +47,7 @@ class PmgtPretrainingConfig(PretrainingConfig):
     """Settings of PMGT's pretraining."""
 
     search_space: ClassVar[SearchSpace] = {"content_share": (0.2, 0.5, 0.8), "diversity": (0.0, 0.5, 1.0)}
+    former_names: ClassVar[Mapping[str, str]] = {"knn_k": "walk_k"}
 
     embedding_size: int = Field(default=128, ge=1, le=4096)
     """Width D of hidden states and item vectors."""
@@ -56,23 +59,38 @@ class PmgtPretrainingConfig(PretrainingConfig):
     """beta: share of the attention that prefers contexts unlike each other."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of hidden values and attention weights left out in training."""
-    knn_k: int = Field(default=10, ge=1, le=200)
-    """Neighbours of an item in each graph."""
+    walk_k: int = Field(default=10, ge=1, le=200)
+    """Neighbours of an item in each graph that is walked; the dataset's `item_graph_k`, which counts the item itself,
+    must be at least as large."""
     content_share: float = Field(default=0.5, ge=0, le=1)
     """Share of the walks that follow the modalities' kNN graphs where an item has both kinds of neighbours."""
-    hops: tuple[int, ...] = Field(default=(16, 8, 4), min_length=1, max_length=4)
+    hops: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 8, 4), min_length=1, max_length=4)
     """Neighbours drawn from each node met at the hop before."""
     n_contexts: int = Field(default=5, ge=1, le=64)
     """Contexts of an item."""
     n_pairs: int = Field(default=5, ge=1, le=64)
-    """Neighbours, and as many other items, that an item is told apart from."""
+    """Neighbours, and as many other items, that an item is contrasted with."""
     mask_share: float = Field(default=0.16, gt=0, lt=1)
     """Share of contexts whose features are hidden and to be reconstructed."""
     replace_share: float = Field(default=0.02, ge=0, lt=1)
     """Share of contexts that show another item's features and are to be reconstructed."""
 
+    @model_validator(mode="after")
+    def _shares_leave_some(self) -> Self:
+        if self.mask_share + self.replace_share > 1:
+            raise ValueError(
+                f"mask_share {self.mask_share:g} and replace_share {self.replace_share:g} add up to more than 1; "
+                "lower one of them"
+            )
+        return self
 
-class PmgtPretrainer(Pretrainer):
+    @property
+    def item_neighbours(self) -> Neighbours:
+        """`walk_k`."""
+        return Neighbours("walk_k", self.walk_k)
+
+
+class PmgtPretrainer(Pretrainer[PmgtPretrainingConfig]):
     """A graph Transformer that reconstructs edges and features; see the module."""
 
     spec = PretrainerSpec(
@@ -82,7 +100,6 @@ class PmgtPretrainer(Pretrainer):
         url="https://arxiv.org/abs/2010.12284",
         complexity="O(B n (L S D^2 + M F D))",
         item_graph=True,
-        code=("models.pretraining.graph_transformer", "models.blocks_features"),
     )
     Config = PmgtPretrainingConfig
 
@@ -95,7 +112,7 @@ class PmgtPretrainer(Pretrainer):
         self._features = StandardFeatures(inputs.features, inputs.present)
         self._sampler = NeighbourSampler.from_csr(walked_graph(inputs, config))
         self._contexts = torch.empty(0, dtype=torch.int64, device=inputs.device)
-        self.fusion = ModalityAttention(inputs, size, generator)
+        self.fusion = FeatureAttention(inputs, size, generator)
         self.transformer = GraphTransformer(
             size,
             1 + config.n_contexts,
@@ -196,8 +213,8 @@ class PmgtPretrainer(Pretrainer):
 def walked_graph(inputs: ModelInputs, config: PmgtPretrainingConfig) -> Csr:
     """Co-interaction and content neighbours; an item's weights add up to one, or to zero if it has none."""
     shape = (inputs.n_items, inputs.n_users)
-    graphs = [shared_partners_graph(inputs.items, inputs.users, shape, config.knn_k)]
-    content = [_others(nearest(graph, config.knn_k + 1)) for graph in inputs.item_graphs.values()]
+    graphs = [shared_partners_graph(inputs.items, inputs.users, shape, config.walk_k)]
+    content = [_others(nearest(graph, config.walk_k + 1)) for graph in inputs.item_graphs.values()]
     graphs += content
     wanted = [1 - config.content_share, *[config.content_share / len(content)] * len(content)]
     sums = [_row_sums(graph) for graph in graphs]

@@ -6,7 +6,7 @@ from mrs_pipeline.code import boundary
 from mrs_pipeline.registry import Registry, spec_flaw
 
 if TYPE_CHECKING:
-    from mrs_pipeline.models.pretraining.base import Pretrainer
+    from mrs_pipeline.models.pretraining.base import AnyPretrainer
 
 
 def _flaw(name: str, found: object) -> str | None:
@@ -15,7 +15,7 @@ def _flaw(name: str, found: object) -> str | None:
     return spec_flaw(name, found, Pretrainer)
 
 
-PRETRAINERS: Final["Registry[type[Pretrainer]]"] = boundary(
+PRETRAINERS: Final["Registry[type[AnyPretrainer]]"] = boundary(
     Registry(
         "mrs_pipeline.pretrainers",
         "pretraining",
@@ -29,6 +29,6 @@ PRETRAINERS: Final["Registry[type[Pretrainer]]"] = boundary(
 """Name -> class."""
 
 
-def pretrainer_class(name: str) -> "type[Pretrainer]":
+def pretrainer_class(name: str) -> "type[AnyPretrainer]":
     """The pretrainer of that name; InputError lists the known names."""
     return PRETRAINERS.find(name)

@@ -7,7 +7,7 @@ Dropout(FeedForward(LayerNorm(x))) with causal attention; h_t = LayerNorm(x_t); 
 cross-entropy of the next item at every position.
 
 Deviations: the softmax over the catalogue (or a sample of it, see `n_negatives`) in place of one negative under
-binary cross-entropy, whose overconfidence is known; histories longer than `max_length` are cut into stretches
+binary cross-entropy, whose overconfidence is known; histories longer than `max_length` are cut into subsequences
 instead of losing their older part; a learned start token stands before each history, so that first items are
 learned and a user without history has a state; positions count from the latest token; in the published code
 queries alone are normalised, here queries, keys and values. The cold items' identifiers are zero: without content
@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.base import BatchKind, ModelInputs, ModelSpec
-from mrs_pipeline.models.blocks_attention_sequence import AttentionTrunk, itself
-from mrs_pipeline.models.blocks_history import Parts, position_embedding
-from mrs_pipeline.models.blocks_sequence import IDENTIFIER, AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself
+from mrs_pipeline.models.layers.histories import position_embedding
+from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts
+from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -31,7 +33,7 @@ class SasRecConfig(AttentionConfig):
     """Settings of SASRec."""
 
 
-class SasRec(SequenceRecommender):
+class SasRec(SequenceRecommender[SasRecConfig]):
     """Causal self-attention over identifiers; see the module."""
 
     spec = ModelSpec(

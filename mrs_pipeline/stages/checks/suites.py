@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mrs_pipeline.quality import QualityReport
-from mrs_pipeline.tables.base import Suite, check_suites
+from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.quality.judging import check_suites
+from mrs_pipeline.quality.report import QualityReport
 from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage

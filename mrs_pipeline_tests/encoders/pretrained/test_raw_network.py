@@ -11,8 +11,8 @@ from mrs_pipeline.encoders.raw import open_raw, read_raw
 from mrs_pipeline.encoders.raw_options import RawOptions
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import RawTensors
-from mrs_pipeline.models.blocks_encoder import build_encoder
+from mrs_pipeline.models.inputs import RawTensors
+from mrs_pipeline.models.layers.content_encoders import build_encoder
 
 SETTINGS = EngineSettings(workers=0)
 

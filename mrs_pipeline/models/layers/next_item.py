@@ -1,7 +1,9 @@
 """Sequence models over identifiers and extracted features: vectors of items and the next-item loss.
 
-What all models of histories share is in `blocks_history`.
+What all models of histories share is in `histories`.
 """
+
+from typing import TypeVar
 
 import torch
 from pydantic import Field
@@ -10,12 +12,14 @@ from torch import Tensor, nn
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.functional.softmax import full_softmax, sampled_softmax
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import FeatureUse, ModelInputs, SequenceBatch
-from mrs_pipeline.models.blocks import ModalityProjection, embedding
-from mrs_pipeline.models.blocks_history import HeadsConfig, HistoryConfig, HistoryRecommender
+from mrs_pipeline.models.base import SequenceBatch
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.histories import HeadsConfig, HistoryConfig, HistoryRecommender
+from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.layers.parts import IDENTIFIER
+from mrs_pipeline.models.layers.projection import ModalityProjection
+from mrs_pipeline.models.spec import FeatureUse
 
-IDENTIFIER = "id"
-"""Name of the identifiers among the parts of an item."""
 _WHOLE_CATALOGUE = 20_000
 """Items up to which the softmax is over the whole catalogue where the settings leave it open."""
 _SAMPLE = 1024
@@ -26,7 +30,7 @@ class SequenceConfig(HistoryConfig):
     """Settings of sequence models over identifiers and features."""
 
     n_negatives: int | None = Field(default=None, ge=0, le=100_000)
-    """Items of the sampled softmax, drawn anew each step and shared by the batch; 0 for the softmax over the whole
+    """Items of the sampled softmax, drawn again at each step and shared by the batch; 0 for the softmax over the whole
     catalogue. Left open, it is the whole catalogue up to 20,000 items and 1,024 negatives beyond."""
 
 
@@ -34,10 +38,13 @@ class AttentionConfig(HeadsConfig, SequenceConfig):
     """Settings of sequence models over identifiers and features with attention."""
 
 
-class SequenceRecommender(HistoryRecommender):
+SequenceT_co = TypeVar("SequenceT_co", bound=SequenceConfig, covariant=True)
+
+
+class SequenceRecommender(HistoryRecommender[SequenceT_co]):
     """Predicts the next item at every position. A subclass turns parts of tokens into states."""
 
-    def __init__(self, config: SequenceConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
+    def __init__(self, config: SequenceT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         self._candidates = torch.nonzero(inputs.items_seen()).squeeze(1)
         sampled = config.n_negatives

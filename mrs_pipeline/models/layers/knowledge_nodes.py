@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from mrs_pipeline.models.base import ModelInputs
-from mrs_pipeline.models.blocks import embedding
+from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.knowledge import KnowledgeTensors
+from mrs_pipeline.models.layers.parameters import embedding
 
 TripleParts = tuple[Tensor, Tensor, Tensor, int]
 """Heads [T], relations [T], tails [T], number of relations."""

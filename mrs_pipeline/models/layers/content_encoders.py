@@ -2,18 +2,18 @@
 
 Two small ones from scratch, and any network of the `transformers` library that came with the raw content. None of
 them draws random numbers or keeps statistics of batches, so an item's vector does not depend on the others. Which
-of their parameters are trained is in `blocks_tuning`.
+of their parameters are trained is in `encoder_tuning`.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from mrs_pipeline.models.base import RawTensors
-from mrs_pipeline.models.blocks_attention_sequence import AttentionBlock, itself
+from mrs_pipeline.models.inputs import RawTensors
+from mrs_pipeline.models.layers.causal_attention import AttentionBlock, itself
 from mrs_pipeline.types import PretrainedNetwork
 
 _GROUPS = 4
@@ -39,7 +39,7 @@ def build_encoder(raw: RawTensors, width: int, generator: torch.Generator) -> Co
             if raw.values.ndim == 4
             else PretrainedTokenEncoder(content.network, generator)
         )
-        with torch.no_grad():  # architectures name their width in many ways; a blank item tells it
+        with torch.no_grad():  # architectures name their width in many ways; a blank item shows it
             encoder.width = encoder(torch.zeros_like(raw.values[:1])).shape[1]
         return encoder
     if raw.values.ndim == 4:
@@ -113,7 +113,7 @@ class _PretrainedEncoder(ContentEncoder):
         settings = dict(network.config)
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         with torch.random.fork_rng(devices=[]):  # what it draws is replaced by the weights below
-            self.network: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+            self.network: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
         state = {name: torch.from_numpy(values) for name, values in network.weights.items()}
         self.network.load_state_dict(state)
         self.network.to(generator.device).eval()

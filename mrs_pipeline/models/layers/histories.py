@@ -1,11 +1,10 @@
 """Models whose user is a history: settings, what is known of users, tokens to vectors, scores after the latest token.
 
-The next-item loss over identifiers and features is in `blocks_sequence`, attention over a sequence in
-`blocks_attention_sequence`.
+The next-item loss over identifiers and features is in `next_item`, attention over a sequence in `causal_attention`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable
+from typing import ClassVar, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -13,20 +12,14 @@ from torch import Tensor, nn
 
 from mrs_pipeline.functional.sequences import PAD, Histories
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import (
-    GradientConfig,
-    ModelInputs,
-    Recommender,
-    Scorer,
-    SearchSpace,
-    SequenceBatch,
-)
+from mrs_pipeline.models.base import BatchSettings, Recommender, Scorer, SequenceBatch
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import vector, xavier
+from mrs_pipeline.models.layers.parts import Parts
 from mrs_pipeline.types import Interactions
 
-Parts = Mapping[str, Tensor]
-"""Name of a part of an item (identifier, modality) -> vectors of items [n, D] or of tokens [B, K, D]."""
-
-_USERS_AT_ONCE = 512
+_HISTORIES_AT_ONCE = 512
 """Histories whose states are in memory together when scoring."""
 
 
@@ -58,7 +51,10 @@ class HeadsConfig(HistoryConfig):
         return self
 
 
-class HistoryRecommender(Recommender):
+HistoryT_co = TypeVar("HistoryT_co", bound=HistoryConfig, covariant=True)
+
+
+class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
     """Scores every item by its vector and the state after a user's latest token.
 
     A subclass says what the parts of items are (`item_parts`) and how parts of tokens become states (`states`).
@@ -66,7 +62,7 @@ class HistoryRecommender(Recommender):
 
     def __init__(
         self,
-        config: HistoryConfig,
+        config: HistoryT_co,
         inputs: ModelInputs,
         generator: torch.Generator,
     ) -> None:
@@ -90,7 +86,7 @@ class HistoryRecommender(Recommender):
         """[n, D] what a state is compared with: the sum of an item's parts, so that cold items have a vector too."""
         return torch.stack(list(parts.values())).sum(0)
 
-    def batch_settings(self) -> Mapping[str, Any]:
+    def batch_settings(self) -> BatchSettings:
         """Stretches as long as the model looks back."""
         return {"length": self.config.max_length}
 
@@ -110,16 +106,18 @@ class HistoryRecommender(Recommender):
             return self.states(_looked_up(table, places), tokens != PAD)[:, -1]
 
         # callers bound users times items; what stands in memory here is users times positions
-        return lambda users: torch.cat([state(some) for some in torch.split(users, _USERS_AT_ONCE)]) @ columns
+        return lambda users: (
+            torch.cat([state(some) for some in torch.split(users, _HISTORIES_AT_ONCE)]) @ columns
+        )
 
     @property
     def rate(self) -> float:
         """Share of entries to drop now: none when scoring."""
-        return float(self.config.dropout) if self.training else 0.0
+        return self.config.dropout if self.training else 0.0
 
     def make_start(self, parts: Iterable[str], size: int) -> None:
         """The start token's learned vector for each part."""
-        self.start = nn.ParameterDict({part: _vector(size, self.generator) for part in parts})
+        self.start = nn.ParameterDict({part: vector(size, self.generator) for part in parts})
 
     def within_length(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """The batch's tokens and targets, cut to what the model looks at."""
@@ -153,17 +151,9 @@ class HistoryRecommender(Recommender):
 
 def position_embedding(length: int, size: int, generator: torch.Generator) -> nn.Parameter:
     """[length, size] a vector for each place counted from the latest token, which is the last row."""
-    table = torch.empty(length, size, device=generator.device)
-    nn.init.xavier_normal_(table, generator=generator)
-    return nn.Parameter(table)
+    return nn.Parameter(xavier((length, size), generator))
 
 
 def _looked_up(tables: Parts, places: Tensor) -> dict[str, Tensor]:
     flat = places.flatten()
     return {name: take_rows(table, flat).view(*places.shape, -1) for name, table in tables.items()}
-
-
-def _vector(size: int, generator: torch.Generator) -> nn.Parameter:
-    vector = torch.empty(1, size, device=generator.device)
-    nn.init.xavier_normal_(vector, generator=generator)
-    return nn.Parameter(vector[0])

@@ -7,22 +7,16 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.edge_products import edge_product, edge_similarities
-from mrs_pipeline.functional.graphs import (
-    bipartite_graph,
-    cosine_neighbours,
-    mix,
-    normalise_rows,
-    with_self_loops,
-)
+from mrs_pipeline.functional.graphs import cosine_neighbours, mix
 from mrs_pipeline.functional.sparse import Csr, SparseOperator, take_rows
-from mrs_pipeline.models.base import ModelInputs
-from mrs_pipeline.models.blocks import linear
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.parameters import linear
 
 
 class LearnedNeighbours(nn.Module):
     """The k nearest neighbours of W_m x + b_m in each modality, with their cosines, differentiable in W and b.
 
-    Which neighbours these are is found block by block, in memory O(I k), and found anew only when W or b has
+    Which neighbours these are is found block by block, in memory O(I k), and found again only when W or b has
     changed: the graph that a validation needed is the one the next epoch starts with.
 
     Args:
@@ -41,7 +35,7 @@ class LearnedNeighbours(nn.Module):
         self._items = {
             name: torch.nonzero(graph.indptr.diff() > 0).flatten() for name, graph in graphs.items()
         }
-        self._values = {name: _rows(inputs.features[name], rows) for name, rows in self._items.items()}
+        self._values = {name: _taken(inputs.features[name], rows) for name, rows in self._items.items()}
         self._known: dict[str, tuple[Tensor, Csr]] = {}
         self._n_items = inputs.n_items
         self.layers = nn.ModuleDict()
@@ -76,7 +70,7 @@ class LearnedNeighbours(nn.Module):
         return pattern
 
 
-def _rows(values: Tensor, rows: Tensor) -> Tensor:
+def _taken(values: Tensor, rows: Tensor) -> Tensor:
     return values if len(rows) == len(values) else take_rows(values, rows)
 
 
@@ -129,9 +123,3 @@ def blend(learned: Csr, original: Csr, share: float) -> Csr:
     """(1 - share) * learned + share * original."""
     ones = torch.ones(learned.shape[0], device=learned.weights.device)
     return mix([learned, original], [(1 - share) * ones, share * ones])
-
-
-def random_walk_operator(inputs: ModelInputs) -> SparseOperator:
-    """D^-1 (A + I) [N, N] of the training pairs."""
-    graph = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
-    return SparseOperator.from_csr(normalise_rows(with_self_loops(graph)))

@@ -1,49 +1,44 @@
 """Five ways to make one vector of an item's identifier and modalities. Formulas without parameters are elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.attention import masked_softmax
-from mrs_pipeline.models.blocks import linear
-
-IDENTIFIER = "identifier"
-"""Key of the part that is no modality."""
-
-Parts = Mapping[str, tuple[Tensor, Tensor]]
-"""`identifier` and each modality -> vectors [B, D], zero where absent, and who has one [B] bool."""
+from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.parts import IDENTIFIER, MaskedParts
 
 Mix = Literal["concat", "sum", "product", "gate", "attention"]
 
 
 def part_mixer(mix: Mix, modalities: Sequence[str], size: int, generator: torch.Generator) -> nn.Module:
-    """A module from `Parts` to vectors [B, D]; an absent part takes no part."""
+    """A module from `MaskedParts` to vectors [B, D]; an absent part takes no part."""
     match mix:
         case "sum":
-            return _Sum()
+            return _SumMix()
         case "product":
-            return _Product()
+            return _ProductMix()
         case "concat":
-            return _Concat(modalities, size, generator)
+            return _ConcatMix(modalities, size, generator)
         case "gate":
-            return _Gate(modalities, size, generator)
+            return _GateMix(modalities, size, generator)
         case "attention":
-            return _Attention(size, generator)
+            return _AttentionMix(size, generator)
 
 
-class _Sum(nn.Module):
+class _SumMix(nn.Module):
     """e + sum of the modalities."""
 
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: MaskedParts) -> Tensor:
         return torch.stack([values for values, _ in parts.values()]).sum(0)
 
 
-class _Product(nn.Module):
+class _ProductMix(nn.Module):
     """(1 + e) * prod (1 + z) - 1; ones keep a product of small vectors from vanishing."""
 
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: MaskedParts) -> Tensor:
         total: Tensor | None = None
         for values, _ in parts.values():
             total = values if total is None else total + values + total * values
@@ -51,26 +46,26 @@ class _Product(nn.Module):
         return total
 
 
-class _Concat(nn.Module):
+class _ConcatMix(nn.Module):
     """W [e ; z^1 ; ...]."""
 
     def __init__(self, modalities: Sequence[str], size: int, generator: torch.Generator) -> None:
         super().__init__()
         self.layer = linear((1 + len(modalities)) * size, size, generator, bias=False)
 
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: MaskedParts) -> Tensor:
         fused: Tensor = self.layer(torch.cat([values for values, _ in parts.values()], dim=1))
         return fused
 
 
-class _Gate(nn.Module):
+class _GateMix(nn.Module):
     """Each modality passes a gate that knows it and the identifier."""
 
     def __init__(self, modalities: Sequence[str], size: int, generator: torch.Generator) -> None:
         super().__init__()
         self.gates = nn.ModuleDict({modality: linear(2 * size, size, generator) for modality in modalities})
 
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: MaskedParts) -> Tensor:
         identifier = fused = parts[IDENTIFIER][0]
         for modality, gate in self.gates.items():
             content = parts[modality][0]
@@ -78,7 +73,7 @@ class _Gate(nn.Module):
         return fused
 
 
-class _Attention(nn.Module):
+class _AttentionMix(nn.Module):
     """Parts weighted by a softmax of q . tanh(A part + b), over those that are there."""
 
     def __init__(self, size: int, generator: torch.Generator) -> None:
@@ -86,7 +81,7 @@ class _Attention(nn.Module):
         self.hidden = linear(size, size, generator)
         self.query = linear(size, 1, generator, bias=False)
 
-    def forward(self, parts: Parts) -> Tensor:
+    def forward(self, parts: MaskedParts) -> Tensor:
         stacked = torch.stack([values for values, _ in parts.values()], dim=1)
         weights = masked_softmax(
             self.query(torch.tanh(self.hidden(stacked))).squeeze(2),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.models.blocks import linear
+from mrs_pipeline.models.layers.parameters import linear
 
 Sources = Callable[[Tensor], Sequence[Tensor]]
 """From a block's normed input [B, K, D] to what queries and keys are made of."""

@@ -1,13 +1,17 @@
 """The linear item autoencoder that EASE and its relatives share: one ridge regression of the catalogue on itself."""
 
+from typing import Never, TypeVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import ModelConfig, ModelInputs, Recommender, Scorer
-from mrs_pipeline.models.blocks import history, history_scorer
+from mrs_pipeline.models.base import Recommender, Scorer
+from mrs_pipeline.models.config import ModelConfig
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
 
 _DENSE_MATRICES = 3
 """Gram matrix, its factor and the inverse stand in memory at once."""
@@ -22,17 +26,18 @@ class ItemAutoencoderConfig(ModelConfig):
     """Refuse to start where the dense matrices would need more."""
 
 
-class ItemAutoencoder(Recommender):
+AutoencoderT_co = TypeVar("AutoencoderT_co", bound=ItemAutoencoderConfig, covariant=True)
+
+
+class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
     """Y = R B with B_ij = -P_ij / P_jj, B_jj = 0, P = (G + reg_weight I)^-1; a subclass may add to G = R'R."""
 
     item_weights: Tensor
 
-    def __init__(
-        self, config: ItemAutoencoderConfig, inputs: ModelInputs, generator: torch.Generator
-    ) -> None:
+    def __init__(self, config: AutoencoderT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         _refuse_if_too_large(self.spec.name, inputs.n_items, config.memory_limit_gb)
-        self._history = history(inputs)
+        self._history = interaction_matrix(inputs)
         weights = torch.zeros(inputs.n_items, inputs.n_items, device=inputs.device)
         self.register_buffer("item_weights", weights)
 
@@ -52,7 +57,7 @@ class ItemAutoencoder(Recommender):
 
     def scorer(self) -> Scorer:
         """A user's history times the item weights."""
-        return history_scorer(self._history, self.item_weights)
+        return linear_scorer(self._history, self.item_weights)
 
 
 def _refuse_if_too_large(name: str, n_items: int, limit_gb: float) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.blocks_encoder import ContentEncoder
+from mrs_pipeline.models.layers.content_encoders import ContentEncoder
 
 Tuning = Literal["full", "lora", "top", "frozen"]
 

@@ -1,9 +1,9 @@
 """Item vectors from raw content by encoders in the loop, with bounded memory.
 
-The encoders are `blocks_encoder`, what of them is trained `blocks_tuning`; losses belong to the models.
+The encoders are `content_encoders`, what of them is trained `encoder_tuning`; losses belong to the models.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mrs_pipeline.functional.sparse import take_rows
-from mrs_pipeline.models.base import GradientConfig, ModelInputs, RawTensors, SearchSpace
-from mrs_pipeline.models.blocks import linear
-from mrs_pipeline.models.blocks_encoder import build_encoder
-from mrs_pipeline.models.blocks_tuning import Tuning, tune
+from mrs_pipeline.models.base import ParameterGroup
+from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.inputs import ModelInputs, RawTensors
+from mrs_pipeline.models.layers.content_encoders import build_encoder
+from mrs_pipeline.models.layers.encoder_tuning import Tuning, tune
+from mrs_pipeline.models.layers.parameters import linear
 
 
 class ContentConfig(GradientConfig):
@@ -82,13 +84,15 @@ class ContentTower(nn.Module):
             count = count + present.unsqueeze(1)
         return total / count.clamp(min=1)
 
-    def groups(self, model: nn.Module) -> list[dict[str, Any]]:
+    def groups(self, model: nn.Module) -> list[ParameterGroup]:
         """The trained parameters of `model` for the optimiser, those of the encoders with their own step size."""
         mine = [parameter for parameter in self.encoders.parameters() if parameter.requires_grad]
         known = set(mine)
         others = [each for each in model.parameters() if each.requires_grad and each not in known]
-        encoders = {"params": mine, "lr": self._config.encoder_learning_rate}
-        return [{"params": others}, *([encoders] if mine else [])]
+        groups: list[ParameterGroup] = [{"params": others}]
+        if mine:
+            groups.append({"params": mine, "lr": self._config.encoder_learning_rate})
+        return groups
 
     def _vectors(self, modality: str, items: Tensor) -> Tensor:
         """The encoder's vectors [n, W] of items that have the modality."""
@@ -121,9 +125,3 @@ def _recomputed(encoder: nn.Module, values: Tensor, items: Tensor) -> Tensor:
         lambda rows: encoder(take_rows(values, rows)), items, use_reentrant=False, preserve_rng_state=False
     )
     return vectors
-
-
-def popularity(inputs: ModelInputs) -> Tensor:
-    """[I] share of the training interactions that each item has."""
-    counts = torch.bincount(inputs.items, minlength=inputs.n_items).float()
-    return counts / counts.sum().clamp(min=1)

@@ -1,0 +1,108 @@
+"""`mrs status` and `mrs verify`: what is current and why not; what is stored and no longer what was written."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, out
+
+if TYPE_CHECKING:
+    from mrs_pipeline.orchestration.launch import Project
+
+
+def status(
+    dataset: DatasetName,
+    *,
+    window: Window = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say of each asset that is due which change made it so.")
+    ] = False,
+) -> None:
+    """Show which assets are current and which are due; with --why the function, setting or input that changed."""
+    from mrs_pipeline.orchestration.launch import load_project
+
+    project = load_project(enter_home())
+    rows = _standings(project, dataset, window)
+    due = [row for row in rows if row[2]]
+    table = Table(title=escape(f"{dataset}: {len(due)} of {len(rows)} assets are due"), title_justify="left")
+    for name in ("asset", "window", "state", *(("why",) if why else ())):
+        table.add_column(name, overflow="fold")
+    for asset, key, reasons in rows:
+        told = (escape("; ".join(reasons)),) if why else ()
+        table.add_row(asset, key, "[yellow]due[/]" if reasons else "current", *told)
+    out.print(table)
+    if due and not why:
+        err.print(
+            f"`mrs status {escape(dataset)} --why` names the changes; `mrs run {escape(dataset)}` makes what is due"
+        )
+
+
+def verify(
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="[DATASET]", help="Only this dataset. Default: all of this home.")
+    ] = None,
+    *,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Remove what is damaged, so that the next run makes it again.")
+    ] = False,
+) -> None:
+    """Recompute the digests of everything kept, and name what differs, is cut short or is gone."""
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.tasks.verifying import verify as recompute
+
+    home = enter_home()
+    project = load_project(home)
+    if dataset is not None:
+        project.config(dataset)
+    found = recompute(home, project.configs, dataset, discard=discard)
+    if not found.faults:
+        out.print(f"{found.looked_at} tables, arrays, checkpoints and pages are what was written")
+        return
+    table = Table(
+        title=f"{len(found.faults)} of {found.looked_at} are not what was written", title_justify="left"
+    )
+    for name in ("what", "dataset", "window", "what is wrong", "makes it again"):
+        table.add_column(name, overflow="fold")
+    for fault in found.faults:
+        table.add_row(*map(escape, (fault.what, fault.dataset, fault.window, fault.reason, fault.remedy)))
+    out.print(table)
+    if discard:
+        err.print("what is damaged has been removed; the commands in the last column make it again")
+    else:
+        err.print(
+            "`mrs verify --discard` removes what is damaged; then the commands in the last column make it again"
+        )
+        raise typer.Exit(1)
+
+
+def _standings(
+    project: "Project", dataset: str, window: str | None
+) -> list[tuple[str, str, tuple[str, ...]]]:
+    """(asset, window, reasons) of every asset, in the order of the pipeline."""
+    from mrs_pipeline.orchestration.launch import default_windows
+    from mrs_pipeline.plan import plan
+    from mrs_pipeline.schema import FULL_WINDOW
+    from mrs_pipeline.tasks.node import RAW_INTERACTIONS
+    from mrs_pipeline.tasks.places import windows
+    from mrs_pipeline.tasks.standing import standing
+    from mrs_pipeline.tasks.task import Stage
+    from mrs_pipeline.windows import window_keys
+
+    config = project.config(dataset)
+    chosen = window or default_windows(project, dataset)[-1]
+    known = window_keys(config.window, datetime.now(UTC)) if config.windowed else [FULL_WINDOW]
+    if chosen not in known:
+        raise typer.BadParameter(
+            f"{dataset} has no window {chosen}; its windows are {known[0]} to {known[-1]}"
+        )
+    rows = []
+    for task in plan(config):
+        history = RAW_INTERACTIONS in task.outputs and config.windowed
+        keys = [key for key in windows(config) if key <= chosen] if history else [chosen]
+        for key in keys if task.windowed else [FULL_WINDOW]:
+            found = standing(Stage(config, project.home, key), task)
+            rows += [(str(output), key, found.reasons) for output in task.outputs]
+    return rows

@@ -1,0 +1,151 @@
+"""`TrainingData` as tensors on one device: all that a model may see while it is built.
+
+What training rows a step then gets is in `base` and `training.batches`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.models.knowledge import KnowledgeTensors
+from mrs_pipeline.types import FeatureMatrix, RawContent, SparseGraph, TrainingData
+
+
+@dataclass(frozen=True)
+class RawTensors:
+    """Raw content of one modality on the device.
+
+    Attributes:
+        values: [I, 3, H, W] uint8 or [I, T] int32; rows that are not present may hold anything.
+        present: [I] bool.
+        content: what it came from: vocabulary, colour scale, network.
+    """
+
+    values: Tensor
+    present: Tensor
+    content: RawContent
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """`TrainingData` as tensors on one device; all that a model may see while it is built.
+
+    Attributes:
+        n_users: U.
+        n_items: I.
+        users: [E] int64 users of the training pairs, each pair once, in the order of users and items: what a model
+            of pairs learns does not depend on whether the source has times.
+        items: [E] int64 items of the training pairs.
+        times: [E] int64 when each pair occurred first; None where the source has no time.
+        features: modality -> [I, F] float32, zero where missing; modalities in alphabetical order.
+        present: modality -> [I] bool.
+        item_graphs: modality -> kNN graph [I, I], cosine weights.
+        user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
+        pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
+        pretrained_present: the same keys -> [I] bool.
+        knowledge: triples about the items, or None.
+        device: where all of it is.
+        raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
+    """
+
+    n_users: int
+    n_items: int
+    users: Tensor
+    items: Tensor
+    times: Tensor | None = None
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+    item_graphs: Mapping[str, Csr] = field(default_factory=dict)
+    user_graph: Csr | None = None
+    pretrained: Mapping[str, Tensor] = field(default_factory=dict)
+    pretrained_present: Mapping[str, Tensor] = field(default_factory=dict)
+    knowledge: KnowledgeTensors | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    raw: Mapping[str, RawTensors] = field(default_factory=dict)
+
+    @classmethod
+    def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
+        """Copies training pairs, each once, features and graphs to `device`; validation rows stay behind."""
+        device = torch.device(device)
+        train = data.train
+        first = np.unique(train.users * train.n_items + train.items, return_index=True)[1]
+        matrices = _checked(data.features, train.n_items)
+        vectors = _checked(data.pretrained, train.n_items)
+        return cls(
+            n_users=train.n_users,
+            n_items=train.n_items,
+            users=torch.from_numpy(train.users[first]).to(device),
+            items=torch.from_numpy(train.items[first]).to(device),
+            times=None if train.times is None else torch.from_numpy(train.times[first]).to(device),
+            features={name: _values(matrix, device) for name, matrix in matrices.items()},
+            present={name: _mask(matrix, device) for name, matrix in matrices.items()},
+            item_graphs={name: _graph(data.item_graphs[name], device) for name in sorted(data.item_graphs)},
+            user_graph=None if data.user_graph is None else _graph(data.user_graph, device),
+            pretrained={name: _values(matrix, device) for name, matrix in vectors.items()},
+            pretrained_present={name: _mask(matrix, device) for name, matrix in vectors.items()},
+            knowledge=None
+            if data.knowledge is None
+            else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
+            device=device,
+            raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
+        )
+
+    def pretrained_by(self, pretrainer: str) -> list[str]:
+        """Keys of `pretrained` that the pretrainer of that name has made."""
+        return [key for key in self.pretrained if key.partition("/")[0] == pretrainer]
+
+    def users_seen(self) -> Tensor:
+        """[U] bool: users with a training row."""
+        return torch.bincount(self.users, minlength=self.n_users) > 0
+
+    def items_seen(self) -> Tensor:
+        """[I] bool: items with a training row; the others are cold."""
+        return torch.bincount(self.items, minlength=self.n_items) > 0
+
+
+def _checked(matrices: Mapping[str, FeatureMatrix], n_items: int) -> dict[str, FeatureMatrix]:
+    """The matrices in alphabetical order."""
+    for matrix in matrices.values():
+        if len(matrix.values) != n_items or len(matrix.present) != n_items:
+            raise InputError(
+                f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+                "extract the features again for this catalogue"
+            )
+    return {name: matrices[name] for name in sorted(matrices)}
+
+
+def _mask(matrix: FeatureMatrix, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(matrix.present)).to(device)
+
+
+def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
+    values = np.array(matrix.values, dtype=np.float32)  # a copy: memory maps may be read-only
+    values[~matrix.present] = 0.0
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"feature matrix '{matrix.name}' holds a NaN or infinite value in the row of item "
+            f"{int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}; extract the features again"
+        )
+    return torch.from_numpy(values).to(device)
+
+
+def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
+    if len(content.values) != n_items or len(content.present) != n_items:
+        raise InputError(
+            f"raw content '{content.name}' has {len(content.values)} rows but the dataset {n_items} items; "
+            "decode it again for this catalogue"
+        )
+    values = content.values if content.values.flags.writeable else np.array(content.values)
+    present = torch.from_numpy(np.array(content.present)).to(device)
+    return RawTensors(torch.from_numpy(values).to(device), present, content)
+
+
+def _graph(graph: SparseGraph, device: torch.device) -> Csr:
+    parts = (graph.indptr, graph.indices, graph.weights)
+    indptr, indices, weights = (torch.from_numpy(np.array(part)).to(device) for part in parts)
+    return Csr(indptr, indices, weights, graph.shape)

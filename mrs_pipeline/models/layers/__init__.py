@@ -1,0 +1,1 @@
+"""Modules and bases that several models share, one subject a file; formulas without parameters are `functional`."""

@@ -1,0 +1,51 @@
+"""Rows of a batch of pairs: gathered as they are, or the distinct users and items first, where vectors are costly."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.models.base import PairBatch
+
+
+def pair_rows(users: Tensor, items: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows [B, D] of the batch's users, positives and negatives; both kinds of items in one gather."""
+    both = take_rows(items, torch.cat([batch.positives, batch.negatives]))
+    positives, negatives = both.chunk(2)
+    return take_rows(users, batch.users), positives, negatives
+
+
+@dataclass(frozen=True)
+class DistinctRows:
+    """The users and items of a batch, each once: what is costly is computed for these and then spread.
+
+    Attributes:
+        users: [n] int64 distinct users.
+        items: [m] int64 distinct items, positives and negatives.
+        user_place: [B] where a row's user stands among `users`.
+        item_place: [2 B] where the positives, then the negatives, stand among `items`.
+        user_counts: [n] how often a user stands in the batch.
+        positive_counts: [m] how often an item is a positive.
+    """
+
+    users: Tensor
+    items: Tensor
+    user_place: Tensor
+    item_place: Tensor
+    user_counts: Tensor
+    positive_counts: Tensor
+
+    @classmethod
+    def of(cls, batch: PairBatch) -> "DistinctRows":
+        """Of one batch."""
+        users, user_place, user_counts = torch.unique(batch.users, return_inverse=True, return_counts=True)
+        both = torch.cat([batch.positives, batch.negatives])
+        items, item_place = torch.unique(both, return_inverse=True)
+        positive_counts = torch.bincount(item_place[: len(batch.positives)], minlength=len(items))
+        return cls(users, items, user_place, item_place, user_counts, positive_counts)
+
+    def pair_rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From vectors [n, D] and [m, D] the rows [B, D] of users, positives and negatives."""
+        positives, negatives = take_rows(items, self.item_place).chunk(2)
+        return take_rows(users, self.user_place), positives, negatives

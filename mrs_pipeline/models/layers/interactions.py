@@ -1,0 +1,33 @@
+"""The training interactions as a matrix, and scores of models that are linear in a user's row of it."""
+
+import torch
+from torch import Tensor
+
+from mrs_pipeline.functional.sparse import Csr, gather_rows
+from mrs_pipeline.models.base import Scorer
+from mrs_pipeline.models.inputs import ModelInputs
+
+
+def interaction_matrix(inputs: ModelInputs) -> Csr:
+    """The training interactions as a matrix of ones [U, I]."""
+    ones = torch.ones(len(inputs.users), device=inputs.device)
+    return Csr.from_pairs(inputs.users, inputs.items, ones, (inputs.n_users, inputs.n_items))
+
+
+def popularity(inputs: ModelInputs) -> Tensor:
+    """[I] share of the training interactions that each item has."""
+    counts = torch.bincount(inputs.items, minlength=inputs.n_items).float()
+    return counts / counts.sum().clamp(min=1)
+
+
+def linear_scorer(rows: Csr, item_weights: Tensor) -> Scorer:
+    """Scores of a linear item-item model: a row of `rows` [U, I] times `item_weights` [I, I], any layout."""
+
+    def score(users: Tensor) -> Tensor:
+        position, items = gather_rows(rows.indptr, rows.indices, users)
+        ones = torch.ones(len(items), device=items.device)
+        batch = Csr.from_pairs(position, items, ones, (len(users), rows.shape[1])).tensor()
+        product = torch.mm(batch, item_weights)
+        return product if product.layout is torch.strided else product.to_dense()
+
+    return score

@@ -1,0 +1,14 @@
+"""What an item's vector is made of: its identifier and its modalities, by name."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+IDENTIFIER = "id"
+"""Name of the part that is no modality."""
+
+Parts = Mapping[str, Tensor]
+"""Name of a part -> vectors of items [n, D] or of tokens [B, K, D]."""
+
+MaskedParts = Mapping[str, tuple[Tensor, Tensor]]
+"""Name of a part -> vectors [n, D], zero where absent, and who has one [n] bool."""
