@@ -20,9 +20,11 @@ from pydantic import (
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.raw_options import RawOptions
 from mrs_pipeline.encoders.registry import FeatureOptions
-from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.evaluation.options import COMPARED, EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.registry import AnySource
+from mrs_pipeline.metrics.base import Need, parse_label
+from mrs_pipeline.metrics.registry import metrics_of
 from mrs_pipeline.models.config import ModelConfig, refuse_former_names
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from mrs_pipeline.models.pretraining.base import PretrainingConfig
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-COMPARED_AT = 20
-"""Cut-off of the metrics that leaderboard and report show."""
 
 
 class AutomationOptions(BaseModel):
@@ -153,10 +152,6 @@ class DatasetConfig(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"features: {twice[0]} is listed twice; give one of them another name")
-        if COMPARED_AT not in self.evaluation.ks:
-            raise ValueError(
-                f"evaluation.ks must contain {COMPARED_AT}, at which the leaderboard compares models"
-            )
         raw = self.raw_modalities
         if len(set(raw)) < len(raw):
             raise ValueError(f"raw: {max(raw, key=raw.count)} is listed twice; leave one of the entries out")
@@ -164,6 +159,29 @@ class DatasetConfig(BaseModel):
             raise ValueError(
                 "missing: neighbours looks them up in another modality; list features of a second one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_can_be_measured(self) -> "DatasetConfig":
+        evaluation = self.evaluation
+        for name, k in map(parse_label, COMPARED):
+            if name not in evaluation.metrics:
+                raise ValueError(
+                    f"evaluation.metrics must contain {name}, by which the leaderboard compares models"
+                )
+            if k not in evaluation.ks:
+                raise ValueError(f"evaluation.ks must contain {k}, at which the leaderboard compares models")
+        for metric in metrics_of(evaluation.metrics):
+            if Need.FEATURES in metric.needs and not self.features:
+                raise ValueError(
+                    f"evaluation.metrics: {metric.name} compares items by their features, but the dataset lists none; "
+                    "add a `features:` entry, or leave the metric out"
+                )
+            if Need.ATTRIBUTE in metric.needs and evaluation.attribute is None:
+                raise ValueError(
+                    f"evaluation.metrics: {metric.name} needs an attribute of the items; name a column of the "
+                    "catalogue under `evaluation.attribute`, or leave the metric out"
+                )
         return self
 
     @model_validator(mode="after")

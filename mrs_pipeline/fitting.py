@@ -25,12 +25,14 @@ from mrs_pipeline.evaluation.slices import Selection, evaluate
 from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.functional.user_graph import user_graph
+from mrs_pipeline.metrics.evidence import ItemFacts
 from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.config import ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.loop import FitResult, train
@@ -65,7 +67,7 @@ class Measurement:
 
     Attributes:
         metrics: one row a slice, metric and k: model, seed, slice, metric, k, value, ci_low, ci_high (95 %,
-            over users), users, protocol, data_digest, code_digest.
+            over users; null for metrics over all users), users, protocol, data_digest, code_digest.
         user_metrics: one row a user, slice, metric and k: user, slice, metric, k, value.
     """
 
@@ -225,6 +227,7 @@ def measure(
     test: Interactions,
     options: EvaluationOptions | None = None,
     *,
+    facts: ItemFacts | None = None,
     seed: int,
     data_digest: str = "",
     code_digest: str = "",
@@ -232,9 +235,19 @@ def measure(
     """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything.
 
     A sequence model is shown the validation rows that precede a user's test rows; see `evaluation.history`.
+
+    Args:
+        model: a trained model.
+        data: what it was trained on.
+        test: held-out rows.
+        options: metrics, cut-offs, exclusion rule.
+        facts: features and attribute of the items for the metrics that need them; the features in `data` if None.
+        seed: the model's, for the table.
+        data_digest: of the split, for the table.
+        code_digest: of the code, for the table.
     """
     with observing(model, known_before(data.valid, test)):
-        slices = evaluate(model, data, test, options or EvaluationOptions())
+        slices = evaluate(model, data, test, options or EvaluationOptions(), facts)
     metrics = summary_table(slices).with_columns(
         pl.lit(model.spec.name).alias("model"),
         pl.lit(seed, pl.Int64).alias("seed"),
@@ -260,8 +273,7 @@ def history_table(result: FitResult) -> pl.DataFrame:
         )
         if value is not None
     ]
-    schema = {"epoch": pl.Int64, "measure": pl.String, "value": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=frame_types("epoch", "measure", "value:measure"), orient="row")
 
 
 def run_facts(fitted: Fitted) -> dict[str, str | int | float]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +56,11 @@ def test_names_are_listed_without_loading_a_model() -> None:
     [["--help"], ["run", "--help"], ["bench", "--help"], ["models", "--help"], ["query", "SELECT 1"]],
     ids=" ".join,
 )
-def test_help_and_questions_answer_without_a_heavy_library(arguments: list[str]) -> None:
+def test_help_and_questions_answer_without_a_heavy_library(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dg.toml").touch()
+    monkeypatch.setenv("MRS_HOME", str(tmp_path))
     code = f"""
 from typer.testing import CliRunner
 from mrs_pipeline.cli.app import app

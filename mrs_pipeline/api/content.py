@@ -160,14 +160,13 @@ def files_by_item(folder: Path, modality: str, items: Ids) -> pl.Series:
     Raises:
         InputError: there is no such folder, no file fits an item, or two files have one item's name.
     """
-    import duckdb
-
+    from mrs_pipeline.database import connect
     from mrs_pipeline.ingest.media import from_folder
 
     root = folder.resolve()
     if not root.is_dir():
         raise InputError(f"there is no folder {folder}; name the one with the {modality} files")
-    with duckdb.connect() as con:
+    with connect() as con:
         table = from_folder(con, root.parent, modality, root.name)
         assert table is not None
         found = con.sql(f'SELECT key, path FROM "{table.name}"').pl()

@@ -150,6 +150,14 @@ def init(
     no_modality: Annotated[
         list[Modality] | None, typer.Option(help="Content that is not to be used; may be repeated.")
     ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(help="folder, mmrec, or an official layout (ml-1m, hm, ...); by default the one found."),
+    ] = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What an official layout leaves open; may be repeated."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset's defs.yaml.")] = False,
 ) -> None:
     """Make this directory a home, and write the defs.yaml of a folder of raw files, saying what was found."""
@@ -174,8 +182,10 @@ def init(
         min_rating=min_rating,
         features=_features(features or []),
         without=[str(modality) for modality in no_modality or []],
+        reader=reader,
+        choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
-    inspection = inspect_folder(folder.resolve(), overrides) if folder else None
+    inspection = inspect_folder(folder.resolve(), overrides, root) if folder else None
     for path in make_home(root):
         out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:
@@ -294,11 +304,11 @@ for command in (
 app.add_typer(bench, name="bench")
 
 
-def _pairs(texts: list[str], form: str) -> dict[str, str]:
-    """`image=photo` as name and column."""
+def _pairs(texts: list[str], written: str) -> dict[str, str]:
+    """`image=photo` as name and value; `written` says how it should be."""
     pairs = [text.partition("=")[::2] for text in texts]
-    if not all(name and column for name, column in pairs):
-        raise typer.BadParameter(f"write {form}")
+    if not all(name and value for name, value in pairs):
+        raise typer.BadParameter(f"write {written}")
     return dict(pairs)
 
 

@@ -1,11 +1,12 @@
 """Source code as one canonical text, in which only what is executed counts, whatever Python version has parsed it.
 
 Left out: comments and layout (no syntax tree has them), docstrings, other constants that stand alone, `pass`,
-annotations, and blocks for type checkers. Empty fields are left out too: which of them a tree has differs between
-versions. Names of local variables and the order of keyword arguments stay.
+annotations, blocks for type checkers, and the wording of messages that are raised. Empty fields are left out too: which
+of them a tree has differs between versions. Names of local variables and the order of keyword arguments stay.
 """
 
 import ast
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -139,6 +140,22 @@ def _write_f_string(node: ast.JoinedStr, out: list[str]) -> None:
     _write_node(node, out, values=parts)
 
 
+class _WithoutTexts(ast.NodeTransformer):
+    """Leaves out pieces of text, and keeps what is computed between them."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:
+        return ast.JoinedStr([value for value in node.values if not isinstance(value, ast.Constant)])
+
+
+def _write_raise(node: ast.Raise, out: list[str]) -> None:
+    """What a message says decides no result: its wording may be improved without making anything due."""
+    plain = _WithoutTexts().visit(copy.deepcopy(node))
+    _write_node(plain, out)
+
+
 def _write_formatted(node: ast.FormattedValue, out: list[str]) -> None:
     """An empty format says nothing, and not every version keeps it."""
     spec = getattr(node, "format_spec", None)
@@ -167,6 +184,7 @@ _SPECIAL: Final[dict[type, Callable[[Any, list[str]], None]]] = {
     list: _write_list,
     ast.Constant: _write_constant,
     ast.JoinedStr: _write_f_string,
+    ast.Raise: _write_raise,
     ast.FormattedValue: _write_formatted,
     ast.AnnAssign: _write_annotated,
     ast.ClassDef: _write_class,

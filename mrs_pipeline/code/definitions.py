@@ -27,7 +27,7 @@ class Definition:
         lines: first and last line, decorators included.
         parameters: names in the annotations of a function's parameters.
         alias: names of the types that a constant stands for, where it may be used as an annotation.
-        made_by: what a constant's value is the result of, if it is a call.
+        made_by: what a constant's value is the result of, if it is a call: `f` and `g` of `f(g(...))`.
         constant: whether it is a constant of the module.
     """
 
@@ -36,7 +36,7 @@ class Definition:
     lines: tuple[int, int]
     parameters: frozenset[Reference] = frozenset()
     alias: frozenset[Reference] = frozenset()
-    made_by: Reference | None = None
+    made_by: tuple[Reference, ...] = ()
     constant: bool = False
 
     def __or__(self, other: "Definition") -> "Definition":
@@ -47,7 +47,7 @@ class Definition:
             (min(self.lines[0], other.lines[0]), max(self.lines[1], other.lines[1])),
             self.parameters | other.parameters,
             self.alias | other.alias,
-            None,
+            (),
             self.constant or other.constant,
         )
 

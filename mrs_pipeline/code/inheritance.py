@@ -30,6 +30,7 @@ class Inherited:
         key: its definition.
         bases: keys of its bases in the followed packages.
         whole: whether a library may call any member, so that all count.
+        settings: whether it is a model of pydantic, whose fields count where they are read by name.
         executed_types: whether a library executes the annotations of its fields.
         positional: whether its constructor takes fields by position.
         offset: how many fields by position its bases have.
@@ -39,6 +40,7 @@ class Inherited:
     key: str
     bases: tuple[str, ...]
     whole: bool
+    settings: bool
     executed_types: bool
     positional: bool
     offset: int
@@ -88,6 +90,7 @@ class Inheritance:
         above = [each for each in map(self.of, inside) if each is not None]
         decorators = {target.name for each in shape.decorators for target in self.links.resolve(module, each)}
         positional = bool(decorators & _DATACLASSES) and not shape.keyword_only
+        settings = any(_is_pydantic(name) for name in outside) or any(each.settings for each in above)
         return Inherited(
             key,
             tuple(each.key for each in above),
@@ -95,8 +98,8 @@ class Inheritance:
             or not all(map(_is_harmless, outside))
             or self._has_metaclass(module, shape)
             or any(each.whole for each in above),
-            executed_types=any(name.startswith("pydantic.") for name in (*outside, *decorators))
-            or any(each.executed_types for each in above),
+            settings=settings,
+            executed_types=settings or any(map(_is_pydantic, decorators)),
             positional=positional,
             offset=sum(each.offset + _positions(each.shape) for each in above) if positional else 0,
             shape=shape,
@@ -120,6 +123,10 @@ class Inheritance:
 
 def _positions(shape: ClassShape) -> int:
     return sum(member.position is not None for member in shape.members)
+
+
+def _is_pydantic(name: str) -> bool:
+    return name.startswith("pydantic.")
 
 
 def _is_harmless(base: str) -> bool:

@@ -36,6 +36,7 @@ class Link:
         imports: modules of the followed packages that it imports when it runs.
         files: keys of data files.
         boundary: whether the closure ends before it.
+        kinds: of a boundary, the class that it is an object of.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class Link:
     imports: tuple[str, ...]
     files: tuple[str, ...]
     boundary: bool
+    kinds: tuple[str, ...]
 
 
 def split(key: str) -> tuple[str, str]:
@@ -104,7 +106,7 @@ class Links:
         words = definition.uses.words
         if outside & _READS_FIELDS or words & _READS_FIELDS_BY_WORD:
             words |= {ALL_FIELDS}
-        made_by = [] if definition.made_by is None else self.resolve(module, definition.made_by)
+        made_by = [[target.name for target in self.resolve(module, each)] for each in definition.made_by]
         return Link(
             text_digest(definition.digest, *edges),
             tuple(sorted(inside)),
@@ -112,7 +114,8 @@ class Links:
             words,
             self.imported(definition.uses.imports),
             tuple(self._named_files(module, definition)),
-            any(target.name == BOUNDARY for target in made_by),
+            bool(made_by) and BOUNDARY in made_by[0],
+            tuple(made_by[1]) if made_by[1:] else (),
         )
 
     def _named_files(self, module: str, definition: Definition) -> list[str]:

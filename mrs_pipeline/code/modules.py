@@ -5,7 +5,7 @@ How a class is taken apart is `classes`; what a name of another module stands fo
 
 import ast
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mrs_pipeline.code.canonical import canonical, executed, is_for_type_checkers, text_digest
@@ -106,16 +106,24 @@ def _read_assignment(
 
 def _constant(statement: ast.stmt, target: ast.expr, value: ast.expr, package: str) -> Definition:
     text = canonical(ast.Assign(targets=[target], value=value))
-    made_by = chain_of(value.func) if isinstance(value, ast.Call) else ()
     is_type = isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp)
     return Definition(
         text_digest(text),
         uses([value], package),
         lines_of([statement]),
         alias=annotated(value) if is_type else frozenset(),
-        made_by=Reference(made_by) if made_by else None,
+        made_by=tuple(_callees(value)),
         constant=True,
     )
+
+
+def _callees(value: ast.expr) -> Iterator[Reference]:
+    """`f` and `g` of `f(g(...))`."""
+    while isinstance(value, ast.Call) and chain_of(value.func):
+        yield Reference(chain_of(value.func))
+        if not value.args:
+            return
+        value = value.args[0]
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:

@@ -5,7 +5,7 @@ and parses only what has.
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mrs_pipeline.code.closure import Closure
 from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.definitions import Module
 from mrs_pipeline.code.importing import Importing
 from mrs_pipeline.code.inheritance import Inheritance
 from mrs_pipeline.code.links import Links
@@ -26,8 +27,13 @@ Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
 _OWN: Final = __name__.partition(".")[0]
+ENGINE: Final = tuple(
+    f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
+)
+"""This package finds the code of a task and decides no result: it is in no closure."""
 _lock: Final = threading.RLock()
 _programs: dict[tuple[str, ...], "Program"] = {}
+_first: dict[tuple[str, ...], "Program"] = {}
 
 
 def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
@@ -48,7 +54,17 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
         program = _programs.get(tops)
         if program is None or program.packages != packages or not program.is_current():
             program = _programs[tops] = Program(packages)
-        return program.closure(*keys, stop=stop)
+            _first.setdefault(tops, program)
+        return program.closure(*keys, stop={*stop, *ENGINE})
+
+
+def edited_files() -> list[Path]:
+    """Source files that were edited since this process first asked for a closure: what it runs may be the older text.
+
+    The first closures are asked for when the definitions are loaded, before any task runs.
+    """
+    with _lock:
+        return sorted({path for program in _first.values() for path in program.edited()})
 
 
 def key_of(root: Root) -> str:
@@ -106,10 +122,33 @@ class Program:
             self._closures[question] = self._search(*question).closure()
         return self._closures[question]
 
+    def path(self, key: str, *roots: Root, stop: Collection[str] = ()) -> tuple[str, ...]:
+        """How the roots come to a definition: keys from a root to `key`, each leading to the next.
+
+        Raises:
+            KeyError: they do not reach it.
+        """
+        reached = self._search(tuple(map(key_of, roots)), frozenset(stop)).reached
+        found = [key]
+        while (before := reached[found[-1]]) is not None:
+            found.append(before)
+        return tuple(reversed(found))
+
     def is_current(self) -> bool:
         """Whether every file that was read, and every list of files, is still the same."""
+        return not any(self.edited())
+
+    def edited(self) -> Iterator[Path]:
+        """The files and folders that are not what they were when they were read."""
         stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
-        return all(stamp_of(path) == stamp for each in stamps for path, stamp in each.items())
+        return (path for each in stamps for path, stamp in each.items() if stamp_of(path) != stamp)
+
+    def source(self, name: str) -> tuple[Path, Module]:
+        """The file of a module and what it defines; KeyError if there is none."""
+        path, module = self._names.path(name), self._names.module(name)
+        if path is None or module is None:
+            raise KeyError(name)
+        return path, module
 
     def definition_at(self, path: Path, line: int) -> str | None:
         """Key of the definition that a line of a file belongs to; None for a line or file without one."""

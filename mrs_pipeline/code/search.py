@@ -58,7 +58,7 @@ class Search:
     Attributes:
         index: what is known of the packages.
         stop: keys or modules that are not gone into.
-        reached: keys of definitions.
+        reached: keys of definitions, and of what led to each; None for roots.
         made: classes that code names.
         met: classes whose objects come from outside.
         words: words that occur.
@@ -70,7 +70,7 @@ class Search:
 
     index: Index
     stop: frozenset[str]
-    reached: set[str] = field(default_factory=set)
+    reached: dict[str, str | None] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     met: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
@@ -79,13 +79,14 @@ class Search:
     read: set[str] = field(default_factory=set)
     boundaries: set[str] = field(default_factory=set)
     _waiting: list[str] = field(default_factory=list)
+    _at: str | None = None
 
     def copy(self) -> "Search":
         """The same state, to go on from with another root."""
         return Search(
             self.index,
             self.stop,
-            set(self.reached),
+            dict(self.reached),
             set(self.made),
             set(self.met),
             set(self.words),
@@ -109,16 +110,21 @@ class Search:
             if definition is not None:
                 self._meet_types(called, definition.parameters)
         while self._waiting:
-            self._look_at(self._waiting.pop())
+            self._at = self._waiting.pop()
+            self._look_at(self._at)
+        self._at = None
 
     def reach(self, key: str) -> None:
         """A definition may be used."""
         if key in self.reached or key in self.boundaries:
             return
-        if key in self.stop or split(key)[0] in self.stop or self.index.links.link(key).boundary:
+        link = self.index.links.link(key)
+        if key in self.stop or split(key)[0] in self.stop or link.boundary:
             self.boundaries.add(key)
+            for kind in link.kinds if link.boundary else ():
+                self.meet(kind)
             return
-        self.reached.add(key)
+        self.reached[key] = self._at
         self._waiting.append(key)
         inherited = self.index.inheritance.of(key)
         if inherited is not None:
@@ -170,7 +176,7 @@ class Search:
         if ALL_FIELDS in new:
             for inherited in filter(None, map(self.index.inheritance.of, list(self.made))):
                 for member in inherited.shape.members:
-                    if member.kind == "field":
+                    if member.kind == "field" and not inherited.settings:
                         self._reach_member(inherited, member)
 
     def _make(self, inherited: Inherited) -> None:
@@ -178,7 +184,7 @@ class Search:
         self.made.add(inherited.key)
         self.index.add(inherited)
         for member in inherited.shape.members:
-            is_read = member.kind == "field" and ALL_FIELDS in self.words
+            is_read = member.kind == "field" and ALL_FIELDS in self.words and not inherited.settings
             if inherited.whole or member.hook or member.name in self.words or is_read:
                 self._reach_member(inherited, member)
 

@@ -136,7 +136,11 @@ class _Reader:
                 self.visit(node)
 
     def name(self, node: ast.Name) -> None:
-        self.references.update(self.meant((node.id,)))
+        binds_member = (
+            bool(self.scopes) and self.scopes[-1].kind is _CLASS and not isinstance(node.ctx, ast.Load)
+        )
+        if not binds_member:
+            self.references.update(self.meant((node.id,)))
 
     def attribute(self, node: ast.Attribute) -> None:
         self.words.add(node.attr)

@@ -1,5 +1,5 @@
 """The one vectorised full-ranking evaluator: options, ranking tasks, per-user metrics and their summaries.
 
-Metric formulas belong in `functional.metrics`; what is done with the numbers, in `fitting` and
+Formulas of metrics belong in `metrics`; what is done with the numbers, in `fitting` and
 `reporting`.
 """

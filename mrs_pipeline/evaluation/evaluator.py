@@ -1,8 +1,8 @@
-"""Full ranking: where each held-out item stands among all candidates, and every user's metrics from that.
+"""Full ranking: where each held-out item stands among all candidates, and the lists where a metric reads them.
 
 A `RankingTask` fixes users, truth, exclusions and candidates once; it can then be put to any model at any
-epoch. No list is made: the rank of a true item is found by counting the scores above its own. Formulas of
-metrics belong in `functional.metrics`.
+epoch. The rank of a true item is found by counting the scores above its own: no list is made unless it is asked for.
+Formulas of metrics belong in `metrics`.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
-from mrs_pipeline.functional.metrics import ranking_metrics
-from mrs_pipeline.functional.ranking import ranks_of
+from mrs_pipeline.functional.ranking import ranks_of, top_k
+from mrs_pipeline.metrics.base import Metric, Need
+from mrs_pipeline.metrics.evidence import Background, Evidence
 from mrs_pipeline.models.base import AnyRecommender
-from mrs_pipeline.types import BoolArray, FloatArray, Interactions
+from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,16 @@ class RankingTask:
         excluded: items of each of them that are not ranked.
         truth: items of each of them that are looked for, at least one.
         blocked: [I] bool items that are no candidates for anyone; None where all are.
+        catalogue: how many items are candidates.
+        candidates: [B] int64 how many of these are ranked for each user.
     """
 
     users: Tensor
     excluded: RowItems
     truth: RowItems
     blocked: Tensor | None
+    catalogue: int
+    candidates: IntArray
 
 
 def ranking_task(
@@ -58,18 +63,80 @@ def ranking_task(
     if candidates is not None:
         wanted = wanted[candidates[wanted % truth.n_items]]
     users = np.unique(wanted // truth.n_items)
+    out = RowItems.of_users(excluded, users, truth.n_items, device)
+    catalogue = truth.n_items if candidates is None else int(candidates.sum())
+    rows, items = out.rows.cpu().numpy(), out.items.cpu().numpy()
+    taken = rows if candidates is None else rows[candidates[items]]
     return RankingTask(
         users=torch.from_numpy(users).to(device),
-        excluded=RowItems.of_users(excluded, users, truth.n_items, device),
+        excluded=out,
         truth=RowItems.of_users(wanted, users, truth.n_items, device),
         blocked=None if candidates is None else torch.from_numpy(~candidates).to(device),
+        catalogue=catalogue,
+        candidates=catalogue - np.bincount(taken, minlength=len(users)),
     )
 
 
-def user_metrics(model: AnyRecommender, task: RankingTask, ks: Sequence[int]) -> dict[str, FloatArray]:
-    """`<metric>@<k>` -> [B] float32, the value of each user of `task.users`."""
+def ranking_evidence(
+    model: AnyRecommender, task: RankingTask, background: Background, list_length: int = 0
+) -> Evidence:
+    """Rank all candidates for the users of `task`.
+
+    Args:
+        model: scores every item.
+        task: whom and what to rank.
+        background: training rows and facts of the items, for the metrics that read them.
+        list_length: K; lists are made where it is positive.
+    """
     ranks = [torch.zeros(0, dtype=torch.int64, device=task.users.device)]
+    lists = np.full((len(task.users), list_length), -1, dtype=np.int32) if list_length else None
     for rows, scores in masked_scores(model, task.users, task.excluded, task.blocked):
         ranks.append(ranks_of(scores, *task.truth.part(rows.start, rows.stop)))
-    metrics = ranking_metrics(torch.cat(ranks), task.truth.rows, len(task.users), ks)
-    return {name: values.float().cpu().numpy() for name, values in metrics.items()}
+        if lists is not None:
+            _fill(lists[rows], scores)
+    places, rows_of, items = (
+        part.cpu().numpy() for part in (torch.cat(ranks), task.truth.rows, task.truth.items)
+    )
+    order = np.lexsort((places, rows_of))
+    return Evidence(
+        users=task.users.cpu().numpy(),
+        ranks=places[order],
+        rows=rows_of,
+        items=items[order],
+        candidates=task.candidates,
+        catalogue=task.catalogue,
+        background=background,
+        lists=lists,
+    )
+
+
+def _fill(lists: np.ndarray, scores: Tensor) -> None:
+    """The best items of `scores` [b, I] into `lists` [b, K]; what may not be ranked scores -inf and stays out."""
+    values, columns = top_k(scores, min(lists.shape[1], scores.shape[1]))
+    found = columns.masked_fill(values == -torch.inf, -1)
+    lists[:, : found.shape[1]] = found.cpu().numpy()
+
+
+def list_length(metrics: Sequence[Metric], ks: Sequence[int]) -> int:
+    """How long lists must be for these metrics: the largest cut-off, or 0 where none of them reads lists."""
+    return max(ks) if any(Need.LISTS in metric.needs for metric in metrics) else 0
+
+
+def user_metrics(evidence: Evidence, metrics: Sequence[Metric], ks: Sequence[int]) -> dict[str, FloatArray]:
+    """`Metric.label` -> [B] float32 of each metric that has a value for each user; NaN where it is not defined."""
+    return {
+        metric.label(k): metric.per_user(evidence, k).astype(np.float32)
+        for k in ks
+        for metric in metrics
+        if metric.per_user is not None and (metric.cutoff or k == ks[0])
+    }
+
+
+def overall_metrics(evidence: Evidence, metrics: Sequence[Metric], ks: Sequence[int]) -> dict[str, float]:
+    """`Metric.label` -> value over all users, of each metric that has one; NaN where it is not defined."""
+    return {
+        metric.label(k): metric.overall(evidence, k)
+        for k in ks
+        for metric in metrics
+        if metric.overall is not None and (metric.cutoff or k == ks[0])
+    }

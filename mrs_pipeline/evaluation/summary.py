@@ -1,77 +1,74 @@
-"""From per-user metrics to tables: means with confidence intervals over users, and the users themselves."""
+"""From the metrics of slices to tables: values with confidence intervals over users, and the users themselves."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.evaluation.slices import UserMetrics
-from mrs_pipeline.types import FloatArray, Interactions
+from mrs_pipeline.evaluation.slices import SliceMetrics
+from mrs_pipeline.metrics.base import parse_label
+from mrs_pipeline.statistics import Interval, mean_interval
+from mrs_pipeline.tables.columns import frame_types
+from mrs_pipeline.types import Interactions
 
-CONFIDENCE = 0.95
-
-_SUMMARY_SCHEMA = {
-    "slice": pl.String,
-    "protocol": pl.String,
-    "metric": pl.String,
-    "k": pl.Int64,
-    "users": pl.Int64,
-    "value": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-}
-_USER_SCHEMA = {"user": pl.Int64, "slice": pl.String, "metric": pl.String, "k": pl.Int64, "value": pl.Float32}
+_SUMMARY = frame_types("slice", "protocol", "metric", "k", "users", "value", "ci_low", "ci_high")
+_USERS = frame_types("user", "slice", "metric", "k", "value:user")
 
 
-def summary_table(slices: Sequence[UserMetrics]) -> pl.DataFrame:
-    """One row a slice, metric and k: mean over users and its 95 % interval (Student's t over users)."""
-    rows: list[dict[str, Any]] = [
-        {
-            "slice": metrics.slice,
-            "protocol": metrics.protocol,
-            "metric": name.partition("@")[0],
-            "k": int(name.partition("@")[2]),
-            "users": len(metrics.users),
-            **_interval(values),
-        }
-        for metrics in slices
-        for name, values in metrics.values.items()
+def summary_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
+    """One row a slice, metric and k; a metric that is defined for nobody has none.
+
+    The value of a metric of users is their mean, with its 95 % interval (Student's t over users; null for one user).
+    A metric over all users has no interval.
+    """
+    rows = [
+        (found.slice, found.protocol, *parse_label(label), users, interval.mean, interval.low, interval.high)
+        for found in slices
+        for label, (users, interval) in _summarised(found).items()
+        if interval.mean is not None
     ]
-    return pl.DataFrame(rows, schema=_SUMMARY_SCHEMA)
+    return pl.DataFrame(rows, schema=_SUMMARY, orient="row")
 
 
-def user_table(slices: Sequence[UserMetrics]) -> pl.DataFrame:
-    """One row a user, slice, metric and k: user, slice, metric, k, value."""
-    return pl.concat([pl.DataFrame(schema=_USER_SCHEMA), *map(_long, slices)])
+def _summarised(found: SliceMetrics) -> dict[str, tuple[int, Interval]]:
+    means = {
+        label: (int(np.count_nonzero(~np.isnan(values))), mean_interval(values))
+        for label, values in found.values.items()
+    }
+    overall = {
+        label: (len(found.users), Interval(None if np.isnan(value) else value))
+        for label, value in found.overall.items()
+    }
+    return means | overall
 
 
-def telling(train: Interactions) -> pl.Expr:
-    """Rows whose list is shorter than the slice's catalogue: a list that holds every candidate finds everything."""
+def user_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
+    """One row a user, slice, metric and k for which the metric is defined: user, slice, metric, k, value."""
+    return pl.concat([pl.DataFrame(schema=_USERS), *map(_long, slices)])
+
+
+def shorter_than_catalogue(train: Interactions) -> pl.Expr:
+    """Rows whose list cannot hold the slice's whole catalogue: one that can finds everything, whatever the model.
+
+    A list as long as the catalogue is left out too. Rows without a cut-off stay.
+    """
     n_warm = int(np.unique(train.items).size)
     candidates = {"all": train.n_items, "warm": n_warm, "cold": train.n_items - n_warm}
-    return pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
+    shorter = pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
+    return pl.col("k").is_null() | shorter
 
 
-def _interval(values: FloatArray) -> dict[str, float]:
-    from scipy import stats
-
-    exact = values.astype(np.float64)
-    mean = float(exact.mean())
-    error = float(stats.sem(exact)) if len(exact) > 1 else 0.0
-    if error == 0.0:
-        return {"value": mean, "ci_low": mean, "ci_high": mean}
-    low, high = stats.t.interval(CONFIDENCE, len(exact) - 1, loc=mean, scale=error)
-    return {"value": mean, "ci_low": float(low), "ci_high": float(high)}
-
-
-def _long(metrics: UserMetrics) -> pl.DataFrame:
-    wide = pl.DataFrame({"user": metrics.users, **metrics.values})
+def _long(found: SliceMetrics) -> pl.DataFrame:
+    wide = pl.DataFrame({"user": found.users, **found.values})
     parts = pl.col("name").str.split_exact("@", 1)
-    return wide.unpivot(index="user", variable_name="name", value_name="value").select(
-        "user",
-        pl.lit(metrics.slice).alias("slice"),
-        parts.struct[0].alias("metric"),
-        parts.struct[1].cast(pl.Int64).alias("k"),
-        "value",
+    return (
+        wide.unpivot(index="user", variable_name="name", value_name="value")
+        .filter(pl.col("value").is_not_nan())
+        .select(
+            "user",
+            pl.lit(found.slice).alias("slice"),
+            parts.struct[0].alias("metric"),
+            parts.struct[1].cast(pl.Int64).alias("k"),
+            "value",
+        )
     )

@@ -1,5 +1,5 @@
-"""Pure functions on arrays and tensors: graphs, sparse products, losses, ranking, metrics, sampling.
+"""Pure functions on arrays and tensors that read as formulas: graphs, losses, ranking, metrics, sampling.
 
-No state, no files, no devices chosen here, no global random numbers. What a model composes belongs in
-`models.layers`; what needs a model belongs in `training` or `evaluation`.
+No state, no files, no devices chosen here, no global random numbers. Operations with a backward of their own are in
+`kernels`. What a model composes belongs in `models`; what needs a model, in `training` or `evaluation`.
 """

@@ -16,7 +16,7 @@ from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph, TrainingDa
 
 DEGREE_EPSILON = 1e-7
 """Added to degrees before the inverse square root, as in the published implementations."""
-_BLOCK = 1024
+_ROWS = 1024
 """Rows of similarities that stand in memory at once."""
 
 
@@ -171,8 +171,8 @@ def shared_partners_graph(rows: Tensor, columns: Tensor, shape: tuple[int, int],
     partners = own.transposed().tensor()
     length = torch.bincount(rows, minlength=shape[0]).clamp(min=1).float().sqrt()
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for start in range(0, shape[0], _BLOCK):
-        block = torch.arange(start, min(start + _BLOCK, shape[0]), device=rows.device)
+    for start in range(0, shape[0], _ROWS):
+        block = torch.arange(start, min(start + _ROWS, shape[0]), device=rows.device)
         position, entries = gather_rows(own.indptr, own.indices, block)
         ones = torch.ones(len(entries), device=rows.device)
         shared = torch.mm(

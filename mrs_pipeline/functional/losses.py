@@ -3,11 +3,12 @@
 Papers that share a name scale it differently; where two scalings are needed they are two functions.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, normalize
+
+from mrs_pipeline.functional.kernels.contrast import contrast
+from mrs_pipeline.functional.kernels.rows import frobenius_norm
 
 
 def bpr(gaps: Tensor) -> Tensor:
@@ -25,24 +26,7 @@ def embedding_norm(*rows: Tensor) -> Tensor:
 
     The regulariser of the MMRec family; note that it is not squared.
     """
-    norms: list[Tensor] = [_FrobeniusNorm.apply(table) for table in rows]  # type: ignore[no-untyped-call]
-    return torch.stack(norms).sum() / len(rows[0])
-
-
-class _FrobeniusNorm(torch.autograd.Function):
-    """The norm with a backward of one pass; torch's own takes five, a sixth of BPR-MF's step."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor) -> Tensor:
-        norm: Tensor = table.norm()
-        ctx.save_for_backward(table, norm)
-        return norm
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        table, norm = ctx.saved_tensors
-        scaled: Tensor = table * (gradients[0] / norm.clamp(min=torch.finfo(norm.dtype).tiny))
-        return scaled
+    return torch.stack([frobenius_norm(table) for table in rows]).sum() / len(rows[0])
 
 
 def squared_norm(*rows: Tensor) -> Tensor:
@@ -79,7 +63,7 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     """
     counts = counts.to(anchors.dtype)
     keys = normalize(others, dim=1)
-    return _contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
+    return contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
 
 
 def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
@@ -90,44 +74,7 @@ def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
     unit = normalize(anchors, dim=1)
     keys = torch.cat([normalize(others, dim=1), unit])
     rows, columns = anchors.new_ones(len(anchors)), anchors.new_ones(2 * len(anchors))
-    return _contrast(unit / temperature, keys, rows, columns)
-
-
-def _contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    return _Contrast.apply(anchors, keys, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class _Contrast(torch.autograd.Function):
-    """sum_i r_i (log sum_j c_j e^(a_i k_j) - a_i k_i) / sum r.
-
-    Where keys follow that are the anchors themselves (`grace`), no anchor is compared with itself.
-
-    One buffer of all exponentials and no pass over it but exp and two products; cross entropy of torch, with a
-    log-softmax and its backward as passes of their own, takes twice as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        products = anchors @ keys.T
-        own = products.diagonal().clone()
-        if len(keys) > len(anchors):
-            products.diagonal(len(anchors)).fill_(-torch.inf)
-        peaks = products.amax(1, keepdim=True)
-        exponentials = products.sub_(peaks).exp_()
-        sums = exponentials @ columns
-        shares = rows / rows.sum()
-        ctx.save_for_backward(anchors, keys, exponentials, shares / sums, shares, columns)
-        return (shares * (sums.log() + peaks.squeeze(1) - own)).sum()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        anchors, keys, exponentials, scale, shares, columns = ctx.saved_tensors
-        n = len(anchors)
-        of_anchors = exponentials @ (columns.unsqueeze(1) * keys) * scale.unsqueeze(1)
-        of_anchors -= shares.unsqueeze(1) * keys[:n]
-        of_keys = exponentials.T @ (scale.unsqueeze(1) * anchors) * columns.unsqueeze(1)
-        of_keys[:n] -= shares.unsqueeze(1) * anchors
-        return of_anchors * gradients[0], of_keys * gradients[0], None, None
+    return contrast(unit / temperature, keys, rows, columns)
 
 
 def mean_square(*rows: Tensor) -> Tensor:

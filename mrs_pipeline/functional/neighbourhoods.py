@@ -15,7 +15,7 @@ from mrs_pipeline.functional.sparse import Csr
 NOBODY = -1
 """Stands where a node has no neighbour to draw."""
 
-_BLOCK = 2048
+_NODES = 2048
 """Nodes whose surroundings stand in memory at once."""
 
 
@@ -86,7 +86,7 @@ def contexts(
     `hops[h - 1]` neighbours are drawn; a node met at hop h of H scores H - h + 1 each time. Ties go to the
     smaller number. The node itself is never its own context.
     """
-    blocks = [_contexts(sampler, block, hops, k, generator) for block in torch.split(nodes, _BLOCK)]
+    blocks = [_contexts(sampler, block, hops, k, generator) for block in torch.split(nodes, _NODES)]
     return torch.cat(blocks) if blocks else nodes.new_empty(0, k)
 
 

@@ -32,7 +32,7 @@ def user_graph(train: Interactions, k: int, *, paths: int = _PATHS) -> SparseGra
     columns = ratings.T.tocsr()
     effort = np.cumsum(ratings @ np.diff(columns.indptr).astype(np.int64))
     starts = [*np.flatnonzero(np.diff(effort // paths, prepend=-1)), n_users]
-    parts = [_strongest(ratings[start:end] @ columns, int(start), k) for start, end in pairwise(starts)]
+    parts = [_top_of_rows(ratings[start:end] @ columns, int(start), k) for start, end in pairwise(starts)]
     counts = np.concatenate([np.zeros(1, np.int32), *(part[0] for part in parts)])
     return SparseGraph(
         indptr=np.cumsum(counts, dtype=np.int32),
@@ -42,7 +42,7 @@ def user_graph(train: Interactions, k: int, *, paths: int = _PATHS) -> SparseGra
     )
 
 
-def _strongest(shared: Any, first: int, k: int) -> tuple[Any, Any, Any]:
+def _top_of_rows(shared: Any, first: int, k: int) -> tuple[Any, Any, Any]:
     """Entries a row, columns and weights of the k largest off-diagonal entries of each row of CSR `shared`.
 
     Row r is user `first` + r; columns ascend within a row.

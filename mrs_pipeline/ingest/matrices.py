@@ -34,11 +34,13 @@ class MatrixFile:
         name: as the settings call it.
         path: the file.
         ids: file with the item id of each row, for `.npy` files that have one.
+        order: gives the item id of each row, for layouts that state it otherwise.
     """
 
     name: str
     path: Path
     ids: Path | None = None
+    order: Callable[[], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def read_matrix(
             con, open_data_file(con, root, matrix.path, encoding=encoding), matrix, id_column, ids
         )
     array = _load_npy(matrix.path, name)
-    if matrix.ids is None:
+    if matrix.order is not None:
+        orderer, item_ids = "its layout", matrix.order()
+    elif matrix.ids is None:
         orderer, item_ids = row_order()
     else:
         file = open_data_file(con, root, matrix.ids, encoding=encoding)

@@ -23,7 +23,8 @@ def open_source(options: SourceOptions, home_root: Path) -> Source:
 
     Args:
         options: the `source:` section of a dataset.
-        home_root: folder that relative paths start from, and where the demonstration catalogue is written.
+        home_root: folder that relative paths start from, and where the demonstration catalogue and the converted
+            tables of official layouts are written.
 
     Raises:
         SourceAbsent: the folder is not there, or a variable in `path` is not set.

@@ -30,6 +30,7 @@ READERS: Final["Registry[type[Reader[Any]]]"] = boundary(
         {
             "folder": "mrs_pipeline.ingest.folder:FolderReader",
             "mmrec": "mrs_pipeline.ingest.mmrec:MmrecReader",
+            "layout": "mrs_pipeline.ingest.layouts.reader:LayoutReader",
             "demo": "mrs_pipeline.ingest.demo.reader:DemoReader",
         },
         _flaw,

@@ -88,6 +88,7 @@ class TabularSource:
         item_names: the same of the items file.
         numbered_items: whether item ids are the row numbers 0, 1, ... of the `.npy` matrices.
         prepare: makes the files before they are first read.
+        open_file: looks at a file of interactions or items (connection, root, path); `layouts` puts its tables here.
     """
 
     root: Path
@@ -102,6 +103,7 @@ class TabularSource:
     item_names: Sequence[str] | None = None
     numbered_items: bool = False
     prepare: Callable[[], None] = _nothing
+    open_file: Callable[["DuckDBPyConnection", Path, Path], DataFile] | None = None
 
     @property
     def ids(self) -> IdOptions:
@@ -127,7 +129,7 @@ class TabularSource:
 
     def interactions_sql(self, con: "DuckDBPyConnection") -> str:
         """Checked SELECT of `raw.interactions` rows."""
-        return interactions_select(con, self._opened(con, self.interaction_files), self.layout)
+        return self._select(con, self.interaction_files)
 
     def items_sql(self, con: "DuckDBPyConnection") -> str:
         """Checked SELECT of `raw.items` rows."""
@@ -190,20 +192,26 @@ class TabularSource:
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()
-        return [
-            open_data_file(con, self.root, path, encoding=self.encoding, names=self.names) for path in paths
-        ]
+        return [self._open(con, path, self.names) for path in paths]
+
+    def _open(self, con: "DuckDBPyConnection", path: Path, names: Sequence[str] | None) -> DataFile:
+        if self.open_file is not None:
+            return self.open_file(con, self.root, path)
+        return open_data_file(con, self.root, path, encoding=self.encoding, names=names)
 
     def _landing(self, con: "DuckDBPyConnection", path: Path) -> str:
         """SELECT of one landing file, which may be empty."""
-        return interactions_select(con, self._opened(con, [path]), self.layout, may_be_empty=True)
+        return self._select(con, [path], may_be_empty=True)
+
+    def _select(self, con: "DuckDBPyConnection", paths: Sequence[Path], *, may_be_empty: bool = False) -> str:
+        return interactions_select(con, self._opened(con, paths), self.layout, may_be_empty=may_be_empty)
 
     def _catalogue(self, con: "DuckDBPyConnection") -> tuple[DataFile, dict[str, str]] | None:
         """The items file and its columns by our names."""
         self.prepare()
         if self.items_file is None:
             return None
-        file = open_data_file(con, self.root, self.items_file, encoding=self.encoding, names=self.item_names)
+        file = self._open(con, self.items_file, self.item_names)
         return file, item_columns(file, self.item_mapping)
 
     def _media(

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, ModelSpec, unmet_need

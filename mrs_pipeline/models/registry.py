@@ -60,7 +60,7 @@ _OPTIMISATIONS: Final = {
 }
 
 
-def _flaw(name: str, found: object) -> str | None:
+def _model_flaw(name: str, found: object) -> str | None:
     from mrs_pipeline.models.base import Recommender
 
     return spec_flaw(name, found, Recommender)
@@ -71,7 +71,7 @@ MODELS: Final["Registry[type[AnyRecommender]]"] = boundary(
         "mrs_pipeline.models",
         "model",
         {**_BASELINES, **_BRIDGES, **_FUSIONS, **_FILTRATIONS, **_ENHANCEMENTS, **_OPTIMISATIONS},
-        _flaw,
+        _model_flaw,
     )
 )
 """Name -> class, baselines first."""

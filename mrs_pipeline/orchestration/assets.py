@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.errors import MrsError
+from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
@@ -115,6 +116,7 @@ def _perform(
             outcomes = taken_over(stage, task)
         else:
             outcomes = list(task.run(stage, task, provenance_of(stage, task)))
+        _require_code_as_loaded()
         record_outcomes(stage, task, outcomes, context.run.run_id)
     except MrsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -129,6 +131,20 @@ def _perform(
     )
     facts = {**(task.show(stage, task) if task.show else {}), "why it was made": reasons}
     return [replace(outcome, facts={**outcome.facts, **facts}) for outcome in outcomes]
+
+
+def _require_code_as_loaded() -> None:
+    """Refuse to record what a process has made whose source files were edited while it was running.
+
+    Raises:
+        InputError: names the first of the files.
+    """
+    edited = edited_files()
+    if edited:
+        raise InputError(
+            f"{edited[0]} was edited while this process was running, so what it makes cannot be recorded as made by "
+            "the code that is there now: start the run again (in `mrs ui`, reload the code location first)"
+        )
 
 
 def _unchanged(context: dg.AssetExecutionContext, stage: Stage, output: Node) -> Outcome:

@@ -16,6 +16,11 @@ RESULT_WORDS: Final[Words] = {
         "Accuracy and its price",
         "Up is better, left is cheaper. The grey line joins the models that nothing cheaper beats.",
     ),
+    "breadth": (
+        "Accuracy and breadth",
+        "Up is more accurate, right shows more of the catalogue to someone. A model far to the left gives nearly "
+        "everybody the same lists, whatever its accuracy.",
+    ),
     "cold": (
         "Warm and cold items",
         "Each panel ranks, and looks for, items of its kind only, on a scale of its own. Cold items have no "

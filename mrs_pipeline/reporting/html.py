@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.metrics.base import parse_label
+from mrs_pipeline.metrics.coverage import COVERAGE as COVERAGE_METRIC
 from mrs_pipeline.reporting import sections
 from mrs_pipeline.reporting.captions import DATA_WORDS, FEATURE_WORDS, RESULT_WORDS
 from mrs_pipeline.reporting.inputs import (
@@ -134,6 +136,7 @@ def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str
         "summary": summary(group, shown[0], popularity),
         "tiles": sections.tiles(group, shown[0], popularity),
         "table": sections.leaderboard_table(group, shown, popularity),
+        "beyond": sections.beyond_accuracy_table(group, shown[0]),
         "all_metrics": sections.all_metrics_table(group),
         "walk": sections.walk_forward_table(walk_forward(part, shown[0])) if several else None,
         "axes": {
@@ -152,6 +155,7 @@ def _result_plots(
     from mrs_pipeline.reporting import plots
 
     metric, popularity = inputs.metrics_shown[0], inputs.popularity_model
+    breadth = COVERAGE_METRIC.label(parse_label(metric)[1] or 0)
     measured = group.filter(pl.col(metric).is_not_null())
     here = (pl.col("dataset") == group["dataset"][0]) & (pl.col("window") == group["window"][0])
     history = conform(inputs.history, HISTORY, "history").filter(here)
@@ -162,6 +166,11 @@ def _result_plots(
             "time",
             len(measured.filter(pl.col("seconds") > 0)) > 1,
             lambda: plots.accuracy_against_time(measured, metric),
+        ),
+        (
+            "breadth",
+            breadth in measured.columns and measured[breadth].is_not_null().sum() > 1,
+            lambda: plots.accuracy_against_breadth(measured, metric, breadth),
         ),
         (
             "cold",

@@ -12,75 +12,56 @@ import numpy.typing as npt
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.options import COMPARED
+from mrs_pipeline.tables.columns import frame_types
 
 FrameSchema = Mapping[str, pl.DataType]
 
-_KEYS: Final[dict[str, pl.DataType]] = {
-    "dataset": pl.String(),
-    "window": pl.String(),
-    "model": pl.String(),
-    "seed": pl.Int64(),
-}
-METRICS: Final[FrameSchema] = {
-    **_KEYS,
-    "slice": pl.String(),
-    "metric": pl.String(),
-    "k": pl.Int64(),
-    "value": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "n_users": pl.Int64(),
-    "protocol": pl.String(),
-    "data_digest": pl.String(),
-    "code_digest": pl.String(),
-}
-"""Long: one row a (run, slice, metric, k). `slice` is all, warm or cold; `metric` is recall, ndcg, ...
+_KEYS: Final = ("dataset", "window", "model", "seed")
+METRICS: Final[FrameSchema] = frame_types(
+    *_KEYS,
+    "slice",
+    "metric",
+    "k",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n_users",
+    "protocol",
+    "data_digest",
+    "code_digest",
+)
+"""Long: one row a (run, slice, metric, k). `slice` is all, warm or cold.
 
 A run is compared under the `protocol` of its rows of slice `all`; other slices may name theirs there."""
-RUNS: Final[FrameSchema] = {
-    **_KEYS,
-    "cells": pl.List(pl.String()),
-    "modalities": pl.List(pl.String()),
-    "epochs": pl.Int64(),
-    "best_epoch": pl.Int64(),
-    "seconds": pl.Float64(),
-    "seconds_per_epoch": pl.Float64(),
-    "seconds_evaluation": pl.Float64(),
-    "peak_memory_mb": pl.Float64(),
-    "n_parameters": pl.Int64(),
-    "config": pl.String(),
-    "select_value": pl.Float64(),
-}
+RUNS: Final[FrameSchema] = frame_types(
+    *_KEYS,
+    "cells",
+    "modalities",
+    "epochs",
+    "best_epoch",
+    "seconds",
+    "seconds_per_epoch",
+    "seconds_evaluation",
+    "peak_memory_mb",
+    "n_parameters",
+    "config",
+    "select_value",
+)
 """One row a run; `cells`: values of `taxonomy.Cell`; `select_value`: the validation score at `best_epoch`."""
-HISTORY: Final[FrameSchema] = {
-    **_KEYS,
-    "epoch": pl.Int64(),
-    "seconds": pl.Float64(),
-    "term": pl.String(),
-    "value": pl.Float64(),
-}
+HISTORY: Final[FrameSchema] = frame_types(*_KEYS, "epoch", "seconds:epoch", "term", "value:term")
 """Long: one row a (run, epoch, term); the term `VALID_TERM` is the selection metric on validation."""
-USER_METRICS: Final[FrameSchema] = {**_KEYS, "user": pl.Int64()}
+USER_METRICS: Final[FrameSchema] = frame_types(*_KEYS, "user")
 """Wide: one row a (run, user) of the slice `all`, with one Float64 column a metric: `recall@20`, ..."""
-CHECKS: Final[FrameSchema] = {
-    "name": pl.String(),
-    "asset": pl.String(),
-    "severity": pl.String(),
-    "passed": pl.Boolean(),
-    "description": pl.String(),
-}
-QUARANTINE: Final[FrameSchema] = {"reason": pl.String(), "rows": pl.Int64()}
-SPLIT_ROWS: Final[FrameSchema] = {"split": pl.String(), "rows": pl.Int64()}
-OVER_TIME: Final[FrameSchema] = {"period": pl.Date(), "split": pl.String(), "rows": pl.Int64()}
+CHECKS: Final[FrameSchema] = frame_types("name", "asset", "severity", "passed", "description:check")
+QUARANTINE: Final[FrameSchema] = frame_types("reason", "rows")
+SPLIT_ROWS: Final[FrameSchema] = frame_types("split", "rows")
+OVER_TIME: Final[FrameSchema] = frame_types("period", "split", "rows")
 """Interactions a period (its first day) and split; periods of one length, e.g. months."""
-COVERAGE: Final[FrameSchema] = {"feature_set": pl.String(), "present": pl.Int64(), "missing": pl.Int64()}
-FEATURES: Final[FrameSchema] = {
-    "feature_set": pl.String(),
-    "width": pl.Int64(),
-    "effective_rank": pl.Float64(),
-    "mean_norm": pl.Float64(),
-    "duplicates": pl.Int64(),
-}
+COVERAGE: Final[FrameSchema] = frame_types("feature_set", "present:count", "missing")
+FEATURES: Final[FrameSchema] = frame_types(
+    "feature_set", "width", "effective_rank", "mean_norm", "duplicates"
+)
 
 VALID_TERM: Final = "valid"
 """The `term` of a history row that holds the validation metric instead of a loss."""
@@ -219,7 +200,7 @@ class ReportInputs:
     data: tuple[DataStatistics, ...] = ()
     samples: tuple[SampleUser, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    metrics_shown: tuple[str, ...] = ("recall@20", "ndcg@20")
+    metrics_shown: tuple[str, ...] = COMPARED
     popularity_model: str = "most_pop"
 
 

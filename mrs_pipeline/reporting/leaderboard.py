@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.options import COMPARED
+from mrs_pipeline.metrics.registry import METRICS as KNOWN
 from mrs_pipeline.reporting.inputs import METRICS, RUNS, USER_METRICS, conform
-from mrs_pipeline.reporting.significance import Comparison, Values, compare, holm, mean_interval
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
+from mrs_pipeline.statistics import Comparison, Values, compare, holm, mean_interval
 
 GROUP = ("protocol", "dataset", "window")
 RUN = ("dataset", "window", "model", "seed")
@@ -25,8 +27,8 @@ COSTS = (
     "epochs",
     "best_epoch",
 )
-SHOWN = ("recall@20", "ndcg@20")
 POPULARITY = "most_pop"
+_INTERVAL = ("_spread", "_ci_low", "_ci_high")
 
 
 def leaderboard(
@@ -34,7 +36,7 @@ def leaderboard(
     runs: pl.DataFrame | None = None,
     user_metrics: pl.DataFrame | None = None,
     *,
-    shown: Sequence[str] = SHOWN,
+    shown: Sequence[str] = COMPARED,
     popularity: str = POPULARITY,
 ) -> pl.DataFrame:
     """One row a (protocol, dataset, window, model), best first inside each group.
@@ -42,19 +44,17 @@ def leaderboard(
     Args:
         metrics: `inputs.METRICS` rows.
         runs: `inputs.RUNS` rows; without them cells, modalities and costs are null.
-        user_metrics: `inputs.USER_METRICS` rows; without them there are no tests and the intervals are the
-        means
+        user_metrics: `inputs.USER_METRICS` rows; without them there are no tests and the intervals are the means
             over seeds of those in `metrics`.
         shown: metrics that get spread and intervals; the first one ranks and is tested.
         popularity: model every other is tested against besides the leader.
 
     Returns:
-        rank, the group, model, axis, cells, modalities, seeds, n_users; `<metric>@<k>` means over seeds of
-        slice `all`; of those shown `_spread` (standard deviation over seeds, null for one seed), `_ci_low`,
-        `_ci_high` (95 % over users); `<slice>_<metric>` for other slices; `best_*` and `popularity_*` (model
-        minus that
-        reference: `difference`, `low`, `high`, and `p` after Holm inside the group); costs as means over
-        seeds.
+        rank, the group, model, axis, cells, modalities, seeds, n_users; `<metric>@<k>` (`<metric>` for one of the
+        whole ranking) means over seeds of slice `all`; of those shown `_spread` (standard deviation over seeds, null
+        for one seed), `_ci_low`, `_ci_high` (95 % over users); `<slice>_<metric>` for other slices; `best_*` and
+        `popularity_*` (model minus that reference: `difference`, `low`, `high`, and `p` after Holm inside the group);
+        costs as means over seeds.
 
     Raises:
         InputError: a column is missing, a metric stands there twice for a run, or the ranking one does not at
@@ -72,7 +72,7 @@ def leaderboard(
     return _ordered(pl.concat(groups), shown)
 
 
-def walk_forward(board: pl.DataFrame, metric: str = SHOWN[0]) -> pl.DataFrame:
+def walk_forward(board: pl.DataFrame, metric: str = COMPARED[0]) -> pl.DataFrame:
     """Models by windows: columns protocol, dataset, model, one a window in order, and their `mean`.
 
     The mean is null where a model lacks a window: an average over easier windows would flatter it. Sorted by
@@ -97,6 +97,17 @@ def walk_forward(board: pl.DataFrame, metric: str = SHOWN[0]) -> pl.DataFrame:
     )
 
 
+def metric_columns(board: pl.DataFrame) -> list[str]:
+    """The columns of `leaderboard` that hold values of metrics, of all slices, in order."""
+    whole = [metric.name for metric in KNOWN.values() if not metric.cutoff]
+    return [
+        column
+        for column in board.columns
+        if ("@" in column and not column.endswith(_INTERVAL))
+        or column.removeprefix("warm_").removeprefix("cold_") in whole
+    ]
+
+
 def _or_empty(frame: pl.DataFrame | None) -> pl.DataFrame:
     return pl.DataFrame() if frame is None else frame
 
@@ -111,7 +122,8 @@ def _checked(metrics: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
             f"The metrics hold {row['metric']}@{row['k']} of {row['model']} (dataset {row['dataset']}, "
             f"window {row['window']}, seed {row['seed']}, slice {row['slice']}) twice; keep one."
         )
-    named = _stamped(metrics).with_columns(name=pl.format("{}@{}", "metric", "k"))
+    label = pl.when(pl.col("k").is_null()).then("metric").otherwise(pl.format("{}@{}", "metric", "k"))
+    named = _stamped(metrics).with_columns(name=label)
     known = named.filter(pl.col("slice") == "all")["name"].unique(maintain_order=True)
     for name in shown:
         if name not in known:
@@ -185,10 +197,11 @@ def _same_group(group: pl.DataFrame) -> pl.Expr:
 def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """Replace the intervals of `shown` by those over users, where per-user values are there."""
     for metric in (name for name in shown if name in users.columns):
-        found = [
-            (*key, *mean_interval(part[metric].fill_null(np.nan).to_numpy())[1:])
+        intervals = {
+            key: mean_interval(part[metric].fill_null(np.nan).to_numpy())
             for key, part in users.group_by(*GROUP, "model", maintain_order=True)
-        ]
+        }
+        found = [(*key, interval.low, interval.high) for key, interval in intervals.items()]
         schema = {**dict.fromkeys([*GROUP, "model"], pl.String), "low": pl.Float64, "high": pl.Float64}
         board = board.join(
             pl.DataFrame(found, schema=schema, orient="row"), on=[*GROUP, "model"], how="left"
@@ -230,23 +243,19 @@ def _tests(name: str, models: Sequence[str], reference: str, columns: dict[str, 
         else None
         for model in models
     ]
-    adjusted = holm([test.p if test else float("nan") for test in found])
     parts: dict[str, list[float | None]] = {
         "difference": [test.difference if test else None for test in found],
         "low": [test.low if test else None for test in found],
         "high": [test.high if test else None for test in found],
-        "p": [*adjusted],
+        "p": holm([test.p if test else None for test in found]),
     }
-    return [
-        pl.Series(f"{name}_{part}", values, dtype=pl.Float64, strict=False).fill_nan(None)
-        for part, values in parts.items()
-    ]
+    return [pl.Series(f"{name}_{part}", values, dtype=pl.Float64) for part, values in parts.items()]
 
 
 def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """Identity first, then the metrics shown with their intervals, the others, the tests, the costs."""
     first = ["rank", *GROUP, "model", "axis", "cells", "modalities", "seeds", "n_users"]
-    first += [name + suffix for name in shown for suffix in ("", "_spread", "_ci_low", "_ci_high")]
+    first += [name + suffix for name in shown for suffix in ("", *_INTERVAL)]
     tests = [
         f"{name}_{part}" for name in ("best", "popularity") for part in ("difference", "low", "high", "p")
     ]

@@ -72,6 +72,28 @@ def accuracy_against_time(group: pl.DataFrame, metric: str) -> Figure:
 
 
 @d.styled
+def accuracy_against_breadth(group: pl.DataFrame, metric: str, breadth: str) -> Figure:
+    """Accuracy over the share of the catalogue that any list shows, all models named.
+
+    Args:
+        group: rows of one (protocol, dataset, window) of the leaderboard.
+        metric: column of it.
+        breadth: its column of catalogue coverage.
+    """
+    rows = group.filter(pl.col(metric).is_not_null() & pl.col(breadth).is_not_null())
+    figure, axes = d.canvas(d.WIDE, 4.2)
+    x, y = rows[breadth].to_numpy(), rows[metric].to_numpy()
+    axes.scatter(x, y, c=d.axis_colours(rows), s=44, zorder=3)
+    axes.margins(x=0.1, y=0.12)
+    axes.set_xlabel(f"share of the catalogue that is shown to anyone, {breadth}")
+    axes.xaxis.set_major_formatter(FuncFormatter(d.percent))
+    axes.set_ylabel(metric)
+    d.axis_key(axes, rows)
+    d.label_points(axes, x, y, rows["model"].to_list())
+    return figure
+
+
+@d.styled
 def warm_and_cold(group: pl.DataFrame, metric: str) -> Figure:
     """Panels of bars: the metric on warm items and on cold ones, models in the order of the ranking.
 

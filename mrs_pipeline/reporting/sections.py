@@ -9,8 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from mrs_pipeline.metrics.base import parse_label
+from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.reporting.inputs import CHECKS, QUARANTINE, RUNS, DataStatistics, conform
-from mrs_pipeline.reporting.leaderboard import GROUP
+from mrs_pipeline.reporting.leaderboard import GROUP, metric_columns
 from mrs_pipeline.reporting.narrative import ALPHA, best_baseline, gain, p_text, seconds_text
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES, as_cell, cell_title, taxonomy_matrix
 from mrs_pipeline.taxonomy import Axis, Cell
@@ -167,11 +169,44 @@ def tiles(group: pl.DataFrame, metric: str, popularity: str) -> list[tuple[str, 
     return found
 
 
+def beyond_accuracy_table(group: pl.DataFrame, ranking: str) -> Table | None:
+    """What lists are worth beside accuracy, one row a model; None where nothing of it was measured.
+
+    Args:
+        group: leaderboard rows, best first.
+        ranking: the ranking metric, shown for comparison; its cut-off is that of the others.
+    """
+    k = parse_label(ranking)[1] or 0
+    chosen = [
+        metric for metric in METRICS.values() if not metric.accuracy and metric.label(k) in group.columns
+    ]
+    if not chosen:
+        return None
+    arrows = {"higher": " ↑", "lower": " ↓", "neither": ""}
+    headers = (
+        Header("Model", numeric=False),
+        Header(ranking, "what the models are ranked by"),
+        *(
+            Header(
+                metric.label(k) + arrows[metric.better], f"{metric.title}: {metric.formula}; {metric.bounds}"
+            )
+            for metric in chosen
+        ),
+    )
+    names = [ranking, *(metric.label(k) for metric in chosen)]
+    rows = [
+        (
+            Value(row["model"], row["model"], kind=row["axis"] or ""),
+            *(number(row[name], 4 if abs(row[name] or 0) < 10 else 1) for name in names),
+        )
+        for row in group.to_dicts()
+    ]
+    return without_empty_columns(Table(headers, tuple(rows)))
+
+
 def all_metrics_table(group: pl.DataFrame) -> Table:
     """Every metric and cut-off, one row a model."""
-    columns = [
-        name for name in group.columns if "@" in name and not name.endswith(("_low", "_high", "_spread"))
-    ]
+    columns = metric_columns(group)
     headers = (Header("Model", numeric=False), *(Header(name.replace("_", " ")) for name in columns))
     rows = [
         (Value(row["model"], row["model"], kind=row["axis"] or ""), *(number(row[name]) for name in columns))

@@ -11,6 +11,7 @@ import polars as pl
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.diagnostics import SignalTest, signal_test
 from mrs_pipeline.fitting import fit
+from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import signal as draw_signal
@@ -20,6 +21,7 @@ from mrs_pipeline.stages.feature_page import write_feature_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import read_features, summary_of
 from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tables.columns import polars_type
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, SPLITS, Kind, Node
 from mrs_pipeline.tasks.places import table_of
@@ -49,8 +51,7 @@ def measure_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
     return [Outcome(task.outputs[0], manifest.digest, facts, manifest.columns)]
 
 
-_KINDS = {"BIGINT": pl.Int64, "DOUBLE": pl.Float64, "VARCHAR": pl.String}
-_SCHEMA = {name: _KINDS[column.type] for name, column in FEATURE_SETS.columns.items()}
+_SCHEMA = {name: polars_type(column.type) for name, column in FEATURE_SETS.columns.items()}
 
 
 def _signal_row(signal: SignalTest) -> dict[str, float]:
@@ -81,7 +82,11 @@ def quality_task(config: DatasetConfig, name: str) -> Task:
         outputs=(Node(Kind.QUALITY, name),),
         inputs=(Node(Kind.FEATURES, name), CORE_USERS, CORE_ITEMS, SPLITS),
         run=measure_features,
-        uses=(model_class("item_knn"), model_class("most_pop")),
+        uses=(
+            model_class("item_knn"),
+            model_class("most_pop"),
+            *metric_roots([config.evaluation.select_metric]),
+        ),
         settings={"select_on": config.evaluation.select_on},
         group="features",
         description=f"What {name} is worth before any model is trained: signal against chance, recall of its "

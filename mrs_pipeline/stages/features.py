@@ -20,6 +20,7 @@ from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.encoders.report import ExtractionReport
 from mrs_pipeline.encoders.store import PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.stages.checks.features import check_features, feature_specs
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
@@ -137,7 +138,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
         inputs=(CORE_ITEMS,),
         files=_files(options),
         run=extract_features,
-        uses=encoder_roots(options),
+        uses=(READERS.reference(config.source.reader), *encoder_roots(options)),
         settings={"encoder": deciding(options)},
         group="features",
         description=f"Item vectors: {options.modality} by {options.encoder}. Row i is item i; missing is masked.",

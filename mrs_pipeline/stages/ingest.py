@@ -107,7 +107,7 @@ def parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
 def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
     """A connection with the checked source in the table `parsed`, kept for the other windows of the same run.
 
-    Memory is DuckDB's bound (`storage.connection`); beyond it the table spills to disk.
+    Memory is DuckDB's bound (`database`); beyond it the table spills to disk.
     """
     con = Lake(home.lake).connect()
     opened = open_source(source_options(json.loads(source)), home.root)

@@ -11,6 +11,7 @@ import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.knowledge_options import DECADE, KnowledgeOptions
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.ingest.triples import triples_select
 from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
 from mrs_pipeline.storage.provenance import Provenance
@@ -85,6 +86,7 @@ def knowledge_task(config: DatasetConfig) -> Task:
         inputs=(CORE_ITEMS,),
         files=(External(Files.TRIPLES, str(options.triples)),) if read else (),
         run=build_knowledge,
+        uses=(READERS.reference(config.source.reader),) if read else (),
         settings={"knowledge": options.model_dump(mode="json")},
         group="features",
         description="What is known of the items, as triples: "

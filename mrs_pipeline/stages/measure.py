@@ -9,11 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.evaluation.summary import telling
+from mrs_pipeline.evaluation.slices import ALL
+from mrs_pipeline.evaluation.summary import shorter_than_catalogue
 from mrs_pipeline.fitting import measure
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.schema import TEST
 from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.item_facts import item_facts
 from mrs_pipeline.stored.trained import load_trained
 from mrs_pipeline.stored.training_data import interactions, protocol, seeds_of, training_data
 from mrs_pipeline.tasks.node import SPLITS
@@ -26,6 +28,7 @@ def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
     name = task.subject
     data = training_data(stage, MODELS[name].spec)
     test = interactions(stage, TEST)
+    facts = item_facts(stage)
     found, seconds = [], []
     for seed in seeds_of(stage.config, name):
         model = load_trained(stage, name, seed, data)
@@ -36,6 +39,7 @@ def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
                 data,
                 test,
                 stage.config.evaluation,
+                facts=facts,
                 seed=seed,
                 data_digest=provenance.upstream[str(SPLITS)][:16],
                 code_digest=provenance.code_version,
@@ -52,7 +56,8 @@ def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
             for seed, each in zip(seeds_of(stage.config, name), found, strict=True)
         ]
     )
-    metrics, users = metrics.filter(telling(data.train)), users.filter(telling(data.train))
+    shorter = shorter_than_catalogue(data.train)
+    metrics, users = metrics.filter(shorter), users.filter(shorter)
     stage.lake.write_frame(stage.table("eval", "user_metrics", model=name), users, provenance)
     manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), metrics.drop("model"), provenance)
     return [
@@ -74,11 +79,11 @@ def _metric_facts(metrics: pl.DataFrame, seconds: float) -> dict[str, object]:
     headline = {
         f"{metric}@{k}": round(value, 5)
         for slice_name, metric, k, value, _ in mean.iter_rows()
-        if slice_name == "all" and k == 20 and metric in ("recall", "ndcg")
+        if slice_name == ALL and k == 20 and metric in ("recall", "ndcg")
     }
     return {
         **headline,
         "users": int(mean["users"][0]),
         "seconds": round(seconds, 3),
-        "metrics": mean.filter(pl.col("k") == 20),
+        "metrics": mean.filter(pl.col("k").is_null() | (pl.col("k") == 20)),
     }

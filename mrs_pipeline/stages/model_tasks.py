@@ -2,6 +2,7 @@
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
+from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS, family_of
 from mrs_pipeline.stages.checks.models import (
@@ -15,6 +16,7 @@ from mrs_pipeline.stages.checks.models import (
 from mrs_pipeline.stages.measure import measure_model
 from mrs_pipeline.stages.recommend import LIST_LENGTH, recommend_items
 from mrs_pipeline.stages.train import show_training, train_model
+from mrs_pipeline.stored.item_facts import facts_inputs
 from mrs_pipeline.stored.training_data import filling_of, seeds_of, sources_of
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.task import Task
@@ -41,7 +43,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             outputs=(Node(Kind.TRAINED, name),),
             inputs=inputs,
             run=train_model,
-            uses=uses,
+            uses=(*uses, *metric_roots([config.evaluation.select_metric])),
             settings=fitting,
             show=show_training,
             description=f"{spec.title} ({spec.paper}), trained once a seed; epochs chosen on validation. {spec.url}",
@@ -69,11 +71,12 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         ),
         Task(
             outputs=(Node(Kind.METRICS, name),),
-            inputs=(Node(Kind.TRAINED, name), *inputs),
+            inputs=(Node(Kind.TRAINED, name), *dict.fromkeys([*inputs, *facts_inputs(config)])),
             run=measure_model,
-            uses=uses,
+            uses=(*uses, *metric_roots(config.evaluation.metrics)),
             settings={"evaluation": config.evaluation.model_dump(mode="json"), "missing rows": filling},
-            description=f"{spec.title} on the test rows: recall, ndcg and more; all, warm and cold items.",
+            description=f"{spec.title} on the test rows: {', '.join(config.evaluation.metrics)}; all, warm and cold "
+            "items.",
             kinds=("duckdb",),
             pool="gpu",
             check_specs=metrics_specs(name),

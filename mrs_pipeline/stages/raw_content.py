@@ -12,6 +12,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.engine import extract_with
 from mrs_pipeline.encoders.raw import open_raw
+from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import previous_extraction
@@ -95,6 +96,7 @@ def raw_content_task(config: DatasetConfig, modality: str) -> Task:
         inputs=(CORE_ITEMS,),
         files=(*media, *network),
         run=decode_content,
+        uses=(READERS.reference(config.source.reader),),
         settings={"raw": deciding(options)},
         group="features",
         description=f"Decoded {modality} for models that train an encoder. Row i is item i; missing is masked.",

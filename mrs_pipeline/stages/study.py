@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
+from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.reporting.drawing import png
@@ -112,7 +113,7 @@ class _Run:
 
     def _settings(self, trial: _Trial) -> str:
         config = self.stage.config
-        decisive = [config.experiments, config.evaluation]
+        decisive = [config.experiments, config.evaluation.accuracy_only()]
         return json.dumps(
             [
                 repr(trial.arm),
@@ -168,7 +169,8 @@ class _Run:
 def _arm_code(config: DatasetConfig, arm: Arm) -> str:
     """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
     models = (arm.model, *config.config_of(arm.model).wrapped())
-    return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models)).digest
+    roots = metric_roots(config.evaluation.accuracy_only().metrics)
+    return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models), *roots).digest
 
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
@@ -266,11 +268,15 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
             outputs=(Node(Kind.EXPERIMENTS, name),),
             inputs=sources_of(config, _needs(config, experiment)),
             run=run_experiment,
-            uses=(EXPERIMENTS.reference(name), *(MODELS[model] for model in models)),
+            uses=(
+                EXPERIMENTS.reference(name),
+                *(MODELS[model] for model in models),
+                *metric_roots(config.evaluation.accuracy_only().metrics),
+            ),
             settings={
                 "experiments": config.experiments.model_dump(mode="json"),
                 "training": deciding(config.training),
-                "evaluation": config.evaluation.model_dump(mode="json"),
+                "evaluation": config.evaluation.accuracy_only().model_dump(mode="json"),
                 "missing": config.missing,
                 "item_graph_k": config.item_graph_k,
                 "models": {model: config.settings_of(model) for model in models},

@@ -14,9 +14,9 @@ import duckdb
 import polars as pl
 from filelock import FileLock
 
+from mrs_pipeline.database import connect
 from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.schema import DATASET
-from mrs_pipeline.storage.connection import open_catalogue
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake, Table
 from mrs_pipeline.storage.sql import identifier
@@ -45,7 +45,7 @@ def refresh(home: Home) -> tuple[str, ...]:
         for leftover in home.data.glob(".catalogue-*.duckdb*"):
             leftover.unlink()
         aside = home.data / f".catalogue-{uuid.uuid4().hex[:12]}.duckdb"
-        with duckdb.connect(str(aside)) as con:
+        with connect(aside) as con:
             left_out = _create_views(con, Lake(home.lake))
         aside.replace(home.catalogue)
     return left_out
@@ -86,7 +86,7 @@ def _is_damage(error: duckdb.Error) -> bool:
 
 
 def _answer(home: Home, sql: str) -> pl.DataFrame:
-    with open_catalogue(home.catalogue) as con:
+    with connect(home.catalogue, read_only=True) as con:
         relation = con.sql(sql)
         if relation is None:
             raise InputError("the statement is not a query: the catalogue answers SELECT only.")

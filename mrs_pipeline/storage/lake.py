@@ -43,7 +43,7 @@ class Lake:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection in UTC for transformations; close it after use.
 
-        Bounds and their variables: see `connection`. What exceeds the memory spills to the lake's disk.
+        Bounds and their variables: see `database`. What exceeds the memory spills to the lake's disk.
 
         Raises:
             InputError: a bound in the environment cannot be understood.

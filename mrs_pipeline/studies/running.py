@@ -20,7 +20,8 @@ from torch.nn.functional import pad
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
-from mrs_pipeline.evaluation.summary import telling
+from mrs_pipeline.evaluation.slices import ALL
+from mrs_pipeline.evaluation.summary import shorter_than_catalogue
 from mrs_pipeline.fitting import Fitted, fit, measure, run_facts
 from mrs_pipeline.functional.independence import mean_dependence
 from mrs_pipeline.memory import peak_memory_mb
@@ -101,20 +102,21 @@ def measure_arm(task: ArmTask) -> ArmResult:
     models: dict[str, AnyRecommender] = {WHOLE: fitted.model}
     if arm.parts:
         models |= {name: PartOnly(fitted.model, name) for name in parts_of(fitted.model)}
+    options = (
+        task.evaluation.accuracy_only()
+    )  # arms differ in features, so nothing is measured in their space
     tables = {
-        name: measure(model, data, task.test, task.evaluation, seed=task.seed)
-        for name, model in models.items()
+        name: measure(model, data, task.test, options, seed=task.seed) for name, model in models.items()
     }
-    metric, _, k = task.evaluation.select_on.partition("@")
     return ArmResult(
         metrics=pl.concat(
-            table.metrics.filter(telling(data.train))
+            table.metrics.filter(shorter_than_catalogue(data.train))
             .drop("model", "seed", "data_digest", "code_digest")
             .with_columns(part=pl.lit(name))
             for name, table in tables.items()
         ),
         users=pl.concat(
-            table.user_metrics.filter(slice="all", metric=metric, k=int(k)).select(
+            table.user_metrics.filter(slice=ALL, metric=options.select_metric, k=options.select_k).select(
                 "user", "value", part=pl.lit(name)
             )
             for name, table in tables.items()

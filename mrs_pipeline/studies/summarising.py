@@ -6,7 +6,7 @@ Pure: frames in, frame out. How an arm is run is `running`, how the result is sh
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.reporting.significance import compare, holm, mean_interval
+from mrs_pipeline.statistics import compare, holm, mean_interval
 from mrs_pipeline.studies.running import WHOLE
 
 _COST = ("seconds", "seconds_per_epoch", "epochs")
@@ -68,8 +68,8 @@ def _compared(means: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
     }
     adjusted = dict(zip(others, holm([each.p for each in others.values()]), strict=True))
     return means.with_columns(
-        pl.Series("ci_low", [low for _, low, _ in intervals]),
-        pl.Series("ci_high", [high for *_, high in intervals]),
+        pl.Series("ci_low", [interval.low for interval in intervals], pl.Float64),
+        pl.Series("ci_high", [interval.high for interval in intervals], pl.Float64),
         *(
             pl.Series(
                 column, [getattr(others[key], field) if key in others else None for key in keys], pl.Float64

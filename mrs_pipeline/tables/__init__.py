@@ -14,6 +14,7 @@ from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
 from mrs_pipeline.tables.experiments import EXPERIMENTS
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
 from mrs_pipeline.tables.features_table import FEATURES
+from mrs_pipeline.tables.history import HISTORY
 from mrs_pipeline.tables.interactions import INTERACTIONS
 from mrs_pipeline.tables.items import ITEMS
 from mrs_pipeline.tables.knowledge import KNOWLEDGE
@@ -24,6 +25,7 @@ from mrs_pipeline.tables.quarantine import QUARANTINE
 from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS
 from mrs_pipeline.tables.raw_items import RAW_ITEMS
 from mrs_pipeline.tables.recommendations import RECOMMENDATIONS
+from mrs_pipeline.tables.runs import RUNS
 from mrs_pipeline.tables.splits_table import SPLITS_TABLE
 from mrs_pipeline.tables.user_metrics import USER_METRICS
 from mrs_pipeline.tables.users import USERS
@@ -41,6 +43,8 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         KNOWLEDGE,
         FEATURES,
         FEATURE_SETS,
+        RUNS,
+        HISTORY,
         RECOMMENDATIONS,
         USER_METRICS,
         METRICS,

@@ -7,16 +7,10 @@ kept is not known here: every SQL fragment that reads a table is handed in.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mrs_pipeline.tables.columns import Column
+
 Sources = tuple[tuple[str, str], ...]
 """(table, column) pairs that a column is computed from."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column's DuckDB type and meaning."""
-
-    type: str
-    description: str
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class TableSchema:
     Attributes:
         path: `schema/name`.
         description: what one row is.
-        columns: name -> type and meaning, in order, without partition keys.
+        columns: name -> type, unit and meaning (`columns.listed`), in order, without partition keys.
         lineage: column -> the columns it is computed from; columns that arise here are absent.
         open: whether further columns may follow (attributes of a catalogue, metrics of a leaderboard).
     """

@@ -4,7 +4,8 @@ from typing import Final
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 
 MIN_COVERAGE: Final = 0.01
 """Below one item in a hundred a modality cannot say anything about the catalogue."""
@@ -16,12 +17,12 @@ _TINY = 1e-12
 FEATURES = TableSchema(
     path="features",
     description="One item's vector of one feature set; all items, also those without.",
-    columns={
-        "item": Column("BIGINT", "Dense number of the item."),
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "present": Column("BOOLEAN", "Whether the item has the content that the vector is made from."),
-        "vector": Column("FLOAT[]", "The vector; NULL where it is not present."),
-    },
+    columns=listed(
+        "item",
+        "item_id",
+        "present",
+        "vector",
+    ),
     lineage={
         **copied("core/items", "item", "item_id"),
         "present": tuple(

@@ -4,25 +4,24 @@ from datetime import datetime
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.raw_interactions import CLOCK_TOLERANCE, FIRST_MOMENT
 from mrs_pipeline.tables.rules import InteractionRules
 
 INTERACTIONS = TableSchema(
     path="core/interactions",
     description="One interaction that counts, sorted by user, time and item.",
-    columns={
-        "user": Column("BIGINT", "Dense number of the user, see core.users."),
-        "item": Column("BIGINT", "Dense number of the item, see core.items."),
-        "user_id": Column("VARCHAR", "The source's name of the user."),
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "timestamp": Column("TIMESTAMP", "When it happened, in UTC; NULL where the source has no time."),
-        "rating": Column("DOUBLE", "The user's rating; NULL where the source has none."),
-        "split": Column("VARCHAR", "The source's own label train, valid or test; NULL where it has none."),
-        "is_history": Column(
-            "BOOLEAN", "Whether it lies before the window; true where there are no windows."
-        ),
-    },
+    columns=listed(
+        "user",
+        "item",
+        "user_id",
+        "item_id",
+        "timestamp",
+        "rating",
+        "split:source",
+        "is_history",
+    ),
     lineage={
         "user": (("raw/interactions", "user_id"),),
         "item": (("raw/interactions", "item_id"), ("raw/items", "item_id")),

@@ -2,19 +2,24 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.dense import dense_suite
 from mrs_pipeline.tables.raw_items import RAW_ITEMS
 
 ITEMS = TableSchema(
     path="core/items",
     description="One item of the catalogue that somebody interacted with; row i is item i.",
-    columns={
-        "item": Column("BIGINT", "Dense number from 0: warm items in the order of the ids, then cold ones."),
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "is_cold": Column("BOOLEAN", "Whether only the window's own events name it, not the history."),
-        **{name: column for name, column in RAW_ITEMS.columns.items() if name != "item_id"},
-    },
+    columns=listed(
+        "item:numbered",
+        "item_id",
+        "is_cold",
+        "title",
+        "description",
+        "image",
+        "audio",
+        "video",
+    ),
     lineage={
         "item": (("raw/interactions", "item_id"), ("raw/items", "item_id")),
         "is_cold": (("raw/interactions", "timestamp"),),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema
+from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.columns import listed
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
 KNOWLEDGE = TableSchema(
     path="core/knowledge",
     description="One triple of the knowledge graph: a head, a relation and a tail, each with its name.",
-    columns={
-        "head": Column(
-            "BIGINT", "Number of the entity that the triple starts at; an item's is its dense number."
-        ),
-        "head_name": Column("VARCHAR", "Its name; an item's is its item_id."),
-        "relation": Column("BIGINT", "Number of the relation, from 0."),
-        "relation_name": Column("VARCHAR", "Name of the relation: an attribute, or as the file says."),
-        "tail": Column("BIGINT", "Number of the entity that the triple ends at."),
-        "tail_name": Column("VARCHAR", "Its name."),
-    },
+    columns=listed(
+        "head",
+        "head_name",
+        "relation",
+        "relation_name",
+        "tail",
+        "tail_name",
+    ),
     lineage={
         "head": (("core/items", "item"),),
         "head_name": (("core/items", "item_id"),),

@@ -2,23 +2,20 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema
+from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.columns import listed
 
 LEADERBOARD = TableSchema(
     path="eval/leaderboard",
     description="One model in one window under one protocol, best first; metrics and costs as columns.",
-    columns={
-        "rank": Column("BIGINT", "Place inside the protocol and window, from 1."),
-        "protocol": Column(
-            "VARCHAR", "The rules behind the numbers; rows of other rules are not comparable."
-        ),
-        "window": Column("VARCHAR", "The window that was scored."),
-        "model": Column("VARCHAR", "Name of the model."),
-        "recall@20": Column(
-            "DOUBLE", "Mean over seeds of recall at 20, over all items; it decides the rank."
-        ),
-        "ndcg@20": Column("DOUBLE", "Mean over seeds of ndcg at 20, over all items."),
-    },
+    columns=listed(
+        "rank",
+        "protocol",
+        "window:scored",
+        "model",
+        "recall@20",
+        "ndcg@20",
+    ),
     lineage={
         "recall@20": (("eval/metrics", "value"),),
         "ndcg@20": (("eval/metrics", "value"),),

@@ -6,7 +6,8 @@ from typing import Final
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS
-from mrs_pipeline.tables.base import Column, TableSchema
+from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.columns import listed
 
 FIRST_MOMENT: Final = datetime(1970, 1, 1)
 CLOCK_TOLERANCE: Final = timedelta(days=1)
@@ -17,15 +18,9 @@ USUAL_SHARE: Final = 0.5
 RAW_INTERACTIONS = TableSchema(
     path="raw/interactions",
     description="One row of the source's event log.",
-    columns={
-        "user_id": Column("VARCHAR", "The source's name of the user; NULL where it has none."),
-        "item_id": Column("VARCHAR", "The source's name of the item; NULL where it has none."),
-        "timestamp": Column("TIMESTAMP", "When it happened, in UTC; NULL where the source has no time."),
-        "rating": Column("DOUBLE", "The user's rating; NULL where the source has none."),
-        "split": Column("VARCHAR", "The source's own label train, valid or test; NULL where it has none."),
-        "source_file": Column("VARCHAR", "File that the row comes from."),
-        "source_row": Column("BIGINT", "Row in that file, from 1, the header not counted."),
-    },
+    columns=listed(
+        "user_id:raw", "item_id:raw", "timestamp", "rating", "split:source", "source_file", "source_row"
+    ),
 )
 
 

@@ -4,21 +4,22 @@ from typing import Final
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema
+from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.columns import listed
 
 MEDIA: Final = ("image", "audio", "video")
 
 RAW_ITEMS = TableSchema(
     path="raw/items",
     description="One item of the source's catalogue.",
-    columns={
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "title": Column("VARCHAR", "Title; NULL where it has none."),
-        "description": Column("VARCHAR", "Longer text; NULL where it has none."),
-        "image": Column("VARCHAR", "Path of the picture inside the source's folder; NULL where it has none."),
-        "audio": Column("VARCHAR", "Path of the sound inside the source's folder; NULL where it has none."),
-        "video": Column("VARCHAR", "Path of the film inside the source's folder; NULL where it has none."),
-    },
+    columns=listed(
+        "item_id",
+        "title",
+        "description",
+        "image",
+        "audio",
+        "video",
+    ),
     open=True,
 )
 

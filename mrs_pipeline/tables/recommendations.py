@@ -3,19 +3,20 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import TRAIN, VALID
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 
 RECOMMENDATIONS = TableSchema(
     path="serving/recommendations",
     description="One place of one user's list.",
-    columns={
-        "user": Column("BIGINT", "Dense number of the user."),
-        "rank": Column("INTEGER", "Place in the list, from 1, best first."),
-        "item": Column("BIGINT", "Dense number of the item."),
-        "user_id": Column("VARCHAR", "The source's name of the user."),
-        "item_id": Column("VARCHAR", "The source's name of the item."),
-        "score": Column("FLOAT", "The model's score; comparable inside one list only."),
-    },
+    columns=listed(
+        "user",
+        "rank:list",
+        "item",
+        "user_id",
+        "item_id",
+        "score",
+    ),
     lineage={**copied("core/users", "user", "user_id"), **copied("core/items", "item", "item_id")},
 )
 

@@ -3,17 +3,18 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import SPLITS, TEST, TRAIN, VALID
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 
 SPLITS_TABLE = TableSchema(
     path="core/splits",
     description="One interaction that takes part in training, validation or test.",
-    columns={
-        "user": Column("BIGINT", "Dense number of the user."),
-        "item": Column("BIGINT", "Dense number of the item."),
-        "timestamp": Column("TIMESTAMP", "When it happened, in UTC; NULL where the source has no time."),
-        "split": Column("VARCHAR", "train, valid or test."),
-    },
+    columns=listed(
+        "user",
+        "item",
+        "timestamp",
+        "split",
+    ),
     lineage={
         **copied("core/interactions", "user", "item", "timestamp"),
         "split": tuple(

@@ -2,19 +2,21 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds
 
 USER_METRICS = TableSchema(
     path="eval/user_metrics",
     description="One metric of one user's ranked list.",
-    columns={
-        "user": Column("BIGINT", "Dense number of the user."),
-        "slice": Column("VARCHAR", "Which test items count: all, warm or cold."),
-        "metric": Column("VARCHAR", "recall, ndcg, precision, map, mrr or hit."),
-        "k": Column("BIGINT", "Length of the list."),
-        "value": Column("FLOAT", "Value between 0 and 1."),
-        "seed": Column("BIGINT", "Seed of the model's training."),
-    },
+    columns=listed(
+        "user",
+        "slice",
+        "metric",
+        "k",
+        "value:user",
+        "seed",
+    ),
     lineage={
         **copied("core/splits", "user"),
         "value": tuple(("core/splits", column) for column in ("user", "item", "split")),
@@ -33,11 +35,12 @@ def suites(user_metrics: str, users: str) -> list[Suite]:
     """
     return [
         Suite(
-            f'SELECT value, CASE WHEN users.user_id IS NULL THEN rows."user" END AS stranger, {_columns()} '
-            f'FROM {user_metrics} AS rows LEFT JOIN {users} AS users USING ("user")',
+            f'SELECT value, {OUTSIDE}, CASE WHEN users.user_id IS NULL THEN rows."user" END AS stranger, {_columns()} '
+            f'FROM {user_metrics} AS rows LEFT JOIN {users} AS users USING ("user") '
+            f"LEFT JOIN {bounds()} USING (metric)",
             [
                 expect.not_null("value", "every user's metric is a number"),
-                expect.between("value", 0, 1, "users' metrics lie between 0 and 1"),
+                expect.no_offender("outside", "every user's metric lies in its range"),
                 expect.no_offender("stranger", "every user is one of core.users"),
                 expect.unique_together(list(KEY), "no user is measured twice"),
             ],

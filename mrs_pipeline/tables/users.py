@@ -2,16 +2,17 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.tables.base import Column, TableSchema, copied
+from mrs_pipeline.tables.base import TableSchema, copied
+from mrs_pipeline.tables.columns import listed
 from mrs_pipeline.tables.dense import dense_suite
 
 USERS = TableSchema(
     path="core/users",
     description="One user with at least one interaction in the history.",
-    columns={
-        "user": Column("BIGINT", "Dense number from 0, in the order of the ids."),
-        "user_id": Column("VARCHAR", "The source's name of the user."),
-    },
+    columns=listed(
+        "user:numbered",
+        "user_id",
+    ),
     lineage={
         "user": (("raw/interactions", "user_id"),),
         **copied("raw/interactions", "user_id"),

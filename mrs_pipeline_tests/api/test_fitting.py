@@ -10,8 +10,8 @@ import pytest
 from mrs_pipeline import Dataset, FittedModel, evaluate, fit, fitting, load, recommend
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import FeatureUse
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline_tests.toy import small_config, toy_market
 
 FEW = {"epochs": 2, "batch_size": 64}

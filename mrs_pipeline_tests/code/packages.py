@@ -69,3 +69,14 @@ def edited(package: Path, edit: Edit) -> str:
     else:
         path.write_text(before + edit.new)
     return before
+
+
+def check(folder: Path, case: Case) -> None:
+    """Make each edit of a case alone, and fail where the closure sees it and should not, or the other way round."""
+    package = write(folder, case.files)
+    before = digest(package, case)
+    for edit in (*case.seen, *case.unseen):
+        text = edited(package, edit)
+        assert (digest(package, case) != before) is (edit in case.seen), str(edit)
+        (package / edit.file).write_text(text)
+    assert digest(package, case) == before

@@ -21,11 +21,17 @@ def digest(source: str) -> str:
 
 
 SAME = {
-    "comments and layout": ("def f(a):\n    return a + 1\n", "def f( a ):\n\n    # words\n    return (a +\n        1)\n"),
+    "comments and layout": (
+        "def f(a):\n    return a + 1\n",
+        "def f( a ):\n\n    # words\n    return (a +\n        1)\n",
+    ),
     "docstrings": ('def f():\n    """One."""\n    return 1\n', "def f():\n    return 1\n"),
     "a docstring alone": ('def f():\n    """One."""\n', "def f():\n    pass\n"),
     "attribute docstrings": ("class A:\n    x = 1\n    '''One.'''\n", "class A:\n    x = 1\n"),
-    "annotations": ("def f(a: int, *b: int) -> str:\n    c: int = a\n    return c\n", "def f(a, *b):\n    c = a\n    return c\n"),
+    "annotations": (
+        "def f(a: int, *b: int) -> str:\n    c: int = a\n    return c\n",
+        "def f(a, *b):\n    c = a\n    return c\n",
+    ),
     "bare annotations": ("def f():\n    a: int\n    return 1\n", "def f():\n    return 1\n"),
     "type comments": ("x = 1  # type: int\n", "x = 1\n"),
     "quotes and escapes": ("x = 'a\\n'\n", 'x = "a\\x0a"\n'),
@@ -34,7 +40,7 @@ SAME = {
     "an empty format": ("x = f'{c:}'\n", "x = f'{c}'\n"),
     "blocks for type checkers": ("if TYPE_CHECKING:\n    import a\nelse:\n    import b\n", "import b\n"),
     "number systems": ("x = 0xff\n", "x = 255\n"),
-}  # fmt: skip
+}
 DIFFERENT = {
     "a number": ("x = 1\n", "x = 2\n"),
     "a type of number": ("x = 1\n", "x = 1.0\n"),
@@ -52,12 +58,18 @@ DIFFERENT = {
     "unpacking in a dictionary": ("x = {**a, 1: b}\n", "x = {1: b, **a}\n"),
     "None and False as patterns": ("match a:\n    case None: f()\n", "match a:\n    case False: f()\n"),
     "then and else": ("if a:\n    pass\nelse:\n    f()\n", "if a:\n    f()\n"),
-    "an asynchronous comprehension": ("async def f(): [a async for a in b]\n", "async def f(): [a for a in b]\n"),
+    "an asynchronous comprehension": (
+        "async def f(): [a async for a in b]\n",
+        "async def f(): [a for a in b]\n",
+    ),
     "a level of an import": ("def f():\n    from . import a\n", "def f():\n    from .. import a\n"),
-    "a field of a class in a function": ("def f():\n    class A:\n        x: int\n", "def f():\n    class A:\n        y: int\n"),
+    "a field of a class in a function": (
+        "def f():\n    class A:\n        x: int\n",
+        "def f():\n    class A:\n        y: int\n",
+    ),
     "order of statements": ("a()\nb()\n", "b()\na()\n"),
     "where a body ends": ("if a:\n    b()\n    c()\n", "if a:\n    b()\nc()\n"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -85,10 +97,10 @@ def test_trees_without_empty_fields_are_the_same() -> None:
     stripped = 0
     for node in list(ast.walk(tree)):
         for name in node._fields:
-            if getattr(node, name, None) in (None, []) and not isinstance(node, ast.Constant | ast.MatchSingleton):
-                if name in vars(node):
-                    delattr(node, name)
-                    stripped += 1
+            is_empty = name in vars(node) and getattr(node, name) in (None, [])
+            if is_empty and not isinstance(node, ast.Constant | ast.MatchSingleton):
+                delattr(node, name)
+                stripped += 1
         if isinstance(node, ast.FunctionDef):
             node.type_params = []  # type: ignore[attr-defined]
             node._fields = (*node._fields, "type_params", "a_field_to_come")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline_tests.code.packages import Case, Edit, digest, edited, write
+from mrs_pipeline_tests.code.packages import Case, Edit, check
 
 TILL = """
 class Till:
@@ -82,14 +82,21 @@ CASES = [
     ),
     Case(
         "a word in a docstring or an annotation is no name",
-        {"main.py": MAIN + 'def run():\n    """unused"""\n    x: "total" = Till(1)\n    return x\n', "till.py": TILL},
+        {
+            "main.py": MAIN + 'def run():\n    """unused"""\n    x: "total" = Till(1)\n    return x\n',
+            "till.py": TILL,
+        },
         unseen=(Edit("return 20", "return 21", "till.py"), Edit("return 30", "return 31", "till.py")),
     ),
     Case(
         "inherited members, and super",
         {
             "main.py": "from shop.kinds import Small\ndef run():\n    return Small().take()\n",
-            "kinds.py": "class Base:\n    def take(self):\n        return 1\n    def unused(self):\n        return 2\n"
+            "kinds.py": "class Base:\n"
+            "    def take(self):\n"
+            "        return 1\n"
+            "    def unused(self):\n"
+            "        return 2\n"
             "class Small(Base):\n    def take(self):\n        return super().take() + 3\n"
             "class Large(Base):\n    def take(self):\n        return 4\n",
         },
@@ -100,7 +107,10 @@ CASES = [
         "an abstract base and the subclass that is chosen as a root",
         {
             "main.py": "from shop.kinds import Base\ndef run(base: Base):\n    return base.whole()\n",
-            "kinds.py": "from abc import ABC, abstractmethod\nclass Base(ABC):\n    def whole(self):\n        return self.part()\n"
+            "kinds.py": "from abc import ABC, abstractmethod\n"
+            "class Base(ABC):\n"
+            "    def whole(self):\n"
+            "        return self.part()\n"
             "    @abstractmethod\n    def part(self):\n        ...\n"
             "class One(Base):\n    def part(self):\n        return 1\n"
             "class Two(Base):\n    def part(self):\n        return 2\n",
@@ -113,7 +123,10 @@ CASES = [
         "a base of a library: any method may be called",
         {
             "main.py": "from shop.net import Small\ndef run():\n    return Small()\n",
-            "net.py": "from torch import nn\nclass Base(nn.Module):\n    def unused(self):\n        return 1\n"
+            "net.py": "from torch import nn\n"
+            "class Base(nn.Module):\n"
+            "    def unused(self):\n"
+            "        return 1\n"
             "class Small(Base):\n    rate = 2\n    def forward(self):\n        return 3\n",
         },
         seen=(
@@ -127,7 +140,11 @@ CASES = [
         "a base that is an expression, a metaclass",
         {
             "main.py": "from shop.kinds import A, B\ndef run():\n    return A, B\n",
-            "kinds.py": "class Meta(type):\n    pass\nclass A(type(3)):\n    def unused(self):\n        return 1\n"
+            "kinds.py": "class Meta(type):\n"
+            "    pass\n"
+            "class A(type(3)):\n"
+            "    def unused(self):\n"
+            "        return 1\n"
             "class B(metaclass=Meta):\n    def unused(self):\n        return 2\n",
         },
         seen=(Edit("return 1", "return 11", "kinds.py"), Edit("return 2", "return 12", "kinds.py")),
@@ -153,7 +170,12 @@ CASES = [
         "an enumeration counts whole, in its order",
         {
             "main.py": "from shop.kinds import Kind\ndef run(x):\n    return Kind(x)\n",
-            "kinds.py": "from enum import StrEnum\nclass Kind(StrEnum):\n    A = 'a'\n    B = 'b'\n    def unused(self):\n        return 1\n",
+            "kinds.py": "from enum import StrEnum\n"
+            "class Kind(StrEnum):\n"
+            "    A = 'a'\n"
+            "    B = 'b'\n"
+            "    def unused(self):\n"
+            "        return 1\n",
         },
         seen=(
             Edit("    A = 'a'\n    B = 'b'\n", "    B = 'b'\n    A = 'a'\n", "kinds.py"),
@@ -165,8 +187,18 @@ CASES = [
     Case(
         "fields of a dataclass: by name and by position",
         {
-            "main.py": "from shop.kinds import Kind\ndef run(x):\n    kind = Kind(1, 2)\n    return kind.a, kind.b\n",
-            "kinds.py": "from dataclasses import dataclass\nfrom typing import ClassVar\n@dataclass\nclass Kind:\n    a: int\n    b: int = 3\n    c: int = 4\n    D: ClassVar[int] = 5\n",
+            "main.py": "from shop.kinds import Kind\n"
+            "def run(x):\n"
+            "    kind = Kind(1, 2)\n"
+            "    return kind.a, kind.b\n",
+            "kinds.py": "from dataclasses import dataclass\n"
+            "from typing import ClassVar\n"
+            "@dataclass\n"
+            "class Kind:\n"
+            "    a: int\n"
+            "    b: int = 3\n"
+            "    c: int = 4\n"
+            "    D: ClassVar[int] = 5\n",
         },
         seen=(
             Edit("b: int = 3", "b: int = 13", "kinds.py"),
@@ -186,15 +218,28 @@ CASES = [
         "a field that a base dataclass puts before the others",
         {
             "main.py": "from shop.kinds import Kind\ndef run(x):\n    return Kind(1, 2).b\n",
-            "kinds.py": "from dataclasses import dataclass\n@dataclass\nclass Base:\n    a: int = 1\n@dataclass\nclass Kind(Base):\n    b: int = 3\n",
+            "kinds.py": "from dataclasses import dataclass\n"
+            "@dataclass\n"
+            "class Base:\n"
+            "    a: int = 1\n"
+            "@dataclass\n"
+            "class Kind(Base):\n"
+            "    b: int = 3\n",
         },
         seen=(Edit("    a: int = 1\n", "    a: int = 1\n    new: int = 0\n", "kinds.py"),),
     ),
     Case(
         "keyword-only fields keep their order among those that are named",
         {
-            "main.py": "from shop.kinds import Kind\ndef run(x):\n    kind = Kind(a=1, b=2)\n    return kind\n",
-            "kinds.py": "from dataclasses import dataclass\n@dataclass(kw_only=True)\nclass Kind:\n    a: int\n    b: int = 3\n",
+            "main.py": "from shop.kinds import Kind\n"
+            "def run(x):\n"
+            "    kind = Kind(a=1, b=2)\n"
+            "    return kind\n",
+            "kinds.py": "from dataclasses import dataclass\n"
+            "@dataclass(kw_only=True)\n"
+            "class Kind:\n"
+            "    a: int\n"
+            "    b: int = 3\n",
         },
         seen=(Edit("    a: int\n    b: int = 3\n", "    b: int = 3\n    a: int\n", "kinds.py"),),
         unseen=(Edit("    a: int\n", "    a: int\n    new: int = 0\n", "kinds.py"),),
@@ -202,17 +247,41 @@ CASES = [
     Case(
         "all fields at once",
         {
-            "main.py": "from dataclasses import asdict\nfrom shop.kinds import Kind\ndef run(x):\n    return asdict(Kind(1))\n",
-            "kinds.py": "from dataclasses import dataclass\n@dataclass\nclass Kind:\n    a: int\n    c: int = 4\n    def unused(self):\n        return 1\n",
+            "main.py": "from dataclasses import asdict\n"
+            "from shop.kinds import Kind\n"
+            "def run(x):\n"
+            "    return asdict(Kind(1))\n",
+            "kinds.py": "from dataclasses import dataclass\n"
+            "@dataclass\n"
+            "class Kind:\n"
+            "    a: int\n"
+            "    c: int = 4\n"
+            "    def unused(self):\n"
+            "        return 1\n",
         },
-        seen=(Edit("c: int = 4", "c: int = 14", "kinds.py"), Edit("    c: int", "    new: int = 0\n    c: int", "kinds.py")),
+        seen=(
+            Edit("c: int = 4", "c: int = 14", "kinds.py"),
+            Edit("    c: int", "    new: int = 0\n    c: int", "kinds.py"),
+        ),
         unseen=(Edit("return 1", "return 11", "kinds.py"),),
     ),
     Case(
         "fields matched by position and by keyword",
         {
-            "main.py": "from shop.kinds import Kind, Other\ndef run(x):\n    match x:\n        case Kind(y):\n            return y\n        case Other(b=z):\n            return z\n",
-            "kinds.py": "from dataclasses import dataclass\n@dataclass\nclass Kind:\n    a: int = 1\n@dataclass\nclass Other:\n    b: int = 2\n",
+            "main.py": "from shop.kinds import Kind, Other\n"
+            "def run(x):\n"
+            "    match x:\n"
+            "        case Kind(y):\n"
+            "            return y\n"
+            "        case Other(b=z):\n"
+            "            return z\n",
+            "kinds.py": "from dataclasses import dataclass\n"
+            "@dataclass\n"
+            "class Kind:\n"
+            "    a: int = 1\n"
+            "@dataclass\n"
+            "class Other:\n"
+            "    b: int = 2\n",
         },
         seen=(Edit("a: int = 1", "a: int = 11", "kinds.py"), Edit("b: int = 2", "b: int = 12", "kinds.py")),
     ),
@@ -220,19 +289,31 @@ CASES = [
         "a named tuple counts whole",
         {
             "main.py": "from shop.kinds import Kind\ndef run(x):\n    a, b = Kind(1)\n    return b\n",
-            "kinds.py": "from typing import NamedTuple\nclass Kind(NamedTuple):\n    a: int\n    b: int = 2\n",
+            "kinds.py": "from typing import NamedTuple\n"
+            "class Kind(NamedTuple):\n"
+            "    a: int\n"
+            "    b: int = 2\n",
         },
-        seen=(Edit("b: int = 2", "b: int = 12", "kinds.py"), Edit("    a: int\n", "    a: int\n    c: int = 0\n", "kinds.py")),
+        seen=(
+            Edit("b: int = 2", "b: int = 12", "kinds.py"),
+            Edit("    a: int\n", "    a: int\n    c: int = 0\n", "kinds.py"),
+        ),
     ),
     Case(
         "settings of pydantic: what is read, its type, its validators",
         {
-            "main.py": "from shop.kinds import Options\ndef run(x):\n    return Options.model_validate(x).rate\n",
-            "kinds.py": "from typing import Literal\nfrom pydantic import BaseModel, ConfigDict, Field, field_validator\n"
+            "main.py": "from shop.kinds import Options\n"
+            "def run(x):\n"
+            "    return Options.model_validate(x).rate\n",
+            "kinds.py": "from typing import Literal\n"
+            "from pydantic import BaseModel, ConfigDict, Field, field_validator\n"
             "Rate = Literal[1, 2]\nclass Inner(BaseModel):\n    size: int = 1\n"
             "class Options(BaseModel):\n    model_config = ConfigDict(frozen=True)\n"
             "    rate: Rate = Field(default=1)\n    depth: int = 5\n    inner: Inner = Inner()\n"
-            "    @field_validator('rate')\n    @classmethod\n    def _fits(cls, value):\n        return value + 7\n"
+            "    @field_validator('rate')\n"
+            "    @classmethod\n"
+            "    def _fits(cls, value):\n"
+            "        return value + 7\n"
             "    @property\n    def unused(self):\n        return 8\n",
         },
         seen=(
@@ -252,13 +333,18 @@ CASES = [
     Case(
         "objects from outside: methods that are named, not what makes them",
         {
-            "main.py": "from shop.kinds import Stage\ndef run(stage: 'Stage | None'):\n    return stage.options.model()\n",
+            "main.py": "from shop.kinds import Stage\n"
+            "def run(stage: 'Stage | None'):\n"
+            "    return stage.options.model()\n",
             "kinds.py": "from dataclasses import dataclass\nfrom pydantic import BaseModel, model_validator\n"
             "from shop.more import Inner\n"
             "Kinds = Inner | None\n"
             "@dataclass\nclass Stage:\n    options: Kinds\n    def __post_init__(self):\n        self.x = 1\n"
             "    def unused(self):\n        return 2\n    def __len__(self):\n        return 3\n",
-            "more.py": "from pydantic import BaseModel, model_validator\nclass Base(BaseModel):\n    def model(self):\n        return self._found() + 4\n"
+            "more.py": "from pydantic import BaseModel, model_validator\n"
+            "class Base(BaseModel):\n"
+            "    def model(self):\n"
+            "        return self._found() + 4\n"
             "class Inner(Base):\n    size: int = 5\n    def _found(self):\n        return 6\n"
             "    @model_validator(mode='after')\n    def _fits(self):\n        return 7\n",
         },
@@ -287,16 +373,37 @@ CASES = [
     Case(
         "a class in a function, and one in a class",
         {
-            "main.py": "from shop.kinds import Outer\ndef run():\n    class Here:\n        a: int = 1\n        def unused(self):\n            return 2\n    return Outer.Inner(), Here\n",
-            "kinds.py": "class Outer:\n    class Inner:\n        def unused(self):\n            return 3\n    class Other:\n        x = 4\n",
+            "main.py": "from shop.kinds import Outer\n"
+            "def run():\n"
+            "    class Here:\n"
+            "        a: int = 1\n"
+            "        def unused(self):\n"
+            "            return 2\n"
+            "    return Outer.Inner(), Here\n",
+            "kinds.py": "class Outer:\n"
+            "    class Inner:\n"
+            "        def unused(self):\n"
+            "            return 3\n"
+            "    class Other:\n"
+            "        x = 4\n",
         },
-        seen=(Edit("a: int = 1", "a: int = 11"), Edit("return 2", "return 12"), Edit("return 3", "return 13", "kinds.py")),
+        seen=(
+            Edit("a: int = 1", "a: int = 11"),
+            Edit("return 2", "return 12"),
+            Edit("return 3", "return 13", "kinds.py"),
+        ),
         unseen=(Edit("x = 4", "x = 14", "kinds.py"),),
     ),
     Case(
         "names of the class in its own body",
         {
-            "main.py": "class Kind:\n    base = 1\n    size = base + 2\n    def ask(self, x=base):\n        return x\ndef run():\n    return Kind.size\n",
+            "main.py": "class Kind:\n"
+            "    base = 1\n"
+            "    size = base + 2\n"
+            "    def ask(self, x=base):\n"
+            "        return x\n"
+            "def run():\n"
+            "    return Kind.size\n",
         },
         seen=(Edit("base = 1", "base = 11"),),
         unseen=(Edit("return x", "return -x"),),
@@ -305,20 +412,19 @@ CASES = [
         "an exception",
         {
             "main.py": "from shop.kinds import Bad\ndef run():\n    raise Bad(1)\n",
-            "kinds.py": "class Base(Exception):\n    def __str__(self):\n        return '1'\nclass Bad(Base):\n    def unused(self):\n        return 2\n",
+            "kinds.py": "class Base(Exception):\n"
+            "    def __str__(self):\n"
+            "        return '1'\n"
+            "class Bad(Base):\n"
+            "    def unused(self):\n"
+            "        return 2\n",
         },
         seen=(Edit("return '1'", "return '11'", "kinds.py"),),
         unseen=(Edit("return 2", "return 12", "kinds.py"),),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_members_count_where_they_may_be_used(tmp_path: Path, case: Case) -> None:
-    package = write(tmp_path, case.files)
-    before = digest(package, case)
-    for edit in (*case.seen, *case.unseen):
-        text = edited(package, edit)
-        assert (digest(package, case) != before) is (edit in case.seen), edit
-        (package / edit.file).write_text(text)
-    assert digest(package, case) == before
+    check(tmp_path, case)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from mrs_pipeline_tests.code.packages import Case, Edit, digest, edited, write
+from mrs_pipeline_tests.code.packages import Case, Edit, check
 
 USED, UNUSED = "def used():\n    return 1\n", "def unused():\n    return 10\n"
 BOTH = USED + UNUSED
@@ -35,7 +35,10 @@ IMPORTS = [
     helper("relative import", "from .helper import used\ndef run():\n    return used()\n"),
     helper("from . import", "from . import helper as h\ndef run():\n    return h.used()\n"),
     helper("import in a function", "def run():\n    from shop.helper import used\n    return used()\n"),
-    helper("import in a nested function", "def run():\n    from . import helper\n    return lambda: helper.used()\n"),
+    helper(
+        "import in a nested function",
+        "def run():\n    from . import helper\n    return lambda: helper.used()\n",
+    ),
     helper("star import", "from shop.helper import *\ndef run():\n    return used()\n"),
     helper(
         "re-export",
@@ -45,21 +48,56 @@ IMPORTS = [
     helper(
         "re-export of a re-export",
         "from shop.inner import renamed\ndef run():\n    return renamed()\n",
-        {"inner/__init__.py": "from ..outer import *\n", "outer.py": "from shop.helper import used as renamed\n"},
+        {
+            "inner/__init__.py": "from ..outer import *\n",
+            "outer.py": "from shop.helper import used as renamed\n",
+        },
     ),
-    helper("function as a value", "from shop.helper import used\nTABLE = {1: used}\ndef run(n):\n    return TABLE[n]()\n"),
-    helper("default argument", "from shop.helper import used\ndef run(function=used):\n    return function()\n"),
+    helper(
+        "function as a value",
+        "from shop.helper import used\nTABLE = {1: used}\ndef run(n):\n    return TABLE[n]()\n",
+    ),
+    helper(
+        "default argument", "from shop.helper import used\ndef run(function=used):\n    return function()\n"
+    ),
     helper("decorator", "from shop.helper import used\n@used\ndef run():\n    return 1\n"),
     helper("decorator factory", "from shop.helper import used\n@used(3)\ndef run():\n    return 1\n"),
-    helper("conditional import", "try:\n    from shop.helper import used\nexcept ImportError:\n    used = None\ndef run():\n    return used()\n"),
+    helper(
+        "conditional import",
+        "try:\n"
+        "    from shop.helper import used\n"
+        "except ImportError:\n"
+        "    used = None\n"
+        "def run():\n"
+        "    return used()\n",
+    ),
     helper("comprehension", "from shop.helper import used\ndef run(xs):\n    return [used() for x in xs]\n"),
-    helper("pattern guard", "from shop.helper import used\ndef run(x):\n    match x:\n        case 1 if used():\n            return 1\n"),
+    helper(
+        "pattern guard",
+        "from shop.helper import used\n"
+        "def run(x):\n"
+        "    match x:\n"
+        "        case 1 if used():\n"
+        "            return 1\n",
+    ),
     helper("f-string", "from shop.helper import used\ndef run(x):\n    return f'{x:{used()}}'\n"),
-    helper("constant import_module", "from importlib import import_module\ndef run():\n    return import_module('shop.only').used()\n", {"only.py": "from shop.helper import used\n"}),
-    helper("lambda constant", "from shop.helper import used\nf = lambda: used()\ndef run():\n    return f()\n"),
-    helper("names from both sides of a tuple", "from shop.helper import used, unused\na, b = used, unused\ndef run():\n    return a()\n"),
-    helper("type alias of a value", "from shop.helper import used\ndef run() -> int:\n    value: int = used()\n    return value\n"),
-]  # fmt: skip
+    helper(
+        "constant import_module",
+        "from importlib import import_module\ndef run():\n    return import_module('shop.only').used()\n",
+        {"only.py": "from shop.helper import used\n"},
+    ),
+    helper(
+        "lambda constant", "from shop.helper import used\nf = lambda: used()\ndef run():\n    return f()\n"
+    ),
+    helper(
+        "names from both sides of a tuple",
+        "from shop.helper import used, unused\na, b = used, unused\ndef run():\n    return a()\n",
+    ),
+    helper(
+        "type alias of a value",
+        "from shop.helper import used\ndef run() -> int:\n    value: int = used()\n    return value\n",
+    ),
+]
 
 CASES = [
     Case(
@@ -90,17 +128,34 @@ CASES = [
     ),
     Case(
         "a nested function sees the variables around it",
-        {"main.py": f"{USED}def run(xs):\n    used = 3\n    def inner():\n        return used\n    return inner\n"},
+        {
+            "main.py": f"{USED}def run(xs):\n"
+            f"    used = 3\n"
+            f"    def inner():\n"
+            f"        return used\n"
+            f"    return inner\n"
+        },
         unseen=(Edit("return 1", "return 2"),),
     ),
     Case(
         "a method does not see the names of its class",
-        {"main.py": f"{USED}class Till:\n    used = 3\n    def take(self):\n        return used()\ndef run():\n    return Till().take()\n"},
+        {
+            "main.py": f"{USED}class Till:\n"
+            f"    used = 3\n"
+            f"    def take(self):\n"
+            f"        return used()\n"
+            f"def run():\n"
+            f"    return Till().take()\n"
+        },
         seen=(Edit("return 1", "return 2"),),
+        unseen=(Edit("used = 3", "used = 4"),),
     ),
     Case(
         "two names of one import exchanged",
-        {"main.py": "from shop.helper import used as a, unused as b\ndef run():\n    return a() - b()\n", "helper.py": BOTH},
+        {
+            "main.py": "from shop.helper import used as a, unused as b\ndef run():\n    return a() - b()\n",
+            "helper.py": BOTH,
+        },
         seen=(Edit("used as a, unused as b", "unused as a, used as b"),),
     ),
     Case(
@@ -115,7 +170,10 @@ CASES = [
     ),
     Case(
         "constants",
-        {"main.py": "from shop.helper import SIZE\ndef run():\n    return SIZE\n", "helper.py": "BASE = 2\nSIZE: int = BASE * 3\nOTHER = 4\n"},
+        {
+            "main.py": "from shop.helper import SIZE\ndef run():\n    return SIZE\n",
+            "helper.py": "BASE = 2\nSIZE: int = BASE * 3\nOTHER = 4\n",
+        },
         seen=(Edit("* 3", "* 4", "helper.py"), Edit("BASE = 2", "BASE = 3", "helper.py")),
         unseen=(Edit("OTHER = 4", "OTHER = 5", "helper.py"), Edit("SIZE: int", "SIZE: float", "helper.py")),
     ),
@@ -139,7 +197,14 @@ CASES = [
         "top-level statements",
         {
             "main.py": "from shop.helper import used\ndef run():\n    return used()\n",
-            "helper.py": f"import os\nos.environ['A'] = '1'\nif os.name == 'nt':\n    LIMIT = 1\nelse:\n    LIMIT = 2\nassert LIMIT\n{BOTH}",
+            "helper.py": f"import os\n"
+            f"os.environ['A'] = '1'\n"
+            f"if os.name == 'nt':\n"
+            f"    LIMIT = 1\n"
+            f"else:\n"
+            f"    LIMIT = 2\n"
+            f"assert LIMIT\n"
+            f"{BOTH}",
         },
         seen=(
             Edit("= '1'", "= '2'", "helper.py"),
@@ -151,7 +216,10 @@ CASES = [
     Case(
         "top-level statements of modules that are only imported, and of packages",
         {
-            "main.py": "import shop.side\nfrom shop.inner.helper import used\ndef run():\n    return used()\n",
+            "main.py": "import shop.side\n"
+            "from shop.inner.helper import used\n"
+            "def run():\n"
+            "    return used()\n",
             "side.py": "import threading\nthreading.stack_size(65536)\ndef other():\n    return 1\n",
             "inner/__init__.py": "import os\nos.nice(0)\n",
             "inner/helper.py": BOTH,
@@ -160,15 +228,33 @@ CASES = [
         unseen=(Edit("return 1", "return 2", "side.py"),),
     ),
     Case(
+        "top-level statements of a module that a function imports for their sake",
+        {
+            "main.py": "def run():\n    import shop.side\n    return 1\ndef other():\n    import shop.unused\n",
+            "side.py": "import threading\nthreading.stack_size(65536)\n",
+            "unused.py": "import threading\nthreading.stack_size(65536)\n",
+        },
+        seen=(Edit("65536", "131072", "side.py"),),
+        unseen=(Edit("65536", "131072", "unused.py"),),
+    ),
+    Case(
         "scripts are not executed by an import",
-        {"main.py": f"{BOTH}def run():\n    return used()\nif __name__ == '__main__':\n    print(unused())\n"},
+        {
+            "main.py": f"{BOTH}def run():\n"
+            f"    return used()\n"
+            f"if __name__ == '__main__':\n"
+            f"    print(unused())\n"
+        },
         seen=(Edit("return 1\n", "return 2\n"),),
         unseen=(Edit("print(", "print(1, "), Edit("return 10", "return 20")),
     ),
     Case(
         "a function that enters itself in a registry",
         {
-            "main.py": "from shop import plugins\nfrom shop.registry import TABLE\ndef run(n):\n    return TABLE[n]()\n",
+            "main.py": "from shop import plugins\n"
+            "from shop.registry import TABLE\n"
+            "def run(n):\n"
+            "    return TABLE[n]()\n",
             "registry.py": "TABLE = {}\ndef register(f):\n    TABLE[f.__name__] = f\n    return f\n",
             "plugins.py": f"from shop.registry import register\n@register\n{USED}{UNUSED}",
         },
@@ -178,10 +264,17 @@ CASES = [
     Case(
         "entering through a helper, a method of an object, a call and a subclass hook",
         {
-            "main.py": "from shop import plugins\nfrom shop.registry import APP, BASES, TABLE\ndef run(n):\n    return TABLE, APP, BASES\n",
+            "main.py": "from shop import plugins\n"
+            "from shop.registry import APP, BASES, TABLE\n"
+            "def run(n):\n"
+            "    return TABLE, APP, BASES\n",
             "registry.py": "TABLE = {}\nBASES = []\n"
             "def _enter(table, name, f):\n    table[name] = f\n"
-            "def register(name):\n    def inner(f):\n        _enter(TABLE, name, f)\n        return f\n    return inner\n"
+            "def register(name):\n"
+            "    def inner(f):\n"
+            "        _enter(TABLE, name, f)\n"
+            "        return f\n"
+            "    return inner\n"
             "class App:\n    def command(self, f):\n        self.f = f\n        return f\nAPP = App()\n"
             "class Base:\n    def __init_subclass__(cls):\n        BASES.append(cls)\n",
             "plugins.py": "from shop.registry import APP, Base, register\n"
@@ -203,19 +296,38 @@ CASES = [
         "a wrapping decorator enters nothing",
         {
             "main.py": "from shop.helper import used\ndef run():\n    return used()\n",
-            "helper.py": f"from functools import wraps\nSTYLE = {{'a': 1}}\ndef styled(f):\n    @wraps(f)\n    def inner():\n        return STYLE.get('a'), f()\n    return inner\n@styled\n{USED}@styled\n{UNUSED}",
+            "helper.py": f"from functools import wraps\n"
+            f"STYLE = {{'a': 1}}\n"
+            f"def styled(f):\n"
+            f"    @wraps(f)\n"
+            f"    def inner():\n"
+            f"        return STYLE.get('a'), f()\n"
+            f"    return inner\n"
+            f"@styled\n"
+            f"{USED}@styled\n"
+            f"{UNUSED}",
         },
         seen=(Edit("return 1\n", "return 2\n", "helper.py"), Edit("'a': 1", "'a': 2", "helper.py")),
         unseen=(Edit("return 10", "return 20", "helper.py"),),
     ),
     Case(
         "a function that assigns a name of the module",
-        {"main.py": "_mode = 1\ndef switch():\n    global _mode\n    _mode = 2\ndef run():\n    return _mode\n"},
+        {
+            "main.py": "_mode = 1\n"
+            "def switch():\n"
+            "    global _mode\n"
+            "    _mode = 2\n"
+            "def run():\n"
+            "    return _mode\n"
+        },
         seen=(Edit("_mode = 1", "_mode = 3"), Edit("_mode = 2", "_mode = 3")),
     ),
     Case(
         "a module as a value",
-        {"main.py": "from shop import helper\ndef run(name):\n    return getattr(helper, name)()\n", "helper.py": BOTH},
+        {
+            "main.py": "from shop import helper\ndef run(name):\n    return getattr(helper, name)()\n",
+            "helper.py": BOTH,
+        },
         seen=(Edit("return 10", "return 20", "helper.py"), Edit("return 1\n", "return 2\n", "helper.py")),
     ),
     Case(
@@ -245,7 +357,11 @@ CASES = [
     Case(
         "modules that import one another",
         {
-            "main.py": "from shop.helper import used\nfrom shop.helper import missing\nLIMIT = 3\ndef run():\n    return used()\n",
+            "main.py": "from shop.helper import used\n"
+            "from shop.helper import missing\n"
+            "LIMIT = 3\n"
+            "def run():\n"
+            "    return used()\n",
             "helper.py": "from shop.main import LIMIT, run\ndef used():\n    return LIMIT, run\n",
         },
         seen=(Edit("LIMIT = 3", "LIMIT = 4"),),
@@ -253,7 +369,13 @@ CASES = [
     Case(
         "overloads and a name that a condition chooses",
         {
-            "main.py": "import sys\nif sys.byteorder == 'little':\n    def run():\n        return 1\nelse:\n    def run():\n        return 2\n"
+            "main.py": "import sys\n"
+            "if sys.byteorder == 'little':\n"
+            "    def run():\n"
+            "        return 1\n"
+            "else:\n"
+            "    def run():\n"
+            "        return 2\n"
         },
         seen=(Edit("return 1", "return 3"), Edit("return 2", "return 3")),
         roots=("shop.main:<top level>",),
@@ -275,11 +397,34 @@ CASES = [
         ),
     ),
     Case(
+        "the class of what is behind a boundary",
+        {
+            "main.py": "from shop.registry import MODELS\ndef run(name):\n    return MODELS.find(name)\n",
+            "registry.py": "from mrs_pipeline.code import boundary\n"
+            "from shop.kinds import Registry\n"
+            "MODELS = boundary(Registry({'one': 1}))\n",
+            "kinds.py": "class Registry:\n"
+            "    def __init__(self, own):\n        self.own = own\n"
+            "    def __getitem__(self, name):\n        return self.own[name] + 2\n"
+            "    def find(self, name):\n        return self[name] + 3\n"
+            "    def unused(self):\n        return 4\n",
+        },
+        seen=(Edit("+ 2", "+ 12", "kinds.py"), Edit("+ 3", "+ 13", "kinds.py")),
+        unseen=(Edit("'one': 1", "'one': 11", "registry.py"), Edit("return 4", "return 14", "kinds.py")),
+    ),
+    Case(
         "a stop, and the entry that was chosen",
         {
             "main.py": "from shop.registry import MODELS\ndef run(name):\n    return MODELS[name].fit()\n",
             "registry.py": "from shop.other import One, Two\nMODELS = {'one': One, 'two': Two}\n",
-            "other.py": "class One:\n    def fit(self):\n        return 1\n\n\nclass Two:\n    def fit(self):\n        return 2\n",
+            "other.py": "class One:\n"
+            "    def fit(self):\n"
+            "        return 1\n"
+            "\n"
+            "\n"
+            "class Two:\n"
+            "    def fit(self):\n"
+            "        return 2\n",
         },
         seen=(Edit("return 1", "return 11", "other.py"),),
         unseen=(Edit("return 2", "return 12", "other.py"), Edit("'two'", "'three'", "registry.py")),
@@ -295,15 +440,9 @@ CASES = [
         seen=(Edit("other:One", "other:Two"),),
         unseen=(Edit("x = 1", "x = 2", "other.py"),),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", [*IMPORTS, *CASES], ids=lambda case: case.name)
 def test_a_closure_sees_what_it_can_reach_and_nothing_else(tmp_path: Path, case: Case) -> None:
-    package = write(tmp_path, case.files)
-    before = digest(package, case)
-    for edit in (*case.seen, *case.unseen):
-        text = edited(package, edit)
-        assert (digest(package, case) != before) is (edit in case.seen), edit
-        (package / edit.file).write_text(text)
-    assert digest(package, case) == before
+    check(tmp_path, case)

@@ -4,10 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline_tests.code.packages import Case, Edit, digest, edited, program, write
+from mrs_pipeline_tests.code.packages import Case, Edit, check, program, write
 
-PAGE = "from shop.kinds import Row\ndef run(environment):\n    return environment.get_template('page.html.j2'), Row(1, 2)\n"
-ROW = "from dataclasses import dataclass\n@dataclass\nclass Row:\n    a: int\n    b: int\n    def shown(self):\n        return 1\n    def unused(self):\n        return 2\n"
+PAGE = """
+from shop.kinds import Row
+def run(environment):
+    return environment.get_template('page.html.j2'), Row(1, 2)
+"""
+ROW = """
+from dataclasses import dataclass
+@dataclass
+class Row:
+    a: int
+    b: int
+    def shown(self):
+        return 1
+    def unused(self):
+        return 2
+"""
 
 CASES = [
     Case(
@@ -54,21 +68,20 @@ CASES = [
     ),
     Case(
         "a name without an ending, a name in a docstring",
-        {"main.py": "def run():\n    '''other.txt'''\n    return 'WORDS'\n", "data/WORDS": "one", "data/other.txt": "two"},
+        {
+            "main.py": "def run():\n    '''other.txt'''\n    return 'WORDS'\n",
+            "data/WORDS": "one",
+            "data/other.txt": "two",
+        },
         seen=(Edit("one", "three", "data/WORDS"),),
         unseen=(Edit("two", "three", "data/other.txt"),),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_files_count_where_code_names_them(tmp_path: Path, case: Case) -> None:
-    package = write(tmp_path, case.files)
-    before = digest(package, case)
-    for edit in (*case.seen, *case.unseen):
-        text = edited(package, edit)
-        assert (digest(package, case) != before) is (edit in case.seen), edit
-        (package / edit.file).write_text(text)
+    check(tmp_path, case)
 
 
 def test_a_file_that_is_no_text_counts_by_its_bytes(tmp_path: Path) -> None:

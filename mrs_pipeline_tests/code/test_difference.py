@@ -15,7 +15,10 @@ FILES = {
 
 
 def definitions(folder: Path, **changed: str) -> dict[str, str]:
-    files = {**FILES, **{name.replace("__", "/").replace("_dot_", "."): text for name, text in changed.items()}}
+    files = {
+        **FILES,
+        **{name.replace("__", "/").replace("_dot_", "."): text for name, text in changed.items()},
+    }
     return dict(program(write(folder, files)).closure("shop.main:run").definitions)
 
 
@@ -47,7 +50,9 @@ def test_a_definition_that_moved_is_one_difference(tmp_path: Path) -> None:
     old = definitions(tmp_path / "a")
     new = definitions(
         tmp_path / "b",
-        main_dot_py=FILES["main.py"].replace("import used, LIMIT", "import LIMIT\nfrom shop.other import used"),
+        main_dot_py=FILES["main.py"].replace(
+            "import used, LIMIT", "import LIMIT\nfrom shop.other import used"
+        ),
         helper_dot_py="LIMIT = 1\n",
         other_dot_py="def used():\n    return 1\n",
     )

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from mrs_pipeline.code.program import key_of
 from mrs_pipeline.errors import InputError
 from mrs_pipeline_tests.code.packages import program, write
 
-BOTH = {"main.py": "from shop.helper import used\ndef run():\n    return used()\n", "helper.py": "def used():\n    return 1\n"}  # fmt: skip
+BOTH = {
+    "main.py": "from shop.helper import used\ndef run():\n    return used()\n",
+    "helper.py": "def used():\n    return 1\n",
+}
 
 
 def test_closures_name_what_they_reach_and_digest_all_of_it(tmp_path: Path) -> None:
@@ -49,7 +53,11 @@ def test_the_function_sees_edits_and_parses_only_what_was_edited(
     assert closure("shop.main:run") is before
     read: list[str] = []
     parse = ast.parse
-    monkeypatch.setattr(parsing.ast, "parse", lambda text, *more, **options: read.append(text) or parse(text, *more, **options))
+    monkeypatch.setattr(
+        parsing.ast,
+        "parse",
+        lambda text, *more, **options: read.append(text) or parse(text, *more, **options),
+    )
     (package / "helper.py").write_text("def used():\n    return 22\n")
     after = closure("shop.main:run")
     assert read == ["def used():\n    return 22\n"]
@@ -65,7 +73,18 @@ def test_an_edit_that_leaves_size_and_text_alone_is_no_edit(tmp_path: Path) -> N
 
 
 def test_roots_may_be_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, {"main.py": "from functools import cache\nclass Kind:\n    def ask(self):\n        return 1\n@cache\ndef run():\n    return 2\n"})  # fmt: skip
+    write(
+        tmp_path,
+        {
+            "main.py": "from functools import cache\n"
+            "class Kind:\n"
+            "    def ask(self):\n"
+            "        return 1\n"
+            "@cache\n"
+            "def run():\n"
+            "    return 2\n"
+        },
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     main = importlib.import_module("shop.main")
     try:
@@ -84,7 +103,15 @@ def test_a_reference_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_other_packages_are_leaves(tmp_path: Path) -> None:
-    package = write(tmp_path, {"main.py": "import numpy\nfrom mrs_pipeline.errors import InputError\ndef run():\n    raise InputError(numpy.e)\n"})  # fmt: skip
+    package = write(
+        tmp_path,
+        {
+            "main.py": "import numpy\n"
+            "from mrs_pipeline.errors import InputError\n"
+            "def run():\n"
+            "    raise InputError(numpy.e)\n"
+        },
+    )
     assert set(program(package).closure("shop.main:run").definitions) == {
         *("shop.main:run", "mrs_pipeline.errors:InputError", "mrs_pipeline.errors:MrsError"),
         *(key for key in closure("mrs_pipeline.errors:MrsError").definitions),
@@ -117,7 +144,11 @@ def test_a_file_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None
 
 
 def test_functions_without_a_name_in_a_module_are_refused() -> None:
-    for root in (lambda: 1, _made(), test_functions_without_a_name_in_a_module_are_refused.__get__(1).__call__):
+    for root in (
+        lambda: 1,
+        _made(),
+        test_functions_without_a_name_in_a_module_are_refused.__get__(1).__call__,
+    ):
         with pytest.raises(TypeError, match="no function or class of a module"):
             key_of(root)
 
@@ -129,7 +160,17 @@ def _made() -> object:
 
 
 def test_the_definition_at_a_line(tmp_path: Path) -> None:
-    lines = ["import os", "@wraps", "def run():", "    def inner():", "        return 1", "class A:", "    x = 1", "    def f(self):", "        return 2"]  # fmt: skip
+    lines = [
+        "import os",
+        "@wraps",
+        "def run():",
+        "    def inner():",
+        "        return 1",
+        "class A:",
+        "    x = 1",
+        "    def f(self):",
+        "        return 2",
+    ]
     package = write(tmp_path, {"main.py": "\n".join(lines) + "\n"})
     view = program(package)
     found = [view.definition_at(package / "main.py", line) for line in range(1, 10)]
@@ -145,8 +186,7 @@ def test_a_boundary_changes_nothing_at_run_time() -> None:
 
 
 def test_the_engine_loads_no_library() -> None:
-    import subprocess
-
-    script = "import sys, mrs_pipeline.code; print(sorted(set(sys.modules) & {'torch', 'polars', 'numpy', 'dagster', 'pydantic'}))"
+    heavy = {"torch", "polars", "numpy", "dagster", "pydantic", "duckdb"}
+    script = f"import sys, mrs_pipeline.code; print(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

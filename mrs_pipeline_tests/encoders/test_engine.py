@@ -214,8 +214,11 @@ def test_sigkill_loses_at_most_the_chunk_in_flight(tmp_path):
             dimensions = 3
             def references(self, items): return joined_text(self.options, items)
             def loader(self): return TextLoader()
+            chunks = 0
             def encode(self, payloads):
-                time.sleep(float(sys.argv[2]))
+                self.chunks += 1
+                if self.chunks > int(sys.argv[2]):
+                    time.sleep(600)  # until it is killed
                 return np.ones((len(payloads), 3), dtype=np.float32)
 
         options = TfidfSvdOptions(encoder="tfidf_svd", columns=("title",), batch_size=10)
@@ -228,16 +231,16 @@ def test_sigkill_loses_at_most_the_chunk_in_flight(tmp_path):
     )
     command = [sys.executable, "-c", script, str(tmp_path / "out")]
     log = tmp_path / "out" / "chunks.jsonl"
-    victim = subprocess.Popen([*command, "0.1"], stdout=subprocess.DEVNULL)
-    while not (log.exists() and len(log.read_text().splitlines()) > 5):
+    victim = subprocess.Popen([*command, "6"], stdout=subprocess.DEVNULL)
+    while not (log.exists() and len(log.read_text().splitlines()) == 7):
         assert victim.poll() is None
         time.sleep(0.02)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     chunks = len(log.read_text().splitlines()) - 1
-    second = subprocess.run([*command, "0"], capture_output=True, text=True, check=True)
+    second = subprocess.run([*command, "20"], capture_output=True, text=True, check=True)
     encoded, resumed = map(int, second.stdout.split())
-    assert resumed == 10 * chunks >= 50
+    assert resumed == 10 * chunks == 60
     assert encoded + resumed == 200
     assert np.load(tmp_path / "out" / "matrix.npy").min() == 1
 

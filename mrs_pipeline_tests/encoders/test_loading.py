@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import time
 from itertools import count, islice
 
 import psutil
@@ -92,14 +91,9 @@ def test_only_a_bounded_number_is_read_ahead(moody):
 
 def test_closing_the_stream_ends_the_workers(moody):
     stream = load_stream(moody, tasks(*map(str, range(100))), 2)
-    worker = next(stream).payload
-    assert psutil.pid_exists(worker)
+    worker = psutil.Process(next(stream).payload)
     stream.close()
-    for _ in range(100):
-        if not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.05)
-    pytest.fail("the worker outlived its stream")
+    assert psutil.wait_procs([worker], timeout=60) == ([worker], [])
 
 
 def test_processes_are_started_only_where_they_pay():

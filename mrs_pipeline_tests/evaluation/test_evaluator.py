@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation import scoring
-from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
+from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task, user_metrics
 from mrs_pipeline.evaluation.recommending import rank
+from mrs_pipeline.metrics.evidence import Background
+from mrs_pipeline.metrics.registry import metrics_of
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
@@ -36,6 +38,12 @@ class Table(Recommender):
         return lambda users: self.table[users]  # bracketed rows are a copy, as a scorer must give
 
 
+def recalls(model: Recommender, task, ks: list[int]) -> dict[str, np.ndarray]:
+    none = np.zeros((0, 2))
+    evidence = ranking_evidence(model, task, Background(interactions(none, N_USERS, N_ITEMS)))
+    return user_metrics(evidence, metrics_of(["recall"]), ks)
+
+
 def naive_list(scores: np.ndarray, banned: set[int], candidates: np.ndarray | None) -> list[int]:
     allowed = [i for i in range(len(scores)) if i not in banned and (candidates is None or candidates[i])]
     return sorted(allowed, key=lambda item: (-scores[item], item))
@@ -58,7 +66,7 @@ def test_equal_to_a_loop_over_users(seed, restricted, excluded_share):
     truth, train, valid = pairs_of(seed, 0.3), pairs_of(seed + 1, excluded_share), pairs_of(seed + 2, 0.1)
     candidates = rng.random(N_ITEMS) < 0.6 if restricted else None
     task = ranking_task(truth, [train, valid], candidates=candidates)
-    found = user_metrics(Table(scores), task, [3])
+    found = recalls(Table(scores), task, [3])
     expected = {}
     for user in range(N_USERS):
         banned = taken(train, user) | taken(valid, user)
@@ -68,6 +76,33 @@ def test_equal_to_a_loop_over_users(seed, restricted, excluded_share):
             expected[user] = len(wanted & set(top)) / len(wanted)
     assert task.users.tolist() == list(expected)
     assert found["recall@3"].tolist() == pytest.approx(list(expected.values()))
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.integers(0, 14))
+@settings(max_examples=60, deadline=None)
+def test_evidence_is_what_a_loop_over_users_sees(seed, restricted, length):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, size=(N_USERS, N_ITEMS)).astype(float)
+    truth, train = pairs_of(seed, 0.3), pairs_of(seed + 1, 0.4)
+    candidates = rng.random(N_ITEMS) < 0.6 if restricted else None
+    task = ranking_task(truth, [train], candidates=candidates)
+    found = ranking_evidence(Table(scores), task, Background(train), length)
+    assert found.catalogue == (N_ITEMS if candidates is None else candidates.sum())
+    assert (found.lists is None) == (length == 0)
+    expected = []
+    for row, user in enumerate(found.users.tolist()):
+        banned = taken(train, user)
+        order = naive_list(scores[user], banned, candidates)
+        assert found.candidates[row] == len(order)
+        wanted = {i for i in taken(truth, user) - banned if candidates is None or candidates[i]}
+        expected += sorted((row, order.index(item) + 1, item) for item in wanted)
+        if length:
+            assert found.lists[row].tolist() == (order + [-1] * length)[:length]
+    assert list(zip(found.rows.tolist(), found.ranks.tolist(), found.items.tolist(), strict=True)) == expected
+    profile = found.background.profiles(found.users)
+    for row, user in enumerate(found.users.tolist()):
+        mine = profile.values[profile.starts[row] : profile.starts[row + 1]]
+        assert set(mine.tolist()) == taken(train, user)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 14))
@@ -90,9 +125,9 @@ def test_small_chunks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     model, truth, train = Table(rng.normal(size=(N_USERS, N_ITEMS))), pairs_of(1, 0.3), pairs_of(2, 0.3)
     task = ranking_task(truth, [train])
-    whole = user_metrics(model, task, [2, 5])
+    whole = recalls(model, task, [2, 5])
     monkeypatch.setattr(scoring, "_SCORES_AT_ONCE", 2 * N_ITEMS)
-    parts = user_metrics(model, task, [2, 5])
+    parts = recalls(model, task, [2, 5])
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
@@ -106,7 +141,7 @@ def test_a_true_pair_that_is_excluded_does_not_count():
 
 def test_nobody_to_ask_gives_empty_metrics():
     none = interactions(np.zeros((0, 2)), N_USERS, N_ITEMS)
-    found = user_metrics(Table(np.zeros((N_USERS, N_ITEMS))), ranking_task(none, []), [5])
+    found = recalls(Table(np.zeros((N_USERS, N_ITEMS))), ranking_task(none, []), [5])
     assert all(values.shape == (0,) for values in found.values())
 
 

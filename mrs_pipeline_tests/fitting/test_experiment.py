@@ -22,6 +22,7 @@ from mrs_pipeline.fitting import (
     run_facts,
     save,
 )
+from mrs_pipeline.metrics.registry import metrics_of
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline_tests.toy import COLD_USERS, N_USERS, interactions, small_config, toy_market
 
@@ -62,7 +63,13 @@ def test_measures_every_slice_and_user(fitted, market):
     assert metrics.select("model", "seed", "data_digest", "code_digest").unique().rows() == [
         ("vbpr", 5, "d", "c")
     ]
-    assert len(metrics) == 3 * 6 * 2
+    of_users = [metric.name for metric in metrics_of(options.metrics) if metric.per_user is not None]
+    assert len(metrics) == 3 * len(options.metrics) * 2
+    assert metrics["metric"].unique(maintain_order=True).sort().to_list() == sorted(options.metrics)
+    over_all = metrics.filter(~pl.col("metric").is_in(of_users))
+    assert over_all["metric"].unique().sort().to_list() == ["coverage", "gini"]
+    assert over_all["ci_low"].null_count() == over_all["ci_high"].null_count() == len(over_all)
+    metrics = metrics.filter(pl.col("metric").is_in(of_users))
     means = found.user_metrics.group_by("slice", "metric", "k").agg(
         pl.col("value").cast(pl.Float64).mean().alias("mean"), pl.len().cast(pl.Int64).alias("n")
     )

@@ -70,7 +70,7 @@ def test_a_graph_without_edges_has_no_one_to_draw():
 
 @pytest.mark.parametrize("block", [2048, 3])
 def test_contexts_are_the_nodes_that_walks_meet_most(block, monkeypatch):
-    monkeypatch.setattr(neighbourhoods, "_BLOCK", block)
+    monkeypatch.setattr(neighbourhoods, "_NODES", block)
     rng = np.random.default_rng(1)
     n, hops, k = 12, (5, 3, 2), 4
     weights = rng.random((n, n)) * (rng.random((n, n)) < 0.3)
@@ -112,7 +112,7 @@ def test_shared_partners_are_counted_in_blocks():
         expected[row, nearest] = cosine[row, nearest]
     for block in (1024, 3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mrs_pipeline.functional.graphs._BLOCK", block)
+            patch.setattr("mrs_pipeline.functional.graphs._ROWS", block)
             found = shared_partners_graph(rows, columns, (7, 9), 2)
         assert np.allclose(found.tensor().to_dense().numpy(), expected, atol=1e-6)
 

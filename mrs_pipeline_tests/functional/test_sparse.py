@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, gather_rows, mean_propagation
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
+from mrs_pipeline.functional.sparse import Csr, gather_rows
 
 
 def random_csr(seed: int, rows: int = 7, columns: int = 5) -> tuple[Csr, torch.Tensor]:

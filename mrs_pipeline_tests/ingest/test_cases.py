@@ -61,7 +61,7 @@ def test_every_case_of_the_collection_is_known() -> None:
 
 
 def test_the_key_that_both_files_share(case: Case) -> None:
-    found = inspect_folder(case("amazon2023"))
+    found = inspect_folder(case("amazon2023"), Overrides(reader="folder"))
     assert found.settings["source"]["interaction_columns"]["item_id"] == "parent_asin"
     line = said(found, "meta_All_Beauty.jsonl: asin = parent_asin joins", "(taken)")
     assert line.endswith(("joins 720 of 720 rows (taken)", "joins 480 of 480 rows (taken)"))
@@ -79,14 +79,14 @@ def test_rows_without_a_header_are_named_and_none_is_lost(case: Case) -> None:
     with pytest.raises(
         InputError, match=r"^interactions.csv: the first row \(.*\) looks like data.*`--columns"
     ):
-        inspect_folder(folder)
+        inspect_folder(folder, Overrides(reader="folder"))
     found = inspect_folder(folder, Overrides(columns=["user", "item", "rating"]))
     assert rows_of(core(found)) == len((folder / "interactions.csv").read_text().splitlines())
 
 
 def test_both_files_without_a_header_are_named(case: Case) -> None:
     with pytest.raises(InputError) as caught:
-        inspect_folder(case("MINDsmall_train"))
+        inspect_folder(case("MINDsmall_train"), Overrides(reader="folder"))
     assert {"news.tsv", "behaviors.tsv"} <= set(str(caught.value).replace(")", " ").replace(":", " ").split())
 
 

@@ -27,7 +27,10 @@ def test_a_bare_file_is_short_for_a_matrix() -> None:
         ({"reader": "demo", "path": "x"}, "does not go with reader: demo"),
         ({"path": "x", "demo": {"users": 100}}, "source.demo goes with reader: demo"),
         ({"path": "x", "columns": {}}, "columns"),
-        ({"path": "x", "reader": "excel"}, "there is no reader 'excel'; the readers are folder, mmrec, demo"),
+        (
+            {"path": "x", "reader": "excel"},
+            "there is no reader 'excel'; the readers are folder, mmrec, layout, demo",
+        ),
         ({"path": "x", "interaction_columns": {"when": "t"}}, "interaction_columns"),
         ({"path": "x", "item_columns": {"Item Name": "t"}}, "'Item Name' cannot be a column"),
         ({"path": "x", "media_folders": {"text": "texts"}}, "text comes from columns"),

@@ -22,13 +22,13 @@ from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
-from mrs_pipeline.training.batches import source_of
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import (
     N_ITEMS,
     N_USERS,
     build,
+    first_batch,
     interactions,
     prepared,
     small_config,
@@ -43,12 +43,6 @@ WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not Featu
 EVERYONE = torch.arange(N_USERS)
 CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
-
-
-def first_batch(model, inputs):
-    model.train()
-    model.start_epoch()
-    return next(source_of(model, inputs, 512).epoch(model.generator))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -18,6 +18,8 @@ MODELS: dict[str, tuple[float, float, float, list[str]]] = {
     "freedom": (0.13, 0.05, 60.0, ["interaction/bridge/item_item_graph"]),
     "bm3": (0.13, 0.03, 50.0, ["enhancement/contrastive"]),
 }
+BREADTH = {"most_pop": 0.05, "ease": 0.6, "lightgcn": 0.4, "freedom": 0.55, "bm3": 0.7}
+"""Share of the catalogue that a model's lists show."""
 N_USERS = 300
 
 
@@ -49,10 +51,16 @@ def _metric_rows(users: pl.DataFrame, model: str, window: str, seed: int) -> pl.
         ("all", "ndcg", 20, ndcg, N_USERS),
         ("warm", "recall", 20, recall * 1.1, N_USERS),
         ("cold", "recall", 20, cold, 40),
+        ("all", "auc", None, 0.5 + recall, N_USERS),
+        ("all", "coverage", 20, BREADTH[model], N_USERS),
+        ("all", "gini", 20, 1 - BREADTH[model], N_USERS),
+        ("all", "novelty", 20, 3 + 5 * BREADTH[model], N_USERS),
+        ("all", "popularity", 20, 150 * (1 - BREADTH[model]), N_USERS),
     ]
     return pl.DataFrame(
         [
-            ("demo", window, model, seed, part, metric, k, value, value - 0.004, value + 0.004, n,
+            ("demo", window, model, seed, part, metric, k, value,
+             *((None, None) if metric in ("coverage", "gini") else (value - 0.004, value + 0.004)), n,
              protocol(part), "d" * 32, "c" * 32)
             for part, metric, k, value, n in rows
         ],

@@ -4,8 +4,8 @@ import pytest
 from scipy.stats import t, ttest_rel
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.reporting.leaderboard import leaderboard, walk_forward
-from mrs_pipeline.reporting.significance import holm
+from mrs_pipeline.reporting.leaderboard import leaderboard, metric_columns, walk_forward
+from mrs_pipeline.statistics import holm
 
 
 def board_of(inputs, **kwargs):
@@ -188,3 +188,22 @@ def test_walk_forward_has_a_column_a_window_and_no_mean_over_a_hole(build_inputs
     assert ease["mean"] == pytest.approx((ease["2021"] + ease["2022"]) / 2)
     assert popularity["2021"] is None
     assert popularity["mean"] is None
+
+
+def test_metrics_over_all_users_have_no_interval_and_those_of_the_whole_ranking_no_cut_off(full_inputs):
+    board = board_of(full_inputs, shown=("recall@20", "coverage@20"))
+    assert {"auc", "coverage@20", "gini@20"} <= set(metric_columns(board))
+    assert {"recall@20", "warm_recall@20", "cold_recall@20"} <= set(metric_columns(board))
+    assert not [name for name in metric_columns(board) if name.endswith(("_low", "_high", "_spread", "_p"))]
+    row = row_of(board, "ease")
+    assert row["auc"] == pytest.approx(0.5 + row["recall@20"])
+    assert (row["coverage@20_ci_low"], row["coverage@20_ci_high"]) == (None, None)
+
+
+def test_one_user_is_a_mean_without_interval_and_without_tests(full_inputs):
+    metrics = full_inputs.metrics.with_columns(ci_low=None, ci_high=None, n_users=1)
+    users = full_inputs.user_metrics.filter(pl.col("user") == 0)
+    for row in leaderboard(metrics, full_inputs.runs, users).to_dicts():
+        assert row["recall@20"] is not None
+        for name in ("recall@20_ci_low", "recall@20_ci_high", "best_p", "best_low", "popularity_p"):
+            assert row[name] is None, name

@@ -47,6 +47,21 @@ def test_time_plot_labels_every_point_once_and_leaves_out_what_took_no_time(boar
     ]
 
 
+def test_breadth_names_every_model_that_has_it(board):
+    frame = board.with_columns(pl.when(pl.col("model") != "ease").then("coverage@20").alias("coverage@20"))
+    figure = plots.accuracy_against_breadth(frame, "recall@20", "coverage@20")
+    found = texts(figure)
+    assert [found.count(model) for model in ("freedom", "bm3", "lightgcn", "most_pop", "ease")] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+    ]
+    dots = np.asarray(figure.axes[0].collections[0].get_offsets())
+    assert sorted(dots[:, 0]) == pytest.approx([0.05, 0.4, 0.55, 0.7])
+
+
 def test_point_labels_do_not_overlap_where_there_is_room():
     _, axes = drawing.canvas(8, 6)
     x, y = np.array([1.0, 1.001, 2.0]), np.array([1.0, 1.0, 3.0])

@@ -159,6 +159,32 @@ def test_one_model_and_nothing_else(bare_inputs):
     assert not re.search(r"\bnan\b", text)
 
 
+def test_beyond_accuracy_shows_direction_formula_and_breadth(full, full_inputs):
+    page = Page(full)
+    headings = next(row for row in page.rows if any("gini@20" in cell for cell in row))
+    assert [cell.strip() for cell in headings] == [
+        *("Model", "recall@20", "coverage@20 ↑", "gini@20 ↓", "novelty@20", "popularity@20"),
+    ]
+    assert "Catalogue coverage: different items in the first k places" in full
+    assert "Accuracy and breadth" in full
+    assert any(
+        cell.strip() == "142.5" for row in page.rows for cell in row
+    )  # popularity of most_pop, one digit
+    accuracy = full_inputs.metrics.filter(pl.col("metric").is_in(["recall", "ndcg"]))
+    assert "Beyond accuracy" not in report(replace(full_inputs, metrics=accuracy))
+
+
+def test_one_user_is_shown_without_interval(full_inputs):
+    metrics = full_inputs.metrics.with_columns(ci_low=None, ci_high=None, n_users=1)
+    page = report(
+        replace(
+            full_inputs, metrics=metrics, user_metrics=full_inputs.user_metrics.filter(pl.col("user") == 0)
+        )
+    )
+    shown = " ".join(Page(page).text)
+    assert not re.search(r"\b(nan|None|inf)\b", shown)
+
+
 def test_several_windows_lead_with_the_latest_and_walk_through_all(build_inputs):
     text = " ".join(
         Page(

@@ -212,6 +212,22 @@ def test_the_cut_is_the_nearest_moment(times, wanted) -> None:
     cut = moment_from_which(np.array(times), wanted)
     distance = {moment: abs(sum(time < moment for time in times) - wanted) for moment in moments[1:]}
     assert distance[int(cut)] == min(distance.values())
+    assert int(cut) == max(moment for moment, away in distance.items() if away == distance[int(cut)])
+
+
+def test_of_two_moments_equally_near_the_later_one_cuts() -> None:
+    times = np.array([1, 1, 2, 2, 3, 3])  # 2 rows before moment 2, 4 before moment 3
+    assert moment_from_which(times, 3.0) == 3
+    assert moment_from_which(times, 2.9) == 2
+    assert moment_from_which(times, 3.1) == 3
+
+
+def test_global_time_gives_a_row_in_doubt_to_training() -> None:
+    users, times = np.zeros(6, dtype=np.int64), np.array([1, 1, 2, 2, 3, 3])
+    labels = label(
+        SplitOptions(strategy="global_time", valid=0.0, test=0.5), users, np.arange(6), times
+    ).labels
+    assert labels.tolist() == [TRAIN_LABEL] * 4 + [TEST_LABEL] * 2
 
 
 GIVEN = SplitOptions(strategy="given")

@@ -51,6 +51,7 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
         ({"training": {"epochs": 3, "patience": 2}}, _models("trained")),
         ({"seeds": [1, 2]}, _models("trained", "bpr_mf", "freedom")),  # a closed form has no seed
         ({"evaluation": {"ks": [20, 30]}}, _models("metrics")),
+        ({"evaluation": {"metrics": ["recall", "ndcg", "auc"]}}, _models("metrics")),
         ({"evaluation": {"select_on": "ndcg@20"}}, _models("trained") | _models("metrics") | QUALITY),
         (
             {"models": {"most_pop": None, "bpr_mf": {"embedding_size": 16}, "freedom": None}},

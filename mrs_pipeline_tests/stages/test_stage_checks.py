@@ -86,7 +86,12 @@ def worked_stage(worked: Path) -> Stage:
         ("core/splits", "core/splits", _first("split", "tset"), "labels are train, valid or test"),
         ("core/splits", "core/splits", _twice, ""),
         ("recommendations/bpr_mf", "recommendations/bpr_mf", _first("item", 10_000), "item"),
-        ("metrics/bpr_mf", "metrics/bpr_mf", _first("value", 1.5), "between 0 and 1"),
+        (
+            "metrics/bpr_mf",
+            "metrics/bpr_mf",
+            _first("value", 1.5),
+            "every metric lies in its range: 1 of 60 rows, e.g. recall = 1.5",
+        ),
         (
             "eval/leaderboard",
             "eval/leaderboard",

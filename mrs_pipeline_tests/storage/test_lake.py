@@ -2,15 +2,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
+from mrs_pipeline.database import MEMORY_VARIABLE
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.storage.connection import MEMORY_VARIABLE
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
@@ -230,7 +229,5 @@ def test_large_results_spill_to_the_lake_and_leave_nothing(
     monkeypatch.setenv(MEMORY_VARIABLE, "40MB")
     with lake.connect() as con:
         query = "SELECT i, md5(i::VARCHAR) AS text FROM range(1000000) AS t(i) ORDER BY text"
-        started = time.monotonic()
         assert lake.write(con, TABLE, query, PROVENANCE).rows == 1_000_000
-    assert time.monotonic() - started < 60
     assert list((lake.root / ".spill").glob("*")) == []

@@ -56,11 +56,16 @@ CREATE OR REPLACE TABLE recommendations AS
     FROM users, items WHERE item > 3 OR (users."user" = 3 AND item = 3);
 CREATE OR REPLACE TABLE user_metrics AS
     SELECT "user", 'all' AS slice, metric, k::BIGINT AS k, 0.5::FLOAT AS value, 1::BIGINT AS seed
-    FROM users, (VALUES ('recall'), ('ndcg')) AS m(metric), (VALUES (5), (10)) AS c(k);
+    FROM users, (VALUES ('recall'), ('ndcg')) AS m(metric), (VALUES (5), (10)) AS c(k)
+    UNION ALL SELECT "user", 'all', 'auc', NULL, 0.75, 1 FROM users
+    UNION ALL SELECT "user", 'all', 'novelty', 5, 7.5, 1 FROM users;
 CREATE OR REPLACE TABLE metrics AS
     SELECT 'all' AS slice, metric, k::BIGINT AS k, 3 AS users, 0.1 + k / 100 AS value, k / 100 AS ci_low,
            0.2 + k / 100 AS ci_high, 1 AS seed
-    FROM (VALUES ('recall'), ('ndcg')) AS m(metric), (VALUES (5), (10)) AS c(k);
+    FROM (VALUES ('recall'), ('ndcg')) AS m(metric), (VALUES (5), (10)) AS c(k)
+    UNION ALL VALUES ('all', 'auc', NULL, 3, 0.75, 0.7, 0.8, 1), ('all', 'coverage', 5, 3, 0.4, NULL, NULL, 1),
+        ('all', 'coverage', 10, 3, 0.6, NULL, NULL, 1), ('all', 'gini', 5, 3, 0.6, NULL, NULL, 1),
+        ('all', 'gini', 10, 3, 0.4, NULL, NULL, 1), ('all', 'novelty', 5, 3, 7.5, 7.1, 7.9, 1);
 CREATE OR REPLACE TABLE leaderboard AS
     SELECT n AS rank, 'p' AS protocol, w AS "window", 'm' || n AS model, 1.0 / n AS "recall@20"
     FROM range(1, 4) AS t(n), (VALUES ('2023'), ('2024')) AS v(w);
@@ -151,15 +156,21 @@ FAULTS = [
     ("recommendations", "UPDATE recommendations SET rank = rank + 1", "places are numbered from 1 without gaps"),
     ("recommendations", "UPDATE recommendations SET rank = rank - 1", "places are numbered from 1 without gaps"),
     ("user_metrics", "UPDATE user_metrics SET value = NULL WHERE \"user\" = 0", "every user's metric is a number"),
-    ("user_metrics", "UPDATE user_metrics SET value = 1.1 WHERE \"user\" = 0", "users' metrics lie between 0 and 1"),
+    ("user_metrics", "UPDATE user_metrics SET value = 1.1 WHERE \"user\" = 0 AND metric = 'recall'", "every user's metric lies in its range"),
+    ("user_metrics", "UPDATE user_metrics SET value = -0.1 WHERE \"user\" = 0 AND metric = 'novelty'", "every user's metric lies in its range"),
+    ("user_metrics", "UPDATE user_metrics SET value = 'nan' WHERE \"user\" = 0 AND metric = 'novelty'", "every user's metric is a number"),
     ("user_metrics", "UPDATE user_metrics SET \"user\" = 9 WHERE \"user\" = 0", "every user is one of core.users"),
     ("user_metrics", "INSERT INTO user_metrics SELECT * FROM user_metrics WHERE \"user\" = 0 AND k = 5", "no user is measured twice"),
     ("metrics", "UPDATE metrics SET value = NULL WHERE metric = 'ndcg'", "every metric is a number"),
-    ("metrics", "UPDATE metrics SET value = 1.2, ci_high = 1.3 WHERE metric = 'ndcg'", "metrics lie between 0 and 1"),
+    ("metrics", "UPDATE metrics SET value = 1.2, ci_high = 1.3 WHERE metric = 'ndcg'", "every metric lies in its range"),
+    ("metrics", "UPDATE metrics SET value = 1.2, ci_high = 1.3 WHERE metric = 'auc'", "every metric lies in its range"),
+    ("metrics", "UPDATE metrics SET value = -0.1 WHERE metric = 'gini' AND k = 5", "every metric lies in its range"),
     ("metrics", "UPDATE metrics SET ci_low = value + 0.01 WHERE metric = 'ndcg'", "intervals enclose their mean"),
-    ("metrics", "UPDATE metrics SET users = 0", "every mean is over at least one user"),
+    ("metrics", "UPDATE metrics SET users = 0", "every metric is over at least one user"),
     ("metrics", "INSERT INTO metrics SELECT * FROM metrics WHERE metric = 'ndcg'", "no metric stands there twice"),
-    ("metrics", "UPDATE metrics SET value = 0.12, ci_low = 0.1 WHERE k = 10 AND metric = 'recall'", "recall and hit do not fall with k"),
+    ("metrics", "UPDATE metrics SET value = 0.12, ci_low = 0.1 WHERE k = 10 AND metric = 'recall'", "what a longer list can only raise does not fall with k"),
+    ("metrics", "UPDATE metrics SET value = 0.3 WHERE k = 10 AND metric = 'coverage'", "what a longer list can only raise does not fall with k"),
+    ("metrics", "INSERT INTO metrics SELECT * FROM metrics WHERE metric = 'auc'", "no metric stands there twice"),
     ("leaderboard", "UPDATE leaderboard SET rank = rank - 1", "ranks begin at 1"),
     ("leaderboard", "UPDATE leaderboard SET \"recall@20\" = 1.5 WHERE rank = 1", "recall lies between 0 and 1"),
     ("leaderboard", "UPDATE leaderboard SET model = 'm1'", "no model is ranked twice"),

@@ -17,7 +17,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import identities
 from mrs_pipeline.ingest.datafile import open_data_file
 from mrs_pipeline.ingest.facts import SourceFacts
-from mrs_pipeline.ingest.inspection import media_files, proposals, ratings, telling, times
+from mrs_pipeline.ingest.inspection import media_files, official, proposals, ratings, telling, times
 from mrs_pipeline.ingest.inspection.discovery import Discovery, discover
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.inspection.proposal import Proposal
@@ -35,7 +35,6 @@ _COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
 _MULTIMODAL: Final = ("vbpr", "freedom")
 _ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
 """The encoder that needs no weights, where a modality has one."""
-_MEMORY: Final = "3GB"
 _PARSED, _CATALOGUE, _TIMED, _COUNTING = "parsed", "catalogue", "timed", "counting"
 
 
@@ -52,7 +51,9 @@ class Inspection:
     findings: tuple[str, ...]
 
 
-def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection:
+def inspect_folder(
+    path: Path, overrides: Overrides | None = None, home_root: Path | None = None
+) -> Inspection:
     """Find a folder's files, read them, and propose settings.
 
     The interactions are parsed once into a temporary table, which goes to disk beyond a few gigabytes; every count in
@@ -61,6 +62,7 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     Args:
         path: the folder, absolute or relative to the current directory.
         overrides: what the names do not say.
+        home_root: where an official layout's converted tables are kept for the run; a temporary folder without it.
 
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
@@ -69,42 +71,52 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
     root = path.expanduser().resolve()
     if not root.is_dir():
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
-    with _working_connection() as con:
-        found = discover(con, root, overrides)
+    match = official.match(root, overrides)
+    with _working_connection() as (con, scratch):
+        layout = official.section(match, root, overrides)
+        found = Discovery(layout) if layout else discover(con, root, overrides)
         unit = _state_unit(con, root, found)
-        source = open_source(source_options(found.section), root)
+        source = open_source(source_options(found.section), home_root or scratch)
+        found.modalities |= official.modalities(source) if layout else {}
         con.execute(f"CREATE TEMP TABLE {_PARSED} AS {source.interactions_sql(con)}")
         con.execute(f"CREATE TEMP TABLE {_CATALOGUE} AS {source.items_sql(con)}")
         facts = source.describe(con, f"SELECT * FROM {_PARSED}", f"SELECT * FROM {_CATALOGUE}")
         span = times.span_of(con, _PARSED, datetime.now(UTC))
         facts = replace(facts, first=span.first, last=span.last) if span else facts
-        window = _window(con, facts, span)
+        window = official.window(source) or _window(con, facts, span)
         bounds = times.propose_bounds(span, facts, window)
-        rating = ratings.propose_ratings(con, _PARSED, facts, overrides.min_rating)
-        _keep_counting(con, windowed=bool(window.section), rating=rating)
+        rating = official.rating(source) or ratings.propose_ratings(con, _PARSED, facts, overrides.min_rating)
+        _keep_counting(con, span if window.section else None, rating)
         core = proposals.propose_k_core(con, _COUNTING, facts)
         split = proposals.propose_split(facts, windowed=bool(window.section))
         unusable = telling.leave_out_bad_matrices(con, source, found)
-        notices = identities.id_notices(con, _PARSED, _CATALOGUE, overrides.id_rules)
+        notices = identities.id_notices(con, _PARSED, _CATALOGUE, source.ids)
         notices += untimed_notices(con, _PARSED) if window.section else []
+        aside = official.remarks(source)
+        if aside is None:
+            aside = telling.left_aside(found, _unseen(source, found))
     features = _features(facts, found, overrides)
     settings = {
         "name": overrides.name or _slug(root.name),
         "source": found.section,
         "window": window.section or {"every": "none"},
-        "interactions": rating.section | (bounds.section if bounds else {}) | core.section,
+        "interactions": official.rules(source)
+        | rating.section
+        | (bounds.section if bounds else {})
+        | core.section,
         "features": features,
         "split": split.section,
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
         "seeds": [1],
     }
     findings = (
+        *official.introduction(match),
         *telling.source_findings(found, source, facts),
         *found.findings,
         *unusable,
         *unit,
         *notices,
-        *telling.left_aside(found, _unseen(source, found)),
+        *aside,
         *(proposal.reason for proposal in (bounds, window, rating, core, split) if proposal),
         *telling.features_findings(features),
     )
@@ -112,15 +124,13 @@ def inspect_folder(path: Path, overrides: Overrides | None = None) -> Inspection
 
 
 @contextmanager
-def _working_connection() -> Iterator["DuckDBPyConnection"]:
-    """An in-memory connection whose tables go to a temporary folder beyond its memory."""
-    import duckdb
+def _working_connection() -> Iterator[tuple["DuckDBPyConnection", Path]]:
+    """A connection whose tables go to a temporary folder beyond its memory, and that folder."""
+    from mrs_pipeline.database import connect
 
-    with (
-        tempfile.TemporaryDirectory(prefix="mrs-init-") as folder,
-        duckdb.connect(config={"temp_directory": folder, "memory_limit": _MEMORY}) as con,
-    ):
-        yield con
+    with tempfile.TemporaryDirectory(prefix="mrs-init-") as folder, connect() as con:
+        con.execute("SET temp_directory = ?", [folder])
+        yield con, Path(folder)
 
 
 def _state_unit(con: "DuckDBPyConnection", root: Path, found: Discovery) -> list[str]:
@@ -140,29 +150,31 @@ def _state_unit(con: "DuckDBPyConnection", root: Path, found: Discovery) -> list
 
 def _window(con: "DuckDBPyConnection", facts: SourceFacts, span: times.Span | None) -> Proposal:
     """The windows, judged by the rows whose time can be."""
-    bulk = f"{TIMESTAMP} BETWEEN ? AND ?" if span else "false"
-    con.execute(
-        f"CREATE TEMP VIEW {_TIMED}_all AS SELECT * FROM {_PARSED} "
-        f"WHERE {USER_ID} IS NOT NULL AND {ITEM_ID} IS NOT NULL"
-    )
-    con.execute(
-        f"CREATE TEMP TABLE {_TIMED} AS SELECT * FROM {_TIMED}_all WHERE {bulk}",
-        [span.first, span.last] if span else None,
-    )
+    if span is None:
+        return times.propose_window(con, _PARSED, facts, span)
+    con.execute(f"CREATE TEMP VIEW {_TIMED} AS SELECT * FROM {_PARSED} WHERE {_rules(span)}")
     return times.propose_window(con, _TIMED, facts, span)
 
 
-def _keep_counting(con: "DuckDBPyConnection", *, windowed: bool, rating: Proposal) -> None:
+def _keep_counting(con: "DuckDBPyConnection", span: times.Span | None, rating: Proposal) -> None:
     """The rows that the rules leave before the k-core: a user, a known item, a possible time, a liking."""
-    rules = [f"{ITEM_ID} IN (SELECT {ITEM_ID} FROM {_CATALOGUE})"]
+    rules = [_rules(span), f"{ITEM_ID} IN (SELECT {ITEM_ID} FROM {_CATALOGUE})"]
     if "min_rating" in rating.section:
         rules.append(f"{RATING} >= {rating.section['min_rating']}")
     if "unrated" in rating.section:
-        rules.append(
-            f"({RATING} IS NULL OR {RATING} NOT IN ({', '.join(map(str, rating.section['unrated']))}))"
-        )
-    rows = _TIMED if windowed else f"{_TIMED}_all"
-    con.execute(f"CREATE TEMP VIEW {_COUNTING} AS SELECT * FROM {rows} WHERE {' AND '.join(rules)}")
+        codes = ", ".join(map(str, rating.section["unrated"]))
+        rules.append(f"({RATING} IS NULL OR {RATING} NOT IN ({codes}))")
+    con.execute(f"CREATE TEMP VIEW {_COUNTING} AS SELECT * FROM {_PARSED} WHERE {' AND '.join(rules)}")
+
+
+def _rules(span: times.Span | None) -> str:
+    """SQL of a row that names somebody and something, in a span of time where one is given."""
+    named = f"{USER_ID} IS NOT NULL AND {ITEM_ID} IS NOT NULL"
+    return (
+        f"{named} AND {TIMESTAMP} BETWEEN TIMESTAMP '{span.first}' AND TIMESTAMP '{span.last}'"
+        if span
+        else named
+    )
 
 
 def _slug(name: str) -> str:

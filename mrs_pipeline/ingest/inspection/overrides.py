@@ -25,6 +25,8 @@ class Overrides:
         ids: words of `--ids`.
         features: file -> modality of the ready features in it.
         without: modalities that are left out.
+        reader: `folder`, `mmrec`, or the name of an official layout.
+        choices: what an official layout leaves open: name -> value.
     """
 
     user_column: str | None = None
@@ -43,6 +45,8 @@ class Overrides:
     min_rating: float | None = None
     features: Mapping[str, str] = field(default_factory=dict)
     without: Sequence[str] = ()
+    reader: str | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> dict[str, str]:

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.edges import row_softmax
+from mrs_pipeline.functional.attention import edge_softmax
 from mrs_pipeline.functional.graphs import nearest
+from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
-from mrs_pipeline.functional.rows import unit_rows
-from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import Neighbours, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -128,5 +128,5 @@ def _neighbour_operator(inputs: ModelInputs, k: int) -> SparseOperator:
             "materialise graphs/users first"
         )
     graph = nearest(inputs.user_graph, k)
-    shares = row_softmax(graph.weights, graph.row_numbers(), graph.shape[0])
+    shares = edge_softmax(graph.weights, graph.row_numbers(), graph.shape[0])
     return SparseOperator.from_csr(graph.with_weights(shares))

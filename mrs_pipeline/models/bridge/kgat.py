@@ -25,10 +25,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
+from mrs_pipeline.functional.attention import edge_softmax
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.kernels.multi_edges import MultiEdgePattern
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
-from mrs_pipeline.functional.multi_edges import MultiEdgePattern, edge_softmax
-from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.functional.triples import Triples, TripleSampler, by_relation
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import GradientConfig, SearchSpace

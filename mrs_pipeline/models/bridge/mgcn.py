@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
-from mrs_pipeline.functional.sparse import SparseOperator
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.item_graphs import item_graphs, linked

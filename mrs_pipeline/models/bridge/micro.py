@@ -28,8 +28,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
-from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

@@ -31,9 +31,9 @@ from torch.nn.functional import leaky_relu
 from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_rows
+from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
-from mrs_pipeline.functional.rows import unit_rows
-from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

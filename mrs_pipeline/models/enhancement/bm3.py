@@ -32,8 +32,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import cosine_distance, embedding_norm
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

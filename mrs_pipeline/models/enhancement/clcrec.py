@@ -26,7 +26,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
-from mrs_pipeline.functional.sparse import gather_rows, take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.sparse import gather_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

@@ -32,8 +32,8 @@ from torch.nn.functional import leaky_relu, normalize, softplus
 
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.independence import adjacent_dependence, factor_parts
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr, squared_norm
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import BatchSettings, PairBatch, Scorer
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

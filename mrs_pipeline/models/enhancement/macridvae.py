@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.functional.row_sums import weighted_row_sums
-from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.functional.kernels.row_sums import weighted_row_sums
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import Recommender, Scorer, UserRowBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

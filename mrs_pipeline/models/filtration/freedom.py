@@ -26,8 +26,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr, bpr_inner
-from mrs_pipeline.functional.sparse import SparseOperator, take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

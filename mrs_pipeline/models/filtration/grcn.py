@@ -31,10 +31,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from mrs_pipeline.functional.edges import EdgePattern, edge_attention, edge_sums
+from mrs_pipeline.functional.kernels.edges import EdgePattern, edge_attention, edge_sums
+from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
-from mrs_pipeline.functional.rows import unit_rows
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from mrs_pipeline.functional.dropout import dropout
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.causal_attention import AttentionTrunk

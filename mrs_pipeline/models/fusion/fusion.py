@@ -39,6 +39,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.content import comparable
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import (
     bpr_inner,
     cross_correlation,
@@ -46,7 +47,6 @@ from mrs_pipeline.functional.losses import (
     info_nce,
     misalignment,
 )
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import nearest, normalise_symmetric, strongest
-from mrs_pipeline.functional.sparse import Csr, SparseOperator
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.item_graphs import item_graphs, linked

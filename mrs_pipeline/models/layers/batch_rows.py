@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import PairBatch
 
 

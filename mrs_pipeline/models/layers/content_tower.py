@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import ParameterGroup
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs, RawTensors

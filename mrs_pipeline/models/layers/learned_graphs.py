@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mrs_pipeline.functional.edge_products import edge_product, edge_similarities
 from mrs_pipeline.functional.graphs import cosine_neighbours, mix
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, take_rows
+from mrs_pipeline.functional.kernels.edge_products import edge_product, edge_similarities
+from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import linear
 

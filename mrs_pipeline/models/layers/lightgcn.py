@@ -16,7 +16,8 @@ from mrs_pipeline.functional.graphs import (
     normalise_symmetric,
     with_self_loops,
 )
-from mrs_pipeline.functional.sparse import Csr, SparseOperator, mean_propagation
+from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender

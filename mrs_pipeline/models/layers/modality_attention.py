@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.attention import masked_softmax
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import linear, vector
 from mrs_pipeline.models.layers.standard_features import StandardFeatures

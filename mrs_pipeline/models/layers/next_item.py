@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.functional.softmax import full_softmax, sampled_softmax
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import SequenceBatch
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.histories import HeadsConfig, HistoryConfig, HistoryRecommender

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import linear, vector
 

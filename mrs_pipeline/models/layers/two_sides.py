@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, info_nce_counted, squared_norm
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import DistinctRows

@@ -21,9 +21,9 @@ of `items_at_once` items. Scoring encodes the catalogue once.
 import torch
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.softmax import in_batch_softmax
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch, ParameterGroup, Recommender
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.content_tower import ContentConfig, ContentTower

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.sequences import PAD
 from mrs_pipeline.functional.softmax import in_batch_softmax
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import ParameterGroup, SequenceBatch
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself

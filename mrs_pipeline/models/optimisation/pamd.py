@@ -23,8 +23,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import embedding_norm
-from mrs_pipeline.functional.sparse import take_rows
 from mrs_pipeline.models.base import PairBatch, Scorer
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs

@@ -37,7 +37,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, log_softmax, normalize
 
-from mrs_pipeline.functional.sparse import take_rows
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.standard_features import StandardFeatures

@@ -31,8 +31,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, logsigmoid
 
 from mrs_pipeline.functional.graphs import mix, nearest, shared_partners_graph
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.neighbourhoods import NOBODY, NeighbourSampler, contexts
-from mrs_pipeline.functional.sparse import Csr, take_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import Neighbours, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.modality_attention import FeatureAttention

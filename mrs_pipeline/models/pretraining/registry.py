@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.models.pretraining.base import AnyPretrainer
 
 
-def _flaw(name: str, found: object) -> str | None:
+def _pretrainer_flaw(name: str, found: object) -> str | None:
     from mrs_pipeline.models.pretraining.base import Pretrainer
 
     return spec_flaw(name, found, Pretrainer)
@@ -23,7 +23,7 @@ PRETRAINERS: Final["Registry[type[AnyPretrainer]]"] = boundary(
             "pmgt": "mrs_pipeline.models.pretraining.pmgt:PmgtPretrainer",
             "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
         },
-        _flaw,
+        _pretrainer_flaw,
     )
 )
 """Name -> class."""

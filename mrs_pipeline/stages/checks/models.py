@@ -39,7 +39,8 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
     """Numbers fit to be reported."""
     return (
         expectations(
-            Node(Kind.METRICS, name), "values between 0 and 1, intervals around them, recall rising with k."
+            Node(Kind.METRICS, name),
+            "values in the range of their metric, intervals around them, recall rising with k.",
         ),
     )
 

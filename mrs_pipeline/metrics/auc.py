@@ -1,0 +1,29 @@
+"""Area under the ROC curve of each user's ranking, from the places alone."""
+
+import numpy as np
+
+from mrs_pipeline.metrics.base import Metric
+from mrs_pipeline.metrics.evidence import Evidence, Values, divided
+
+
+def user_auc(evidence: Evidence, _k: int = 0) -> Values:
+    """[B] share of pairs (relevant, other) in which the relevant item stands higher; NaN without a pair.
+
+    Below the p-th relevant item, at place r, stand C - r items, n - p of them relevant.
+    """
+    n, candidates = evidence.relevant, evidence.candidates
+    below = (candidates - n)[evidence.rows] - evidence.ranks + evidence.order
+    return divided(evidence.total(below.astype(np.float64)), n * (candidates - n))
+
+
+AUC = Metric(
+    name="auc",
+    title="Area under the ROC curve",
+    formula="share of pairs (relevant item, other candidate) in which the relevant one stands higher",
+    source="Rendle et al.: BPR, UAI 2009, section 4.1; Hanley, McNeil, Radiology 143 (1982)",
+    per_user=user_auc,
+    accuracy=True,
+    cutoff=False,
+    note="Over the whole ranking, so without a cut-off. Equal scores are ordered by item number, not counted half. Not "
+    "defined for a user whose candidates are all relevant. Its mean is GAUC with equal weights.",
+)

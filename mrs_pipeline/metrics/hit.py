@@ -1,0 +1,21 @@
+"""Hit rate: whether the list holds anything relevant."""
+
+import numpy as np
+
+from mrs_pipeline.metrics.base import Metric
+from mrs_pipeline.metrics.evidence import Evidence, Values
+
+
+def _hit(evidence: Evidence, k: int) -> Values:
+    return (evidence.found(k) > 0).astype(np.float64)
+
+
+HIT = Metric(
+    name="hit",
+    title="Hit rate",
+    formula="1 if the first k hold a relevant item, else 0",
+    source="Deshpande, Karypis: Item-based top-N recommendation algorithms, ACM TOIS 22 (2004)",
+    per_user=_hit,
+    accuracy=True,
+    grows=True,
+)

@@ -1,0 +1,23 @@
+"""Normalised discounted cumulative gain: hits count less the lower they stand."""
+
+import numpy as np
+
+from mrs_pipeline.metrics.base import Metric
+from mrs_pipeline.metrics.evidence import Evidence, Values
+
+
+def _ndcg(evidence: Evidence, k: int) -> Values:
+    gain = 1 / np.log2(evidence.ranks + 1.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2.0, k + 2.0)))
+    best: Values = ideal[np.minimum(evidence.relevant, k) - 1]
+    return evidence.total(gain * evidence.inside(k)) / best
+
+
+NDCG = Metric(
+    name="ndcg",
+    title="Normalised discounted cumulative gain",
+    formula="sum over hits of 1 / log2(place + 1), over the same sum for places 1 to min(n, k); n relevant items",
+    source="Järvelin, Kekäläinen: Cumulated gain-based evaluation of IR techniques, ACM TOIS 20 (2002)",
+    per_user=_ndcg,
+    accuracy=True,
+)

@@ -1,0 +1,19 @@
+"""Precision: the share of the list that is relevant."""
+
+from mrs_pipeline.metrics.base import Metric
+from mrs_pipeline.metrics.evidence import Evidence, Values
+
+
+def _precision(evidence: Evidence, k: int) -> Values:
+    return evidence.found(k) / k
+
+
+PRECISION = Metric(
+    name="precision",
+    title="Precision",
+    formula="hits among the first k / k",
+    source="Manning, Raghavan, Schütze: Introduction to Information Retrieval (2008), chapter 8",
+    per_user=_precision,
+    accuracy=True,
+    note="Divided by k also where a user has fewer candidates than k.",
+)

@@ -1,0 +1,25 @@
+"""`models.runs`: each training of a model. Made by the training stage."""
+
+from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.columns import listed
+
+RUNS = TableSchema(
+    path="models/runs",
+    description="One model trained with one seed: settings, epochs, cost.",
+    columns=listed(
+        "seed",
+        "config",
+        "parameters",
+        "epochs",
+        "best_epoch",
+        "best_score",
+        "seconds",
+        "seconds_per_epoch",
+        "peak_memory_mb",
+        "threads",
+        "device",
+        "cells",
+        "modalities",
+        "select_on",
+    ),
+)
