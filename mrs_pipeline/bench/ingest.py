@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
@@ -47,9 +47,11 @@ class StageCost:
         stage: its name.
         windows: how many windows it was run for.
         rows: rows that it wrote, over all windows and tables.
-        seconds: of the work itself.
+        seconds: of the work itself, on the clock.
         check_seconds: of its checks.
         check_share: check_seconds / seconds.
+        cpu_seconds: of the work itself, over all threads; other programs on the machine do not change it.
+        check_cpu_seconds: of its checks.
         slowest_window: seconds of its slowest window, without checks.
         peak_memory_mb: most resident memory of the process meanwhile, what earlier stages keep included.
         disk_mb: of the tables that it left.
@@ -61,9 +63,18 @@ class StageCost:
     seconds: float = 0.0
     check_seconds: float = 0.0
     check_share: float = 0.0
+    cpu_seconds: float = 0.0
+    check_cpu_seconds: float = 0.0
     slowest_window: float = 0.0
     peak_memory_mb: float = 0.0
     disk_mb: float = 0.0
+
+
+class _Taken(NamedTuple):
+    """Seconds of a piece of work, by the clock and of the CPUs."""
+
+    clock: float
+    cpu: float
 
 
 def bench_ingest(size: LogSize, folder: Path | None = None, last: int | None = None) -> pl.DataFrame:
@@ -98,8 +109,10 @@ def _write(root: Path, size: LogSize) -> None:
 
 def _measured(root: Path, last: int | None) -> list[StageCost]:
     forget_peak()
-    inspection, seconds = _timed(lambda: inspect_folder(root / "log"))
-    costs = [StageCost("init", 1, seconds=seconds, peak_memory_mb=peak_memory_mb())]
+    inspection, taken = _timed(lambda: inspect_folder(root / "log"))
+    costs = [
+        StageCost("init", 1, seconds=taken.clock, cpu_seconds=taken.cpu, peak_memory_mb=peak_memory_mb())
+    ]
     config = DatasetConfig.model_validate({**inspection.settings, "models": {}, "features": []})
     now = datetime.now(UTC)
     every, scored = (
@@ -117,23 +130,28 @@ def _measured(root: Path, last: int | None) -> list[StageCost]:
 def _cost(task: Task, stages: Sequence[Stage]) -> StageCost:
     """Run one task and its checks at each of its windows."""
     forget_peak()
-    seconds, check_seconds, rows, disk = [], 0.0, 0, 0.0
+    work: list[_Taken] = []
+    checks: list[_Taken] = []
+    rows, disk = 0, 0
     for stage in stages:
         outcomes, taken = _timed(partial(_made, stage, task))
-        seconds.append(taken)
-        check_seconds += _checked(stage, task)
+        work.append(taken)
+        checks.append(_checked(stage, task))
         rows += sum(int(outcome.facts["rows"]) for outcome in outcomes)
         disk += sum(stage.lake.size(table_of(stage, outcome.node)) for outcome in outcomes)
+    seconds, check_seconds = sum(each.clock for each in work), sum(each.clock for each in checks)
     return StageCost(
-        str(task.name),
-        len(stages),
-        rows,
-        sum(seconds),
-        check_seconds,
-        check_seconds / sum(seconds),
-        max(seconds),
-        peak_memory_mb(),
-        disk / 1e6,
+        stage=str(task.name),
+        windows=len(stages),
+        rows=rows,
+        seconds=seconds,
+        check_seconds=check_seconds,
+        check_share=check_seconds / seconds,
+        cpu_seconds=sum(each.cpu for each in work),
+        check_cpu_seconds=sum(each.cpu for each in checks),
+        slowest_window=max(each.clock for each in work),
+        peak_memory_mb=peak_memory_mb(),
+        disk_mb=disk / 1e6,
     )
 
 
@@ -141,16 +159,17 @@ def _made(stage: Stage, task: Task) -> Sequence[Outcome]:
     return task.run(stage, task, provenance_of(stage, task))
 
 
-def _checked(stage: Stage, task: Task) -> float:
-    """Seconds of a task's checks."""
+def _checked(stage: Stage, task: Task) -> _Taken:
+    """What a task's checks took."""
     assert task.check is not None
-    outcomes, seconds = _timed(partial(task.check, stage, task))
+    outcomes, taken = _timed(partial(task.check, stage, task))
     for outcome in outcomes:
         if outcome.blocking and not outcome.passed:
             raise CheckFailedError(f"{outcome.output} at {stage.window}: {outcome.description}")
-    return seconds
+    return taken
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    started = time.perf_counter()
-    return work(), time.perf_counter() - started
+def _timed(work: Callable[[], T]) -> tuple[T, _Taken]:
+    clock, cpu = time.perf_counter(), time.process_time()
+    done = work()
+    return done, _Taken(time.perf_counter() - clock, time.process_time() - cpu)

@@ -1,4 +1,4 @@
-"""`mrs bench`: accuracy of the models on the benchmark packs; seconds and memory of training and of extraction."""
+"""`mrs bench`: accuracy of the models on the benchmark packs; seconds and memory of all other stages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,4 +144,37 @@ def bench_extraction(
     path = home.reports / "bench_extract.csv"
     write_table(table, path)
     out.print(frame_table(table, f"extraction, items of {dataset}"))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@bench.command("ingest")
+def bench_ingestion(
+    *,
+    rows: Annotated[int, typer.Option(min=1000, help="Interactions of the made-up log.")] = 2_000_000,
+    windows: Annotated[int, typer.Option(min=4, help="Months that they are spread over.")] = 24,
+    users: Annotated[int | None, typer.Option(min=20, help="Default: one for 20 interactions.")] = None,
+    items: Annotated[int | None, typer.Option(min=20, help="Default: one for 100 interactions.")] = None,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Build core tables and splits of the last windows only, which are the largest."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where log and tables are kept meanwhile. Default: temporary files.")
+    ] = None,
+) -> None:
+    """Time `mrs init`, reading, core tables and splits of a large log, with their checks; memory and disk by stage."""
+    from mrs_pipeline.bench.event_log import LogSize
+    from mrs_pipeline.bench.ingest import bench_ingest
+    from mrs_pipeline.bench.tables import write_table
+    from mrs_pipeline.cli.tables import frame_table
+
+    folder = folder.resolve() if folder else None
+    home = enter_home()
+    size = LogSize(rows, users or max(20, rows // 20), items or max(20, rows // 100), windows)
+    table = bench_ingest(size, folder, last)
+    path = home.reports / "bench_ingest.csv"
+    write_table(table, path)
+    out.print(frame_table(table, f"{rows:,} interactions over {windows} months"))
     out.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -211,17 +211,17 @@ class Lake:
 
     def _publish(self, con: duckdb.DuckDBPyConnection, relation: str, manifest: TableManifest) -> None:
         with self._writing(manifest.table) as folder:
-            aside = folder / f".{_token()}.parquet"
+            temporary = folder / f".{_token()}.parquet"
             con.execute(
-                f"COPY (FROM {relation}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COPY (FROM {relation}) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{{_MANIFEST_KEY}: {literal(manifest.to_json())}}})"
             )
-            _flush(aside)
-            aside.replace(folder / PART)
+            _flush(temporary)
+            temporary.replace(folder / PART)
 
     @contextmanager
     def _writing(self, table: Table) -> Iterator[Path]:
-        """Hold the partition's write lock; what a killed writer left aside is removed, as none can own it."""
+        """Hold the partition's write lock; temporary files of a killed writer are removed, as none can own it."""
         folder = self._part(table).parent
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):

@@ -24,6 +24,10 @@ SPLITS_TABLE = TableSchema(
 )
 
 
+_ORDER = ((TRAIN, VALID), (VALID, TEST), (TRAIN, TEST))
+"""(earlier, later): splits that follow each other in time, where the strategy cuts at moments."""
+
+
 def suites(splits: str, interactions: str, *, disjoint: bool, in_time_order: bool) -> list[Suite]:
     """What must hold of the labels.
 
@@ -33,25 +37,35 @@ def suites(splits: str, interactions: str, *, disjoint: bool, in_time_order: boo
         disjoint: whether a user may have an item only once (interactions were de-duplicated).
         in_time_order: whether the strategy cuts at moments (windows, global_time).
     """
-    found = [_labels(splits), _training(splits), _histories(splits), _known(splits, interactions, disjoint)]
+    found = [
+        _labels(splits, in_time_order),
+        _training(splits),
+        _histories(splits),
+        _known(splits, interactions, disjoint),
+    ]
     if disjoint:
         found.append(_disjoint(splits))
-    if in_time_order:
-        found += [
-            _in_order(splits, TRAIN, VALID),
-            _in_order(splits, VALID, TEST),
-            _in_order(splits, TRAIN, TEST),
-        ]
     return found
 
 
-def _labels(splits: str) -> Suite:
+def _labels(splits: str, in_time_order: bool) -> Suite:
+    """The labels themselves, and the rows that lie before the end of an earlier split, in one reading."""
+    ends = ", ".join(f"max(timestamp) FILTER (split = '{name}') AS {name}_end" for name in (TRAIN, VALID))
+    early = ", ".join(
+        f"CASE WHEN split = '{later}' AND timestamp <= {earlier}_end THEN timestamp END AS {later}_in_{earlier}"
+        for earlier, later in _ORDER
+    )
+    expectations = [
+        expect.not_null("split", "every row has a label"),
+        expect.one_of("split", list(SPLITS), "labels are train, valid or test"),
+    ]
+    if in_time_order:
+        expectations += [
+            expect.no_offender(f"{later}_in_{earlier}", f"all of {later} lies after all of {earlier} in time")
+            for earlier, later in _ORDER
+        ]
     return Suite(
-        f"SELECT split FROM {splits}",
-        [
-            expect.not_null("split", "every row has a label"),
-            expect.one_of("split", list(SPLITS), "labels are train, valid or test"),
-        ],
+        f"SELECT split, {early} FROM {splits} CROSS JOIN (SELECT {ends} FROM {splits})", expectations
     )
 
 
@@ -84,12 +98,4 @@ def _disjoint(splits: str) -> Suite:
     return Suite(
         f'SELECT "user", item FROM {splits}',
         [expect.unique_together(["user", "item"], "no pair is in two splits, or twice in one")],
-    )
-
-
-def _in_order(splits: str, earlier: str, later: str) -> Suite:
-    return Suite(
-        f"SELECT timestamp FROM {splits} WHERE split = '{later}' AND "
-        f"timestamp <= (SELECT max(timestamp) FROM {splits} WHERE split = '{earlier}')",
-        [expect.no_row(f"all of {later} lies after all of {earlier} in time")],
     )

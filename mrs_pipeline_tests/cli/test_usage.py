@@ -24,6 +24,7 @@ COMMANDS = {
     "bench models",
     "bench train",
     "bench extract",
+    "bench ingest",
     "ui",
 }
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.stages import ingest
 from mrs_pipeline.stored.raw_rows import raw_rows
 from mrs_pipeline.tasks.currency import provenance_of
 from mrs_pipeline.tasks.task import Stage
@@ -177,3 +178,13 @@ def test_rows_that_get_their_window_later_count_once(root: Path) -> None:
     with full.lake.connect() as con:
         twice = con.sql(f"SELECT count(*) - count(DISTINCT (source_file, source_row)) FROM {rows}").fetchall()
     assert twice == [(0,)]
+
+
+def test_what_was_parsed_is_kept_until_it_is_let_go(root: Path) -> None:
+    stage = stage_of(root)
+    ingest.check_source(stage)
+    first = ingest.parsed_source(stage)
+    assert ingest.parsed_source(stage) is first
+    ingest.forget_source()
+    assert ingest.parsed_source(stage) is not first
+    ingest.forget_source()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.database import MEMORY_VARIABLE
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
@@ -169,6 +169,39 @@ def test_the_bounds_and_utc_hold(lake: Lake) -> None:
         threads, zone, memory = con.execute(asked).fetchall()[0]
     assert (threads, zone) == (1, "UTC")
     assert memory.startswith("953.6")
+
+
+def test_without_a_bound_a_connection_holds_two_gigabytes(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(MEMORY_VARIABLE)
+    with lake.connect() as con:
+        assert con.execute("SELECT current_setting('memory_limit')").fetchall() == [("1.8 GiB",)]
+
+
+def test_a_table_is_written_as_the_query_of_it_would_be_and_stays(lake: Lake) -> None:
+    with lake.connect() as con:
+        con.execute("CREATE TEMP TABLE made AS SELECT range AS value, 'x' AS text FROM range(100)")
+        asked = lake.write(con, TABLE, "SELECT * FROM made", PROVENANCE)
+        assert lake.write_table(con, TABLE, "made", PROVENANCE) == asked
+        assert con.execute("SELECT count(*) FROM made").fetchall() == [(100,)]
+    assert lake.read(TABLE)["value"].to_list() == list(range(100))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no", b"a,b\n1,2\n", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_damaged_file_is_named_with_its_remedy(lake: Lake, content: bytes) -> None:
+    lake.write_frame(TABLE, _frame(1), PROVENANCE)
+    path = lake.root / "core" / "items" / "dataset=demo" / "window=2024-03" / "part.parquet"
+    path.write_bytes(content)
+    for ask in (lake.read, lake.manifest, lake.scan):
+        with pytest.raises(UnreadableError) as caught:
+            ask(TABLE)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"{path} is not a readable Parquet file (")
+        assert sentence.endswith("remove it and run `mrs run demo --window 2024-03`, which makes it again.")
+        assert "\n" not in sentence
+    lake.write_frame(TABLE, _frame(2), PROVENANCE)
+    assert lake.read(TABLE)["value"].to_list() == [2]
 
 
 _KILLED_WRITER = """
