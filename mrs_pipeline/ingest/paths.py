@@ -99,7 +99,7 @@ def find_interactions(root: Path) -> list[Path]:
     if not found:
         raise InputError(
             f"{root} has no interactions.csv (or .parquet, .jsonl, .tsv) and no folder interactions/ with "
-            f"such files; name the file under source.interactions; {_content(root)}"
+            f"such files; name the file under source.interactions (`--interactions` of `mrs init`); {_content(root)}"
         )
     return found
 

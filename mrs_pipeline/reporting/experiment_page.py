@@ -82,7 +82,7 @@ def answer(rows: pl.DataFrame) -> list[str]:
     worse = [row["arm"] for row in apart if row["difference"] < 0]
     unclear = len(others) - len(apart)
     sentences.append(
-        f"A paired test over these users, adjusted for the shown_number of arms, finds {len(better)} of {len(others)} arms "
+        f"A paired test over these users, adjusted for the number of arms, finds {len(better)} of {len(others)} arms "
         f"better than their control and {len(worse)} worse; {unclear} cannot be told apart from it."
     )
     sentences += _seeds_disagree(apart, controls)
@@ -107,7 +107,7 @@ def _dependence(whole: pl.DataFrame) -> list[str]:
 
 def _loss_by_series(whole: pl.DataFrame) -> str:
     """What each series of arms loses between nothing taken away and the most."""
-    most = float(whole["removed"].max())  # type: ignore[arg-type]  # a shown_number: the column is DOUBLE
+    most = float(whole["removed"].max())  # type: ignore[arg-type]  # a number: the column is DOUBLE
     ends = whole.filter(removed=0.0).join(whole.filter(removed=most), on="series", suffix="_most")
     parts = [
         f"{row['series']} {row['value']:.4f} to {row['value_most']:.4f} ({row['value_most'] / row['value'] - 1:+.0%})"
