@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from mrs_pipeline.api.content import encoded, encoder_options, files_by_item, from_array, from_frame
-from mrs_pipeline.api.frames import Table, as_frame, as_series, column, seconds
+from mrs_pipeline.api.frames import AnyTable, as_frame, as_series, column, seconds
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.encoders.options import EncoderOptions
 from mrs_pipeline.errors import InputError
@@ -44,7 +44,7 @@ class Dataset:
     @classmethod
     def of(
         cls,
-        interactions: Table,
+        interactions: AnyTable,
         *,
         user: str = "user_id",
         item: str = "item_id",

@@ -15,7 +15,7 @@ from mrs_pipeline.ingest.matrices import MatrixFile
 from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.ingest.reader import Reader
 from mrs_pipeline.ingest.source import TabularSource
-from mrs_pipeline.ingest.values import SPLIT_LABELS
+from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 
 class FolderOptions(FileSourceOptions):
@@ -45,7 +45,7 @@ class FolderReader(Reader[FolderOptions]):
             root=root,
             interaction_files=interaction_files(options, root),
             items_file=items_file(options, root),
-            layout=interaction_layout(options, {}, SPLIT_LABELS),
+            layout=interaction_layout(options, {}, KNOWN_SPLITS),
             item_mapping=options.item_columns,
             media_folders=media_folders(options, root),
             matrix_files=matrix_files(options, root),

@@ -1,4 +1,4 @@
-"""When rows happened: which windows a landing file touches, and how much a window has to be tested with.
+"""When rows happened: which windows_of_file a landing file touches, and how much a window has to be tested with.
 
 The calendar itself (keys, bounds) is `mrs_pipeline.windows`; here it is only put into SQL.
 """
@@ -35,8 +35,8 @@ def time_range(con: "DuckDBPyConnection", interactions: str) -> TimeRange | None
     return (first, last) if first is not None else None
 
 
-def windows(con: "DuckDBPyConnection", interactions: str, every: str) -> list[str]:
-    """Keys of the windows that a SELECT of interactions has rows in, in order."""
+def windows_of_file(con: "DuckDBPyConnection", interactions: str, every: str) -> list[str]:
+    """Keys of the windows_of_file that a SELECT of interactions has rows in, in order."""
     rows = con.execute(
         f"SELECT DISTINCT {window_key_sql(TIMESTAMP, every)} FROM ({interactions}) "
         f"WHERE {TIMESTAMP} IS NOT NULL ORDER BY 1"
@@ -73,12 +73,12 @@ def activity(con: "DuckDBPyConnection", interactions: str, every: str) -> list[A
     return [Activity(*row) for row in rows]
 
 
-def last_testable(windows: Sequence[Activity]) -> Activity:
+def last_testable(windows_of_file: Sequence[Activity]) -> Activity:
     """The last window with enough users to test with; the one with most where none has. One at least is needed."""
-    most = max(window.users for window in windows)
+    most = max(window.users for window in windows_of_file)
     enough = max(_FEWEST_USERS, _SHARE_OF_BEST * most)
-    fit = [window for window in windows if window.users >= enough]
-    return fit[-1] if fit else max(windows, key=lambda window: window.users)
+    fit = [window for window in windows_of_file if window.users >= enough]
+    return fit[-1] if fit else max(windows_of_file, key=lambda window: window.users)
 
 
 def untimed_notices(con: "DuckDBPyConnection", interactions: str) -> list[str]:

@@ -188,7 +188,7 @@ class TabularSource:
 
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows that a landing file touches."""
-        return landing.windows(con, self._landing(con, file), every)
+        return landing.windows_of_file(con, self._landing(con, file), every)
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()

@@ -12,7 +12,7 @@ from mrs_pipeline.ingest.ids import LITERAL, IdOptions, cleaned
 from mrs_pipeline.ingest.sql import quoted_name, quoted_text
 from mrs_pipeline.schema import TEST, TRAIN, VALID
 
-SPLIT_LABELS: Final[Mapping[str, str]] = {
+KNOWN_SPLITS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("valid", "validation", "val", "dev"), VALID),
     **dict.fromkeys(("test", "testing"), TEST),

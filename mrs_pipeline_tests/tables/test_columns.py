@@ -39,7 +39,8 @@ def test_a_variant_differs_from_what_it_is_a_variant_of() -> None:
 def test_nothing_is_declared_that_no_table_and_no_frame_lists() -> None:
     used = {id(column) for table in TABLES.values() for column in table.columns.values()}
     frames = (
-        inputs.METRIC_FRAME, inputs.RUN_FRAME, inputs.HISTORY_FRAME, inputs.USER_METRIC_FRAME, inputs.CHECK_FRAME, inputs.QUARANTINE_FRAME,
+        inputs.METRIC_FRAME, inputs.RUN_FRAME, inputs.HISTORY_FRAME, inputs.USER_METRIC_FRAME,
+        inputs.CHECK_FRAME, inputs.QUARANTINE_FRAME,
         inputs.SPLIT_ROWS, inputs.OVER_TIME, inputs.COVERAGE_FRAME, inputs.FEATURE_FRAME,
     )  # fmt: skip
     in_frames = {name for frame in frames for name in frame}

@@ -59,8 +59,8 @@ def counted_pairs(
     for number, right in enumerate(keys):
         with catalogue.reading():
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE key_{number} AS "
-                f"SELECT {values.identifier_sql(right, catalogue.columns[right], ids)} AS key FROM ({catalogue.scan_sql()})"
+                f"CREATE OR REPLACE TEMP TABLE key_{number} AS SELECT "
+                f"{values.identifier_sql(right, catalogue.columns[right], ids)} AS key FROM ({catalogue.scan_sql()})"
             )
     counts = ", ".join(
         f"count(left_{lefts.index(left)}), count(*) FILTER (left_{lefts.index(left)} IN (SELECT key FROM "

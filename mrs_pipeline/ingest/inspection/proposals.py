@@ -21,7 +21,7 @@ _ENOUGH_LEFT: Final = 0.5
 _SMALLEST: Final = 20
 """Users and items that a k-core must leave."""
 
-Ints = npt.NDArray[np.int64]
+CountArray = npt.NDArray[np.int64]
 
 
 def propose_k_core(con: "DuckDBPyConnection", counting: str, facts: SourceFacts) -> Proposal:
@@ -44,7 +44,7 @@ def propose_k_core(con: "DuckDBPyConnection", counting: str, facts: SourceFacts)
     return Proposal({"k_core": 0}, "k-core: none, the data are too thin")
 
 
-def _numbered(con: "DuckDBPyConnection", counting: str) -> tuple[Ints, Ints]:
+def _numbered(con: "DuckDBPyConnection", counting: str) -> tuple[CountArray, CountArray]:
     """([E] users, [E] items) of the distinct pairs, numbered from 0."""
     columns = con.execute(
         f"SELECT dense_rank() OVER (ORDER BY {USER_ID}) - 1 AS users, "
@@ -54,7 +54,7 @@ def _numbered(con: "DuckDBPyConnection", counting: str) -> tuple[Ints, Ints]:
     return np.asarray(columns["users"], np.int64), np.asarray(columns["items"], np.int64)
 
 
-def _core(users: Ints, items: Ints, k: int) -> npt.NDArray[np.bool_]:
+def _core(users: CountArray, items: CountArray, k: int) -> npt.NDArray[np.bool_]:
     """[E] the interactions that are left when users and items with fewer than k are taken out repeatedly."""
     kept = np.ones(len(users), np.bool_)
     while True:
