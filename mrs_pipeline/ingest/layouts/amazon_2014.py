@@ -6,7 +6,7 @@ from typing import Final
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys, rows
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"reviewerID", "asin", "overall", "helpful"}
 _META: Final = {"asin", "categories"}
@@ -88,7 +88,7 @@ def _reviews(contents: Contents) -> list[Entry]:
 def _items(files: list[Entry], bench: Workbench) -> str:
     keys = dict.fromkeys(("asin", "title", "description", "price", "imUrl", "brand"), "VARCHAR")
     return " UNION ALL ".join(
-        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleaned_text('description')} AS description, brand, "
+        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleanly('description')} AS description, brand, "
         f"price, {joined('categories')} AS categories, imUrl AS image_url "
         f"FROM {bench.objects(entry, {**keys, 'categories': 'JSON'})}"
         for entry in files

@@ -6,7 +6,7 @@ from typing import Final
 from mrs_pipeline.ingest.layouts.amazon_2014 import json_files, ratings_files, ratings_select, review_select
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"reviewerID", "asin", "overall", "verified"}
 _LONGEST_PRICE: Final = 40
@@ -51,8 +51,8 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     lists = dict.fromkeys(("category", "description", "feature", "imageURL", "imageURLHighRes"), "JSON")
     described = f"concat_ws(' ', {joined('description', ' ')}, {joined('feature', ' ')})"
     return " UNION ALL ".join(
-        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleaned_text(described)} AS description, "
-        f"{cleaned_text('brand')} AS brand, {cleaned_text('main_cat')} AS main_category, {joined('category')} AS categories, "
+        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleanly(described)} AS description, "
+        f"{cleanly('brand')} AS brand, {cleanly('main_cat')} AS main_category, {joined('category')} AS categories, "
         f"CASE WHEN length(price) <= {_LONGEST_PRICE} THEN price END AS price, "
         "coalesce(imageURLHighRes->>'$[0]', imageURL->>'$[0]') AS image_url "
         f"FROM {bench.objects(entry, texts | lists)}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"user_id", "parent_asin", "rating", "helpful_vote"}
 _TIMES: Final = ("timestamp", "sort_timestamp", "sortTimestamp")
@@ -113,7 +113,7 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     lists = dict.fromkeys(("features", "description", "categories", "images"), "JSON")
     described = f"concat_ws(' ', {joined('features', ' ')}, {joined('description', ' ')})"
     return " UNION ALL ".join(
-        f"SELECT parent_asin AS item_id, {title_or_null('title')} AS title, {cleaned_text(described)} AS description, "
+        f"SELECT parent_asin AS item_id, {title_or_null('title')} AS title, {cleanly(described)} AS description, "
         f"main_category, store, price, {joined('categories')} AS categories, "
         "coalesce(images->>'$[0].hi_res', images->>'$[0].large', images->>'$[0].thumb') AS image_url "
         f"FROM {bench.objects(entry, texts | lists)}"

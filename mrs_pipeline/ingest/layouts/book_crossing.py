@@ -4,7 +4,7 @@ from functools import partial
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, header_of
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, header_of
 
 _NAMES = {"BX-Book-Ratings.csv": "BX-Books.csv", "Ratings.csv": "Books.csv"}
 """Ratings -> books: the original names, and those of the copies on Kaggle."""
@@ -51,8 +51,8 @@ def _rows(entry: Entry, bench: Workbench) -> str:
 def _items(entry: Entry, bench: Workbench) -> str:
     images = ', "Image-URL-L" AS image_url' if "Image-URL-L" in header_of(entry, _delimiter(entry)) else ""
     return (
-        f"""SELECT ISBN AS item_id, {cleaned_text('"Book-Title"')} AS title, {cleaned_text('"Book-Author"')} AS author, """
-        f'"Year-Of-Publication" AS year, {cleaned_text("Publisher")} AS publisher{images} FROM {_relation(entry, bench)}'
+        f"""SELECT ISBN AS item_id, {cleanly('"Book-Title"')} AS title, {cleanly('"Book-Author"')} AS author, """
+        f'"Year-Of-Publication" AS year, {cleanly("Publisher")} AS publisher{images} FROM {_relation(entry, bench)}'
     )
 
 

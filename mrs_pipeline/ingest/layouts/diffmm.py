@@ -10,7 +10,7 @@ from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Readi
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.matrix_rows import feature_files, numbered_catalogue, packed_features
 from mrs_pipeline.ingest.layouts.sparse_pickle import read_sparse
-from mrs_pipeline.ingest.layouts.split_lists import labelled_rows
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _PARTS: Final = {"trnMat.pkl": "train", "valMat.pkl": "valid", "tstMat.pkl": "test"}
@@ -43,7 +43,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     relation = bench.batches(_SCHEMA, _batches(entry))
     return (
-        f"SELECT user_id, item_id, {labelled_rows(part, hold=hold)} AS split FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
+        f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
         f"CAST(item_id AS VARCHAR) AS item_id FROM {relation})"
     )
 

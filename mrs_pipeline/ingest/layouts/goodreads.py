@@ -6,7 +6,7 @@ from typing import Final
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, moment_sql
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, moment_sql
 
 _TIME: Final = "%a %b %d %H:%M:%S %z %Y"
 _LICENCE: Final = "academic use only; no redistribution, no commercial use"
@@ -89,7 +89,7 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     )
     others = ", ".join(f"NULLIF({name}, '') AS {name}" for name in names[3:])
     return " UNION ALL ".join(
-        f"SELECT book_id AS item_id, {cleaned_text('title')} AS title, {cleaned_text('description')} AS description, {others} "
+        f"SELECT book_id AS item_id, {cleanly('title')} AS title, {cleanly('description')} AS description, {others} "
         f"FROM {bench.objects(entry, dict.fromkeys(names, 'VARCHAR'))}"
         for entry in files
     )

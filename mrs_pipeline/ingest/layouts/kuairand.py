@@ -5,7 +5,7 @@ from functools import partial
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import labelled_rows
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 from mrs_pipeline.ingest.sql import quoted_name
 
@@ -43,7 +43,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 
 
 def _clicks(entry: Entry, part: str | None, bench: Workbench) -> str:
-    split = f", {labelled_rows(part, hold=True)} AS split" if part else ""
+    split = f", {part_of(part, hold=True)} AS split" if part else ""
     return (
         f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, time_ms AS timestamp FROM {bench.csv(entry)} "
         "WHERE is_click = '1')"

@@ -5,7 +5,7 @@ from typing import Final
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import labelled_rows
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _LIKED: Final = 2.0
@@ -52,7 +52,7 @@ def _any(contents: Contents, name: str) -> Entry | None:
 
 
 def _ratios(entry: Entry, part: str | None, bench: Workbench) -> str:
-    split = f", {labelled_rows(part, hold=True)} AS split" if part else ""
+    split = f", {part_of(part, hold=True)} AS split" if part else ""
     ratio = "CAST(watch_ratio AS DOUBLE)"
     return (
         f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, arg_max(timestamp, ROW({ratio}, timestamp)) "

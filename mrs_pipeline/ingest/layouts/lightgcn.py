@@ -6,7 +6,7 @@ from typing import Final
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import labelled_rows
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _PARTS: Final = {"train.txt": "train", "valid.txt": "valid", "test.txt": "test"}
@@ -45,7 +45,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     cells = f"SELECT regexp_split_to_array(trim(line, ' \t'), '[ \\t]+') AS cells FROM {bench.lines(entry)}"
     pairs = f"SELECT cells[1] AS user_id, unnest(cells[2:]) AS item_id FROM ({cells})"
-    return f"SELECT user_id, item_id, {labelled_rows(part, hold=hold)} AS split FROM ({pairs})"
+    return f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM ({pairs})"
 
 
 def _items(entry: Entry, bench: Workbench) -> str:

@@ -4,7 +4,7 @@ from functools import partial
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, rows
-from mrs_pipeline.ingest.layouts.split_lists import labelled_rows
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 
@@ -32,7 +32,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, bench: Workbench) -> str:
     width = len(next(iter(rows(entry, "\t")), []))
     columns = ["user_id", "item_id", "rating", "timestamp"][:width]
-    return f"SELECT *, {labelled_rows(part, hold=True)} AS split FROM {bench.csv(entry, columns, delimiter=chr(9), quote='')}"
+    return f"SELECT *, {part_of(part, hold=True)} AS split FROM {bench.csv(entry, columns, delimiter=chr(9), quote='')}"
 
 
 LAYOUTS = (

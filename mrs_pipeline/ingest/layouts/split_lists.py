@@ -30,11 +30,11 @@ def json_tables(parts: Mapping[Entry, str]) -> tuple[LayoutTable, ...]:
 
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     relation = bench.batches(_SCHEMA, _batches(entry, bench))
-    return f"SELECT user_id, item_id, {labelled_rows(part, hold=hold)} AS split FROM {relation}"
+    return f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM {relation}"
 
 
-def labelled_rows(part: str, *, hold: bool) -> str:
-    """SQL: the labelled_rows of a row of a part; of a training row too, where some of them are held out to validate."""
+def part_of(part: str, *, hold: bool) -> str:
+    """SQL: the part_of of a row of a part; of a training row too, where some of them are held out to validate."""
     if part == "train" and hold:
         return f"CASE WHEN {held_out('user_id', 'item_id')} THEN 'valid' ELSE 'train' END"
     return f"'{part}'"

@@ -6,7 +6,7 @@ from typing import Final
 
 from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned_text, joined, moment_sql
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, moment_sql
 
 _USERS, _AU_REVIEWS = "australian_users_items.json", "australian_user_reviews.json"
 _REVIEWS, _GAMES = "steam_reviews.json", "steam_games.json"
@@ -85,7 +85,7 @@ def _games(entry: Entry, bench: Workbench) -> str:
     )
     lists = dict.fromkeys(("genres", "tags", "specs"), "JSON")
     return (
-        f"SELECT id AS item_id, {cleaned_text('coalesce(title, app_name)')} AS title, {joined('genres')} AS genres, "
+        f"SELECT id AS item_id, {cleanly('coalesce(title, app_name)')} AS title, {joined('genres')} AS genres, "
         f"{joined('tags')} AS tags, {joined('specs')} AS specs, developer, publisher, release_date, price "
         f"FROM {bench.objects(entry, texts | lists)}"
     )

@@ -287,7 +287,7 @@ def joined(column: str, separator: str = "|") -> str:
     )
 
 
-def cleaned_text(expression: str) -> str:
+def cleanly(expression: str) -> str:
     """SQL: text without HTML: tags out, the usual entities resolved, white space collapsed; NULL if nothing is left."""
     text = f"regexp_replace({expression}, '<[^<>]*>', ' ', 'g')"
     for entity, letter in _ENTITIES.items():
@@ -334,6 +334,6 @@ def held_out(*columns: str) -> str:
 
 
 def title_or_null(expression: str) -> str:
-    """SQL: a cleaned_text title; one that begins with markup is page source and no title."""
+    """SQL: a cleanly title; one that begins with markup is page source and no title."""
     page = f"regexp_matches({expression}, '^\\s*<(span|img|div|script)')"
-    return f"CASE WHEN {page} THEN NULL ELSE {cleaned_text(expression)} END"
+    return f"CASE WHEN {page} THEN NULL ELSE {cleanly(expression)} END"
