@@ -43,7 +43,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     relation = bench.batches(_SCHEMA, _batches(entry))
     return (
-        f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
+        f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split "
+        "FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
         f"CAST(item_id AS VARCHAR) AS item_id FROM {relation})"
     )
 
