@@ -50,6 +50,8 @@ class AutomationOptions(BaseModel):
     """At the start of each window, score the window that has closed and train for the one that opens."""
     watch: bool = False
     """Look at the source's files once a minute and run the windows whose rows have newly landed."""
+    verify: bool = False
+    """Every night, recompute the digests of all that is kept, and fail where something is not what was written."""
 
 
 class ExperimentOptions(BaseModel):

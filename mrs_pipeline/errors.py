@@ -17,7 +17,7 @@ class UnreadableError(InputError):
 
 
 class StaleInputError(MrsError):
-    """A stored input was made from something other than what lies there now; says what to rebuild."""
+    """A stored input was made from something other than what is stored now; says what to rebuild."""
 
 
 class NonFiniteLossError(MrsError):

@@ -26,6 +26,7 @@ from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.metrics.evidence import ItemFacts
+from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.config import ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
@@ -346,7 +347,12 @@ def _fingerprint(
     arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
-        closure("mrs_pipeline.fitting:fit", type(model), *map(model_class, model.config.wrapped())).digest,
+        closure(
+            "mrs_pipeline.fitting:fit",
+            type(model),
+            *map(model_class, model.config.wrapped()),
+            *metric_roots([evaluation.select_metric]),
+        ).digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),

@@ -16,7 +16,7 @@ def peak_memory_mb() -> float:
     """The most resident memory that this process has held; where the kernel does not tell, what it holds now.
 
     On Linux `getrusage` survives the exec of a fresh process and would tell the parent's peak as the child's; the
-    kernel's own high-water mark starts anew.
+    kernel's own high-water mark starts again.
     """
     if _STATUS.exists():
         (peak,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

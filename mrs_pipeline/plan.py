@@ -28,14 +28,14 @@ def plan(config: DatasetConfig) -> list[Task]:
     ]
     wanted = stores_graphs(config) and any(spec.item_graph for spec in asking)
     graphs = config.model_features.values() if wanted else ()
-    companions = any(spec.user_graph for spec in asking)
+    needs_user_graph = any(spec.user_graph for spec in asking)
     return [
         *ingest_tasks(config),
         *core_tasks(config),
         *(feature_task(config, name) for name in config.feature_names),
         *(quality_task(config, name) for name in config.feature_names),
         *(graph_task(config, name) for name in graphs),
-        *([user_graph_task(config)] if companions else ()),
+        *([user_graph_task(config)] if needs_user_graph else ()),
         *(pretraining_task(config, name, settings) for name, settings in first_steps.items()),
         *([knowledge_task(config)] if config.knowledge else ()),
         *(raw_content_task(config, modality) for modality in config.raw_modalities),

@@ -1,4 +1,4 @@
-"""Names of columns and keys that more than one floor uses. No logic, no types, no other imports."""
+"""Names of columns and keys that more than one package uses. No logic, no types, no other imports."""
 
 from typing import Final
 

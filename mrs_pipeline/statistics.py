@@ -48,6 +48,12 @@ def mean_interval(values: npt.NDArray[np.floating]) -> Interval:
     Returns:
         No interval for fewer than two values: one value says nothing about their spread. An interval without width
         where all values are equal.
+
+    >>> found = mean_interval(np.array([0.0, 0.5, 1.0, np.nan]))
+    >>> found.mean, round(found.low, 4), round(found.high, 4)
+    (0.5, -0.7421, 1.7421)
+    >>> mean_interval(np.array([0.5]))
+    Interval(mean=0.5, low=None, high=None)
     """
     from scipy import stats
 
@@ -77,6 +83,10 @@ def compare(values: npt.NDArray[np.floating], reference: npt.NDArray[np.floating
 
     Raises:
         ValueError: the two arrays differ in length.
+
+    >>> found = compare(np.array([0.4, 0.6, 0.9]), np.array([0.1, 0.5, 0.7]))
+    >>> round(found.difference, 4), round(found.p, 4), found.n_users
+    (0.2, 0.0742, 3)
     """
     from scipy import stats
 
@@ -98,6 +108,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     The i-th smallest of n values is multiplied by n - i + 1, then made monotone and capped at 1. None (a test that
     could not be made) stays None and does not count among the n.
+
+    >>> holm([0.01, 0.04, None, 0.03])
+    [0.03, 0.06, None, 0.06]
     """
     raw = np.array([np.nan if p is None else p for p in p_values], np.float64)
     tested = np.flatnonzero(~np.isnan(raw))

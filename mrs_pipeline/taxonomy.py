@@ -17,7 +17,7 @@ class Modality(StrEnum):
 
 
 class Axis(StrEnum):
-    """The survey's technical branches in the order of its chain, after the unimodal floor of every comparison."""
+    """The survey's technical branches in the order of its chain, after the unimodal baselines of every comparison."""
 
     BASELINE = "baseline"
     INTERACTION = "interaction"

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that travel between floors. Arrays are NumPy; models turn them into tensors.
+"""Frozen dataclasses that travel between packages. Arrays are NumPy; models turn them into tensors.
 
 Shape letters, used everywhere: `U` users, `I` items, `N = U + I` nodes, `E` edges (interactions), `B` batch,
 `K` list length, `D` embedding, `F` raw feature width, `M` modalities, `L` layers,

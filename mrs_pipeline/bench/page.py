@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 CONTENT_FREE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn", "sasrec")
-"""Models that see identifiers alone, the floors of every table."""
+"""Models that see identifiers alone, the baselines of every table."""
 _LINEAR: Final = "ease"
 _SHOWN: Final = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 _MEANS: Final = (
@@ -149,16 +149,16 @@ def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float]) -> l
 
 
 def _content_against_none(board: pl.DataFrame, error: float) -> list[str]:
-    """Where the linear floor stands among the models that see content."""
+    """Where the linear baseline stands among the models that see content."""
     linear = board.filter(model=_LINEAR)
     content = board.filter(~pl.col("model").is_in(CONTENT_FREE))
     if linear.is_empty() or content.is_empty():
         return []
-    floor = float(linear["recall@20"][0])
-    above = content.filter(pl.col("recall@20") > floor + 2 * error)["model"].to_list()
-    below = content.filter(pl.col("recall@20") < floor)["model"].to_list()
+    baseline = float(linear["recall@20"][0])
+    above = content.filter(pl.col("recall@20") > baseline + 2 * error)["model"].to_list()
+    below = content.filter(pl.col("recall@20") < baseline)["model"].to_list()
     sentence = (
-        f"EASE, which sees no content and is solved in closed form, reaches {_places(floor)}: it is ahead of "
+        f"EASE, which sees no content and is solved in closed form, reaches {_places(baseline)}: it is ahead of "
         f"{len(below)} of the {len(content)} models that see content"
     )
     if above:
@@ -170,15 +170,15 @@ def _cold_against_floor(runs: pl.DataFrame, board: pl.DataFrame) -> list[str]:
     """Who ranks cold items better than nearest neighbours by content, which learn nothing, and who worse."""
     if "cold_recall@20" not in board.columns:
         return []
-    floors = runs.filter((pl.col("model") == _NEIGHBOURS) & pl.col("config").str.contains(_BY_CONTENT))
+    baselines = runs.filter((pl.col("model") == _NEIGHBOURS) & pl.col("config").str.contains(_BY_CONTENT))
     others = board.filter(pl.col("model") != _NEIGHBOURS).drop_nulls("cold_recall@20")
-    if floors.is_empty() or others.is_empty():
+    if baselines.is_empty() or others.is_empty():
         return []
-    floor = float(floors["cold_recall@20"].mean())  # type: ignore[arg-type]  # a number: the column is a float
+    baseline = float(baselines["cold_recall@20"].mean())  # type: ignore[arg-type]  # a number: the column is a float
     ranked = others.sort("cold_recall@20", descending=True)
-    above = ranked.filter(pl.col("cold_recall@20") > floor)["model"].to_list()
-    below = ranked.filter(pl.col("cold_recall@20") <= floor)["model"].to_list()
-    sentence = f"Among cold items the floor, `{_NEIGHBOURS}` by content, finds {_places(floor)}"
+    above = ranked.filter(pl.col("cold_recall@20") > baseline)["model"].to_list()
+    below = ranked.filter(pl.col("cold_recall@20") <= baseline)["model"].to_list()
+    sentence = f"Among cold items the baseline, `{_NEIGHBOURS}` by content, finds {_places(baseline)}"
     parts = [
         f"{name}: {_listed(models)}"
         for name, models in (("above it", above), ("not above it", below))

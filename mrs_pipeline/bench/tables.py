@@ -11,9 +11,9 @@ from mrs_pipeline.schema import WINDOW
 def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a bench's table as CSV, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}")
-    table.write_csv(aside)
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}")
+    table.write_csv(temporary)
+    temporary.replace(path)
 
 
 def keep_rows(path: Path, rows: pl.DataFrame, keys: Sequence[str]) -> None:

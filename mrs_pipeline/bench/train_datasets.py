@@ -79,7 +79,7 @@ def bench_dataset(
     chosen = [each for each in candidates(stage.config) if models is None or each.model in models]
     for candidate in tqdm(chosen, desc=stage.config.name, unit="model", disable=None):
         name = candidate.model
-        # stored graphs and first steps are left aside: making them is part of what preparing costs
+        # stored graphs and first steps are left out: making them is part of what preparing costs
         spec = replace(MODELS[name].spec, item_graph=False, user_graph=False, pretraining=None)
         data = training_data(stage, spec)
         (row,) = bench_train(

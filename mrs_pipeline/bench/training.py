@@ -43,7 +43,7 @@ def bench_train(
     the whole process).
 
     Args:
-        data: what to train on; its item graphs are built anew where they are missing.
+        data: what to train on; its item graphs are built where they are missing.
         models: name of the registry -> overrides of its settings.
         epochs: timed epochs.
         batch_size: training rows a step.

@@ -39,7 +39,7 @@ def tune(
         typer.Option("--save", help="Keep what is found in presets.yaml beside the dataset's defs.yaml."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Search anew, also what has been searched before.")
+        bool, typer.Option("--force", help="Search again, also what has been searched before.")
     ] = False,
 ) -> None:
     """Search settings of models on validation rows; the test rows are not looked at.
@@ -67,7 +67,7 @@ def tune(
     for model in chosen:
         training = config.training_of(model).model_copy(update=budget)
         try:
-            found = search(stage, model, only=only, trials=trials, training=training, anew=force)
+            found = search(stage, model, only=only, trials=trials, training=training, restart=force)
         except NonFiniteLossError as error:
             err.print(f"notice: {error}", soft_wrap=True, markup=False)
             diverged.append(model)
@@ -103,10 +103,10 @@ def tune(
 def _summary(model: str, preset: "Preset") -> str:
     """What the search came to, in one line."""
     found = preset.found
-    floor = "diverged" if found.defaults_score is None else f"{found.defaults_score:.5f}"
+    baseline = "diverged" if found.defaults_score is None else f"{found.defaults_score:.5f}"
     if found.chosen == "defaults":
-        return f"{model}: none of {found.trials} settings tried beats the defaults, {found.metric} {floor}"
-    return f"{model}: {found.metric} {found.score:.5f}, defaults {floor}, {found.trials} settings tried"
+        return f"{model}: none of {found.trials} settings tried beats the defaults, {found.metric} {baseline}"
+    return f"{model}: {found.metric} {found.score:.5f}, defaults {baseline}, {found.trials} settings tried"
 
 
 def _to_paste(model: str, preset: "Preset") -> str:

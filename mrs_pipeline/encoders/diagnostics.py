@@ -98,7 +98,7 @@ class SignalTest:
     Attributes:
         z: (observed - shuffled_mean) / shuffled_std; NaN with fewer than two usable pairs.
         observed: mean cosine, about the common mean, of pairs of items that one user has both.
-        shuffled_mean: the same pairs after vectors were dealt out anew among the present items, mean of the
+        shuffled_mean: the same pairs after vectors were shuffled among the present items, mean of the
             shuffles.
         shuffled_std: standard deviation over the shuffles.
         pairs: pairs looked at.
@@ -289,7 +289,7 @@ def _drift(totals: _Totals, previous: FeatureMatrix) -> tuple[float | None, floa
 def signal_test(
     values: npt.NDArray[np.floating], present: BoolArray, interactions: Interactions, seed: int = 0
 ) -> SignalTest:
-    """Do items that share users lie nearer than when vectors are dealt out anew?
+    """Do items that share users lie nearer than when vectors are shuffled?
 
     Pairs are two items of one user; shuffling moves vectors among the present items and keeps the pairs, so
     neither popularity nor the shape of the space can fake a signal. Feed it training interactions only.

@@ -152,7 +152,7 @@ class ExtractionDirectory:
         rows = slice(chunk.start, chunk.start + len(chunk.present))
         parts = ((MATRIX, chunk.values), (PRESENT, chunk.present), (_DIGESTS, chunk.digests))
         for name, part in parts:
-            # Mapped anew for each chunk, so that pages written earlier do not stay in this process.
+            # Mapped again for each chunk, so that pages written earlier do not stay in this process.
             mapped = open_memmap(self._directory / name, mode="r+")
             mapped[rows] = part
             mapped.flush()
@@ -171,9 +171,9 @@ class ExtractionDirectory:
         rows.join(failures, on="item", how="left", maintain_order="left").write_parquet(
             self._directory / ROWS
         )
-        aside = self._directory / (SUMMARY + ".aside")
-        aside.write_text(json.dumps(self._plan.as_json(), indent=1))
-        aside.replace(self._directory / SUMMARY)
+        temporary = self._directory / (SUMMARY + ".tmp")
+        temporary.write_text(json.dumps(self._plan.as_json(), indent=1))
+        temporary.replace(self._directory / SUMMARY)
         for name in (_DIGESTS, _CHUNKS):
             (self._directory / name).unlink()
 

@@ -12,12 +12,23 @@ from mrs_pipeline.functional.kernels.rows import frobenius_norm
 
 
 def bpr(gaps: Tensor) -> Tensor:
-    """Bayesian personalised ranking (Rendle et al., UAI 2009): -mean log sigmoid(s_ui - s_uj); gaps [B]."""
+    """Bayesian personalised ranking (Rendle et al., UAI 2009): -mean log sigmoid(s_ui - s_uj); gaps [B].
+
+    Without an opinion, log 2:
+
+    >>> bpr(torch.tensor([0.0, 0.0]))
+    tensor(0.6931)
+    """
     return -logsigmoid(gaps).mean()
 
 
 def bpr_inner(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """`bpr` where scores are inner products of rows [B, D]."""
+    """`bpr` where scores are inner products of rows [B, D].
+
+    >>> user, liked, other = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 2.0]]).split(1)
+    >>> bpr_inner(user, liked, other) == bpr(torch.tensor([3.0]))
+    tensor(True)
+    """
     return bpr((users * (positives - negatives)).sum(1))
 
 
@@ -25,22 +36,38 @@ def embedding_norm(*rows: Tensor) -> Tensor:
     """Sum over tables of the (un-squared) Frobenius norm of the batch's rows [B, D], divided by B.
 
     The regulariser of the MMRec family; note that it is not squared.
+
+    >>> embedding_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))  # sqrt(9 + 16) / 2
+    tensor(2.5000)
     """
     return torch.stack([frobenius_norm(table) for table in rows]).sum() / len(rows[0])
 
 
 def squared_norm(*rows: Tensor) -> Tensor:
-    """Half the sum of squares of the batch's rows [B, D], divided by B (LightGCN, LATTICE, MGCN)."""
+    """Half the sum of squares of the batch's rows [B, D], divided by B (LightGCN, LATTICE, MGCN).
+
+    >>> squared_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))  # (9 + 16) / 2 / 2
+    tensor(6.2500)
+    """
     return torch.stack([table.square().sum() for table in rows]).sum() / (2 * len(rows[0]))
 
 
 def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
-    """1 - mean cosine of the rows of two views [B, D]; a row of zeros counts as orthogonal."""
+    """1 - mean cosine of the rows of two views [B, D]; a row of zeros counts as orthogonal.
+
+    >>> cosine_distance(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[5.0, 0.0], [1.0, 0.0]]))
+    tensor(0.5000)
+    """
     return 1 - (normalize(one, dim=1) * normalize(other, dim=1)).sum(1).mean()
 
 
 def product_contrast(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
-    """-mean_i log softmax_j(<a_i, b_j> / temperature) at j = i: contrast of two views [B, D] by inner products."""
+    """-mean_i log softmax_j(<a_i, b_j> / temperature) at j = i: contrast of two views [B, D] by inner products.
+
+    >>> views = torch.eye(2)
+    >>> product_contrast(views, views, 1.0)  # log(e + 1) - 1
+    tensor(0.3133)
+    """
     products = (anchors / temperature) @ others.T
     return (products.logsumexp(1) - products.diagonal()).mean()
 
@@ -52,6 +79,10 @@ def info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
         anchors: [B, D].
         others: [B, D]; row i belongs to anchor i, all other rows are its negatives.
         temperature: of the softmax.
+
+    >>> views = 5 * torch.eye(2)  # lengths do not matter
+    >>> info_nce(views, views, 1.0)
+    tensor(0.3133)
     """
     return info_nce_counted(anchors, others, anchors.new_ones(len(anchors)), temperature)
 
@@ -60,6 +91,12 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     """`info_nce` of the batch in which row i of `anchors` and `others` [n, D] stands `counts[i]` times.
 
     A popular item stands many times in a batch; that its rows are compared once is the same loss, only faster.
+
+    >>> one, other = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    >>> twice = torch.tensor([2, 1])
+    >>> repeated = info_nce(one.repeat_interleave(twice, 0), other.repeat_interleave(twice, 0), 0.5)
+    >>> torch.allclose(info_nce_counted(one, other, twice, 0.5), repeated)
+    True
     """
     counts = counts.to(anchors.dtype)
     keys = normalize(others, dim=1)
@@ -70,6 +107,10 @@ def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
     """`info_nce` whose negatives are the other anchors too (Zhu et al., "Deep Graph Contrastive Learning", 2020).
 
     -mean_i log e^(cos(a_i, b_i) / t) / (sum_j e^(cos(a_i, b_j) / t) + sum_(j != i) e^(cos(a_i, a_j) / t)).
+
+    >>> views = torch.eye(2)
+    >>> grace(views, views, 1.0)  # log(e + 2) - 1
+    tensor(0.5514)
     """
     unit = normalize(anchors, dim=1)
     keys = torch.cat([normalize(others, dim=1), unit])
@@ -78,7 +119,11 @@ def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
 
 
 def mean_square(*rows: Tensor) -> Tensor:
-    """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN)."""
+    """Sum over tables of the mean of the squares of their rows [B, D] (MMGCN, GRCN, DualGNN).
+
+    >>> mean_square(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 1.0]]))  # 12.5 + 1
+    tensor(13.5000)
+    """
     return torch.stack([table.square().mean() for table in rows]).sum()
 
 
@@ -87,12 +132,24 @@ def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
 
     Zero says that the two have no linear relation: the soft orthogonality of domain separation networks
     (Bousmalis et al., NeurIPS 2016), with columns standardised so that small vectors do not pass for orthogonal.
+
+    >>> column = torch.tensor([[1.0], [2.0], [3.0]])
+    >>> hill = torch.tensor([[1.0], [-2.0], [1.0]])
+    >>> [round(cross_correlation(column, other).item(), 4) for other in (-2 * column, column + hill)]
+    [1.0, 0.25]
     """
     return (_standardised(one).T @ _standardised(other)).square().mean()
 
 
 def misalignment(one: Tensor, other: Tensor) -> Tensor:
-    """1 - mean cosine of the rows [B, D] of two views; centred over the batch, so that constants are not alike."""
+    """1 - mean cosine of the rows [B, D] of two views; centred over the batch, so that constants are not alike.
+
+    >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> torch.allclose(misalignment(rows, 3 * rows + 1), torch.tensor(0.0), atol=1e-6)
+    True
+    >>> round(misalignment(rows, -rows).item(), 4)
+    2.0
+    """
     centred = (view - view.mean(0) for view in (one, other))
     first, second = (normalize(view, dim=1) for view in centred)
     return 1 - (first * second).sum(1).mean()

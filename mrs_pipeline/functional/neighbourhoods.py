@@ -63,7 +63,7 @@ class NeighbourSampler:
         below = torch.where(first > 0, self.reached[first - 1], 0.0)
         share = torch.rand(len(nodes), n, generator=generator, device=nodes.device, dtype=torch.float64)
         wanted = below.unsqueeze(1) + share * (self.reached[last] - below).unsqueeze(1)
-        # a sum of rounded weights may land just outside the node's own stretch
+        # a sum of rounded weights may land just outside the node's own interval
         place = torch.searchsorted(self.reached, wanted, right=True)
         place = torch.minimum(torch.maximum(place, first.unsqueeze(1)), last.unsqueeze(1))
         return torch.where(lonely.unsqueeze(1), NOBODY, self.indices[place])

@@ -12,6 +12,10 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     Equal scores are ordered by column number, also where the tie runs across the k-th place, which
     `torch.topk` leaves open. A NaN among the scores would come out first.
+
+    >>> values, columns = top_k(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 2)
+    >>> columns  # of the two threes the left one comes first
+    tensor([[1, 3]])
     """
     width = scores.shape[1]
     values, columns = torch.topk(scores, min(k + 1, width), sorted=True)
@@ -45,6 +49,10 @@ def ranks_of(scores: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
     The place is one more than the number of larger scores in the row, and of equal ones further left. Two
     passes over the row count them; nothing is sorted.
+
+    >>> scores = torch.tensor([[1.0, 3.0, 2.0, 3.0]])
+    >>> ranks_of(scores, rows=torch.tensor([0, 0]), columns=torch.tensor([2, 3]))
+    tensor([3, 2])
     """
     size = max(1, len(scores))
     parts = [

@@ -59,8 +59,8 @@ class Histories:
         """[B, length] the last tokens of `users` [B]; the last column is never padding."""
         return self.rows(users, self.lengths[users] + 1, length)
 
-    def stretches(self, length: int) -> tuple[Tensor, Tensor]:
-        """Histories cut from their end into stretches of `length` steps: (user [n], place of the last target [n]).
+    def subsequences(self, length: int) -> tuple[Tensor, Tensor]:
+        """Histories cut from their end into subsequences of `length` steps: (user [n], place of the last target [n]).
 
         Every item of every history is the target of exactly one step.
         """

@@ -1,4 +1,11 @@
-"""Area under the ROC curve of each user's ranking, from the places alone."""
+"""Area under the ROC curve of each user's ranking, from the places alone.
+
+User 0: of the pairs (2, 3) and (4, 3) the first is right. User 1: item 3 stands above two of three others.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> AUC.per_user(two_users(), 0).round(4)
+array([0.5   , 0.6667])
+"""
 
 import numpy as np
 

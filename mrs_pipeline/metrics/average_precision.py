@@ -1,4 +1,11 @@
-"""Mean average precision: precision at each hit, averaged."""
+"""Mean average precision: precision at each hit, averaged.
+
+User 0 has hits at places 1 and 3: (1/1 + 2/3) / 2. User 1 has one at place 2: (1/2) / 1.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> MAP.per_user(two_users(), 3).round(4)
+array([0.8333, 0.5   ])
+"""
 
 import numpy as np
 

@@ -1,4 +1,11 @@
-"""Calibration: whether a list mixes the values of an attribute as the user's history does."""
+"""Calibration: whether a list mixes the values of an attribute as the user's history does.
+
+Both users had records only. User 0 is shown books, user 1 one of each.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> CALIBRATION.per_user(two_users(), 2).round(4)
+array([4.6052, 0.6832])
+"""
 
 import math
 

@@ -1,4 +1,11 @@
-"""Intra-list diversity: how unlike each other the items of a list are, by their content."""
+"""Intra-list diversity: how unlike each other the items of a list are, by their content.
+
+Items 2 and 3 look alike, items 1 and 3 have nothing in common.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> DIVERSITY.per_user(two_users(), 2)
+array([0., 1.])
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,11 @@
-"""Group AUC: the AUC of each user, weighted by how much of the test the user is."""
+"""Group AUC: the AUC of each user, weighted by how much of the test the user is.
+
+AUC is 1/2 for user 0, who has two relevant items, and 2/3 for user 1, who has one.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> round(GAUC.overall(two_users(), 0), 4)
+0.5556
+"""
 
 import numpy as np
 

@@ -1,4 +1,11 @@
-"""Hit rate: whether the list holds anything relevant."""
+"""Hit rate: whether the list holds anything relevant.
+
+Only user 0 has a relevant item in first place.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> HIT.per_user(two_users(), 1)
+array([1., 0.])
+"""
 
 import numpy as np
 

@@ -1,4 +1,11 @@
-"""Mean reciprocal rank: how high the first relevant item stands."""
+"""Mean reciprocal rank: how high the first relevant item stands.
+
+The first relevant items stand at places 1 and 2.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> MRR.per_user(two_users(), 2)
+array([1. , 0.5])
+"""
 
 from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.evidence import Evidence, Values

@@ -1,4 +1,11 @@
-"""Normalised discounted cumulative gain: hits count less the lower they stand."""
+"""Normalised discounted cumulative gain: hits count less the lower they stand.
+
+User 0 has a hit at place 1 where 1 and 2 were possible, user 1 at place 2 where 1 was.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> NDCG.per_user(two_users(), 2).round(4)
+array([0.6131, 0.6309])
+"""
 
 import numpy as np
 

@@ -1,4 +1,11 @@
-"""Novelty: how surprising an item's presence is, given how many users have it."""
+"""Novelty: how surprising an item's presence is, given how many users have it.
+
+Items with one training user of three: log2(3) bits each; item 3 has none and counts as one.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> NOVELTY.per_user(two_users(), 2).round(4)
+array([1.585, 1.585])
+"""
 
 import numpy as np
 

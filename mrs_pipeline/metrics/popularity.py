@@ -1,4 +1,11 @@
-"""Average recommendation popularity: how many users already have what is recommended."""
+"""Average recommendation popularity: how many users already have what is recommended.
+
+Each list holds one item with one training user and one with none.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> POPULARITY.per_user(two_users(), 2)
+array([0.5, 0.5])
+"""
 
 import numpy as np
 

@@ -1,4 +1,11 @@
-"""Popularity lift: how much more popular than users' own items the recommended ones are."""
+"""Popularity lift: how much more popular than users' own items the recommended ones are.
+
+Lists have .5 training users on average; what the users had, 2 and 3.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> POPULARITY_LIFT.overall(two_users(), 2)
+-0.8
+"""
 
 import numpy as np
 

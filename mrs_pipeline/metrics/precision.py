@@ -1,4 +1,11 @@
-"""Precision: the share of the list that is relevant."""
+"""Precision: the share of the list that is relevant.
+
+One of two places each.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> PRECISION.per_user(two_users(), 2)
+array([0.5, 0.5])
+"""
 
 from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.evidence import Evidence, Values

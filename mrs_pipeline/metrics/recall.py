@@ -1,4 +1,11 @@
-"""Recall: the share of a user's relevant items that the list holds."""
+"""Recall: the share of a user's relevant items that the list holds.
+
+Of its two relevant items user 0 finds one among the first two, user 1 its only one.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> RECALL.per_user(two_users(), 2)
+array([0.5, 1. ])
+"""
 
 from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.evidence import Evidence, Values

@@ -1,4 +1,12 @@
-"""Serendipity: hits that popularity would not have put there."""
+"""Serendipity: hits that popularity would not have put there.
+
+User 0: item 2 in place 1 of 5, second by popularity: (1 - 4/5) / 2. User 1: item 3 in place 2, without a
+training user: (4/5 - 0) / 2.
+
+>>> from mrs_pipeline.metrics.example import two_users
+>>> SERENDIPITY.per_user(two_users(), 2).round(4)
+array([0.1, 0.4])
+"""
 
 import numpy as np
 

@@ -23,7 +23,7 @@ class BatchKind(StrEnum):
     USER_ROWS = "user_rows"
     """Users with all that they have taken."""
     SEQUENCES = "sequences"
-    """Stretches of users' histories in the order of time; each position's target is the item that came next."""
+    """Subsequences of users' histories in the order of time; each position's target is the item that came next."""
     NONE = "none"
     """Nothing is drawn: the model is solved in closed form."""
 

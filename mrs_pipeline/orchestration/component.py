@@ -44,6 +44,7 @@ class Dataset(dg.Component):
         # look at which components there are.
         from mrs_pipeline.orchestration.assets import build_asset, build_checks
         from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+        from mrs_pipeline.orchestration.verification import build_verification
         from mrs_pipeline.plan import on_request, plan
 
         home = find_home()
@@ -55,12 +56,13 @@ class Dataset(dg.Component):
         tasks = [*plan(self.config), *on_request(self.config)]
         by_output = {output: task for task in tasks for output in task.outputs}
         jobs = build_jobs(self.config)
-        schedule = build_schedule(self.config, jobs)
+        retrain = build_schedule(self.config, jobs)
+        verification, nightly = build_verification(self.config, home)
         return dg.Definitions(
             assets=[build_asset(self.config, home, task, by_output) for task in tasks],
             asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
-            jobs=jobs,
-            schedules=[schedule] if schedule else [],
+            jobs=[*jobs, verification],
+            schedules=[*([retrain] if retrain else []), nightly],
             sensors=[build_sensor(self.config, home, jobs)],
         )
 

@@ -68,7 +68,7 @@ FEATURE_WORDS: Final[Words] = {
     "signal": (
         "Signal",
         "Mean cosine of items that the same people took (line), against the same pairs with the vectors dealt "
-        "out anew (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
+        "out restart (bars). A line among the bars says nothing about taste, or its rows belong to other items.",
     ),
 }
 EXPERIMENT_WORDS: Final[Words] = {

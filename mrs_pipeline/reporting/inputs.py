@@ -224,7 +224,7 @@ class FeaturePageInputs:
         missing: items without content, or whose content could not be read.
         spectrum: [min(I, F)] singular values of the centred matrix, any order; may be empty.
         norms: [present] Euclidean norms of the rows; may be empty.
-        shuffled: mean cosine of items that share users, for vectors dealt out anew, once a shuffle; may be empty.
+        shuffled: mean cosine of items that share users, for shuffled vectors, once a shuffle; may be empty.
         observed: the same for the vectors as they are.
         neighbours: a dozen items with their nearest ones.
         facts: label -> value, e.g. width, encoder revision, items a second.

@@ -70,7 +70,7 @@ def _facts(quality: Mapping[str, Any], dtype: str) -> dict[str, str]:
     shown = {
         "effective rank": ("effective_rank", ".1f"),
         "signal, standard deviations above chance": ("signal_z", ".1f"),
-        f"validation {quality['metric']} of its ItemKNN": ("floor", ".4f"),
+        f"validation {quality['metric']} of its ItemKNN": ("baseline", ".4f"),
         f"validation {quality['metric']} of popularity": ("popularity", ".4f"),
         "cosine with the previous version": ("drift_cosine", ".3f"),
     }

@@ -1,4 +1,4 @@
-"""Is a feature set any good? Its signal, its floor and its page, once there are interactions to hold it against.
+"""Is a feature set any good? Its signal, its baseline and its page, once there are interactions to hold it against.
 
 What the numbers mean is `encoders.diagnostics`; how the page looks, `reporting.html`; how vectors are made, `features`.
 Training and validation rows only: the window's own events are not looked at.
@@ -70,7 +70,7 @@ def _scores(stage: Stage, data: TrainingData) -> dict[str, str | float]:
     popular = fit(data, "most_pop", training=training, evaluation=evaluation)
     return {
         "metric": evaluation.select_on,
-        "floor": content.result.best_score,
+        "baseline": content.result.best_score,
         "popularity": popular.result.best_score,
     }
 

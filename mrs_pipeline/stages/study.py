@@ -167,7 +167,7 @@ class _Run:
 
 
 def _arm_code(config: DatasetConfig, arm: Arm) -> str:
-    """Digest of the code that decides an arm's numbers: a page may be drawn anew without running an arm again."""
+    """Digest of the code that decides an arm's numbers: a page may be drawn again without running an arm again."""
     models = (arm.model, *config.config_of(arm.model).wrapped())
     roots = metric_roots(config.evaluation.accuracy_only().metrics)
     return closure("mrs_pipeline.studies.running:run_arm", *(MODELS[name] for name in models), *roots).digest

@@ -63,7 +63,7 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
 
 
 def popularity_score(stage: Stage) -> float:
-    """What recommending the most popular items scores on validation: the floor of every model."""
+    """What recommending the most popular items scores on validation: the simplest baseline."""
     data = training_data(stage, MODELS["most_pop"].spec)
     return fit(data, "most_pop", evaluation=stage.config.evaluation).result.best_score
 

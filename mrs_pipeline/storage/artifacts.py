@@ -140,13 +140,14 @@ class ArtifactStore:
         record = {"name": name, "digest": digest, "provenance": provenance.to_json(), "facts": dict(facts)}
         text = json.dumps(record, indent=2, allow_nan=False)
         final = home / digest[:_DIGEST_DIGITS]
-        if final.is_dir():  # the same content again: readers may be using it, so it stays
-            _remove(partial)
+        if final.is_dir() and directory_digest(final) == digest:
+            _remove(partial)  # the same content again: readers may be using it, so it stays
         else:
+            _remove(final)  # damaged since it was written
             partial.replace(final)
-        aside = home / f".{uuid.uuid4().hex[:12]}.json"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(home / MANIFEST)
+        temporary = home / f".{uuid.uuid4().hex[:12]}.json"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(home / MANIFEST)
         self._remove_others(home, final)
 
     def _remove_others(self, home: Path, final: Path) -> None:

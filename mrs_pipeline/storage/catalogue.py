@@ -1,7 +1,7 @@
 """`data/mrs.duckdb`: a file of SQL views over the lake, for shells and for `mrs query`.
 
-It holds views and nothing else, so it can be rebuilt aside and swapped at any moment: a shell that has the
-old file open keeps it and blocks nobody. Views read whatever partitions lie there when they are queried; only
+It holds views and nothing else, so it can be rebuilt beside the old file and swapped at any moment: a shell that has
+the old file open keeps it and blocks nobody. Views read whatever partitions exist when they are queried; only
 a new table or a new column needs a refresh. A file that cannot be read is left out of its view, which then has the
 others only until the next refresh. The tables themselves are `lake`'s.
 """
@@ -44,10 +44,10 @@ def refresh(home: Home) -> tuple[str, ...]:
     with FileLock(home.data / ".catalogue.lock"):
         for leftover in home.data.glob(".catalogue-*.duckdb*"):
             leftover.unlink()
-        aside = home.data / f".catalogue-{uuid.uuid4().hex[:12]}.duckdb"
-        with connect(aside) as con:
+        temporary = home.data / f".catalogue-{uuid.uuid4().hex[:12]}.duckdb"
+        with connect(temporary) as con:
             left_out = _create_views(con, Lake(home.lake))
-        aside.replace(home.catalogue)
+        temporary.replace(home.catalogue)
     return left_out
 
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, SEED, WINDOW
 from mrs_pipeline.storage.connection import open_memory
-from mrs_pipeline.storage.digests import rows_digest
+from mrs_pipeline.storage.digests import file_digest, rows_digest
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.sql import literal
 from mrs_pipeline.storage.table import Table, TableManifest, is_safe_name
@@ -32,6 +32,7 @@ __all__ = ["PART", "Lake", "Table", "TableManifest"]
 
 PART = "part.parquet"
 _MANIFEST_KEY = "mrs_manifest"
+_MARK = ".sha256-"
 
 
 class Lake:
@@ -170,21 +171,14 @@ class Lake:
         except pl.exceptions.PolarsError as error:
             raise self._unreadable(table, _damaged(error)) from error
 
-    def fault(self, con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-        """What is wrong with a partition's file, in words; None where its rows are what was written."""
+    def fault(self, table: Table) -> str | None:
+        """What is wrong with a partition's file, in words; None where its bytes are what was written."""
         try:
-            manifest = self.manifest(table)
-            view = f"fault_{_token()}"
-            con.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM {self.scan(table)}")
-            try:
-                found = rows_digest(con, view)
-            finally:
-                con.execute(f"DROP VIEW {view}")
+            self.manifest(table)
         except UnreadableError as error:
             return str(error).partition(" ")[2].partition(":")[0]
-        except duckdb.Error as error:
-            return _damaged(error)
-        return None if found == manifest.digest else "is not what was written"
+        part = self._part(table)
+        return None if _mark(part.parent, file_digest(part)).exists() else "is not what was written"
 
     def partitions(self, schema: str, name: str, **keys: str | int) -> list[Table]:
         """The written partitions of a table whose keys agree with those given, sorted.
@@ -208,20 +202,27 @@ class Lake:
         if self.exists(table):
             with self._writing(table):
                 self._part(table).unlink(missing_ok=True)
+                for mark in self._part(table).parent.glob(f"{_MARK}*"):
+                    mark.unlink()
 
     def _publish(self, con: duckdb.DuckDBPyConnection, relation: str, manifest: TableManifest) -> None:
         with self._writing(manifest.table) as folder:
-            aside = folder / f".{_token()}.parquet"
+            temporary = folder / f".{_token()}.parquet"
             con.execute(
-                f"COPY (FROM {relation}) TO {literal(str(aside))} (FORMAT parquet, COMPRESSION zstd, "
+                f"COPY (FROM {relation}) TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{{_MANIFEST_KEY}: {literal(manifest.to_json())}}})"
             )
-            _flush(aside)
-            aside.replace(folder / PART)
+            _flush(temporary)
+            mark = _mark(folder, file_digest(temporary))
+            mark.touch()
+            temporary.replace(folder / PART)
+            for other in folder.glob(f"{_MARK}*"):
+                if other != mark:
+                    other.unlink()
 
     @contextmanager
     def _writing(self, table: Table) -> Iterator[Path]:
-        """Hold the partition's write lock; what a killed writer left aside is removed, as none can own it."""
+        """Hold the partition's write lock; temporary files of a killed writer are removed, as none can own it."""
         folder = self._part(table).parent
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -282,6 +283,14 @@ def _damaged(error: Exception) -> str:
 
 def _absent(table: Table) -> str:
     return f"{table} has not been written yet: materialise {table.path} for this partition first."
+
+
+def _mark(folder: Path, digest: str) -> Path:
+    """The empty file whose name is the digest of the bytes beside it.
+
+    It is there before the data are, and those of earlier data go afterwards: after a kill in between there are two.
+    """
+    return folder / f"{_MARK}{digest}"
 
 
 def _token() -> str:

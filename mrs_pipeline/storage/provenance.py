@@ -36,7 +36,7 @@ class Provenance:
 
 
 def require_current(what: str, recorded: Provenance, current: Mapping[str, str], remedy: str) -> None:
-    """Refuse a stored thing whose inputs are not the ones that lie there now.
+    """Refuse a stored thing whose inputs are not the ones that are stored now.
 
     Args:
         what: the stored thing, e.g. "features/image_color_gradient".

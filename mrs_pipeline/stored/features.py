@@ -18,7 +18,7 @@ from mrs_pipeline.types import FeatureMatrix
 
 LOG = logging.getLogger("mrs_pipeline")
 DRIFT = ("drift_cosine", "drift_norm")
-"""What is known only while the previous version still lies there, and so is kept beside the vectors."""
+"""What is known only while the previous version is still stored, and so is kept beside the vectors."""
 
 
 def read_features(stage: Stage, name: str) -> FeatureMatrix:

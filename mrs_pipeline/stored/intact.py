@@ -63,6 +63,4 @@ def _artifact_fault(
 
 @lru_cache(maxsize=256)
 def _table_fault(root: Path, table: Table, digest: str, stamp: tuple[int, int]) -> str | None:  # noqa: ARG001
-    lake = Lake(root)
-    with lake.connect() as con:
-        return lake.fault(con, table)
+    return Lake(root).fault(table)

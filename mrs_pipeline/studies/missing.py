@@ -23,7 +23,7 @@ MISSING = Experiment(
     name="missing",
     title="Missing content",
     question="How much accuracy is lost as 10, 30, 50 and 80 per cent of each modality's rows go missing?",
-    reading="The same rows are taken from all models, drawn anew for each modality and seed. A line that stays flat "
+    reading="The same rows are taken from all models, drawn for each modality and seed. A line that stays flat "
     "belongs to a model that does not need the content, or copes without it; the dashed line is a model that never "
     "saw any.",
     arms=_arms,

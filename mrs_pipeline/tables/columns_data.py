@@ -76,7 +76,7 @@ DATA: Final[Mapping[str, Column]] = {
     ),
     "pairs": Column("BIGINT", "Pairs of items that the signal was looked for in.", "pairs"),
     "metric:validation": Column("VARCHAR", "The validation metric of the next two columns, `<name>@<k>`."),
-    "floor": Column("DOUBLE", "Score of ItemKNN on these vectors alone; NULL where nothing is held out."),
+    "baseline": Column("DOUBLE", "Score of ItemKNN on these vectors alone; NULL where nothing is held out."),
     "popularity": Column("DOUBLE", "Score of recommending what is popular, on the same rows."),
     # counts for the report
     "rows": Column("BIGINT", "Interactions.", "rows"),

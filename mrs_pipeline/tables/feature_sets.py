@@ -20,13 +20,13 @@ FEATURE_SETS = TableSchema(
         "shuffled_cosine",
         "pairs",
         "metric:validation",
-        "floor",
+        "baseline",
         "popularity",
     ),
     lineage={
         "items": (("core/items", "item"),),
         "signal_z": (("core/splits", "user"), ("core/splits", "item")),
-        "floor": (("core/splits", "user"), ("core/splits", "item")),
+        "baseline": (("core/splits", "user"), ("core/splits", "item")),
         "popularity": (("core/splits", "user"), ("core/splits", "item")),
     },
 )

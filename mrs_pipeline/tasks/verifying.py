@@ -84,20 +84,19 @@ def verify(
 
 def _tables(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:
     lake = Lake(home.lake)
-    with lake.connect() as con:
-        for schema, name in lake.tables():
-            for table in lake.partitions(schema, name):
-                keys = dict(table.keys)
-                if dataset not in (None, keys.get(DATASET)):
-                    continue
-                reason = lake.fault(con, table)
-                if reason and discard:
-                    lake.delete(table)
-                yield (
-                    Fault(str(table), keys.get(DATASET, ""), keys.get(WINDOW, FULL_WINDOW), reason)
-                    if reason
-                    else None
-                )
+    for schema, name in lake.tables():
+        for table in lake.partitions(schema, name):
+            keys = dict(table.keys)
+            if dataset not in (None, keys.get(DATASET)):
+                continue
+            reason = lake.fault(table)
+            if reason and discard:
+                lake.delete(table)
+            yield (
+                Fault(str(table), keys.get(DATASET, ""), keys.get(WINDOW, FULL_WINDOW), reason)
+                if reason
+                else None
+            )
 
 
 def _artifacts(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:

@@ -64,9 +64,9 @@ class CheckpointFile:
         copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         facts = json.dumps(state.facts, allow_nan=False)
         header = {"fingerprint": self.fingerprint, "facts": facts, "digest": _digest(copies, facts)}
-        aside = self.directory / f"{CHECKPOINT}.{os.getpid()}"
-        save_file(copies, aside, metadata=header)
-        aside.replace(self.directory / CHECKPOINT)
+        temporary = self.directory / f"{CHECKPOINT}.{os.getpid()}"
+        save_file(copies, temporary, metadata=header)
+        temporary.replace(self.directory / CHECKPOINT)
 
     def read(self, device: torch.device) -> RunState | None:
         """The state to go on from; None where there is none of this fingerprint."""

@@ -27,7 +27,7 @@ class SequenceSource:
             inputs.users, inputs.items, inputs.times, inputs.n_users, inputs.n_items
         )
         self._length = length
-        self._users, self._ends = self._histories.stretches(length)
+        self._users, self._ends = self._histories.subsequences(length)
         self._per_batch = max(1, round(batch_size * len(self._users) / len(inputs.users)))
         self.n_batches = -(-len(self._users) // self._per_batch)
 

@@ -56,7 +56,7 @@ def _among(only: Collection[str]) -> str:
 
 
 def search(
-    stage: Stage, model: str, *, only: Collection[str], trials: int, training: TrainingOptions, anew: bool
+    stage: Stage, model: str, *, only: Collection[str], trials: int, training: TrainingOptions, restart: bool
 ) -> Tuned:
     """Search a model's settings on the stage's validation rows; goes on where an earlier search stopped.
 
@@ -82,7 +82,10 @@ def search(
                 evaluation=config.evaluation,
                 pretraining=config.pretraining_configs.get(MODELS[model].spec.pretraining or ""),
                 journal=Journal(
-                    folder / f"{model}.journal", _data_digest(stage, model), _code_digest(config, model), anew
+                    folder / f"{model}.journal",
+                    _data_digest(stage, model),
+                    _code_digest(config, model),
+                    restart,
                 ),
             )
     except Timeout as error:

@@ -85,9 +85,9 @@ def write_preset(path: Path, dataset: str, model: str, preset: Preset) -> None:
     """Put one model's preset into the file, whole or not at all; the others keep their content and place."""
     entries = {**_read(path), model: preset.model_dump(mode="json")}
     text = yaml.safe_dump(entries, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:12]}")
-    aside.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:12]}")
+    temporary.write_text(_HEADER.format(dataset=dataset) + text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -40,13 +40,13 @@ class Journal:
         file: the file.
         data: digest of the data.
         code: digest of the code.
-        anew: forget the trials that are kept.
+        restart: forget the trials that are kept.
     """
 
     file: Path
     data: str
     code: str
-    anew: bool = False
+    restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def tune(
         space,
         search.key(journal),
         None if journal is None else journal.file,
-        anew=journal is not None and journal.anew,
+        restart=journal is not None and journal.restart,
     )
     standard = ended.point(search.defaults)
     if standard is None and ended.defaults is None:
@@ -219,13 +219,13 @@ def _outcome(search: _Search, ended: Trials, standard: Point | None, trials: int
     defaults = done[0][1] if standard is not None else ended.defaults
     scored = [(trial.score, point) for point, trial in done if trial.score is not None]
     best, point = max(scored, key=lambda each: each[0]) if scored else (-math.inf, None)
-    floor = None if defaults is None else defaults.score
-    if floor is None and point is None:
+    baseline = None if defaults is None else defaults.score
+    if baseline is None and point is None:
         raise NonFiniteLossError(
             f"model '{search.model}' diverged with each of the {len(done)} settings tried, the last time so: "
             f"{done[-1][1].failure}"
         )
-    beaten = point is not None and (floor is None or best > floor)
+    beaten = point is not None and (baseline is None or best > baseline)
     rows = [
         {
             "trial": number,
@@ -239,8 +239,8 @@ def _outcome(search: _Search, ended: Trials, standard: Point | None, trials: int
     ]
     return Tuned(
         settings=ended.settings(point) if beaten and point is not None else {},
-        score=best if beaten or floor is None else floor,
-        defaults_score=floor,
+        score=best if beaten or baseline is None else baseline,
+        defaults_score=baseline,
         fixed=search.fixed,
         space=search.space,
         trials=pl.DataFrame(rows, schema_overrides={"score": pl.Float64}),

@@ -46,7 +46,7 @@ class Trials:
     """The trials of one search."""
 
     def __init__(
-        self, space: Mapping[str, Sequence[Any]], key: str, journal: Path | None, *, anew: bool
+        self, space: Mapping[str, Sequence[Any]], key: str, journal: Path | None, *, restart: bool
     ) -> None:
         """Takes up the search.
 
@@ -54,7 +54,7 @@ class Trials:
             space: setting -> values to choose from.
             key: digest of all that decides what a trial comes to; another key is another search.
             journal: file that trials are kept in; in memory only if None.
-            anew: forget the trials that are kept.
+            restart: forget the trials that are kept.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
@@ -65,7 +65,7 @@ class Trials:
         if journal is not None:
             journal.parent.mkdir(parents=True, exist_ok=True)
             storage = JournalStorage(JournalFileBackend(str(journal)))
-        if storage and anew and key in optuna.get_all_study_names(storage):
+        if storage and restart and key in optuna.get_all_study_names(storage):
             optuna.delete_study(study_name=key, storage=storage)
         self._study = optuna.create_study(
             study_name=key, storage=storage, direction="maximize", load_if_exists=True

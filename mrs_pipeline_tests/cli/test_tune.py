@@ -16,7 +16,7 @@ from mrs_pipeline_tests.cli.shops import Mrs, Shop, add_shop, make_home
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a shop whose features lie there, to be copied."""
+    """A home with a shop whose features are stored, to be copied."""
     mrs = make_home(tmp_path_factory.mktemp("prepared") / "home")
     add_shop(mrs.root)
     assert mrs("tune", "shop", "mm_ease", "--trials", "1").code == 0

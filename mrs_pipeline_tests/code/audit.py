@@ -45,7 +45,11 @@ def assert_covers(closure: Closure, action: Callable[[], Any]) -> set[str]:
         action: runs them.
     """
     ran = called(action)
-    lacking = sorted(ran - set(closure.definitions) - closure.boundaries)
+    ended = {
+        key.partition(":")[0] for key in closure.boundaries
+    }  # what a registry itself calls is beyond its boundary
+    missed = ran - set(closure.definitions) - closure.boundaries
+    lacking = sorted(key for key in missed if key.partition(":")[0] not in ended)
     assert not lacking, f"called, and not in the closure: {lacking}"
     assert ran, "nothing of the package ran"
     return ran

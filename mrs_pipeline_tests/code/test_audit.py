@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from mrs_pipeline.code import closure
+from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.fitting import fit, measure
 from mrs_pipeline.memory import give_freed_memory_back
+from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting.html import report
@@ -48,7 +50,7 @@ def fitting(name: str) -> Callable[[], Any]:
 
 @pytest.mark.parametrize("name", ["bpr_mf", "ease", "sasrec", "freedom"])
 def test_a_model_is_fitted_and_measured_within_the_closure(name: str) -> None:
-    found = closure(fit, measure, MODELS[name])
+    found = closure(fit, measure, MODELS[name], *metric_roots(EvaluationOptions().metrics))
     ran = assert_covers(found, fitting(name))
     assert {"mrs_pipeline.fitting:fit", "mrs_pipeline.evaluation.slices:evaluate"} <= ran
 

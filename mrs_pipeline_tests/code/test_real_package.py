@@ -91,7 +91,7 @@ def test_a_new_method_function_or_setting_that_nothing_reads_is_not_seen(copy: P
             "    def delete(",
             "    def brand_new(self) -> int:\n        return 1\n\n    def delete(",
         ),
-        "functional/metrics.py": ("\ndef ", "\ndef brand_new() -> int:\n    return 1\n\n\ndef "),
+        "functional/losses.py": ("\ndef ", "\ndef brand_new() -> int:\n    return 1\n\n\ndef "),
         "dataset.py": ("    seeds: tuple", "    brand_new: int = 3\n    seeds: tuple"),
         "training/options.py": ("    epochs: int", "    brand_new: int = 3\n    epochs: int"),
     }

@@ -1,4 +1,4 @@
-"""The signal test, the floor and drift at the stage level, each with a planted fault."""
+"""The signal test, the baseline and drift at the stage level, each with a planted fault."""
 
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def test_the_row_and_the_page(shop: Stage) -> None:
     data = TrainingData(
         interactions(shop, TRAIN), interactions(shop, VALID), {"image": read_features(shop, SET)}
     )
-    floor = fit(data, "item_knn", {"source": "content"}).result.best_score
-    assert row["floor"] == pytest.approx(floor)
+    baseline = fit(data, "item_knn", {"source": "content"}).result.best_score
+    assert row["baseline"] == pytest.approx(baseline)
     assert row["popularity"] == pytest.approx(fit(data, "most_pop").result.best_score)
     page = shop.home.reports / "tiny" / "features" / shop.window / f"{SET}.html"
     assert "Signal" in page.read_text()

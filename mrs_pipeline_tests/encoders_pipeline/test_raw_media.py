@@ -90,7 +90,7 @@ def test_tracks_from_raw_audio_to_a_trained_model(packs: Path, tmp_path: Path) -
     facts = done[AUDIO].facts
     assert (facts["present"], facts["failed"]) == (30, 0)
     assert all(outcome.passed for outcome in checked(stage, AUDIO).values())
-    assert done["quality/audio_log_mel"].facts["floor"] > 0
+    assert done["quality/audio_log_mel"].facts["baseline"] > 0
     assert stage.lake.read(stage.table("models", "runs", model="vbpr"))["modalities"].to_list() == [["audio"]]
     assert done["metrics/freedom"].facts["users"] > 50
     assert task_of(stage, AUDIO).tags == ("modality/audio", "encoder/log_mel")

@@ -147,7 +147,7 @@ def test_an_interrupted_search_ends_as_an_uninterrupted_one(market, fits, tmp_pa
     [
         {"journal": {"data": "other"}},
         {"journal": {"code": "other"}},
-        {"journal": {"anew": True}},
+        {"journal": {"restart": True}},
         {"seed": 2},
         {"training": TrainingOptions(epochs=3)},
         {"overrides": {"embedding_size": 8}},

@@ -37,7 +37,7 @@ def test_latest_tokens_padded_on_the_left(rows, length):
 @given(ROWS, st.integers(1, 6))
 def test_stretches_make_every_item_a_target_once(rows, length):
     histories, lists = made(rows)
-    users, ends = histories.stretches(length)
+    users, ends = histories.subsequences(length)
     tokens = histories.rows(users, ends + 1, length + 1)
     steps = []
     for user, row in zip(users.tolist(), tokens.tolist(), strict=True):

@@ -177,8 +177,8 @@ def test_beats_popularity_where_structure_is_planted(name, market):
     def recall(model: Recommender) -> float:
         return float(user_metrics(model, task, [5])["recall@5"].mean())
 
-    floor = recall(trained("most_pop", market.data))
-    assert recall(trained(name, market.data, epochs=40)) > 1.5 * floor
+    baseline = recall(trained("most_pop", market.data))
+    assert recall(trained(name, market.data, epochs=40)) > 1.5 * baseline
 
 
 @pytest.mark.parametrize("name", WITH_FEATURES)

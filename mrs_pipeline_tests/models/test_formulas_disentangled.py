@@ -217,7 +217,7 @@ def test_macridvae_losses(dropout):
         kept[taken] = torch.empty(taken.sum(), 3).bernoulli_(1 - dropout, generator=draws) / (1 - dropout)
     noise = torch.empty(3, 3, 16).normal_(generator=draws).numpy()
 
-    surprise, divergence = 0.0, 0.0
+    nll, divergence = 0.0, 0.0
     for row, user in enumerate(users):
         factors = np.zeros((3, 16))
         for core in range(3):
@@ -225,8 +225,8 @@ def test_macridvae_losses(dropout):
             factors[core] = unit(mean + 0.6 * np.exp(log_variance / 2) * noise[row, core])
             divergence += (np.exp(log_variance) - log_variance - 1).sum() / 2
         odds = macrid_odds(factors, items, shares, 0.3)
-        surprise -= np.log(odds[taken[row]] / odds.sum()).sum()
-    expected = {"likelihood": surprise / 3, "kl": 0.7 * divergence / 3}
+        nll -= np.log(odds[taken[row]] / odds.sum()).sum()
+    expected = {"likelihood": nll / 3, "kl": 0.7 * divergence / 3}
     assert losses(model, batch) == pytest.approx(expected, rel=1e-5)
 
 

@@ -124,7 +124,7 @@ def _work(root: Path, window: str, at: float, dies_after: str | None) -> None:
 
 
 def unrecorded(name: str, fault: Callable[[], None]) -> Callable[..., None]:
-    """`record_outcomes` with a fault in its place after one task, whose outputs lie there by then."""
+    """`record_outcomes` with a fault in its place after one task, whose outputs are stored by then."""
     record = assets.record_outcomes
 
     def faulty(stage: Stage, task: Task, outcomes: list[Outcome], run: str) -> None:

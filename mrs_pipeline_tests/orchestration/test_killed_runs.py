@@ -115,7 +115,7 @@ def _told(home: Home, asset: str) -> dict[str, dict[str, str]]:
 
 
 def _is_told(stage: Stage, asset: str) -> bool:
-    """Whether lineage has the asset as it lies there, with all that it was made from."""
+    """Whether lineage has the asset as it is stored, with all that it was made from."""
     digest, provenance = record(stage, Node.parse(asset))
     return _told(stage.home, asset).get(digest) == dict(provenance.upstream)
 
@@ -137,7 +137,7 @@ def _trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_run_killed_between_a_training_and_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The weights lie there and nobody wrote down where they come from: the next run does, and trains nothing again."""
+    """The weights are stored, their origin is not: the next run records it and trains nothing again."""
     settings = {**SETTINGS, "training": {"epochs": 3, "patience": 3}}
     home = homes.make(tmp_path / "home", settings)
     worker = homes.process(home, WINDOW, dies_after="trained/bpr_mf")

@@ -30,7 +30,7 @@ con.execute("SET enable_progress_bar_print = false")  # on a loaded machine a ba
 ready, stop, rounds, last = Path(sys.argv[2]), Path(sys.argv[3]), 0, False
 while not last:
     last = stop.exists()
-    for table in ("raw.interactions", "core.interactions", "core.splits", "eval.metrics", "lineage.edges"):
+    for table in ("raw.interactions", "core.interactions", "core.splits", "lineage.edges", "eval.metrics"):
         windows = con.execute(f'SELECT count(*), count(DISTINCT "window") FROM {table}').fetchall()[0][1]
     rounds += 1
     ready.touch()

@@ -52,9 +52,9 @@ def test_one_row_a_model_best_first_with_its_spread() -> None:
 
 
 def test_says_where_the_linear_floor_stands() -> None:
-    (floor, *_) = benchmark_table(RUNS).sentences
-    assert "reaches .0900: it is ahead of 1 of the 3 models" in floor
-    assert floor.endswith("more than two standard errors above it are `smore`.")
+    (baseline, *_) = benchmark_table(RUNS).sentences
+    assert "reaches .0900: it is ahead of 1 of the 3 models" in baseline
+    assert baseline.endswith("more than two standard errors above it are `smore`.")
     close = benchmark_table(RUNS.filter(pl.col("model").is_in(["ease", "freedom"]))).sentences
     assert close[0].endswith("none of them is more than two standard errors above it.")
     assert benchmark_table(RUNS.filter(pl.col("model") == "ease")).sentences == []
@@ -103,7 +103,7 @@ def test_cold_items_are_held_against_neighbours_by_content() -> None:
         ]
     ).with_columns(**{"warm_recall@20": pl.lit(0.2)})
     assert (
-        "Among cold items the floor, `item_knn` by content, finds .1000; above it: `dmrl`, `smore`; "
+        "Among cold items the baseline, `item_knn` by content, finds .1000; above it: `dmrl`, `smore`; "
         "not above it: `mgcn`."
     ) in benchmark_table(cold).sentences
     by_users = cold.with_columns(config=pl.lit('{"source":"interactions"}'))

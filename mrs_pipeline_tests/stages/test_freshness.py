@@ -118,7 +118,7 @@ def test_the_same_content_again_changes_nothing_below(stage: Stage) -> None:
 
 
 def test_features_of_other_items_are_refused_by_name(root: Path) -> None:
-    """The core is built anew, the features are not: a model must not be trained on rows that mean other items."""
+    """The core is built again, the features are not: a model must not be trained on rows that mean other items."""
     stage = stage_of(root, interactions={"min_rating": 4, "k_core": 4})
     perform(stage, ["core/tables", "core/splits"])
     with pytest.raises(StaleInputError) as refused:

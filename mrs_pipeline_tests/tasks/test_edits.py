@@ -77,7 +77,7 @@ EDITS = (
         "    epochs: int",
         "    colour: str = 'red'\n    epochs: int",
     ),
-    Edit("a check", "stages/checks/models.py", "score > floor", "score >= floor"),
+    Edit("a check", "stages/checks/models.py", "score > baseline", "score >= baseline"),
     Edit("a command", "cli/results.py", "min=1", "min=2"),
     Edit("how the UI shows a task", "orchestration/metadata.py", "_SHOWN_ROWS = 12", "_SHOWN_ROWS = 13"),
     Edit(

@@ -1,4 +1,4 @@
-"""Stretches of histories: every training interaction a target once an epoch, never more memory than asked for."""
+"""Subsequences of histories: every training interaction a target once an epoch, never more memory than asked for."""
 
 from dataclasses import replace
 

@@ -1,6 +1,7 @@
 """Share of the lists that is in the long tail: items that few training users have."""
 
 import numpy as np
+
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Evidence, Values
 

@@ -10,7 +10,13 @@ from mrs_pipeline.models.base import PairBatch
 
 
 def pair_rows(users: Tensor, items: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows [B, D] of the batch's users, positives and negatives; both kinds of items in one gather."""
+    """Rows [B, D] of the batch's users, positives and negatives; both kinds of items in one gather.
+
+    >>> batch = PairBatch(torch.tensor([1]), torch.tensor([0]), torch.tensor([2]))
+    >>> users, items = torch.tensor([[1.0], [2.0]]), torch.tensor([[10.0], [20.0], [30.0]])
+    >>> pair_rows(users, items, batch)
+    (tensor([[2.]]), tensor([[10.]]), tensor([[30.]]))
+    """
     both = take_rows(items, torch.cat([batch.positives, batch.negatives]))
     positives, negatives = both.chunk(2)
     return take_rows(users, batch.users), positives, negatives

@@ -25,6 +25,11 @@ def causal_mask(real: Tensor) -> Tensor:
     """[B, 1, K, K] bool: which token (column) each position (row) may look at; `real` [B, K] is False at padding.
 
     Only earlier real tokens and itself; padding looks at itself, so that no row of the softmax is empty.
+
+    >>> causal_mask(torch.tensor([[False, True, True]]))[0, 0].int()
+    tensor([[1, 0, 0],
+            [0, 1, 0],
+            [0, 1, 1]], dtype=torch.int32)
     """
     length = real.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()

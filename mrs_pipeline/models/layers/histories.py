@@ -87,7 +87,7 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         return torch.stack(list(parts.values())).sum(0)
 
     def batch_settings(self) -> BatchSettings:
-        """Stretches as long as the model looks back."""
+        """Subsequences as long as the model looks back."""
         return {"length": self.config.max_length}
 
     def observe(self, known: Interactions | None) -> None:

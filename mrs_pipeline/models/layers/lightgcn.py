@@ -56,7 +56,15 @@ class LightGcnRecommender(IdentifierRecommender[BackboneT_co]):
 def mean_of_layers(
     adjacency: SparseOperator, users: Tensor, items: Tensor, n_layers: int
 ) -> tuple[Tensor, Tensor]:
-    """The mean of x, Sx, ..., S^L x with x = [users ; items], taken apart again: [U, D] and [I, D]."""
+    """The mean of x, Sx, ..., S^L x with x = [users ; items], taken apart again: [U, D] and [I, D].
+
+    One user and one item that are neighbours; layers are (1, 3), (3, 1), (1, 3):
+
+    >>> swap = Csr.from_pairs(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2), (2, 2))
+    >>> adjacency = SparseOperator.from_csr(swap, symmetric=True)
+    >>> mean_of_layers(adjacency, torch.tensor([[1.0]]), torch.tensor([[3.0]]), n_layers=2)
+    (tensor([[1.6667]]), tensor([[2.3333]]))
+    """
     mean = mean_propagation(adjacency, torch.cat([users, items]), n_layers)
     users, items = mean.split_with_sizes([len(users), len(items)])
     return users, items

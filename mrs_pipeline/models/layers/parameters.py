@@ -9,6 +9,10 @@ def embedding(seen: Tensor, size: int, generator: torch.Generator) -> nn.Paramet
 
     A row without a training interaction gets no gradient. Left random it would add noise to the scores of
     cold users and items; at zero it says nothing, and what is known from features or neighbours speaks alone.
+
+    >>> table = embedding(torch.tensor([True, False]), 3, torch.Generator().manual_seed(1))
+    >>> (table == 0).all(1)
+    tensor([False,  True])
     """
     return nn.Parameter(xavier((len(seen), size), generator) * seen.unsqueeze(1))
 

@@ -12,6 +12,13 @@ class StandardFeatures:
     """Features whose columns have mean 0 and deviation 1 over the items that have them; missing rows are zero.
 
     Only the two rows of statistics are kept beside the features; rows are standardised when asked for.
+
+    >>> values, present = torch.tensor([[1.0], [3.0], [0.0]]), torch.tensor([True, True, False])
+    >>> features = StandardFeatures({"text": values}, {"text": present})
+    >>> features.rows("text", torch.tensor([0, 1, 2])).round(decimals=4)
+    tensor([[-1.],
+            [ 1.],
+            [ 0.]])
     """
 
     def __init__(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> None:

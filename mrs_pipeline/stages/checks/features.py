@@ -66,7 +66,7 @@ def check_quality(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     weak = z is not None and z < limits.MIN_SIGNAL_Z
     if weak:
         told += f", less than {limits.MIN_SIGNAL_Z:g}: do the rows belong to these items?"
-    facts = {key: row[key] for key in ("signal_z", "pairs", "floor", "popularity")}
+    facts = {key: row[key] for key in ("signal_z", "pairs", "baseline", "popularity")}
     return [CheckOutcome(spec.name, spec.output, not weak, spec.blocking, told, facts)]
 
 

@@ -51,8 +51,8 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     finite, better = trained_specs(name)
     broken = [key for key, weights in stored_weights(stage, name) if not np.isfinite(weights).all()]
     runs = stage.lake.read(stage.table("models", "runs", model=name))
-    score, floor = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
-    told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {floor:.4f}"
+    score, baseline = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
+    told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {baseline:.4f}"
     return [
         CheckOutcome(
             finite.name,
@@ -64,10 +64,10 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         CheckOutcome(
             better.name,
             better.output,
-            name == "most_pop" or score > floor,
+            name == "most_pop" or score > baseline,
             False,
             told,
-            {"model": score, "popularity": floor},
+            {"model": score, "popularity": baseline},
         ),
     ]
 
