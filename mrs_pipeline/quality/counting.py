@@ -101,9 +101,9 @@ def _counted(
     """The counts of expectations that fit the columns: one query for all, and one for each uniqueness."""
     rowwise = [one for one in expectations if one.columns and one.type not in _UNIQUE]
     filters = [
-        f"count(*) FILTER (WHERE {condition})"
+        count
         for one in rowwise
-        for condition in (_counts(one, columns), _offends(one, columns))
+        for count in (_counted_rows(one, columns), f"count(*) FILTER (WHERE {_offends(one, columns)})")
     ]
     (row,) = con.execute(f"SELECT {', '.join(['count(*)', *filters])} FROM ({frame_sql})").fetchall()
     rows, numbers = int(row[0]), iter([int(number) for number in row[1:]])
@@ -132,12 +132,33 @@ def _counted_alone(
 def _repeated(
     con: "duckdb.DuckDBPyConnection", frame_sql: str, columns: Columns, expectation: Expectation, rows: int
 ) -> Count:
-    """Rows whose combination of values another row has too."""
+    """Rows whose combination of values another row has too.
+
+    Rows that come in strictly rising order are all different, which one reading shows in constant memory and a tenth
+    of the time; only others are grouped.
+    """
+    if _rises(con, frame_sql, columns, expectation):
+        return Count(rows, rows, 0)
     groups = _groups(frame_sql, columns, expectation, "count(*) AS n")
     ((counted, offending),) = con.execute(
         f"SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (n > 1), 0) FROM ({groups})"
     ).fetchall()
     return Count(rows, int(counted), int(offending))
+
+
+def _rises(
+    con: "duckdb.DuckDBPyConnection", frame_sql: str, columns: Columns, expectation: Expectation
+) -> bool:
+    """Whether every row but the first comes after the one before it; NULL comes after nothing, nothing after NULL."""
+    values = [_value(column, columns) for column in expectation.columns]
+    pairs = [f"{value} AS n{at}, lag({value}) OVER () AS b{at}" for at, value in enumerate(values)]
+    later = "false"
+    for at in reversed(range(len(values))):
+        later = f"n{at} > b{at} OR (n{at} = b{at} AND ({later}))"
+    ((first,),) = con.execute(
+        f"SELECT count(*) FROM (SELECT {', '.join(pairs)} FROM ({frame_sql})) WHERE ({later}) IS NOT true"
+    ).fetchall()
+    return int(first) <= 1
 
 
 def _groups(frame_sql: str, columns: Columns, expectation: Expectation, select: str = "") -> str:
@@ -149,11 +170,11 @@ def _groups(frame_sql: str, columns: Columns, expectation: Expectation, select: 
     return f"SELECT {select or ', '.join(names)} FROM ({frame}) WHERE {known} GROUP BY {', '.join(names)}"
 
 
-def _counts(expectation: Expectation, columns: Columns) -> str:
-    """Predicate of the rows that an expectation is about: those with a value, unless NULL is what it is about."""
+def _counted_rows(expectation: Expectation, columns: Columns) -> str:
+    """How many rows an expectation is about: those with a value, unless NULL is what it is about."""
     if expectation.type in ("expect_column_values_to_not_be_null", "expect_column_values_to_be_null"):
-        return "true"
-    return f"{_value(expectation.columns[0], columns)} IS NOT NULL"
+        return "count(*)"
+    return f"count({_value(expectation.columns[0], columns)})"
 
 
 def _offends(expectation: Expectation, columns: Columns) -> str:

@@ -161,6 +161,28 @@ def test_a_share_is_of_the_rows_that_have_a_value(con) -> None:
     assert [row.success for row in report.rows] == [True, False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("values", "twice"),
+    [
+        ("(1, 1), (1, 2), (2, 1)", 0),
+        ("(1, 1), (1, 2), (1, 2), (2, 1)", 2),
+        ("(1, 1), (2, 1), (1, 1)", 2),
+        ("(2, 1), (1, 1), (3, 3)", 0),
+        ("(NULL, 1), (1, NULL), (1, NULL)", 2),
+        ("(1, NULL), (1, 1), (1, 2)", 0),
+        ("(NULL, NULL), (NULL, NULL), (1, 1)", 0),
+        ("(1, 1), (NULL, NULL), (1, 1)", 2),
+        ("(1, 1)", 0),
+    ],
+)
+def test_repeated_rows_are_found_in_any_order(con, values: str, twice: int) -> None:
+    for number in ("BIGINT", "DOUBLE", "VARCHAR"):
+        frame = f"SELECT a::{number} AS a, b::{number} AS b FROM (VALUES {values}) AS t(a, b)"
+        report = _checked(con, frame, expect.unique_together(["a", "b"], "once"))
+        assert report.rows[0].observed.split()[0] == str(twice)
+        assert report.success == (not twice)
+
+
 def test_reports_are_put_together_in_order(con) -> None:
     parts = [_checked(con, "SELECT 1 AS a", expect.unique("a", name)) for name in "xy"]
     assert [row.description for row in merged(parts).rows] == ["x", "y"]
