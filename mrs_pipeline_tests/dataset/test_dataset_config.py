@@ -219,7 +219,7 @@ def test_settings_survive_json() -> None:
         ({"evaluation": {"select_on": "coverage@20"}}, ("evaluation", "select_on"), "one of recall, ndcg"),
         ({"automation": {"watch": "sometimes"}}, ("automation", "watch"), "valid boolean"),
         ({"source": {"reader": "folder"}}, ("source", "path"), "Field required"),
-        ({"source": {"reader": "excel"}}, ("source",), "the readers are folder, mmrec, demo"),
+        ({"source": {"reader": "excel"}}, ("source",), "the readers are folder, mmrec, layout, demo"),
     ],
 )
 def test_bad_settings_are_refused_at_their_place(

@@ -10,6 +10,7 @@ from mrs_pipeline.fitting import fit
 from mrs_pipeline.schema import TRAIN, VALID
 from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.stored.training_data import interactions
+from mrs_pipeline.tasks.node import CORE_ITEMS
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import TrainingData
 from mrs_pipeline_tests.encoders_pipeline.reduced import checked
@@ -48,7 +49,7 @@ def test_the_row_and_the_page(shop: Stage) -> None:
 
 
 def test_features_do_not_depend_on_interactions(shop: Stage) -> None:
-    assert task_of(shop, f"features/{SET}").inputs == ("core/items",)
+    assert task_of(shop, f"features/{SET}").inputs == (CORE_ITEMS,)
 
 
 def test_rows_of_other_items_warn(shop: Stage) -> None:

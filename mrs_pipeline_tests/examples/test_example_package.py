@@ -1,6 +1,5 @@
 """The package in `examples/`, installed as anybody's would be: its names appear, run, and are told apart from ours."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -23,13 +22,11 @@ attributes:
   models:
     most_pop:
     recent_pop: {half_life_days: 0.1}
+  evaluation: {metrics: [recall, ndcg, long_tail]}
 """
 CONFORMING = "recent_pop and not beats_popularity"
 """What is the same for everybody cannot beat what is popular with everybody."""
 pytestmark = pytest.mark.slow
-NEEDS_METRICS = pytest.mark.skipif(
-    importlib.util.find_spec("mrs_pipeline.metrics") is None, reason="metrics cannot be registered yet"
-)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +166,6 @@ print(json.dumps(recommend(again, histories={"me": ["a"]}, k=2)["item_id"].to_li
     assert "of the package mrs-example, which is not installed; install it" in gone.stderr
 
 
-@NEEDS_METRICS
 def test_the_metric_is_measured(home: Home) -> None:
     found = home("query", "SELECT DISTINCT metric FROM eval.metrics WHERE metric = 'long_tail'", "--csv")
     assert found.out.split() == ["metric", "long_tail"]

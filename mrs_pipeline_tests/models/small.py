@@ -3,8 +3,11 @@
 import numpy as np
 import torch
 
+from mrs_pipeline.evaluation.evaluator import RankingTask, ranking_evidence, user_metrics
 from mrs_pipeline.functional.graphs import DEGREE_EPSILON
-from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline.metrics.evidence import Background
+from mrs_pipeline.metrics.registry import metrics_of
+from mrs_pipeline.models.base import AnyRecommender, PairBatch
 from mrs_pipeline.types import FeatureMatrix, KnowledgeGraph, TrainingData
 from mrs_pipeline_tests.toy import interactions
 
@@ -133,3 +136,12 @@ def ridge_weights(gram: np.ndarray, ridge: float) -> np.ndarray:
     found = -inverse / np.diag(inverse)[None, :]
     np.fill_diagonal(found, 0)
     return found
+
+
+def mean_metric(model: AnyRecommender, task: RankingTask, label: str) -> float:
+    """The mean over users of an accuracy metric at a cut-off, such as `recall@5`."""
+    name, _, k = label.partition("@")
+    nobody = np.zeros((0, 2), dtype=np.int64)
+    background = Background(interactions(nobody, model.n_users, model.n_items))
+    values = user_metrics(ranking_evidence(model, task, background), metrics_of([name]), [int(k)])
+    return float(values[label].mean())

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
+from mrs_pipeline.evaluation.evaluator import ranking_task
 from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.training.batches import SOURCES
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import PretrainedNetwork, RawContent
+from mrs_pipeline_tests.models.small import mean_metric
 from mrs_pipeline_tests.toy import COLD_ITEMS, N_ITEMS, N_USERS, build, small_config, trained
 
 BOTH = ("end_to_end", "end_to_end_sasrec")
@@ -202,11 +203,7 @@ def test_a_modality_that_nobody_has_does_no_harm(name, market):
 def recall(model, market, candidates=None) -> float:
     exclude = [market.data.train, market.data.valid] if candidates is None else []
     task = ranking_task(market.test, exclude, candidates=candidates)
-    return float(
-        user_metrics(model, task, [5 if candidates is None else 1])[
-            "recall@5" if candidates is None else "hit@1"
-        ].mean()
-    )
+    return mean_metric(model, task, "recall@5" if candidates is None else "hit@1")
 
 
 @pytest.mark.parametrize("tuning", ["lora", "top", "frozen"])

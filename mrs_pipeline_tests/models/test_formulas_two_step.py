@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.evaluation.evaluator import ranking_task, user_metrics
+from mrs_pipeline.evaluation.evaluator import ranking_task
 from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.inputs import ModelInputs
@@ -24,6 +24,7 @@ from mrs_pipeline_tests.models.small import (
     bpr,
     leaky,
     losses,
+    mean_metric,
     norms,
     projected,
     propagated,
@@ -222,7 +223,7 @@ def test_dropoutnet_leaves_the_draws_to_its_generator():
 
 def cold_hits(model: Recommender, market) -> float:
     task = ranking_task(market.test, [], candidates=np.arange(TOY_ITEMS) >= 36)
-    return float(user_metrics(model, task, [1])["hit@1"].mean())
+    return float(mean_metric(model, task, "hit@1"))
 
 
 @pytest.mark.parametrize(

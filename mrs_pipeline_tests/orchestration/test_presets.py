@@ -1,6 +1,7 @@
 """Presets on their way from a file beside a `defs.yaml` to what a model is trained with."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_a_preset_against_the_yaml_names_both_files(tmp_path: Path) -> None:
 def test_experiments_start_from_the_presets_of_models_off_the_list(tmp_path: Path) -> None:
     home = homes.make(tmp_path, homes.TINY)
 
-    def settings() -> dict[str, str]:
+    def settings() -> dict[str, Mapping[str, Any]]:
         config = homes.load(home).config("tiny")
         return {task.name: task.settings for task in on_request(config)}
 
@@ -90,7 +91,7 @@ def test_experiments_start_from_the_presets_of_models_off_the_list(tmp_path: Pat
     _keep(home.root / "defs" / "tiny" / "presets.yaml", "fusion", reg_weight=0.0625)
     changed = {name for name, text in settings().items() if text != before[name]}
     assert "experiments/fusion" in changed
-    assert '"fusion": {"reg_weight": 0.0625}' in settings()["experiments/fusion"]
+    assert settings()["experiments/fusion"]["models"]["fusion"] == {"reg_weight": 0.0625}
 
 
 def test_a_new_home_gets_the_presets_of_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
