@@ -1,8 +1,10 @@
 """Which settings decide a result, and which only say where and how the work is done.
 
 A class of settings names the latter in `NEUTRAL`: threads, devices, batch sizes of encoders, intervals of checkpoints.
-They are in no version and no fingerprint: nothing is made again because one of them changed. All that hold settings of
-this kind are `training.options.TrainingOptions` and the encoders' options; docs/configuration.md lists the fields.
+They are in no version and no fingerprint: nothing is made again because one of them changed. On a CPU the result has
+the same bits, but for the number of threads: it decides in which order the math library adds, so that models with wide
+products differ in the last digit of a float. Where `threads` is left open it is that of the machine. All that hold
+settings of this kind are `training.options.TrainingOptions` and the encoders' options (docs/configuration.md).
 """
 
 from typing import Any

@@ -34,4 +34,4 @@ FULL_WINDOW: Final = "full"
 TRAIN: Final = "train"
 VALID: Final = "valid"
 TEST: Final = "test"
-SPLITS: Final = (TRAIN, VALID, TEST)
+SPLIT_LABELS: Final = (TRAIN, VALID, TEST)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
+SampleValues = npt.NDArray[np.float64]
 
 CONFIDENCE: Final = 0.95
 """Of every interval."""
@@ -122,6 +122,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return found
 
 
-def _known(values: npt.NDArray[np.floating]) -> Values:
+def _known(values: npt.NDArray[np.floating]) -> SampleValues:
     exact = np.asarray(values, np.float64)
     return exact[~np.isnan(exact)]

@@ -20,7 +20,7 @@ from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.models.spec import BatchKind
-from mrs_pipeline.training.batches import source_of
+from mrs_pipeline.training.batches import batch_source
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
 from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
@@ -199,7 +199,7 @@ def first_batch(model: Recommender, inputs: ModelInputs, size: int = 512) -> Any
     """The batch of the first training step."""
     model.train()
     model.start_epoch()
-    return next(source_of(model, inputs, size).epoch(model.generator))
+    return next(batch_source(model, inputs, size).epoch(model.generator))
 
 
 def trained(

@@ -11,11 +11,11 @@ import polars as pl
 from pydantic import ValidationError
 
 from mrs_pipeline.api.content import encoded, encoder_options, files_by_item, from_array, from_frame
-from mrs_pipeline.api.frames import Table, as_frame, as_series, column, seconds
+from mrs_pipeline.api.frames import AnyTable, as_frame, as_series, column, seconds
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.encoders.options import EncoderOptions
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.schema import SPLITS
+from mrs_pipeline.schema import SPLIT_LABELS
 from mrs_pipeline.splits.labelling import label
 from mrs_pipeline.splits.labels import LabelArray
 from mrs_pipeline.splits.options import SplitOptions
@@ -44,7 +44,7 @@ class Dataset:
     @classmethod
     def of(
         cls,
-        interactions: Table,
+        interactions: AnyTable,
         *,
         user: str = "user_id",
         item: str = "item_id",
@@ -214,7 +214,7 @@ class Dataset:
             for modality, matrix in self.features.items()
         ]
         if self.labels is not None:
-            parts += [f"{int((self.labels == code).sum())} {name}" for code, name in enumerate(SPLITS)]
+            parts += [f"{int((self.labels == code).sum())} {name}" for code, name in enumerate(SPLIT_LABELS)]
         return f"Dataset({', '.join(parts)})"
 
     def _encoded(
@@ -245,7 +245,7 @@ class Dataset:
             raise InputError(
                 "the dataset is not split yet; call `.split()`, for instance data.split('leave_one_out')"
             )
-        return pl.Series(self.labels == SPLITS.index(split))
+        return pl.Series(self.labels == SPLIT_LABELS.index(split))
 
     def _part(self, split: str) -> pl.DataFrame:
         rows = self.rows.filter(self._of(split))

@@ -9,11 +9,11 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import IntArray
 
-Table = Any
+AnyTable = Any
 """A Polars, pandas or Arrow table, or a dictionary of columns."""
 
 
-def as_frame(table: Table, what: str) -> pl.DataFrame:
+def as_frame(table: AnyTable, what: str) -> pl.DataFrame:
     """The table as a Polars frame; InputError where it is none. `what` names it in messages."""
     if isinstance(table, pl.DataFrame):
         return table

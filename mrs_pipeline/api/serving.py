@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from mrs_pipeline import fitting
-from mrs_pipeline.api.frames import Table, as_frame, as_series, column
+from mrs_pipeline.api.frames import AnyTable, as_frame, as_series, column
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.api.model import FittedModel
 from mrs_pipeline.errors import InputError
@@ -20,7 +20,7 @@ from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.types import Interactions, TopK
 
-Histories = Mapping[Any, Sequence[Any]] | Table
+Histories = Mapping[Any, Sequence[Any]] | AnyTable
 """Whoever is asked for -> the items they took, oldest first; or a table of rows with the user's and item's column."""
 
 

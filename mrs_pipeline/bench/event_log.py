@@ -12,7 +12,7 @@ import duckdb
 from mrs_pipeline.storage.sql import literal
 from mrs_pipeline.windows import window_end
 
-FIRST_MONTH = "2022-01"
+FIRST_LOGGED_MONTH = "2022-01"
 _SALTS = 4  # independent draws: user, item, moment, rating
 
 
@@ -68,7 +68,7 @@ def write_event_log(con: duckdb.DuckDBPyConnection, folder: Path, size: LogSize)
 
 
 def _span(months: int) -> tuple[datetime, datetime]:
-    start = datetime.strptime(FIRST_MONTH, "%Y-%m").replace(tzinfo=UTC)
+    start = datetime.strptime(FIRST_LOGGED_MONTH, "%Y-%m").replace(tzinfo=UTC)
     end = start
     for _ in range(months):
         end = window_end("month", f"{end:%Y-%m}")

@@ -22,7 +22,7 @@ from mrs_pipeline.tasks.files import engine_settings, source_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.taxonomy import Modality
 
-SAMPLE: Final = 512
+SAMPLED_ITEMS: Final = 512
 """Items whose decoded content is held for the bare forward pass."""
 FEW: Final = 1_000
 """Items that the peak memory of many is held against."""
@@ -86,7 +86,7 @@ def _texts(stage: Stage, items: pl.DataFrame, model: Path) -> Iterator[_Row]:
     options = _text_options(model)
     yield from _engine(stage, options, items)
     settings, root = engine_settings(stage), source_of(stage).root
-    sorting = bench_sorting(options, _numbered(items.head(SAMPLE)), root, settings)
+    sorting = bench_sorting(options, _numbered(items.head(SAMPLED_ITEMS)), root, settings)
     yield sorting.name, "sorted batches, texts a second", sorting.items, sorting.sorted_per_second
     yield sorting.name, "unsorted batches, texts a second", sorting.items, sorting.unsorted_per_second
     yield sorting.name, "sorted / unsorted", sorting.items, sorting.speedup
@@ -108,7 +108,7 @@ def _pictures(stage: Stage, items: pl.DataFrame, model: Path) -> Iterator[_Row]:
 
 def _engine(stage: Stage, options: EncoderOptions, items: pl.DataFrame) -> Iterator[_Row]:
     found = bench_extract(
-        options, _numbered(items.head(SAMPLE)), source_of(stage).root, engine_settings(stage)
+        options, _numbered(items.head(SAMPLED_ITEMS)), source_of(stage).root, engine_settings(stage)
     )
     yield found.name, "bare forward pass, items a second", found.items, found.bare_per_second
     yield found.name, "engine, items a second", found.items, found.engine_per_second

@@ -32,7 +32,7 @@ RESULTS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION = (
 )
 """Files below the folder of the page."""
 _DIGITS: Final = 16
-RUN: Final = (DATASET, WINDOW, MODEL, SEED)
+RUN_KEYS: Final = (DATASET, WINDOW, MODEL, SEED)
 """What makes a row of the results its own."""
 _METRICS: Final = tuple(f"{metric}@{k}" for k in (10, 20) for metric in ("recall", "ndcg"))
 _FACTS: Final = (
@@ -217,12 +217,12 @@ def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
 
 def collect(stage: Stage, benchmark: Benchmark, folder: Path) -> None:
     """Put what the lake holds of a benchmark beside its page; results of other homes stay."""
-    keep_rows(folder / RESULTS, results(stage), RUN)
+    keep_rows(folder / RESULTS, results(stage), RUN_KEYS)
     keys = (DATASET, WINDOW, "experiment", "arm", "part")
     keep_rows(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
 
 
-def write_page(folder: Path, benches: Path) -> Path:
+def write_benchmark_page(folder: Path, benches: Path) -> Path:
     """Write `benchmarks.md` from the CSV files below `folder`.
 
     Args:

@@ -27,12 +27,16 @@ from mrs_pipeline.cli.terminal import (
     chosen_models,
     enter_home,
     err,
+    listed,
     out,
     show_steps,
 )
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
+from mrs_pipeline.ingest.encodings import remove_copies
+from mrs_pipeline.ingest.values import TimeUnit
 from mrs_pipeline.storage.home import HOME_VARIABLE
+from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.threads import yield_while_waiting
 
 if TYPE_CHECKING:
@@ -82,6 +86,7 @@ def _leave(code: int) -> NoReturn:
     it believes leaked. All files are closed by then; what is buffered is flushed here.
     """
     logging.shutdown()
+    remove_copies()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -114,6 +119,37 @@ def init(
             help="A column of the items file: item_id, title, description, image, audio or video; may be repeated.",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Names for the columns of interactions without a header, e.g. user,item,rating; - for one not used.",
+        ),
+    ] = None,
+    items_header: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="The same for items without a header, e.g. item_id,title."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of text that is not UTF-8, e.g. latin-1 or shift_jis.")
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="What makes two ids one: strip (blanks), integers (12.0 is 12), zeros (012 is 12), lower, unicode; "
+            "literal: texts such as nan and null are ids.",
+        ),
+    ] = None,
+    time_unit: Annotated[TimeUnit | None, typer.Option(help="What numbers in the time column count.")] = None,
+    min_rating: Annotated[float | None, typer.Option(help="Lowest rating that counts as liking.")] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE=MODALITY", help="Ready features and what they describe; may be repeated."),
+    ] = None,
+    no_modality: Annotated[
+        list[Modality] | None, typer.Option(help="Content that is not to be used; may be repeated.")
+    ] = None,
     reader: Annotated[
         str | None,
         typer.Option(help="folder, mmrec, or an official layout (ml-1m, hm, ...); by default the one found."),
@@ -138,6 +174,14 @@ def init(
         items=items,
         name=name,
         item_fields=_pairs(item_field or [], "--item-field NAME=COLUMN, e.g. --item-field image=photo"),
+        columns=listed(columns) if columns else None,
+        items_header=listed(items_header) if items_header else None,
+        encoding=encoding,
+        ids=listed(ids) if ids else (),
+        time_unit=time_unit,
+        min_rating=min_rating,
+        features=_features(features or []),
+        without=[str(modality) for modality in no_modality or []],
         reader=reader,
         choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
@@ -182,8 +226,8 @@ def run(
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
-    windows = _windows(window, config) if window else default_windows(config)
     show_steps()
+    windows = _windows(window, config) if window else default_windows(project, dataset)
     for line in run_dataset(project, dataset, windows, chosen, force):
         err.print(line, markup=False)
     if config.model_configs:
@@ -218,8 +262,8 @@ def experiment(
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
-    chosen = window or default_windows(config)[-1]
     show_steps()
+    chosen = window or default_windows(project, dataset)[-1]
     for line in run_on_request(project, dataset, Node(Kind.EXPERIMENTS, name), chosen, force):
         err.print(line, markup=False)
     stage = Stage(config, home, chosen)
@@ -266,6 +310,15 @@ def _pairs(texts: list[str], written: str) -> dict[str, str]:
     if not all(name and value for name, value in pairs):
         raise typer.BadParameter(f"write {written}")
     return dict(pairs)
+
+
+def _features(texts: list[str]) -> dict[str, str]:
+    """`clip.npy=image` as file and modality."""
+    pairs = _pairs(texts, "--features FILE=MODALITY, e.g. --features clip.npy=image")
+    wrong = [modality for modality in pairs.values() if modality not in tuple(Modality)]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]} is none of {', '.join(Modality)}")
+    return pairs
 
 
 def _windows(asked: list[str], config: "DatasetConfig") -> list[str]:

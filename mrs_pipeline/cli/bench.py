@@ -36,7 +36,7 @@ def bench_models(
     ] = True,
 ) -> None:
     """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
-    from mrs_pipeline.bench.models import chosen_benchmarks, collect, write_page
+    from mrs_pipeline.bench.models import chosen_benchmarks, collect, write_benchmark_page
     from mrs_pipeline.orchestration.launch import load_project
     from mrs_pipeline.tasks.task import Stage
 
@@ -53,7 +53,7 @@ def bench_models(
                 err.print(line, markup=False)
         finally:  # what has been trained is kept, also where something else failed
             collect(stage, each, folder)
-    out.print(f"page      {write_page(folder, home.reports)}", soft_wrap=True, markup=False)
+    out.print(f"page      {write_benchmark_page(folder, home.reports)}", soft_wrap=True, markup=False)
 
 
 def _due(
@@ -110,7 +110,7 @@ def bench_training(
 
 
 @bench.command("extract")
-def bench_extraction(
+def extract_command(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="Whose texts and pictures to encode.")
     ] = "demo",

@@ -92,7 +92,7 @@ def _standings(
     from mrs_pipeline.windows import window_keys
 
     config = project.config(dataset)
-    chosen = window or default_windows(config)[-1]
+    chosen = window or default_windows(project, dataset)[-1]
     known = window_keys(config.window, datetime.now(UTC)) if config.windowed else [FULL_WINDOW]
     if chosen not in known:
         raise typer.BadParameter(

@@ -19,7 +19,7 @@ def _console(*, stderr: bool) -> Console:
     """As wide as the terminal; wide enough for a table where there is none."""
     stream = sys.stderr if stderr else sys.stdout
     fits_itself = stream.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=stderr, highlight=False, width=None if fits_itself else _PIPE_WIDTH)
+    return Console(stderr=stderr, highlight=False, emoji=False, width=None if fits_itself else _PIPE_WIDTH)
 
 
 out = _console(stderr=False)

@@ -59,8 +59,8 @@ def tune(
     only = [] if settings is None else listed(settings)
     chosen = models_to_search(config, models or [], only)
     budget = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value}
-    stage = Stage(config, home, window or default_windows(config)[-1])
     show_steps()
+    stage = Stage(config, home, window or default_windows(project, dataset)[-1])
     for line in run_dataset(project, dataset, [stage.window], [], force=False):
         err.print(line, markup=False)
     diverged = []

@@ -21,7 +21,7 @@ _STATEMENTS: Final = frozenset({"body", "orelse", "finalbody"})
 _NO_ANNOTATION: Final = frozenset({"ClassVar", "InitVar", "KW_ONLY"})
 
 
-def text_digest(*parts: str) -> str:
+def code_text_digest(*parts: str) -> str:
     """Digest of a sequence of texts; where one ends and the next begins counts."""
     state = hashlib.sha256()
     for part in parts:

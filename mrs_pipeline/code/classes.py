@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterable
 from typing import Final
 
-from mrs_pipeline.code.canonical import canonical, field_marker, last_name, text_digest
+from mrs_pipeline.code.canonical import canonical, code_text_digest, field_marker, last_name
 from mrs_pipeline.code.definitions import ClassShape, Definition, Member, Module, definition_of, lines_of
 from mrs_pipeline.code.references import Reference, annotated, bound, chain_of
 from mrs_pipeline.code.uses import uses
@@ -71,7 +71,7 @@ def _head(module: Module, node: ast.ClassDef, parts: list[ast.AST], names: Itera
     found = uses(parts, module.package, names)
     first, _ = lines_of([node, *node.decorator_list])
     _, last = lines_of([node])
-    return Definition(text_digest(*labels, canonical(*parts)), found, (first, last))
+    return Definition(code_text_digest(*labels, canonical(*parts)), found, (first, last))
 
 
 def _method(
@@ -99,7 +99,7 @@ def _field(
     marker = field_marker(node.annotation)
     value = [] if node.value is None else [node.value]
     plain = definition_of(value, module.package, names)
-    module.define(key, Definition(text_digest(name, marker, plain.digest), plain.uses, lines_of([node])))
+    module.define(key, Definition(code_text_digest(name, marker, plain.digest), plain.uses, lines_of([node])))
     types = definition_of([node.annotation], module.package, names)
     module.define(key + TYPE, Definition(types.digest, types.uses, (0, 0)))
     return Member(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from mrs_pipeline.code.canonical import text_digest
+from mrs_pipeline.code.canonical import code_text_digest
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,6 @@ class Closure:
     @cached_property
     def digest(self) -> str:
         """One digest of all of it."""
-        return text_digest(
+        return code_text_digest(
             *(part for key in sorted(self.definitions) for part in (key, self.definitions[key]))
         )

@@ -21,7 +21,7 @@ _WORD: Final = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
-class DataFile:
+class PackageFile:
     """A file and what it uses.
 
     Attributes:
@@ -38,7 +38,7 @@ class DataFile:
 
 
 @dataclass
-class DataFiles:
+class PackageFiles:
     """The files below a package's folder, found when this is made and read when they are asked for.
 
     Attributes:
@@ -49,7 +49,7 @@ class DataFiles:
     folder: Path
     stamps: dict[Path, Stamp] = field(default_factory=dict)
     _by_name: dict[str, list[str]] = field(default_factory=dict)
-    _read: dict[str, DataFile] = field(default_factory=dict)
+    _read: dict[str, PackageFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         above = self.folder.parent
@@ -68,7 +68,7 @@ class DataFiles:
         shared = [_shared(path, near) for path in paths]
         return [path for path, depth in zip(paths, shared, strict=True) if depth == max(shared)]
 
-    def read(self, key: str) -> DataFile:
+    def read(self, key: str) -> PackageFile:
         """A file, its digest and what it uses."""
         if key not in self._read:
             path = self.folder.parent / key
@@ -82,13 +82,13 @@ def _shared(path: str, other: str) -> int:
     return next((depth for depth, (one, two) in enumerate(pairs) if one != two), 0)
 
 
-def _read(key: str, path: Path) -> DataFile:
+def _read(key: str, path: Path) -> PackageFile:
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()[:DIGITS]
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        return DataFile(key, digest, frozenset(), frozenset())
+        return PackageFile(key, digest, frozenset(), frozenset())
     names = frozenset(token for token in _TOKEN.findall(text) if "." in token)
     words = frozenset(word for part in _EXPRESSION.findall(text) for word in _WORD.findall(part))
-    return DataFile(key, digest, names, words)
+    return PackageFile(key, digest, names, words)

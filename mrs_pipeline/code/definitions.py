@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from mrs_pipeline.code.canonical import canonical, text_digest
+from mrs_pipeline.code.canonical import canonical, code_text_digest
 from mrs_pipeline.code.references import Import, Reference, annotated
 from mrs_pipeline.code.uses import Uses, uses
 
@@ -42,7 +42,7 @@ class Definition:
     def __or__(self, other: "Definition") -> "Definition":
         """Both together: definitions of one name, of which the last or the one that a condition chooses is used."""
         return Definition(
-            text_digest(self.digest, other.digest),
+            code_text_digest(self.digest, other.digest),
             self.uses | other.uses,
             (min(self.lines[0], other.lines[0]), max(self.lines[1], other.lines[1])),
             self.parameters | other.parameters,
@@ -139,7 +139,7 @@ class Module:
 def definition_of(nodes: Sequence[ast.AST], package: str, class_names: Iterable[str] = ()) -> Definition:
     """The definition that consists of these statements and expressions."""
     return Definition(
-        text_digest(canonical(*nodes)),
+        code_text_digest(canonical(*nodes)),
         uses(nodes, package, class_names),
         lines_of(nodes),
         parameters=frozenset().union(*(_parameters(node) for node in nodes)),

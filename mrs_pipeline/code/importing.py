@@ -11,7 +11,7 @@ from typing import Final
 
 from mrs_pipeline.code.definitions import TOP_LEVEL
 from mrs_pipeline.code.inheritance import Inheritance, Inherited
-from mrs_pipeline.code.links import BOUNDARY, Links, split
+from mrs_pipeline.code.links import BOUNDARY, Links, split_key
 from mrs_pipeline.code.names import Target
 from mrs_pipeline.code.references import Reference
 from mrs_pipeline.code.uses import READING
@@ -49,7 +49,7 @@ class Importing:
         return self._effects[name]
 
     def _enters_itself(self, key: str) -> bool:
-        module, _ = split(key)
+        module, _ = split_key(key)
         definition, inherited = self.links.definition(key), self.inheritance.of(key)
         if definition is None or self.links.link(key).boundary:
             return False
@@ -65,7 +65,7 @@ class Importing:
         """Whether a base of ours, or its metaclass, is told of the class."""
         for above in filter(None, map(self.inheritance.of, inherited.bases)):
             metaclass = above.shape.metaclass
-            found = [] if metaclass is None else self.links.resolve(split(above.key)[0], metaclass)
+            found = [] if metaclass is None else self.links.resolve(split_key(above.key)[0], metaclass)
             if (
                 any(member.name == _SUBCLASS_HOOK for member in above.shape.members)
                 or any(target.kind == "definition" for target in found)
@@ -106,7 +106,7 @@ class Importing:
                 ]
 
     def _changes_constant(self, key: str) -> bool:
-        module, _ = split(key)
+        module, _ = split_key(key)
         definition = self.links.definition(key)
         if definition is None or definition.constant:
             return False

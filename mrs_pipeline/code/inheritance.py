@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mrs_pipeline.code.definitions import ClassShape, Member
-from mrs_pipeline.code.links import Links, split
+from mrs_pipeline.code.links import Links, split_key
 from mrs_pipeline.code.references import Reference
 
 _HARMLESS_BASES: Final = frozenset(
@@ -48,7 +48,7 @@ class Inherited:
 
     def key_of(self, member: Member) -> str:
         """The definition of one of its members."""
-        return f"{split(self.key)[0]}:{member.key}"
+        return f"{split_key(self.key)[0]}:{member.key}"
 
 
 @dataclass
@@ -78,10 +78,10 @@ class Inheritance:
                 seen.add(target.name)
                 if self.of(target.name) is not None:
                     yield target.name
-                stack += [(split(target.name)[0], each) for each in definition.alias]
+                stack += [(split_key(target.name)[0], each) for each in definition.alias]
 
     def _inherited(self, key: str) -> Inherited | None:
-        module, name = split(key)
+        module, name = split_key(key)
         found = self.links.names.module(module)
         shape = None if found is None else found.classes.get(name)
         if shape is None:

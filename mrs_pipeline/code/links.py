@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mrs_pipeline.code.canonical import text_digest
-from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.canonical import code_text_digest
+from mrs_pipeline.code.data_files import PackageFiles
 from mrs_pipeline.code.definitions import Definition
 from mrs_pipeline.code.names import Names, Target
 from mrs_pipeline.code.references import Import, Reference
@@ -49,7 +49,7 @@ class Link:
     kinds: tuple[str, ...]
 
 
-def split(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
     """Module and name of a key."""
     module, _, name = key.partition(":")
     return module, name
@@ -60,12 +60,12 @@ class Links:
     """Links of the definitions of some packages, made when they are first asked for."""
 
     names: Names
-    files: Mapping[str, DataFiles]
+    files: Mapping[str, PackageFiles]
     _links: dict[str, Link] = field(default_factory=dict)
 
     def definition(self, key: str) -> Definition | None:
         """The definition of a key; None if there is none."""
-        module, name = split(key)
+        module, name = split_key(key)
         found = self.names.module(module)
         return None if found is None else found.definitions.get(name)
 
@@ -89,7 +89,7 @@ class Links:
         return tuple(sorted(found))
 
     def _linked(self, key: str) -> Link:
-        module, _ = split(key)
+        module, _ = split_key(key)
         definition = self.definition(key)
         assert definition is not None, key
         found = [
@@ -108,7 +108,7 @@ class Links:
             words |= {ALL_FIELDS}
         made_by = [[target.name for target in self.resolve(module, each)] for each in definition.made_by]
         return Link(
-            text_digest(definition.digest, *edges),
+            code_text_digest(definition.digest, *edges),
             tuple(sorted(inside)),
             tuple(sorted(modules)),
             words,

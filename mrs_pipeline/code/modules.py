@@ -8,7 +8,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mrs_pipeline.code.canonical import canonical, executed, is_for_type_checkers, text_digest
+from mrs_pipeline.code.canonical import canonical, code_text_digest, executed, is_for_type_checkers
 from mrs_pipeline.code.classes import read_class
 from mrs_pipeline.code.definitions import TOP_LEVEL, Definition, Module, definition_of, lines_of
 from mrs_pipeline.code.references import Reference, annotated, bound, chain_of, executed_imports, imported
@@ -108,7 +108,7 @@ def _constant(statement: ast.stmt, target: ast.expr, value: ast.expr, package: s
     text = canonical(ast.Assign(targets=[target], value=value))
     is_type = isinstance(value, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp)
     return Definition(
-        text_digest(text),
+        code_text_digest(text),
         uses([value], package),
         lines_of([statement]),
         alias=annotated(value) if is_type else frozenset(),

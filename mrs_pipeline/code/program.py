@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mrs_pipeline.code.closure import Closure
-from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.data_files import PackageFiles
 from mrs_pipeline.code.definitions import Module
 from mrs_pipeline.code.importing import Importing
 from mrs_pipeline.code.inheritance import Inheritance
@@ -109,7 +109,7 @@ class Program:
 
     def __post_init__(self) -> None:
         self._names = Names(MappingProxyType(dict(self.packages)))
-        self._files = {top: DataFiles(path) for top, path in self.packages.items() if path.is_dir()}
+        self._files = {top: PackageFiles(path) for top, path in self.packages.items() if path.is_dir()}
         links = Links(self._names, self._files)
         inheritance = Inheritance(links)
         self._index = Index(links, inheritance, Importing(links, inheritance), self._files)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from mrs_pipeline.code.canonical import text_digest
+from mrs_pipeline.code.canonical import code_text_digest
 from mrs_pipeline.code.classes import TYPE
 from mrs_pipeline.code.closure import Closure
-from mrs_pipeline.code.data_files import DataFiles
+from mrs_pipeline.code.data_files import PackageFiles
 from mrs_pipeline.code.definitions import Member
 from mrs_pipeline.code.importing import Importing
 from mrs_pipeline.code.inheritance import Inheritance, Inherited
-from mrs_pipeline.code.links import Links, split
+from mrs_pipeline.code.links import Links, split_key
 from mrs_pipeline.code.references import Reference
 from mrs_pipeline.code.uses import ALL_FIELDS
 
@@ -35,7 +35,7 @@ class Index:
     links: Links
     inheritance: Inheritance
     importing: Importing
-    files: Mapping[str, DataFiles]
+    files: Mapping[str, PackageFiles]
     members: dict[str, list[tuple[Inherited, Member]]] = field(default_factory=dict)
     _added: set[str] = field(default_factory=set)
 
@@ -46,7 +46,7 @@ class Index:
             for member in inherited.shape.members:
                 self.members.setdefault(member.name, []).append((inherited, member))
 
-    def files_with(self, key: str) -> DataFiles:
+    def files_with(self, key: str) -> PackageFiles:
         """The files of the package that a data file is in."""
         return self.files[key.partition("/")[0]]
 
@@ -104,7 +104,7 @@ class Search:
             self.meet(owner)
         inherited = self.index.inheritance.of(key)
         members = () if inherited is None else inherited.shape.members
-        making = [f"{split(key)[0]}:{member.key}" for member in members if member.name in _MAKING]
+        making = [f"{split_key(key)[0]}:{member.key}" for member in members if member.name in _MAKING]
         for called in (key, *making):
             definition = self.index.links.definition(called)
             if definition is not None:
@@ -119,7 +119,7 @@ class Search:
         if key in self.reached or key in self.boundaries:
             return
         link = self.index.links.link(key)
-        if key in self.stop or split(key)[0] in self.stop or link.boundary:
+        if key in self.stop or split_key(key)[0] in self.stop or link.boundary:
             self.boundaries.add(key)
             for kind in link.kinds if link.boundary else ():
                 self.meet(kind)
@@ -140,7 +140,7 @@ class Search:
             return
         self.met.add(key)
         self.index.add(inherited)
-        self._import(split(key)[0])
+        self._import(split_key(key)[0])
         for base in inherited.bases:
             self.meet(base)
         for member in inherited.shape.members:
@@ -155,7 +155,7 @@ class Search:
 
     def _look_at(self, key: str) -> None:
         link = self.index.links.link(key)
-        self._import(split(key)[0])
+        self._import(split_key(key)[0])
         for name in link.imports:
             self._import(name)
         for target in link.targets:
@@ -206,7 +206,7 @@ class Search:
             self._meet_types(key, member.types)
 
     def _meet_types(self, key: str, types: Iterable[Reference]) -> None:
-        for each in self.index.inheritance.named(split(key)[0], types):
+        for each in self.index.inheritance.named(split_key(key)[0], types):
             self.meet(each)
 
     def _import(self, name: str) -> None:
@@ -262,4 +262,4 @@ class Search:
             for member in inherited.shape.members
             if member.kind != "method" and inherited.key_of(member) in self.reached
         ]
-        return text_digest(digest, *fields)
+        return code_text_digest(digest, *fields)

@@ -110,7 +110,7 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """Digest of all that decides a vector besides the item's content."""
         settings = json.dumps(deciding(self.options), sort_keys=True)
-        return text_digest(settings, self.surroundings.settings.code, *self.ingredients())
+        return texts_digest(settings, self.surroundings.settings.code, *self.ingredients())
 
     def ingredients(self) -> Sequence[str]:
         """What decides the vectors besides the options, for example digests of weights."""
@@ -164,7 +164,7 @@ class FittedEncoder(Encoder):
         """Learn from the present items in their order; InputError if nothing can be learned."""
 
 
-def text_digest(*parts: str) -> str:
+def texts_digest(*parts: str) -> str:
     """Hexadecimal digest of strings; where one ends and the next begins counts."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:

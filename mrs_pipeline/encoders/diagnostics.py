@@ -113,7 +113,7 @@ class SignalTest:
     shuffled: tuple[float, ...]
 
 
-def summarise(
+def summarise_features(
     values: npt.NDArray[np.floating], present: BoolArray, previous: FeatureMatrix | None = None
 ) -> FeatureSummary:
     """Summary of a feature set.
@@ -256,7 +256,7 @@ def spectrum(values: npt.NDArray[np.floating], present: BoolArray) -> npt.NDArra
     return shares
 
 
-def unit_rows(rows: npt.NDArray[np.floating]) -> FloatArray:
+def unit_vectors(rows: npt.NDArray[np.floating]) -> FloatArray:
     """[n, F] float32 rows of length one; rows of zeros stay zero, never NaN."""
     full = rows.astype(np.float32)
     norms = np.linalg.norm(full, axis=1, keepdims=True)
@@ -269,7 +269,7 @@ def _mean_cosine(sample: FloatArray) -> float:
     n = len(sample)
     if n < 2:
         return 0.0
-    total = unit_rows(sample).sum(axis=0, dtype=np.float64)
+    total = unit_vectors(sample).sum(axis=0, dtype=np.float64)
     return float((total @ total - n) / (n * (n - 1)))
 
 
@@ -308,7 +308,7 @@ def signal_test(
     left, right = positions[: len(first)], positions[len(first) :]
     vectors = values[ids].astype(np.float32)
     # What all items have in common says nothing about pairs and would drown what tells them apart.
-    vectors = unit_rows(vectors - vectors.mean(axis=0))
+    vectors = unit_vectors(vectors - vectors.mean(axis=0))
     observed = _pair_cosine(vectors, left, right)
     shuffled = [_pair_cosine(vectors, deal[left], deal[right]) for deal in _deals(rng, len(ids))]
     mean, std = float(np.mean(shuffled)), float(np.std(shuffled, ddof=1))

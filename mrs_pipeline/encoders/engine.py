@@ -20,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 from tqdm import tqdm
 
-from mrs_pipeline.encoders.base import Encoder, FittedEncoder, Payload, ReadyMatrix, text_digest
+from mrs_pipeline.encoders.base import Encoder, FittedEncoder, Payload, ReadyMatrix, texts_digest
 from mrs_pipeline.encoders.lane import Lane
 from mrs_pipeline.encoders.loading import Loaded, LoadTask, load_stream
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
@@ -33,8 +33,8 @@ from mrs_pipeline.encoders.store import (
     Plan,
     PreviousExtraction,
     finished_extraction,
-    gather,
     read_failures,
+    rows_of_map,
 )
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.memory import give_freed_memory_back, reuse_freed_blocks
@@ -147,13 +147,13 @@ class _Catalogue:
                 for item_id, reference in zip(item_ids, self.references(start), strict=True)
                 if reference is not None
             ]
-            ids.update(text_digest(*item_ids).encode())
+            ids.update(texts_digest(*item_ids).encode())
             for pair in pairs:
-                corpus.update(text_digest(*pair).encode())
+                corpus.update(texts_digest(*pair).encode())
             self.n_content += len(pairs)
         if isinstance(self.encoder, FittedEncoder):
             self.encoder.corpus = corpus.hexdigest()
-        return text_digest(self.encoder.fingerprint, ids.hexdigest(), corpus.hexdigest())
+        return texts_digest(self.encoder.fingerprint, ids.hexdigest(), corpus.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ class _Filling:
         reasons = self._known.reasons.gather(rows)
         good = reasons.is_null().to_numpy()
         there = self._known.rows.gather(rows[good]).to_numpy()
-        chunk.values[rows[good] - chunk.start] = gather(self._known.values, there)
+        chunk.values[rows[good] - chunk.start] = rows_of_map(self._known.values, there)
         chunk.present[rows[good] - chunk.start] = True
         self._costs.reused += int(good.sum())
         for row, reason in zip(rows[~good].tolist(), reasons.drop_nulls(), strict=True):

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import ParamSpec, Self
 
-AHEAD = 2
+STEPS_AHEAD = 2
 """Things that may wait; more would only hold memory."""
 
 Arguments = ParamSpec("Arguments")
@@ -29,7 +29,7 @@ class Lane:
     def submit(
         self, call: Callable[Arguments, None], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> None:
-        """Queue a call; blocks while more than `AHEAD` wait, and raises what an earlier call raised."""
+        """Queue a call; blocks while more than `STEPS_AHEAD` wait, and raises what an earlier call raised."""
 
         def guarded() -> None:
             if self._broken:
@@ -41,7 +41,7 @@ class Lane:
                 raise
 
         self._waiting.append(self._thread.submit(guarded))
-        while len(self._waiting) > AHEAD:
+        while len(self._waiting) > STEPS_AHEAD:
             self._waiting.popleft().result()
 
     def __enter__(self) -> Self:

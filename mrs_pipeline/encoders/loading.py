@@ -18,9 +18,9 @@ from multiprocessing.connection import wait
 
 from mrs_pipeline.encoders.base import ContentError, Loader, Payload
 
-GROUP = 8
+ITEMS_OF_A_PROCESS = 8
 """Items that travel to a worker together; saves most of the cost of crossing."""
-AHEAD = 3
+CHUNKS_AHEAD = 3
 """Groups in flight for each worker."""
 MAX_REASON = 300
 """Characters of a reason; decoders can be verbose."""
@@ -84,7 +84,7 @@ def _load_in_processes(
     pool = _pool(workers)
     try:
         while True:
-            while len(flight) < workers * AHEAD and (group := list(islice(tasks, GROUP))):
+            while len(flight) < workers * CHUNKS_AHEAD and (group := list(islice(tasks, ITEMS_OF_A_PROCESS))):
                 flight.append((group, _submit(pool, loader, group)))
             if not flight:
                 return

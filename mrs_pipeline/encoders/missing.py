@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrs_pipeline.encoders.diagnostics import BLOCK_ROWS, unit_rows
+from mrs_pipeline.encoders.diagnostics import BLOCK_ROWS, unit_vectors
 from mrs_pipeline.types import BoolArray, FeatureMatrix, FloatArray, IntArray, Interactions
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def fill_from_neighbours(features: FeatureMatrix, other: FeatureMatrix, knn_k: i
     wanted = np.flatnonzero(~features.present & other.present)
     if not len(known):
         return Completed(values, features.present, usable)
-    candidates = unit_rows(other.values[known])
+    candidates = unit_vectors(other.values[known])
     for rows in _blocks(wanted, max(1, _BLOCK_CELLS // len(known))):
-        weights, nearest = _nearest(unit_rows(other.values[rows]), candidates, min(knn_k, len(known)))
+        weights, nearest = _nearest(unit_vectors(other.values[rows]), candidates, min(knn_k, len(known)))
         total = weights.sum(axis=1)
         found = total > 0
         share = weights[found] / total[found, None]

@@ -47,7 +47,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
-class Layout:
+class RawLayout:
     """How a row of the matrix is to be read.
 
     Attributes:
@@ -65,7 +65,7 @@ class Layout:
 class RawEncoder(Encoder):
     """Decodes; rows are what a trainable encoder will take."""
 
-    layout: Layout
+    layout: RawLayout
     network: Network | None = None
     """What models start from."""
 
@@ -119,7 +119,7 @@ def open_raw(options: RawOptions, media_root: Path, settings: EngineSettings) ->
 
 def read_raw(directory: Path, name: str) -> RawContent:
     """What `RawEncoder` left in a directory; the values stay a memory map, of which nobody can change the file."""
-    layout = Layout(**json.loads((directory / _LAYOUT).read_text()))
+    layout = RawLayout(**json.loads((directory / _LAYOUT).read_text()))
     values = np.load(directory / MATRIX, mmap_mode="c", allow_pickle=False)
     return RawContent(
         values=values.reshape(len(values), *layout.shape),
@@ -149,7 +149,7 @@ class _Pixels(_Pictures):
         self._loader = _SquareLoader(
             media_folder(options, surroundings.media_root), options.max_pixels, options.size
         )
-        self.layout = Layout((3, options.size, options.size))
+        self.layout = RawLayout((3, options.size, options.size))
 
     def loader(self) -> "_SquareLoader":
         return self._loader
@@ -191,13 +191,13 @@ class _NetworkPixels(_Pictures):
         return pixels
 
     @cached_property
-    def layout(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> RawLayout:  # type: ignore[override]
         recipe = self._recipe
         height, width = recipe.crop or recipe.scale  # type: ignore[misc]
         # the model's scale is of bytes times a factor; ours is of bytes over 255
         unit = 255 * recipe.factor
         mean, std = (tuple(value / unit for value in values) for values in (recipe.mean, recipe.std))
-        return Layout((3, height, width), 0, mean, std)
+        return RawLayout((3, height, width), 0, mean, std)
 
     def loader(self) -> PixelLoader:
         return PixelLoader(self._folder, self._max_pixels, self._recipe)
@@ -214,7 +214,7 @@ class _Texts(RawEncoder):
 class _Tokens(_Texts):
     def __init__(self, options: TokensOptions, surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
-        self.layout = Layout((options.length,), options.vocabulary)
+        self.layout = RawLayout((options.length,), options.vocabulary)
 
     def encode(self, payloads: Sequence[str]) -> FloatArray:
         """[B, T] hashes of words, -1 after the last; zeros, which means nothing found, where there is no word."""
@@ -240,9 +240,9 @@ class _NetworkTokens(_Texts):
         return open_tokenizer(self.network)
 
     @cached_property
-    def layout(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> RawLayout:  # type: ignore[override]
         assert self.network is not None
-        return Layout((self._length,), int(self.network.config.get_text_config().vocab_size))
+        return RawLayout((self._length,), int(self.network.config.get_text_config().vocab_size))
 
     def check_settings(self) -> None:
         """InputError if the network has fewer places than a text has tokens."""

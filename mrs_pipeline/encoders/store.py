@@ -220,7 +220,7 @@ def read_failures(directory: Path) -> pl.DataFrame:
     return rows.select("item", "item_id", "reason").collect()
 
 
-def gather(values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+def rows_of_map(values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
     """[n, F] rows of a memory map, read in the order of the file."""
     order = np.argsort(rows)
     gathered = np.empty((len(rows), values.shape[1]), dtype=values.dtype)

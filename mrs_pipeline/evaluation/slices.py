@@ -102,14 +102,14 @@ def _on_slice(
     evidence = ranking_evidence(model, task, background, list_length(metrics, options.ks))
     return SliceMetrics(
         slice=name,
-        protocol=protocol(options, name),
+        protocol=protocol_of_slice(options, name),
         users=evidence.users,
         values=user_metrics(evidence, metrics, options.ks),
         overall=overall_metrics(evidence, metrics, options.ks),
     )
 
 
-def protocol(options: EvaluationOptions, slice_name: str) -> str:
+def protocol_of_slice(options: EvaluationOptions, slice_name: str) -> str:
     """The rules behind a number; rows with different protocols must not be compared."""
     return f"full ranking; candidates={slice_name} items; exclude={options.exclude}; ties by item number"
 

@@ -14,7 +14,7 @@ PAD = -1
 
 
 @dataclass(frozen=True)
-class Histories:
+class OrderedHistories:
     """Tokens of each user, one user after the other.
 
     Attributes:
@@ -30,7 +30,7 @@ class Histories:
     @classmethod
     def from_rows(
         cls, users: Tensor, items: Tensor, times: Tensor, n_users: int, n_items: int
-    ) -> "Histories":
+    ) -> "OrderedHistories":
         """From interactions [E] in any order; rows of one moment are ordered by item."""
         everyone = torch.arange(n_users, device=users.device)
         before_all = torch.full_like(everyone, torch.iinfo(torch.int64).min)

@@ -7,24 +7,26 @@ with its line, and not by a type guess over a sample. What a column means is for
 import codecs
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.encodings import as_utf8, marked_encoding
 from mrs_pipeline.ingest.sql import first_row, quoted_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-Kind = Literal["csv", "json", "parquet"]
+FileKind = Literal["csv", "json", "parquet"]
 
 ROW = "__row__"
 """Column of `scan_sql`: the 1-based data row (a header is not counted)."""
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, FileKind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".inter": "csv",
@@ -45,15 +47,24 @@ class DataFile:
         path: absolute path.
         name: path relative to the source's root, as messages and `source_file` show it.
         kind: format family.
-        columns: column -> DuckDB type; VARCHAR throughout for text formats.
+        columns: column -> DuckDB type; for text formats VARCHAR, or JSON where a value may be a JSON list.
         delimiter: of a CSV.
+        header: whether the first line of a CSV names the columns.
+        copy: the same text in UTF-8, where the file has another encoding.
     """
 
     path: Path
     name: str
-    kind: Kind
+    kind: FileKind
     columns: dict[str, str]
     delimiter: str = ""
+    header: bool = True
+    copy: Path | None = None
+
+    @property
+    def text(self) -> Path:
+        """What is read: the file, or its copy in UTF-8."""
+        return self.copy or self.path
 
     def scan_sql(self) -> str:
         """SELECT giving all columns and `ROW`, in the file's order.
@@ -61,7 +72,7 @@ class DataFile:
         `row_number()` over an unordered window keeps the order of insertion, so it numbers the rows of a text
         file as they stand there.
         """
-        source = quoted_text(_literal_glob(self.path))
+        source = quoted_text(_literal_glob(self.text))
         if self.kind == "parquet":
             options = "hive_partitioning=false, file_row_number=true"
             return f"SELECT *, file_row_number + 1 AS {ROW} FROM read_parquet({source}, {options})"
@@ -73,7 +84,7 @@ class DataFile:
             )
         else:
             reader = (
-                f"read_csv({source}, auto_detect=false, header=true, columns={{{names}}}, "
+                f"read_csv({source}, auto_detect=false, header={self.header}, columns={{{names}}}, "
                 f"delim={quoted_text(self.delimiter)}, "
                 """quote='"', escape='"', nullstr='', hive_partitioning=false)"""
             )
@@ -83,7 +94,7 @@ class DataFile:
         """`<file>, line 12` of a data row (header and quoted line ends counted); `row 12` for Parquet."""
         if self.kind == "parquet":
             return f"{self.name}, row {row}"
-        line = _csv_line(self, row) if self.kind == "csv" else _json_line(self.path, row)
+        line = _csv_line(self, row) if self.kind == "csv" else _json_line(self.text, row)
         return f"{self.name}, line {line}"
 
     def readable_rows(self, con: "DuckDBPyConnection", select: str) -> int:
@@ -111,24 +122,82 @@ class DataFile:
         return f"{self.name} cannot be read ({_first_line(message)}); correct the file"
 
 
-def open_data_file(con: "DuckDBPyConnection", root: Path, path: Path) -> DataFile:
-    """Look at a file's encoding, header and columns; InputError if it is empty, not UTF-8 or not readable."""
+def open_data_file(
+    con: "DuckDBPyConnection",
+    root: Path,
+    path: Path,
+    *,
+    encoding: str | None = None,
+    names: Sequence[str] | None = None,
+) -> DataFile:
+    """Look at a file's encoding, header and columns; InputError if it is empty, not text or not readable.
+
+    Args:
+        con: any connection.
+        root: the source's root.
+        path: the file.
+        encoding: of a text file that is not UTF-8 (UTF-16 with its mark is recognised).
+        names: of the columns of a CSV without a header; `-` or nothing for one that is not read.
+    """
     name = path.relative_to(root).as_posix()
     kind = _KINDS[path.suffix.lower()]
     if path.stat().st_size == 0:
         raise InputError(f"{name} is empty; it needs {'a header line and ' if kind == 'csv' else ''}rows")
     if kind == "parquet":
         return _described(con, DataFile(path, name, kind, {}))
-    quotes = _check_encoding(path, name)
+    copy, quotes = _utf8(path, name, encoding)
     if kind == "json":
-        return _with_keys(con, DataFile(path, name, kind, {}))
-    file = _with_header(path, name)
+        return _with_keys(con, DataFile(path, name, kind, {}, copy=copy))
+    file = _with_header(DataFile(path, name, kind, {}, copy=copy), names)
     if quotes % 2:
         # An unclosed quote swallows the rest of the file, and DuckDB drops that record without a word.
         fault = _csv_fault(file)
         if fault:
             raise InputError(fault)
     return file
+
+
+def first_cells(path: Path, rows: int, encoding: str | None = None) -> list[list[str]]:
+    """The first records of a CSV, its header among them, without judging them."""
+    copy, _ = _utf8(path, path.name, encoding)
+    csv.field_size_limit(_LONGEST_FIELD)
+    with (copy or path).open(encoding="utf-8-sig", newline="") as stream:
+        delimiter = _delimiter(path, stream.readline())
+        stream.seek(0)
+        try:
+            return list(islice(csv.reader(stream, delimiter=delimiter), rows))
+        except csv.Error:
+            return []
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file of text is UTF-8, or UTF-16 with its mark, which is read as well."""
+    try:
+        _utf8(path, path.name, None)
+    except InputError:
+        return False
+    return True
+
+
+def _utf8(path: Path, name: str, encoding: str | None) -> tuple[Path | None, int]:
+    """(the copy in UTF-8 of a file in another encoding, number of quote characters)."""
+    marked = marked_encoding(path)
+    if marked:
+        copy = as_utf8(path, name, marked)
+        return copy, _check_encoding(copy, name)
+    try:
+        return None, _check_encoding(path, name)
+    except InputError:
+        if encoding is None:
+            raise
+    copy = as_utf8(path, name, encoding)
+    return copy, _check_encoding(copy, name)
+
+
+def _delimiter(path: Path, first: str) -> str:
+    if path.suffix.lower() in (".tsv", ".inter"):
+        return "\t"
+    return max(_DELIMITERS, key=first.count)
 
 
 def _literal_glob(path: Path) -> str:
@@ -168,19 +237,29 @@ def _bad_byte(decoder: codecs.IncrementalDecoder, block: bytes) -> int | None:
 
 
 def _refuse_byte(name: str, offset: int, line: int) -> NoReturn:
-    raise InputError(f"{name} is not UTF-8 text: byte {offset:,} in line {line:,}; save the file as UTF-8")
+    raise InputError(
+        f"{name} is not UTF-8 text: byte {offset:,} in line {line:,}; save the file as UTF-8, or name its encoding "
+        "(`--encoding cp1252` of `mrs init`, `encoding: cp1252` under source)"
+    )
 
 
-def _with_header(path: Path, name: str) -> DataFile:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline()
-        delimiter = "\t" if path.suffix.lower() in (".tsv", ".inter") else max(_DELIMITERS, key=first.count)
+def _with_header(file: DataFile, names: Sequence[str] | None) -> DataFile:
+    csv.field_size_limit(_LONGEST_FIELD)
+    with file.text.open(encoding="utf-8-sig", newline="") as stream:
+        delimiter = _delimiter(file.path, stream.readline())
         stream.seek(0)
         cells = next(csv.reader(stream, delimiter=delimiter), [])
+    if names is not None and len(names) != len(cells):
+        raise InputError(
+            f"{file.name} has {len(cells)} columns, but {len(names)} are named; write one name a column, in order, and "
+            "`-` for one that is not used"
+        )
     # A table written with its index has a first column without a name.
-    header = [cell.strip() or f"column_{number}" for number, cell in enumerate(cells, start=1)]
-    _refuse_twins(header, name)
-    return DataFile(path, name, "csv", dict.fromkeys(header, "VARCHAR"), delimiter)
+    given = cells if names is None else ["" if name == "-" else name for name in names]
+    header = [cell.strip() or f"column_{number}" for number, cell in enumerate(given, start=1)]
+    _refuse_twins(header, file.name)
+    columns = dict.fromkeys(header, "VARCHAR")
+    return replace(file, columns=columns, delimiter=delimiter, header=names is None)
 
 
 def _described(con: "DuckDBPyConnection", file: DataFile) -> DataFile:
@@ -189,21 +268,30 @@ def _described(con: "DuckDBPyConnection", file: DataFile) -> DataFile:
             f"DESCRIBE SELECT * FROM read_parquet({quoted_text(_literal_glob(file.path))}, "
             "hive_partitioning=false)"
         ).fetchall()
-    return DataFile(file.path, file.name, file.kind, {row[0]: row[1] for row in rows})
+    names = [row[0] for row in rows]
+    _refuse_row_column(names, file.name)
+    return replace(file, columns={row[0]: row[1] for row in rows})
 
 
 def _with_keys(con: "DuckDBPyConnection", file: DataFile) -> DataFile:
     with file.reading():
         rows = con.execute(
-            f"DESCRIBE SELECT * FROM read_json({quoted_text(_literal_glob(file.path))}, records=true, "
-            "format='newline_delimited', maximum_depth=1, sample_size=-1, hive_partitioning=false)"
+            f"DESCRIBE SELECT * FROM read_json({quoted_text(_literal_glob(file.text))}, records=true, "
+            "format='newline_delimited', maximum_depth=2, sample_size=-1, hive_partitioning=false)"
         ).fetchall()
-    names = [row[0] for row in rows]
-    _refuse_twins(names, file.name)
-    return DataFile(file.path, file.name, file.kind, dict.fromkeys(names, "VARCHAR"))
+    _refuse_twins([row[0] for row in rows], file.name)
+    # Lists are recognised value by value: one row may hold a list where another holds a text.
+    types = {row[0]: "JSON" if row[1] == "JSON" or row[1].endswith("[]") else "VARCHAR" for row in rows}
+    return replace(file, columns=types)
+
+
+def _refuse_row_column(names: list[str], file: str) -> None:
+    if ROW in [name.lower() for name in names]:
+        raise InputError(f"{file} has a column '{ROW}', a name that the reader needs for itself; rename it")
 
 
 def _refuse_twins(names: list[str], file: str) -> None:
+    _refuse_row_column(names, file)
     seen: dict[str, str] = {}
     for name in names:
         twin = seen.setdefault(name.lower(), name)
@@ -216,9 +304,10 @@ def _refuse_twins(names: list[str], file: str) -> None:
 def _records(file: DataFile, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
     """(line on which it starts, cells) of each data record; only walked to explain a fault."""
     csv.field_size_limit(_LONGEST_FIELD)
-    with file.path.open(encoding="utf-8-sig", newline="") as stream:
+    with file.text.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=file.delimiter, strict=strict)
-        next(reader, None)
+        if file.header:
+            next(reader, None)
         start = reader.line_num + 1
         for cells in reader:
             # DuckDB skips empty lines, except where there is one column only: there they are empty values.
@@ -231,7 +320,7 @@ def _csv_line(file: DataFile, row: int) -> int:
     for number, (line, _) in enumerate(_records(file, strict=False), start=1):
         if number == row:
             return line
-    return row + 1
+    return row + file.header
 
 
 def _csv_fault(file: DataFile) -> str | None:
@@ -240,8 +329,9 @@ def _csv_fault(file: DataFile) -> str | None:
         for line, cells in _records(file, strict=True):
             extra = len(cells) - width
             if extra < 0 or (extra > 0 and any(cells[width:])):
+                named = "the header names" if file.header else "there are names for"
                 return (
-                    f"{file.name}, line {line}: {len(cells)} fields, but the header names {width}; "
+                    f"{file.name}, line {line}: {len(cells)} fields, but {named} {width}; "
                     f"correct the line or quote the value that holds '{file.delimiter}'"
                 )
     except csv.Error as error:
@@ -263,7 +353,7 @@ def _json_line(path: Path, row: int) -> int:
 
 
 def _json_fault(file: DataFile) -> str | None:
-    with file.path.open(encoding="utf-8-sig") as stream:
+    with file.text.open(encoding="utf-8-sig") as stream:
         for line, text in enumerate(stream, start=1):
             if text.strip() and not _is_object(text):
                 return f"{file.name}, line {line} is not one JSON object; write one object a line"
@@ -273,5 +363,5 @@ def _json_fault(file: DataFile) -> str | None:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

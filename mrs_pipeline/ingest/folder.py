@@ -3,6 +3,7 @@
 Only discovery and names; how the files are read is shared by all readers (`source`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from mrs_pipeline.ingest.matrices import MatrixFile
 from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.ingest.reader import Reader
 from mrs_pipeline.ingest.source import TabularSource
-from mrs_pipeline.ingest.values import SPLIT_LABELS
+from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 
 class FolderOptions(FileSourceOptions):
@@ -44,16 +45,25 @@ class FolderReader(Reader[FolderOptions]):
             root=root,
             interaction_files=interaction_files(options, root),
             items_file=items_file(options, root),
-            layout=InteractionLayout(renamed_columns(options), {}, SPLIT_LABELS),
+            layout=interaction_layout(options, {}, KNOWN_SPLITS),
             item_mapping=options.item_columns,
             media_folders=media_folders(options, root),
             matrix_files=matrix_files(options, root),
+            encoding=options.encoding,
+            names=options.columns,
+            item_names=options.items_header,
         )
 
 
-def renamed_columns(options: FileSourceOptions) -> dict[str, str]:
-    """`source.interaction_columns` with plain keys."""
-    return {str(name): actual for name, actual in options.interaction_columns.items()}
+def interaction_layout(
+    options: FileSourceOptions, defaults: Mapping[str, str], labels: Mapping[str, str]
+) -> InteractionLayout:
+    """What the settings say of the interactions' columns and values."""
+    columns = {
+        str(name): actual for name, actual in options.interaction_columns.items() if actual is not None
+    }
+    ignored = tuple(name for name, actual in options.interaction_columns.items() if actual is None)
+    return InteractionLayout(columns, defaults, labels, options.ids, options.time_unit, ignored)
 
 
 def interaction_files(options: FileSourceOptions, root: Path) -> tuple[Path, ...]:

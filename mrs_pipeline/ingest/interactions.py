@@ -4,13 +4,14 @@ Rows without a user or an item keep NULL there: the tables quarantine them with 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile
-from mrs_pipeline.ingest.sql import first_row, quoted_text
+from mrs_pipeline.ingest.ids import IdOptions
+from mrs_pipeline.ingest.sql import first_row, quoted_name, quoted_text
 from mrs_pipeline.schema import ITEM_ID, RATING, SOURCE_FILE, SOURCE_ROW, SPLIT, TIMESTAMP, USER_ID
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ _NEEDS = {
     TIMESTAMP: "neither unix seconds, milliseconds nor an ISO date",
     RATING: "not a number",
     SPLIT: "not a split (train, valid or test)",
+}
+_REMEDIES = {
+    TIMESTAMP: "name the unit of numbers under source.time_unit, or map another column under "
+    "source.interaction_columns (`--time-unit` and `--time-column` of `mrs init`)",
+    RATING: "map another column under source.interaction_columns (`--rating-column` of `mrs init`)",
+    SPLIT: "map another column under source.interaction_columns",
 }
 _TYPES = {TIMESTAMP: "TIMESTAMP", RATING: "DOUBLE", SPLIT: "VARCHAR"}
 
@@ -32,11 +39,17 @@ class InteractionLayout:
         columns: our name -> the file's, as the settings say.
         defaults: the same, for what the settings leave out.
         labels: spelling of a split -> our label.
+        ids: which spellings of an id mean the same, and which mean none.
+        time_unit: what numbers in the time column count.
+        ignored: our names of columns that are not read although a file has them.
     """
 
     columns: Mapping[str, str]
     defaults: Mapping[str, str]
     labels: Mapping[str, str]
+    ids: IdOptions = field(default_factory=IdOptions)
+    time_unit: values.TimeUnit = "auto"
+    ignored: tuple[str, ...] = ()
 
     def actual(self, canonical: str) -> str:
         """The file's name of one of our columns."""
@@ -81,7 +94,11 @@ def _require_mapped(files: Sequence[DataFile], layout: InteractionLayout) -> Non
 
 
 def _branch(file: DataFile, layout: InteractionLayout) -> _Branch:
-    user, item = (_identifier(file, layout, name) for name in (USER_ID, ITEM_ID))
+    repeated = _repeated_header(file, layout)
+    user, item = (
+        f"CASE WHEN {repeated} THEN NULL ELSE {_identifier(file, layout, name)} END"
+        for name in (USER_ID, ITEM_ID)
+    )
     typed = {name: _typed(file, layout, name) for name in (TIMESTAMP, RATING, SPLIT)}
     columns = ", ".join(
         f"{value.sql if value else f'CAST(NULL AS {_TYPES[name]})'} AS {name}"
@@ -95,31 +112,42 @@ def _branch(file: DataFile, layout: InteractionLayout) -> _Branch:
     checks = {name: value for name, value in typed.items() if value}
     problem = " ".join(f"WHEN {value.wrong} THEN '{name}'" for name, value in checks.items())
     shown = " ".join(f"WHEN {value.wrong} THEN {value.shown}" for value in checks.values())
-    return _Branch(select, _case(problem), _case(shown))
+    return _Branch(select, *(_case(f"WHEN {repeated} THEN NULL {whens}") for whens in (problem, shown)))
 
 
 def _case(whens: str) -> str:
-    return f"CASE {whens} END" if whens else "CAST(NULL AS VARCHAR)"
+    return f"CASE {whens} ELSE CAST(NULL AS VARCHAR) END"
+
+
+def _repeated_header(file: DataFile, layout: InteractionLayout) -> str:
+    """Predicate of the rows that are the header once more, as in files that were put together: they name nobody."""
+    if file.kind != "csv" or not file.header:
+        return "false"
+    named = (layout.actual(name) for name in (USER_ID, ITEM_ID))
+    return " AND ".join(f"trim({quoted_name(name)}) = {quoted_text(name)}" for name in named)
 
 
 def _identifier(file: DataFile, layout: InteractionLayout, canonical: str) -> str:
     actual = layout.actual(canonical)
     if actual not in file.columns:
         raise InputError(missing_column(file, canonical, actual, "interaction_columns"))
-    sql = values.identifier(actual, file.columns[actual])
+    sql = values.identifier_sql(actual, file.columns[actual], layout.ids)
     return sql or _refuse_type(file, actual, canonical)
 
 
 def _typed(file: DataFile, layout: InteractionLayout, canonical: str) -> values.Value | None:
     """The parsed optional column; None where this file has none."""
     actual = layout.actual(canonical)
-    if actual not in file.columns:
+    if actual not in file.columns or canonical in layout.ignored:
         return None
     duckdb_type = file.columns[actual]
-    if canonical == SPLIT:
-        value = values.split(actual, duckdb_type, layout.labels)
-    else:
-        value = (values.timestamp if canonical == TIMESTAMP else values.number)(actual, duckdb_type)
+    match canonical:
+        case "split":
+            value = values.split(actual, duckdb_type, layout.labels)
+        case "timestamp":
+            value = values.timestamp(actual, duckdb_type, layout.time_unit)
+        case _:
+            value = values.number(actual, duckdb_type)
     return value or _refuse_type(file, actual, canonical)
 
 
@@ -150,6 +178,6 @@ def _checked_rows(
     if bad:
         raise InputError(
             f"{file.place(bad['row'])}, column {layout.actual(bad['problem'])}: '{bad['shown']}' is "
-            f"{_NEEDS[bad['problem']]}; correct it or map another column under source.interaction_columns"
+            f"{_NEEDS[bad['problem']]}; correct it, or {_REMEDIES[bad['problem']]}"
         )
     return file.readable_rows(con, branch.select)

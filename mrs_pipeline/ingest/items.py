@@ -4,12 +4,15 @@ Attributes are kept as text under lower-case snake-case names; what they mean is
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile
+from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.interactions import missing_column
 from mrs_pipeline.ingest.media import MEDIA_COLUMNS, MediaTable
 from mrs_pipeline.ingest.sql import first_row, quoted_name
@@ -35,34 +38,27 @@ _TEXTS: Final = (TITLE, DESCRIPTION)
 CANONICAL: Final = (ITEM_ID, *_TEXTS, *MEDIA_COLUMNS)
 """Columns that every catalogue has, in this order around the attributes."""
 
-RESERVED: Final = (DATASET, WINDOW, ITEM, USER, USER_ID, REASON, SOURCE_FILE, SOURCE_ROW)
-"""Names that the lake's own columns carry; an attribute may not."""
+RESERVED: Final = (DATASET, WINDOW, ITEM, USER, USER_ID, REASON, SOURCE_FILE, SOURCE_ROW, "is_cold")
+"""Names that the lake's own columns carry; an attribute of that name becomes `item_<name>`."""
 
 
 def item_columns(file: DataFile, mapping: Mapping[str, str]) -> dict[str, str]:
     """Column of `raw.items` -> column of the file: the canonical ones that are there, then attributes.
 
+    Attributes are called as in the file, in lower case and snake case, letters of any script; where that name is
+    taken, a number follows.
+
     Raises:
-        InputError: the item id or a mapped column is missing, or two columns would get one name.
+        InputError: the item id or a mapped column is missing.
     """
     for canonical, actual in mapping.items():
         if actual not in file.columns:
             raise InputError(missing_column(file, canonical, actual, "item_columns"))
     given = {actual: canonical for canonical, actual in mapping.items()}
-    chosen: dict[str, str] = {}
+    chosen: dict[str, str] = dict(mapping)
     for actual in file.columns:
-        name = given.get(actual) or _snake_case(actual)
-        if name in RESERVED:
-            raise InputError(
-                f"{file.name}: column '{actual}' would be called '{name}', which the lake keeps for itself; "
-                f"give it another name under source, for example `item_columns: {{item_{name}: {actual}}}`"
-            )
-        if name in chosen:
-            raise InputError(
-                f"{file.name}: columns '{chosen[name]}' and '{actual}' would both be called '{name}'; "
-                f"rename one under source, for example `item_columns: {{other_{name}: {actual}}}`"
-            )
-        chosen[name] = actual
+        if actual not in given:
+            chosen[_free_name(_snake_case(actual), chosen)] = actual
     if ITEM_ID not in chosen:
         raise InputError(missing_column(file, ITEM_ID, ITEM_ID, "item_columns"))
     canonical_first = sorted(chosen, key=lambda name: name not in CANONICAL)
@@ -70,17 +66,24 @@ def item_columns(file: DataFile, mapping: Mapping[str, str]) -> dict[str, str]:
 
 
 def _snake_case(name: str) -> str:
-    """`ReleaseYear`, `release year` and `release-year` all become `release_year`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    snake = re.sub(r"[^0-9a-z]+", "_", words.lower()).strip("_")
+    """`ReleaseYear`, `release year` and `release-year` all become `release_year`; letters of any script stay."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unicodedata.normalize("NFC", name.strip()))
+    snake = re.sub(r"\W+", "_", words.casefold()).strip("_")
     return snake if snake[:1].isalpha() else f"column_{snake}".rstrip("_")
 
 
-def check_ids(con: "DuckDBPyConnection", file: DataFile, column: str) -> None:
+def _free_name(name: str, taken: Mapping[str, str]) -> str:
+    """The name, or one made from it that neither the lake nor another column has."""
+    name = f"item_{name}" if name in RESERVED else name
+    numbered = (f"{name}_{number}" for number in count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)
+
+
+def check_ids(con: "DuckDBPyConnection", file: DataFile, column: str, ids: IdOptions) -> None:
     """InputError for a file without rows, a row without item id, or an item listed twice."""
-    relation = f"(SELECT {_identifier(file, column)} AS {ITEM_ID}, {ROW} FROM ({file.scan_sql()}))"
+    relation = f"(SELECT {_identifier(file, column, ids)} AS {ITEM_ID}, {ROW} FROM ({file.scan_sql()}))"
     with file.reading():
-        count, nameless = first_row(
+        rows, nameless = first_row(
             con, f"SELECT count(*), min({ROW}) FILTER ({ITEM_ID} IS NULL) FROM {relation}"
         )
         twice = first_row(
@@ -88,10 +91,13 @@ def check_ids(con: "DuckDBPyConnection", file: DataFile, column: str) -> None:
             f"SELECT {ITEM_ID}, min({ROW}), min({ROW}, 2)[2] FROM {relation} GROUP BY 1 HAVING count(*) > 1 "
             "ORDER BY 2 LIMIT 1",
         )
-    if count == 0:
+    if rows == 0:
         raise InputError(f"{file.name} has no rows below its header; put items there or remove the file")
     if nameless:
-        raise InputError(f"{file.place(nameless)}: no {column}; give the item an id or remove the line")
+        raise InputError(
+            f"{file.place(nameless)}: no {column}; give the item an id or remove the line (texts such as nan are none, "
+            "unless source.ids.missing says otherwise)"
+        )
     if twice:
         first, second = (file.place(row).removeprefix(f"{file.name}, ") for row in twice[1:])
         raise InputError(
@@ -100,11 +106,15 @@ def check_ids(con: "DuckDBPyConnection", file: DataFile, column: str) -> None:
 
 
 def items_select(
-    con: "DuckDBPyConnection", file: DataFile, columns: Mapping[str, str], media: Mapping[str, MediaTable]
+    con: "DuckDBPyConnection",
+    file: DataFile,
+    columns: Mapping[str, str],
+    media: Mapping[str, MediaTable],
+    ids: IdOptions,
 ) -> str:
     """SELECT with the columns of `raw.items` from a checked items file; a path without a file becomes NULL."""
-    check_ids(con, file, columns[ITEM_ID])
-    inner = [f"{_identifier(file, columns[ITEM_ID])} AS {ITEM_ID}"]
+    check_ids(con, file, columns[ITEM_ID], ids)
+    inner = [f"{_identifier(file, columns[ITEM_ID], ids)} AS {ITEM_ID}"]
     inner += [
         f"{values.text(actual, file.columns[actual])} AS {quoted_name(name)}"
         for name, actual in columns.items()
@@ -120,19 +130,19 @@ def bare_items_select(ids: str, media: Mapping[str, MediaTable]) -> str:
     return _joined(ids, [ITEM_ID], media)
 
 
-def read_ids(con: "DuckDBPyConnection", file: DataFile, column: str) -> list[str]:
+def read_ids(con: "DuckDBPyConnection", file: DataFile, column: str, ids: IdOptions) -> list[str]:
     """The item ids of a file in its order, once they are checked."""
-    check_ids(con, file, column)
+    check_ids(con, file, column, ids)
     rows = con.execute(
-        f"SELECT {_identifier(file, column)} FROM ({file.scan_sql()}) ORDER BY {ROW}"
+        f"SELECT {_identifier(file, column, ids)} FROM ({file.scan_sql()}) ORDER BY {ROW}"
     ).fetchall()
     return [item for (item,) in rows]
 
 
-def _identifier(file: DataFile, column: str) -> str:
+def _identifier(file: DataFile, column: str, ids: IdOptions) -> str:
     if column not in file.columns:
         raise InputError(missing_column(file, ITEM_ID, column, "item_columns"))
-    sql = values.identifier(column, file.columns[column])
+    sql = values.identifier_sql(column, file.columns[column], ids)
     if sql is None:
         raise InputError(
             f"{file.name}, column {column}: type {file.columns[column]} cannot be an item_id; "
@@ -151,6 +161,6 @@ def _joined(relation: str, present: Sequence[str], media: Mapping[str, MediaTabl
         table = media.get(modality)
         chosen.append(f"{f'{table.name}.path' if table else 'CAST(NULL AS VARCHAR)'} AS {modality}")
         if table:
-            key = ITEM_ID if table.by_item else modality
+            key = ITEM_ID if table.by_item else quoted_name(modality)
             joins += f" LEFT JOIN {table.name} ON {table.name}.key = items.{key}"
     return f"SELECT {', '.join(chosen)} FROM ({relation}) AS items{joins}"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile, open_data_file
+from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.items import read_ids
 from mrs_pipeline.ingest.sql import first_row, quoted_name
 
@@ -63,6 +64,9 @@ def read_matrix(
     matrix: MatrixFile,
     row_order: Callable[[], tuple[str, Sequence[str]]],
     id_column: str,
+    *,
+    ids: IdOptions,
+    encoding: str | None = None,
 ) -> SourceMatrix:
     """Read and check a matrix.
 
@@ -72,20 +76,26 @@ def read_matrix(
         matrix: which one.
         row_order: for an `.npy` without ids: what fixes its rows (for messages), and the item of each.
         id_column: column that holds the item id in a table of features.
+        ids: which spellings of an id mean the same.
+        encoding: of tables that are not UTF-8.
 
     Raises:
         InputError: unreadable, wrong number of rows, an item twice, or a value that is not finite.
     """
     name = _name(root, matrix.path)
     if matrix.path.suffix.lower() != ".npy":
-        return _read_table(con, root, matrix, id_column)
+        return _read_table(
+            con, open_data_file(con, root, matrix.path, encoding=encoding), matrix, id_column, ids
+        )
     array = _load_npy(matrix.path, name)
     if matrix.order is not None:
         orderer, item_ids = "its layout", matrix.order()
     elif matrix.ids is None:
         orderer, item_ids = row_order()
     else:
-        orderer, item_ids = _name(root, matrix.ids), _read_ids(con, root, matrix.ids, id_column)
+        file = open_data_file(con, root, matrix.ids, encoding=encoding)
+        column = id_column if id_column in file.columns else next(iter(file.columns))
+        orderer, item_ids = file.name, read_ids(con, file, column, ids)
     _require_rows(name, len(array), orderer, item_ids)
     _require_finite(name, array)
     return SourceMatrix(matrix.name, array, tuple(item_ids))
@@ -95,7 +105,7 @@ def _load_npy(path: Path, name: str) -> npt.NDArray[np.floating]:
     """A memory-mapped matrix [R, F]; InputError for anything else than a two-dimensional array of numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
         raise InputError(
             f"{name} is not a readable .npy matrix ({error}); save it again with numpy.save"
         ) from error
@@ -112,14 +122,15 @@ def _load_npy(path: Path, name: str) -> npt.NDArray[np.floating]:
     return array
 
 
-def _read_table(con: "DuckDBPyConnection", root: Path, matrix: MatrixFile, id_column: str) -> SourceMatrix:
-    file = open_data_file(con, root, matrix.path)
+def _read_table(
+    con: "DuckDBPyConnection", file: DataFile, matrix: MatrixFile, id_column: str, ids: IdOptions
+) -> SourceMatrix:
     columns = [name for name in file.columns if name != id_column]
     if not columns:
         raise InputError(
             f"{file.name} has no columns besides {id_column}; a feature table has one column a number"
         )
-    item_ids = read_ids(con, file, id_column)
+    item_ids = read_ids(con, file, id_column, ids)
     _require_numbers(con, file, columns)
     parsed = ", ".join(f"{_number(file, name).sql} AS {quoted_name(name)}" for name in columns)
     with file.reading():
@@ -155,11 +166,6 @@ def _require_numbers(con: "DuckDBPyConnection", file: DataFile, columns: Sequenc
             f"{file.place(row)}, column {columns[position - 1]}: '{texts[position - 1] or ''}' is not "
             "a finite number; correct it or remove the line"
         )
-
-
-def _read_ids(con: "DuckDBPyConnection", root: Path, path: Path, id_column: str) -> list[str]:
-    file = open_data_file(con, root, path)
-    return read_ids(con, file, id_column if id_column in file.columns else next(iter(file.columns)))
 
 
 def _require_rows(name: str, found: int, orderer: str, item_ids: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.datafile import ROW, DataFile
+from mrs_pipeline.ingest.ids import LITERAL, IdOptions, cleaned
 from mrs_pipeline.ingest.sql import first_row, quoted_name
 from mrs_pipeline.ingest.values import text
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEDIA_SUFFIXES: Final = {
-    "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),
     "audio": (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a"),
     "video": (".mp4", ".mov", ".avi", ".mkv", ".webm", ".mpg"),
 }
@@ -62,7 +63,7 @@ def from_column(
             "WHERE path IS NOT NULL ORDER BY 1"
         ).fetchall()
     if outside:
-        _refuse(items.place(outside[0]), column, outside[1])
+        _refuse(items.place(outside[0]), column, outside[1], modality)
     # Only folders of this file system are listed; a URL in the column is a file that does not exist.
     found, leading_out = _list(root, (row[0] for row in folders if "://" not in row[0]))
     if leading_out:
@@ -72,19 +73,23 @@ def from_column(
             [leading_out],
         )
         if row:
-            _refuse(items.place(row[0]), column, row[1])
+            _refuse(items.place(row[0]), column, row[1], modality)
     return _table(con, f"media_{modality}", found, found, by_item=False)
 
 
-def from_folder(con: "DuckDBPyConnection", root: Path, modality: str, folder: str) -> MediaTable | None:
-    """The media files of a folder by item id (the name without its ending); None where there is no folder.
+def from_folder(
+    con: "DuckDBPyConnection", root: Path, modality: str, folder: str, ids: IdOptions = LITERAL
+) -> MediaTable | None:
+    """The media files below a folder by item id (the name without its ending); None where there is no folder.
+
+    Folders in it are looked into as well (`images/010/0108775015.jpg`), links to folders are not.
 
     Raises:
         InputError: two files have the same item id, or one leads outside the root.
     """
     if not (root / folder).is_dir():
         return None
-    found, leading_out = _list(root, [f"{folder.strip('/')}/"])
+    found, leading_out = _list(root, _folders_below(root, folder.strip("/")))
     if leading_out:
         raise InputError(
             f"{leading_out[0]} is a link to a file outside the source folder; put the file there itself"
@@ -97,12 +102,25 @@ def from_folder(con: "DuckDBPyConnection", root: Path, modality: str, folder: st
             raise InputError(
                 f"{twin} and {path} both carry the name of item '{PurePosixPath(path).stem}'; keep one"
             )
-    return _table(con, f"media_{modality}", list(owner), paths, by_item=True)
+    table = _table(con, f"media_{modality}", list(owner), paths, by_item=True)
+    if ids.merging:
+        con.execute(f"UPDATE {quoted_name(table.name)} SET key = {cleaned('key', ids)}")
+    return table
 
 
-def _refuse(place: str, column: str, path: str) -> None:
+def _folders_below(root: Path, folder: str) -> list[str]:
+    """The folder and all folders in it, each with a `/` at its end, below the root; hidden ones are left out."""
+    found = []
+    for place, inner, _ in os.walk(root / folder):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        found.append(f"{Path(place).relative_to(root).as_posix()}/")
+    return found
+
+
+def _refuse(place: str, column: str, path: str, modality: str) -> None:
     raise InputError(
-        f"{place}, column {column}: '{path}' lies outside the source folder; give a path below it"
+        f"{place}, column {column}: '{path}' lies outside the source folder; give a path below it, or leave the files "
+        f"out (`--no-modality {modality}` of `mrs init`, another name for the column under source.item_columns)"
     )
 
 

@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import folder
-from mrs_pipeline.ingest.interactions import InteractionLayout
 from mrs_pipeline.ingest.matrices import MatrixFile
 from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.ingest.paths import source_folder
@@ -48,10 +47,11 @@ class MmrecReader(Reader[MmrecOptions]):
             root=root,
             interaction_files=_inter_files(options, root),
             items_file=folder.items_file(options, root),
-            layout=InteractionLayout(folder.renamed_columns(options), MMREC_COLUMNS, _LABELS),
+            layout=folder.interaction_layout(options, MMREC_COLUMNS, _LABELS),
             item_mapping=options.item_columns,
             media_folders=folder.media_folders(options, root),
             matrix_files=ready | named,
+            encoding=options.encoding,
             numbered_items=True,
         )
 

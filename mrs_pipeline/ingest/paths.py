@@ -20,7 +20,7 @@ class SourceAbsent(InputError):  # noqa: N818 - a state of the machine, not a fa
     """The source's folder is not on this machine; its dataset can be left out with a notice."""
 
 
-def expand(path: str, home_root: Path) -> Path:
+def expand_pattern(path: str, home_root: Path) -> Path:
     """`source.path` as an absolute path: variables replaced, `~` expanded, relative to `home_root`.
 
     Raises:
@@ -41,7 +41,7 @@ def expand(path: str, home_root: Path) -> Path:
 
 def source_folder(path: str, home_root: Path) -> Path:
     """The existing folder that `source.path` names; SourceAbsent where there is none."""
-    root = expand(path, home_root)
+    root = expand_pattern(path, home_root)
     if not root.exists():
         raise SourceAbsent(
             f"source folder {root} does not exist; correct source.path ('{path}') or put the data there"
@@ -99,7 +99,7 @@ def find_interactions(root: Path) -> list[Path]:
     if not found:
         raise InputError(
             f"{root} has no interactions.csv (or .parquet, .jsonl, .tsv) and no folder interactions/ with "
-            f"such files; name the file under source.interactions; {_content(root)}"
+            f"such files; name the file under source.interactions (`--interactions` of `mrs init`); {_content(root)}"
         )
     return found
 

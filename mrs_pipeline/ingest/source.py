@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import facts, landing, media
 from mrs_pipeline.ingest.datafile import DataFile, open_data_file
+from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.interactions import InteractionLayout, interactions_select
 from mrs_pipeline.ingest.items import bare_items_select, item_columns, items_select, read_ids
 from mrs_pipeline.ingest.matrices import MatrixFile, SourceMatrix, read_matrix
@@ -28,6 +29,10 @@ class Source(Protocol):
     @property
     def root(self) -> Path:
         """The folder below which everything lies; media paths are relative to it."""
+
+    @property
+    def ids(self) -> IdOptions:
+        """Which spellings of an identifier mean the same."""
 
     def files(self) -> list[Path]:
         """All files whose content decides the raw tables and matrices (media are not among them)."""
@@ -47,8 +52,10 @@ class Source(Protocol):
     def read_matrix(self, con: "DuckDBPyConnection", name: str) -> SourceMatrix:
         """A ready feature matrix, checked."""
 
-    def describe(self, con: "DuckDBPyConnection") -> facts.SourceFacts:
-        """Counts, coverage and time range."""
+    def describe(
+        self, con: "DuckDBPyConnection", interactions: str | None = None, items: str | None = None
+    ) -> facts.SourceFacts:
+        """Counts, coverage and time range; of rows that were parsed before, where SELECTs of them are given."""
 
     def time_range(self, con: "DuckDBPyConnection") -> landing.TimeRange | None:
         """First and last timestamp; None without timestamps."""
@@ -76,6 +83,9 @@ class TabularSource:
         item_mapping: our name -> the items file's, where they differ.
         media_folders: modality -> folder of files named by item id.
         matrix_files: ready features by name.
+        encoding: of text files that are not UTF-8.
+        names: of the columns of interaction files without a header.
+        item_names: the same of the items file.
         numbered_items: whether item ids are the row numbers 0, 1, ... of the `.npy` matrices.
         prepare: makes the files before they are first read.
         open_file: looks at a file of interactions or items (connection, root, path); `layouts` puts its tables here.
@@ -88,9 +98,17 @@ class TabularSource:
     item_mapping: Mapping[str, str] = field(default_factory=dict)
     media_folders: Mapping[str, str] = field(default_factory=dict)
     matrix_files: Mapping[str, MatrixFile] = field(default_factory=dict)
+    encoding: str | None = None
+    names: Sequence[str] | None = None
+    item_names: Sequence[str] | None = None
     numbered_items: bool = False
     prepare: Callable[[], None] = _nothing
-    open_file: Callable[["DuckDBPyConnection", Path, Path], DataFile] = open_data_file
+    open_file: Callable[["DuckDBPyConnection", Path, Path], DataFile] | None = None
+
+    @property
+    def ids(self) -> IdOptions:
+        """Which spellings of an identifier mean the same."""
+        return self.layout.ids
 
     def files(self) -> list[Path]:
         """Everything that decides raw tables and matrices."""
@@ -119,7 +137,7 @@ class TabularSource:
         if catalogue is None:
             return bare_items_select(self._bare_ids(con), self._media(con, None))
         file, columns = catalogue
-        return items_select(con, file, columns, self._media(con, catalogue))
+        return items_select(con, file, columns, self._media(con, catalogue), self.ids)
 
     def read_matrix(self, con: "DuckDBPyConnection", name: str) -> SourceMatrix:
         """A ready feature matrix, checked."""
@@ -130,10 +148,18 @@ class TabularSource:
             )
         matrix = self.matrix_files[name]
         return read_matrix(
-            con, self.root, matrix, lambda: self._row_order(con), self.item_mapping.get(ITEM_ID, ITEM_ID)
+            con,
+            self.root,
+            matrix,
+            lambda: self._row_order(con),
+            self.item_mapping.get(ITEM_ID, ITEM_ID),
+            ids=self.ids,
+            encoding=self.encoding,
         )
 
-    def describe(self, con: "DuckDBPyConnection") -> facts.SourceFacts:
+    def describe(
+        self, con: "DuckDBPyConnection", interactions: str | None = None, items: str | None = None
+    ) -> facts.SourceFacts:
         """Counts, coverage and time range."""
         catalogue = self._catalogue(con)
         named: dict[str, str] = {}
@@ -145,7 +171,11 @@ class TabularSource:
                 if modality in columns
             }
         return facts.gather(
-            con, self.interactions_sql(con), self.items_sql(con), named, tuple(self.matrix_files)
+            con,
+            interactions or self.interactions_sql(con),
+            items or self.items_sql(con),
+            named,
+            tuple(self.matrix_files),
         )
 
     def time_range(self, con: "DuckDBPyConnection") -> landing.TimeRange | None:
@@ -158,11 +188,16 @@ class TabularSource:
 
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows that a landing file touches."""
-        return landing.windows(con, self._landing(con, file), every)
+        return landing.windows_of_file(con, self._landing(con, file), every)
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()
-        return [self.open_file(con, self.root, path) for path in paths]
+        return [self._open(con, path, self.names) for path in paths]
+
+    def _open(self, con: "DuckDBPyConnection", path: Path, names: Sequence[str] | None) -> DataFile:
+        if self.open_file is not None:
+            return self.open_file(con, self.root, path)
+        return open_data_file(con, self.root, path, encoding=self.encoding, names=names)
 
     def _landing(self, con: "DuckDBPyConnection", path: Path) -> str:
         """SELECT of one landing file, which may be empty."""
@@ -176,7 +211,7 @@ class TabularSource:
         self.prepare()
         if self.items_file is None:
             return None
-        file = self.open_file(con, self.root, self.items_file)
+        file = self._open(con, self.items_file, self.item_names)
         return file, item_columns(file, self.item_mapping)
 
     def _media(
@@ -184,7 +219,7 @@ class TabularSource:
     ) -> dict[str, media.MediaTable]:
         """Modality -> its existing files: those a column names, else those of the modality's folder."""
         tables: dict[str, media.MediaTable | None] = {
-            modality: media.from_folder(con, self.root, modality, folder)
+            modality: media.from_folder(con, self.root, modality, folder, self.ids)
             for modality, folder in self.media_folders.items()
             if catalogue is None or modality not in catalogue[1]
         }
@@ -216,7 +251,7 @@ class TabularSource:
                 "or name a file with the item of each row under `ids`"
             )
         file, columns = catalogue
-        return file.name, read_ids(con, file, columns[ITEM_ID])
+        return file.name, read_ids(con, file, columns[ITEM_ID], self.ids)
 
     def _highest_number(self, con: "DuckDBPyConnection") -> int:
         """The largest item number in the interactions and the items file."""

@@ -51,7 +51,7 @@ def _text(file: DataFile, part: str, column: str) -> str:
             f"{file.name} has no column '{column}' (it has: {', '.join(file.columns)}); say which one is the "
             f"{part}, for example `triple_columns: {{{part}: {next(iter(file.columns))}}}` under knowledge"
         )
-    sql = values.identifier(column, file.columns[column])
+    sql = values.identifier_sql(column, file.columns[column])
     if sql is None:
         raise InputError(
             f"{file.name}, column {column}: type {file.columns[column]} cannot be a {part}; convert it to text"

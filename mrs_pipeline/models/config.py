@@ -13,7 +13,7 @@ SearchSpace = Mapping[str, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NeighbourSetting:
     """How many neighbours a graph must hold for each row.
 
     Attributes:
@@ -45,12 +45,12 @@ class ModelConfig(BaseModel):
         return refuse_former_names(values, cls.former_names)
 
     @property
-    def item_neighbours(self) -> Neighbours | None:
+    def item_neighbours(self) -> NeighbourSetting | None:
         """How wide the item graphs must be; None for a model without item graphs."""
         return None
 
     @property
-    def user_neighbours(self) -> Neighbours | None:
+    def user_neighbours(self) -> NeighbourSetting | None:
         """How wide the graph of users must be; None for a model without that graph."""
         return None
 

@@ -34,7 +34,7 @@ FORCE_TAG: Final = "mrs/force"
 """Tag of runs that make everything they are told, current or not; others leave what is current as it is."""
 
 
-def key_of(dataset: str, output: Node) -> dg.AssetKey:
+def asset_key(dataset: str, output: Node) -> dg.AssetKey:
     """`core/items` of `demo` is the asset `demo/core/items`."""
     return dg.AssetKey([dataset, str(output.kind), output.name])
 
@@ -77,7 +77,7 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
     specs = [
         dg.AssetCheckSpec(
             spec.name,
-            asset=key_of(config.name, spec.output),
+            asset=asset_key(config.name, spec.output),
             description=spec.description,
             blocking=spec.blocking,
             partitions_def=partitions,
@@ -152,7 +152,7 @@ def _unchanged(context: dg.AssetExecutionContext, stage: Stage, output: Node) ->
     digest, _ = record(stage, node_of(stage, output))
     partitions = [stage.window] if stage.config.windowed and context.has_partition_key else None
     made = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key_of(stage.config.name, output), asset_partitions=partitions),
+        dg.AssetRecordsFilter(asset_key=asset_key(stage.config.name, output), asset_partitions=partitions),
         limit=1,
     ).records
     event = made[0].asset_materialization if made else None
@@ -178,7 +178,7 @@ def _checked(
 
 def _out(config: DatasetConfig, task: Task, output: Node) -> dg.AssetOut:
     spec = dg.AssetSpec(
-        key_of(config.name, output),
+        asset_key(config.name, output),
         description=task.description,
         group_name=f"{config.name}__{task.group}",
         code_version=version(task),
@@ -191,7 +191,7 @@ def _out(config: DatasetConfig, task: Task, output: Node) -> dg.AssetOut:
 
 
 def _dep(config: DatasetConfig, task: Task, name: Node, tasks: Mapping[Node, Task]) -> dg.AssetDep:
-    key = key_of(config.name, name)
+    key = asset_key(config.name, name)
     if not config.windowed or not tasks[name].windowed:
         return dg.AssetDep(key)
     if not task.windowed:
@@ -207,7 +207,7 @@ def _result(
     config: DatasetConfig, home: Home, output: Node, outcomes: list[Outcome]
 ) -> dg.MaterializeResult[Any]:
     last, versions = outcomes[-1], [outcome.digest for outcome in outcomes]
-    key = key_of(config.name, output)
+    key = asset_key(config.name, output)
     metadata = {**as_metadata(last.facts), **column_metadata(config, output, last.columns)}
     data_version = dg.DataVersion(versions[0] if len(versions) == 1 else text_digest(*versions))
     if output in FRAME_TYPES:
@@ -218,7 +218,7 @@ def _result(
 
 def _check_result(config: DatasetConfig, outcome: CheckOutcome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=key_of(config.name, outcome.output),
+        asset_key=asset_key(config.name, outcome.output),
         check_name=outcome.name,
         passed=outcome.passed,
         severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,

@@ -13,7 +13,7 @@ import dagster as dg
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.source import Source
-from mrs_pipeline.orchestration.assets import key_of
+from mrs_pipeline.orchestration.assets import asset_key
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.schema import FULL_WINDOW
@@ -24,7 +24,7 @@ from mrs_pipeline.tasks.places import exists, windows
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.windows import CRON, scored_keys
 
-EXPERIMENTS = "experiments"
+ON_REQUEST = "experiments"
 """Group of the tasks that run only on request."""
 WATCH_SECONDS = 60
 IN_ORDER = "mrs/in_order"
@@ -47,14 +47,14 @@ def pipeline_job_name(dataset: str) -> str:
 
 def on_request_job_name(dataset: str) -> str:
     """The job of the experiments, which run only when somebody asks for one."""
-    return f"{dataset}_{EXPERIMENTS}"
+    return f"{dataset}_{ON_REQUEST}"
 
 
 def build_jobs(config: DatasetConfig) -> Jobs:
     """Ingest alone, the whole way, and what runs only when it is asked for."""
-    asked_for = dg.AssetSelection.groups(f"{config.name}__{EXPERIMENTS}")
+    asked_for = dg.AssetSelection.groups(f"{config.name}__{ON_REQUEST}")
     everything = dg.AssetSelection.tag("dataset", config.name) - asked_for
-    raw = [key_of(config.name, name) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
+    raw = [asset_key(config.name, name) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
     partitions = partitions_of(config.window)
     return (
         dg.define_asset_job(

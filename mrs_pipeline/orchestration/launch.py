@@ -5,6 +5,7 @@ The runs land in the same instance that `dagster dev` shows. Whether a task is d
 stopped and a second run does nothing.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
-from mrs_pipeline.orchestration.assets import FORCE_TAG, key_of
+from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
@@ -26,12 +27,15 @@ from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.ingest import check_source, forget_source
+from mrs_pipeline.stages.window_choice import window_to_test
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, Node
 from mrs_pipeline.tasks.places import windows as known_windows
 from mrs_pipeline.tasks.standing import standing
 from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.windows import scored_keys, window_end
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunFailedError(MrsError):
@@ -86,8 +90,13 @@ def _require_own_names(configs: Sequence[DatasetConfig]) -> None:
         )
 
 
-def default_windows(config: DatasetConfig) -> list[str]:
-    """The last window that has closed; `full` for a dataset without windows."""
+def default_windows(project: Project, name: str) -> list[str]:
+    """The last window that has closed and has enough users to be tested; `full` for a dataset without windows.
+
+    Raises:
+        InputError: no window has closed, or the source cannot be read.
+    """
+    config = project.config(name)
     now = datetime.now(UTC)
     keys = scored_keys(config.window, now)
     if not config.windowed:
@@ -97,7 +106,12 @@ def default_windows(config: DatasetConfig) -> list[str]:
         raise InputError(
             f"{config.name} has no closed window with history before it; set window.start in its defs.yaml."
         )
-    return closed[-1:]
+    if len(closed) == 1:
+        return closed
+    current = not _stale_raw(project, config, closed[-1:], force=False)
+    chosen, why = window_to_test(Stage(config, project.home), closed, current=current)
+    _LOG.info(why)
+    return [chosen]
 
 
 def run_dataset(
@@ -133,7 +147,8 @@ def run_dataset(
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
-            check_source(Stage(config, project.home))
+            for notice in check_source(Stage(config, project.home)):
+                yield f"notice: {notice}"
             _Execution(project, instance, config, force).run(
                 ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
             )
@@ -254,7 +269,7 @@ class _Execution:
         result = self.project.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
-            asset_selection=[key_of(self.config.name, output) for output in outputs],
+            asset_selection=[asset_key(self.config.name, output) for output in outputs],
             tags={**self._range(windows), **self._forced(), PROCESS_TAG: this_process()},
             # Dagster's own log goes to the instance; on the terminal our lines tell the way.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

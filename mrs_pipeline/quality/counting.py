@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.quality.expect import Bound, Expectation, Suite
-from mrs_pipeline.quality.report import SAMPLE
+from mrs_pipeline.quality.report import SHOWN_VALUES
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,7 +79,7 @@ def columns_of(con: "duckdb.DuckDBPyConnection", frame_sql: str) -> Columns:
 
 
 def examples(con: "duckdb.DuckDBPyConnection", frame_sql: str, expectation: Expectation) -> tuple[str, ...]:
-    """Up to `SAMPLE` values that break an expectation, as text; none where a value is what lacks."""
+    """Up to `SHOWN_VALUES` values that break an expectation, as text; none where a value is what lacks."""
     if not expectation.columns or expectation.type == "expect_column_values_to_not_be_null":
         return ()
     columns = columns_of(con, frame_sql)
@@ -89,7 +89,7 @@ def examples(con: "duckdb.DuckDBPyConnection", frame_sql: str, expectation: Expe
         query = f"SELECT {names} FROM ({query})"
     else:
         query = f"SELECT {names} FROM ({frame_sql}) WHERE {_offends(expectation, columns)}"
-    found = con.execute(f"{query} LIMIT {SAMPLE}").fetchall()
+    found = con.execute(f"{query} LIMIT {SHOWN_VALUES}").fetchall()
     if len(expectation.columns) == 1:
         return tuple(_shortened(str(value)) for (value,) in found)
     return tuple(_shortened(str(dict(zip(expectation.columns, row, strict=True)))) for row in found)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SAMPLE = 5
+SHOWN_VALUES = 5
 """Offending values that a report shows."""
 
 
@@ -17,7 +17,7 @@ class ExpectationOutcome:
         description: the sentence that it stands for.
         observed: what was found: a number of rows, or how many of how many rows offend.
         success: whether it holds.
-        unexpected: up to `SAMPLE` offending values, as text.
+        unexpected: up to `SHOWN_VALUES` offending values, as text.
     """
 
     expectation: str

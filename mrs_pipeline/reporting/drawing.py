@@ -29,7 +29,7 @@ from matplotlib.transforms import Bbox
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
 from mrs_pipeline.taxonomy import Axis
 
-Values = npt.NDArray[np.float64]
+PlotValues = npt.NDArray[np.float64]
 Drawing = ParamSpec("Drawing")
 
 INK: Final = "#1f2933"
@@ -212,7 +212,7 @@ _PLACES: Final = (
 )  # fmt: skip
 
 
-def label_points(axes: Axes, x: Values, y: Values, names: Sequence[str]) -> None:
+def label_points(axes: Axes, x: PlotValues, y: PlotValues, names: Sequence[str]) -> None:
     """Write each name beside its point where it hits no other name or point, else in the least bad place."""
     axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]  # a root figure, never a part
     points = axes.transData.transform(np.column_stack([x, y]))
@@ -250,7 +250,7 @@ def spread(heights: Mapping[str, float], axes: Axes) -> dict[str, float]:
     return dict(zip(names, (up + down) / 2 + gap * np.arange(len(names)), strict=True))
 
 
-def cost_axis(axes: Axes, costs: Values, label: str) -> None:
+def cost_axis(axes: Axes, costs: PlotValues, label: str) -> None:
     """The x axis of a cost: linear where the costs are within a factor of four, else logarithmic with ticks 1, 2, 5.
 
     A logarithmic axis within one decade would have no named tick at all.

@@ -14,7 +14,14 @@ from mrs_pipeline.reporting import experiment_plots as plots
 from mrs_pipeline.reporting.captions import EXPERIMENT_WORDS
 from mrs_pipeline.reporting.html import Plot, inline_plot, render
 from mrs_pipeline.reporting.narrative import p_text, p_value, seconds_text
-from mrs_pipeline.reporting.sections import DASH, Header, Table, Value, number, without_empty_columns
+from mrs_pipeline.reporting.sections import (
+    DASH,
+    CellValue,
+    Header,
+    PageTable,
+    shown_number,
+    without_empty_columns,
+)
 
 _SIGNIFICANT = 0.05
 
@@ -57,7 +64,7 @@ def experiment_page(inputs: ExperimentPageInputs) -> str:
 
 def answer(rows: pl.DataFrame) -> list[str]:
     """What came out, in a few sentences that the numbers bear."""
-    whole = rows.filter(part=plots.WHOLE)
+    whole = rows.filter(part=plots.WHOLE_MODEL)
     controls = {row["arm"]: row for row in whole.to_dicts() if row["difference"] is None}
     others = [row for row in whole.to_dicts() if row["arm"] not in controls]
     if not others:
@@ -140,7 +147,7 @@ def _verdict(row: Mapping[str, float]) -> str:
     return f"{interval}, {p_text(row['p'])}"
 
 
-def arms_table(rows: pl.DataFrame) -> Table:
+def arms_table(rows: pl.DataFrame) -> PageTable:
     """One row an arm or part, in the order of the experiment."""
     metric = rows["metric"][0]
     headers = (
@@ -156,34 +163,34 @@ def arms_table(rows: pl.DataFrame) -> Table:
         Header("epochs"),
         Header("MB", hint="peak memory"),
     )
-    return without_empty_columns(Table(headers, tuple(_row(row) for row in rows.to_dicts())))
+    return without_empty_columns(PageTable(headers, tuple(_row(row) for row in rows.to_dicts())))
 
 
-def _row(row: dict[str, object]) -> tuple[Value, ...]:
-    whole = row["part"] == plots.WHOLE
-    name = Value(str(row["arm"]) if whole else f"{row['arm']}: {row['part']} alone")
+def _row(row: dict[str, object]) -> tuple[CellValue, ...]:
+    whole = row["part"] == plots.WHOLE_MODEL
+    name = CellValue(str(row["arm"]) if whole else f"{row['arm']}: {row['part']} alone")
     p = _float(row["p"])
     digits = {"seconds": 1, "seconds_per_epoch": 3, "epochs": 0, "peak_memory_mb": 0}
-    cost = (number(_float(row[column]) if whole else None, places) for column, places in digits.items())
+    cost = (shown_number(_float(row[column]) if whole else None, places) for column, places in digits.items())
     return (
         name,
-        number(_float(row["value"])),
-        number(_float(row["spread"])),
-        number(_float(row["warm"])),
-        number(_float(row["cold"])),
+        shown_number(_float(row["value"])),
+        shown_number(_float(row["spread"])),
+        shown_number(_float(row["warm"])),
+        shown_number(_float(row["cold"])),
         _difference(row),
-        Value(DASH) if p is None else Value(p_value(p), p),
+        CellValue(DASH) if p is None else CellValue(p_value(p), p),
         *cost,
     )
 
 
-def _difference(row: dict[str, object]) -> Value:
+def _difference(row: dict[str, object]) -> CellValue:
     difference, low, high = (
         _float(row[name]) for name in ("difference", "difference_low", "difference_high")
     )
     if difference is None or low is None or high is None:
-        return Value("control")
-    return Value(f"{difference:+.4f}", difference, notes=(f"{low:+.4f} to {high:+.4f}",))
+        return CellValue("control")
+    return CellValue(f"{difference:+.4f}", difference, notes=(f"{low:+.4f} to {high:+.4f}",))
 
 
 def _float(value: object) -> float | None:
@@ -198,6 +205,6 @@ def _plots(inputs: ExperimentPageInputs) -> list[Plot]:
         figures["memory"] = plots.accuracy_against_cost(rows, "peak_memory_mb", "peak memory, MB")
     if rows["removed"].max():
         figures = {"removed": plots.accuracy_by_share_removed(rows)}
-    if (rows["part"] != plots.WHOLE).any():
+    if (rows["part"] != plots.WHOLE_MODEL).any():
         figures = {"parts": plots.accuracy_by_part(rows), "dependence": plots.dependence_by_arm(rows)}
     return [inline_plot(figure, name, *EXPERIMENT_WORDS[name]) for name, figure in figures.items()]

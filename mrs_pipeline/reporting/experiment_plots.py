@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 
 from mrs_pipeline.reporting import drawing as d
 
-WHOLE: Final = "whole"
+WHOLE_MODEL: Final = "whole"
 
 
 @d.styled
@@ -23,7 +23,7 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
     Args:
         rows: `eval.experiments` of one experiment; parts other than the whole are left out.
     """
-    whole = rows.filter(part=WHOLE)
+    whole = rows.filter(part=WHOLE_MODEL)
     figure, axes = d.canvas(d.WIDE, 1.0 + 0.32 * len(whole))
     y = np.arange(len(whole))
     value, low, high = (whole[name].to_numpy() for name in ("value", "ci_low", "ci_high"))
@@ -54,7 +54,7 @@ def accuracy_against_cost(rows: pl.DataFrame, cost: str, label: str) -> Figure:
         cost: column of it.
         label: of the axis, with its unit.
     """
-    whole = rows.filter(part=WHOLE).sort(cost)
+    whole = rows.filter(part=WHOLE_MODEL).sort(cost)
     figure, axes = d.canvas(d.WIDE, 4.4)
     x, y = whole[cost].to_numpy(), whole["value"].to_numpy()
     front = y >= np.maximum.accumulate(y)
@@ -75,7 +75,7 @@ def accuracy_by_share_removed(rows: pl.DataFrame) -> Figure:
     Args:
         rows: `eval.experiments` of one experiment, the control first.
     """
-    whole = rows.filter(part=WHOLE)
+    whole = rows.filter(part=WHOLE_MODEL)
     control, others = whole.head(1), whole.slice(1)
     figure, axes = d.canvas(d.WIDE, 4.4)
     ends: dict[str, float] = {}
@@ -109,12 +109,13 @@ def accuracy_by_part(rows: pl.DataFrame) -> Figure:
     """
     figure, axes = d.canvas(d.WIDE, 0.9 + 0.28 * len(rows))
     y = np.arange(len(rows))
-    whole = [part == WHOLE for part in rows["part"]]
+    whole = [part == WHOLE_MODEL for part in rows["part"]]
     axes.barh(y, rows["value"], color=[d.LINES[0] if each else d.LINES[5] for each in whole], height=0.62)
     for row, value in enumerate(rows["value"]):
         d.note(axes, f"{value:.4f}", (value, row), (5, 0))
     names = [
-        arm if part == WHOLE else f"{part} alone" for arm, part in rows.select("arm", "part").iter_rows()
+        arm if part == WHOLE_MODEL else f"{part} alone"
+        for arm, part in rows.select("arm", "part").iter_rows()
     ]
     d.row_names(axes, names)
     axes.set_xlabel(f"{rows['metric'][0]}, mean over users and seeds")
@@ -131,7 +132,7 @@ def dependence_by_arm(rows: pl.DataFrame) -> Figure:
     Args:
         rows: `eval.experiments` of one experiment with parts.
     """
-    shown = rows.filter((pl.col("part") == WHOLE) & pl.col("dependence").is_not_null())
+    shown = rows.filter((pl.col("part") == WHOLE_MODEL) & pl.col("dependence").is_not_null())
     figure, axes = d.canvas(d.WIDE, 0.9 + 0.32 * len(shown))
     y = np.arange(len(shown))
     axes.barh(y, np.ones(len(shown)), color=d.TRACK, height=0.5)

@@ -20,14 +20,14 @@ from mrs_pipeline.metrics.coverage import COVERAGE as COVERAGE_METRIC
 from mrs_pipeline.reporting import sections
 from mrs_pipeline.reporting.captions import DATA_WORDS, FEATURE_WORDS, RESULT_WORDS
 from mrs_pipeline.reporting.inputs import (
-    CHECKS,
-    COVERAGE,
-    FEATURES,
-    HISTORY,
-    METRICS,
+    CHECK_FRAME,
+    COVERAGE_FRAME,
+    FEATURE_FRAME,
+    HISTORY_FRAME,
+    METRIC_FRAME,
     OVER_TIME,
-    QUARANTINE,
-    RUNS,
+    QUARANTINE_FRAME,
+    RUN_FRAME,
     SPLIT_ROWS,
     DataStatistics,
     FeaturePageInputs,
@@ -73,9 +73,9 @@ def report(inputs: ReportInputs) -> str:
         shown=inputs.metrics_shown,
         popularity=inputs.popularity_model,
     )
-    metrics = conform(inputs.metrics, METRICS, "metrics")
+    metrics = conform(inputs.metrics, METRIC_FRAME, "metrics")
     parts = board.partition_by("protocol", "dataset", maintain_order=True)
-    checks = conform(inputs.checks, CHECKS, "checks")
+    checks = conform(inputs.checks, CHECK_FRAME, "checks")
     return render(
         "report.html.j2",
         inputs=inputs,
@@ -103,14 +103,16 @@ def feature_page(inputs: FeaturePageInputs) -> str:
 
     drawn = []
     if len(inputs.spectrum):
-        drawn.append(inline_plot(plots.spectrum(inputs.spectrum), "spectrum", *FEATURE_WORDS["spectrum"]))
+        drawn.append(
+            inline_plot(plots.spectrum_plot(inputs.spectrum), "spectrum", *FEATURE_WORDS["spectrum"])
+        )
     if len(inputs.norms):
         drawn.append(inline_plot(plots.norms(inputs.norms), "norms", *FEATURE_WORDS["norms"]))
     if inputs.shuffled:
         drawn.append(
             inline_plot(plots.signal(inputs.shuffled, inputs.observed), "signal", *FEATURE_WORDS["signal"])
         )
-    failures = conform(inputs.failures, QUARANTINE, "failures")
+    failures = conform(inputs.failures, QUARANTINE_FRAME, "failures")
     return render(
         "feature_page.html.j2",
         inputs=inputs,
@@ -135,7 +137,7 @@ def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str
         "protocol": group["protocol"][0],
         "summary": summary(group, shown[0], popularity),
         "tiles": sections.tiles(group, shown[0], popularity),
-        "table": sections.leaderboard_table(group, shown, popularity),
+        "table": sections.leaderboard_section(group, shown, popularity),
         "beyond": sections.beyond_accuracy_table(group, shown[0]),
         "all_metrics": sections.all_metrics_table(group),
         "walk": sections.walk_forward_table(walk_forward(part, shown[0])) if several else None,
@@ -158,8 +160,8 @@ def _result_plots(
     breadth = COVERAGE_METRIC.label(parse_label(metric)[1] or 0)
     measured = group.filter(pl.col(metric).is_not_null())
     here = (pl.col("dataset") == group["dataset"][0]) & (pl.col("window") == group["window"][0])
-    history = conform(inputs.history, HISTORY, "history").filter(here)
-    runs = conform(inputs.runs, RUNS, "runs").filter(here)
+    history = conform(inputs.history, HISTORY_FRAME, "history").filter(here)
+    runs = conform(inputs.runs, RUN_FRAME, "runs").filter(here)
     candidates: list[tuple[str, bool, Callable[[], Figure]]] = [
         ("accuracy", len(measured) > 0, lambda: plots.accuracy_by_model(measured, metric, popularity)),
         (
@@ -214,8 +216,8 @@ def _data(statistics: DataStatistics, number: int) -> Mapping[str, Any]:
     from mrs_pipeline.reporting import plots
 
     over_time = conform(statistics.over_time, OVER_TIME, "interactions over time")
-    coverage = conform(statistics.coverage, COVERAGE, "coverage")
-    features = conform(statistics.features, FEATURES, "features")
+    coverage = conform(statistics.coverage, COVERAGE_FRAME, "coverage")
+    features = conform(statistics.features, FEATURE_FRAME, "features")
     splits = conform(statistics.splits, SPLIT_ROWS, "splits")
     total = max(int(splits["rows"].sum()), 1)
     candidates: list[tuple[str, int, Callable[[], Figure]]] = [

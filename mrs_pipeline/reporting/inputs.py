@@ -18,7 +18,7 @@ from mrs_pipeline.tables.columns import frame_types
 FrameSchema = Mapping[str, pl.DataType]
 
 _KEYS: Final = ("dataset", "window", "model", "seed")
-METRICS: Final[FrameSchema] = frame_types(
+METRIC_FRAME: Final[FrameSchema] = frame_types(
     *_KEYS,
     "slice",
     "metric",
@@ -34,7 +34,7 @@ METRICS: Final[FrameSchema] = frame_types(
 """Long: one row a (run, slice, metric, k). `slice` is all, warm or cold.
 
 A run is compared under the `protocol` of its rows of slice `all`; other slices may name theirs there."""
-RUNS: Final[FrameSchema] = frame_types(
+RUN_FRAME: Final[FrameSchema] = frame_types(
     *_KEYS,
     "cells",
     "modalities",
@@ -49,17 +49,17 @@ RUNS: Final[FrameSchema] = frame_types(
     "select_value",
 )
 """One row a run; `cells`: values of `taxonomy.Cell`; `select_value`: the validation score at `best_epoch`."""
-HISTORY: Final[FrameSchema] = frame_types(*_KEYS, "epoch", "seconds:epoch", "term", "value:term")
+HISTORY_FRAME: Final[FrameSchema] = frame_types(*_KEYS, "epoch", "seconds:epoch", "term", "value:term")
 """Long: one row a (run, epoch, term); the term `VALID_TERM` is the selection metric on validation."""
-USER_METRICS: Final[FrameSchema] = frame_types(*_KEYS, "user")
+USER_METRIC_FRAME: Final[FrameSchema] = frame_types(*_KEYS, "user")
 """Wide: one row a (run, user) of the slice `all`, with one Float64 column a metric: `recall@20`, ..."""
-CHECKS: Final[FrameSchema] = frame_types("name", "asset", "severity", "passed", "description:check")
-QUARANTINE: Final[FrameSchema] = frame_types("reason", "rows")
+CHECK_FRAME: Final[FrameSchema] = frame_types("name", "asset", "severity", "passed", "description:check")
+QUARANTINE_FRAME: Final[FrameSchema] = frame_types("reason", "rows")
 SPLIT_ROWS: Final[FrameSchema] = frame_types("split", "rows")
 OVER_TIME: Final[FrameSchema] = frame_types("period", "split", "rows")
 """Interactions a period (its first day) and split; periods of one length, e.g. months."""
-COVERAGE: Final[FrameSchema] = frame_types("feature_set", "present:count", "missing")
-FEATURES: Final[FrameSchema] = frame_types(
+COVERAGE_FRAME: Final[FrameSchema] = frame_types("feature_set", "present:count", "missing")
+FEATURE_FRAME: Final[FrameSchema] = frame_types(
     "feature_set", "width", "effective_rank", "mean_norm", "duplicates"
 )
 
@@ -105,13 +105,13 @@ class DataStatistics:
         rows_kept: rows in `core.interactions`.
         n_users: users that survived the filters.
         n_items: items, warm and cold.
-        quarantine: `QUARANTINE` rows.
+        quarantine: `QUARANTINE_FRAME` rows.
         splits: `SPLIT_ROWS` rows.
         over_time: `OVER_TIME` rows; empty where the source has no time.
         item_counts: interactions of each item, any order.
         user_counts: interactions of each user, any order.
-        coverage: `COVERAGE` rows, one a feature set.
-        features: `FEATURES` rows, one a feature set.
+        coverage: `COVERAGE_FRAME` rows, one a feature set.
+        features: `FEATURE_FRAME` rows, one a feature set.
     """
 
     dataset: str
@@ -178,11 +178,11 @@ class ReportInputs:
     Attributes:
         title: heading of the page.
         generated: moment of generation as text, passed in so that the page is a function of its inputs.
-        metrics: `METRICS` rows of one or many datasets, windows, models and seeds; must not be empty.
-        runs: `RUNS` rows.
-        history: `HISTORY` rows.
-        user_metrics: `USER_METRICS` rows plus metric columns; needed for paired tests.
-        checks: `CHECKS` rows.
+        metrics: `METRIC_FRAME` rows of one or many datasets, windows, models and seeds; must not be empty.
+        runs: `RUN_FRAME` rows.
+        history: `HISTORY_FRAME` rows.
+        user_metrics: `USER_METRIC_FRAME` rows plus metric columns; needed for paired tests.
+        checks: `CHECK_FRAME` rows.
         data: statistics, one a dataset (of the window the report leads with).
         samples: example users.
         provenance: label -> value for the footer: git commit, versions, digests.
@@ -205,7 +205,7 @@ class ReportInputs:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class ItemNeighbours:
     """An item and the items nearest to it in a feature set, nearest first, with the cosine in `note`."""
 
     item: ItemCard
@@ -228,7 +228,7 @@ class FeaturePageInputs:
         observed: the same for the vectors as they are.
         neighbours: a dozen items with their nearest ones.
         facts: label -> value, e.g. width, encoder revision, items a second.
-        failures: `QUARANTINE`-shaped rows: why content could not be read.
+        failures: `QUARANTINE_FRAME`-shaped rows: why content could not be read.
     """
 
     dataset: str
@@ -240,7 +240,7 @@ class FeaturePageInputs:
     norms: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros(0, np.float64))
     shuffled: tuple[float, ...] = ()
     observed: float = 0.0
-    neighbours: tuple[Neighbours, ...] = ()
+    neighbours: tuple[ItemNeighbours, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
 

@@ -12,12 +12,12 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import COMPARED
 from mrs_pipeline.metrics.registry import METRICS as KNOWN
-from mrs_pipeline.reporting.inputs import METRICS, RUNS, USER_METRICS, conform
+from mrs_pipeline.reporting.inputs import METRIC_FRAME, RUN_FRAME, USER_METRIC_FRAME, conform
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
-from mrs_pipeline.statistics import Comparison, Values, compare, holm, mean_interval
+from mrs_pipeline.statistics import Comparison, SampleValues, compare, holm, mean_interval
 
-GROUP = ("protocol", "dataset", "window")
-RUN = ("dataset", "window", "model", "seed")
+GROUP_COLUMNS = ("protocol", "dataset", "window")
+RUN_COLUMNS = ("dataset", "window", "model", "seed")
 COSTS = (
     "seconds",
     "seconds_per_epoch",
@@ -27,7 +27,7 @@ COSTS = (
     "epochs",
     "best_epoch",
 )
-POPULARITY = "most_pop"
+POPULARITY_MODEL = "most_pop"
 _INTERVAL = ("_spread", "_ci_low", "_ci_high")
 
 
@@ -37,7 +37,7 @@ def leaderboard(
     user_metrics: pl.DataFrame | None = None,
     *,
     shown: Sequence[str] = COMPARED,
-    popularity: str = POPULARITY,
+    popularity: str = POPULARITY_MODEL,
 ) -> pl.DataFrame:
     """One row a (protocol, dataset, window, model), best first inside each group.
 
@@ -60,14 +60,16 @@ def leaderboard(
         InputError: a column is missing, a metric stands there twice for a run, or the ranking one does not at
         all.
     """
-    rows = _checked(conform(metrics, METRICS, "metrics"), shown)
+    rows = _checked(conform(metrics, METRIC_FRAME, "metrics"), shown)
     board = _means(rows, shown)
-    board = board.join(_run_facts(conform(_or_empty(runs), RUNS, "runs")), on=RUN[:3], how="left")
-    users = _user_values(conform(_or_empty(user_metrics), USER_METRICS, "user metrics"), rows)
+    board = board.join(
+        _run_facts(conform(_or_empty(runs), RUN_FRAME, "runs")), on=RUN_COLUMNS[:3], how="left"
+    )
+    users = _user_values(conform(_or_empty(user_metrics), USER_METRIC_FRAME, "user metrics"), rows)
     board = _with_user_intervals(board, users, shown)
     groups = [
         _ranked(group, users.filter(_same_group(group)), shown[0], popularity)
-        for group in board.partition_by(GROUP, maintain_order=True)
+        for group in board.partition_by(GROUP_COLUMNS, maintain_order=True)
     ]
     return _ordered(pl.concat(groups), shown)
 
@@ -114,7 +116,7 @@ def _or_empty(frame: pl.DataFrame | None) -> pl.DataFrame:
 
 def _checked(metrics: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """The metrics with a `name` column such as `recall@20`, after the checks that `leaderboard` promises."""
-    key = [*RUN, "slice", "metric", "k"]
+    key = [*RUN_COLUMNS, "slice", "metric", "k"]
     twice = metrics.filter(pl.struct(key).is_duplicated())
     if len(twice):
         row = twice.row(0, named=True)
@@ -135,15 +137,17 @@ def _checked(metrics: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
 
 def _stamped(metrics: pl.DataFrame) -> pl.DataFrame:
     """Every row of a run under the protocol of its slice `all`: other slices name themselves in theirs."""
-    stamps = metrics.filter(pl.col("slice") == "all").select(*RUN, "protocol").unique(maintain_order=True)
-    twice = stamps.filter(pl.struct(RUN).is_duplicated())
+    stamps = (
+        metrics.filter(pl.col("slice") == "all").select(*RUN_COLUMNS, "protocol").unique(maintain_order=True)
+    )
+    twice = stamps.filter(pl.struct(RUN_COLUMNS).is_duplicated())
     if len(twice):
         row = twice.row(0, named=True)
         raise InputError(
             f"The metrics of {row['model']} (dataset {row['dataset']}, window {row['window']}, "
             f"seed {row['seed']}) mix protocols; evaluate the run again."
         )
-    joined = metrics.join(stamps, on=RUN, how="left", suffix="_of_run", maintain_order="left")
+    joined = metrics.join(stamps, on=RUN_COLUMNS, how="left", suffix="_of_run", maintain_order="left")
     return joined.with_columns(protocol=pl.coalesce("protocol_of_run", "protocol")).drop("protocol_of_run")
 
 
@@ -151,7 +155,7 @@ def _means(rows: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """Seeds averaged, metrics as columns."""
     prefix = pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_")
     rows = rows.with_columns(column=prefix + pl.col("name"))
-    index = [*GROUP, "model"]
+    index = [*GROUP_COLUMNS, "model"]
     grouped = rows.group_by(*index, "column", maintain_order=True).agg(
         pl.col("value", "ci_low", "ci_high").mean(), spread=pl.col("value").std()
     )
@@ -173,25 +177,25 @@ def _is_shown(shown: Sequence[str]) -> pl.Expr:
 
 def _run_facts(runs: pl.DataFrame) -> pl.DataFrame:
     """Cells and costs a (dataset, window, model), costs averaged over seeds."""
-    return runs.group_by(RUN[:3], maintain_order=True).agg(
+    return runs.group_by(RUN_COLUMNS[:3], maintain_order=True).agg(
         pl.col("cells", "modalities").first(), pl.col(COSTS).mean()
     )
 
 
 def _user_values(users: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
     """Per-user metrics averaged over seeds, stamped with the protocol their run was evaluated under."""
-    names = [column for column in users.columns if column not in USER_METRICS]
-    stamps = metrics.select("protocol", *RUN).unique()
+    names = [column for column in users.columns if column not in USER_METRIC_FRAME]
+    stamps = metrics.select("protocol", *RUN_COLUMNS).unique()
     return (
-        users.join(stamps, on=RUN)
-        .group_by(*GROUP, "model", "user")
+        users.join(stamps, on=RUN_COLUMNS)
+        .group_by(*GROUP_COLUMNS, "model", "user")
         .agg(pl.col(names).cast(pl.Float64).mean())
-        .sort(*GROUP, "model", "user")
+        .sort(*GROUP_COLUMNS, "model", "user")
     )
 
 
 def _same_group(group: pl.DataFrame) -> pl.Expr:
-    return pl.all_horizontal(pl.col(key) == group[key][0] for key in GROUP)
+    return pl.all_horizontal(pl.col(key) == group[key][0] for key in GROUP_COLUMNS)
 
 
 def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
@@ -199,12 +203,16 @@ def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequen
     for metric in (name for name in shown if name in users.columns):
         intervals = {
             key: mean_interval(part[metric].fill_null(np.nan).to_numpy())
-            for key, part in users.group_by(*GROUP, "model", maintain_order=True)
+            for key, part in users.group_by(*GROUP_COLUMNS, "model", maintain_order=True)
         }
         found = [(*key, interval.low, interval.high) for key, interval in intervals.items()]
-        schema = {**dict.fromkeys([*GROUP, "model"], pl.String), "low": pl.Float64, "high": pl.Float64}
+        schema = {
+            **dict.fromkeys([*GROUP_COLUMNS, "model"], pl.String),
+            "low": pl.Float64,
+            "high": pl.Float64,
+        }
         board = board.join(
-            pl.DataFrame(found, schema=schema, orient="row"), on=[*GROUP, "model"], how="left"
+            pl.DataFrame(found, schema=schema, orient="row"), on=[*GROUP_COLUMNS, "model"], how="left"
         ).with_columns(
             pl.coalesce("low", f"{metric}_ci_low").alias(f"{metric}_ci_low"),
             pl.coalesce("high", f"{metric}_ci_high").alias(f"{metric}_ci_high"),
@@ -227,7 +235,7 @@ def _ranked(group: pl.DataFrame, users: pl.DataFrame, metric: str, popularity: s
     return group
 
 
-def _by_model(users: pl.DataFrame, metric: str) -> dict[str, Values]:
+def _by_model(users: pl.DataFrame, metric: str) -> dict[str, SampleValues]:
     """Model -> [U] values aligned on the users of the whole group, NaN where a model lacks a user."""
     if metric not in users.columns or users.is_empty():
         return {}
@@ -235,7 +243,9 @@ def _by_model(users: pl.DataFrame, metric: str) -> dict[str, Values]:
     return {model: wide[model].fill_null(np.nan).to_numpy() for model in wide.columns if model != "user"}
 
 
-def _tests(name: str, models: Sequence[str], reference: str, columns: dict[str, Values]) -> list[pl.Series]:
+def _tests(
+    name: str, models: Sequence[str], reference: str, columns: dict[str, SampleValues]
+) -> list[pl.Series]:
     """Columns `<name>_difference`, `_low`, `_high`, `_p` (Holm over `models`), null for the reference."""
     found: list[Comparison | None] = [
         compare(columns[model], columns[reference])
@@ -254,14 +264,14 @@ def _tests(name: str, models: Sequence[str], reference: str, columns: dict[str, 
 
 def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     """Identity first, then the metrics shown with their intervals, the others, the tests, the costs."""
-    first = ["rank", *GROUP, "model", "axis", "cells", "modalities", "seeds", "n_users"]
+    first = ["rank", *GROUP_COLUMNS, "model", "axis", "cells", "modalities", "seeds", "n_users"]
     first += [name + suffix for name in shown for suffix in ("", *_INTERVAL)]
     tests = [
         f"{name}_{part}" for name in ("best", "popularity") for part in ("difference", "low", "high", "p")
     ]
     metrics = [column for column in board.columns if column not in {*first, *tests, *COSTS}]
     return board.select(*first, *sorted(metrics, key=_metric_order), *tests, *COSTS).sort(
-        *GROUP, maintain_order=True
+        *GROUP_COLUMNS, maintain_order=True
     )
 
 

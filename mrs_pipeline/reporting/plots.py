@@ -312,7 +312,7 @@ def modality_coverage(coverage: pl.DataFrame) -> Figure:
 
 
 @d.styled
-def spectrum(values: npt.NDArray[np.floating]) -> Figure:
+def spectrum_plot(values: npt.NDArray[np.floating]) -> Figure:
     """Share of the variance in each principal direction (log), with how many directions hold 90 % of it.
 
     Args:

@@ -11,8 +11,8 @@ import polars as pl
 
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.metrics.registry import METRICS
-from mrs_pipeline.reporting.inputs import CHECKS, QUARANTINE, RUNS, DataStatistics, conform
-from mrs_pipeline.reporting.leaderboard import GROUP, metric_columns
+from mrs_pipeline.reporting.inputs import CHECK_FRAME, QUARANTINE_FRAME, RUN_FRAME, DataStatistics, conform
+from mrs_pipeline.reporting.leaderboard import GROUP_COLUMNS, metric_columns
 from mrs_pipeline.reporting.narrative import ALPHA, best_baseline, gain, p_text, seconds_text
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES, as_cell, cell_title, taxonomy_matrix
 from mrs_pipeline.taxonomy import Axis, Cell
@@ -30,7 +30,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Value:
+class CellValue:
     """One table cell: text, its value for sorting, lines below, a bar (0..1), badges, a colour class."""
 
     text: str
@@ -42,19 +42,19 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """What the table macro draws."""
 
     headers: tuple[Header, ...]
-    rows: tuple[tuple[Value, ...], ...]
+    rows: tuple[tuple[CellValue, ...], ...]
 
 
-def number(value: float | None, digits: int = 4) -> Value:
-    """A number as a cell, a dash where there is none."""
-    return Value(DASH) if value is None else Value(f"{value:,.{digits}f}", value)
+def shown_number(value: float | None, digits: int = 4) -> CellValue:
+    """A shown_number as a cell, a dash where there is none."""
+    return CellValue(DASH) if value is None else CellValue(f"{value:,.{digits}f}", value)
 
 
-def leaderboard_table(group: pl.DataFrame, shown: Sequence[str], popularity: str) -> Table:
+def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: str) -> PageTable:
     """The ranking of one (protocol, dataset, window).
 
     Args:
@@ -81,63 +81,67 @@ def leaderboard_table(group: pl.DataFrame, shown: Sequence[str], popularity: str
     reference = next((row[first] for row in rows if row["model"] == popularity), None)
     body = []
     for row in rows:
-        cells = [Value(str(row["rank"] or DASH), row["rank"]), _model_cell(row)]
+        cells = [CellValue(str(row["rank"] or DASH), row["rank"]), _model_cell(row)]
         cells += [_metric_cell(row, name, top if name == first else None) for name in shown]
-        cells += [number(row[name]) for name in slices]
+        cells += [shown_number(row[name]) for name in slices]
         cells += [_leader_cell(row), _popularity_cell(row, first, reference), *_cost_cells(row)]
         body.append(tuple(cells))
-    return without_empty_columns(Table(tuple(headers), tuple(body)))
+    return without_empty_columns(PageTable(tuple(headers), tuple(body)))
 
 
-def without_empty_columns(table: Table) -> Table:
+def without_empty_columns(table: PageTable) -> PageTable:
     """The table without the columns that have nothing but dashes."""
     kept = [
         column for column in range(len(table.headers)) if any(row[column].text != DASH for row in table.rows)
     ]
-    return Table(
+    return PageTable(
         tuple(table.headers[column] for column in kept),
         tuple(tuple(row[column] for column in kept) for row in table.rows),
     )
 
 
-def _model_cell(row: dict[str, Any]) -> Value:
+def _model_cell(row: dict[str, Any]) -> CellValue:
     cells = [as_cell(cell) for cell in row["cells"] or ()]
     words = ", ".join(cell_title(cell) for cell in cells if cell is not Cell.BASELINE)
     badges = ("tied with the leader",) if row["best_p"] is not None and row["best_p"] >= ALPHA else ()
-    return Value(row["model"], row["model"], (words,) if words else (), badges=badges, kind=row["axis"] or "")
+    return CellValue(
+        row["model"], row["model"], (words,) if words else (), badges=badges, kind=row["axis"] or ""
+    )
 
 
-def _metric_cell(row: dict[str, Any], name: str, top: float | None) -> Value:
+def _metric_cell(row: dict[str, Any], name: str, top: float | None) -> CellValue:
     value, low, high, spread = (row[name + part] for part in ("", "_ci_low", "_ci_high", "_spread"))
     if value is None:
-        return Value(DASH)
+        return CellValue(DASH)
     notes = [f"{low:.4f}–{high:.4f}"] if low is not None and high is not None else []
     if spread is not None:
         notes.append(f"± {spread:.4f}, {row['seeds']} seeds")
-    return Value(f"{value:.4f}", value, tuple(notes), bar=value / top if top else None)
+    return CellValue(f"{value:.4f}", value, tuple(notes), bar=value / top if top else None)
 
 
-def _leader_cell(row: dict[str, Any]) -> Value:
+def _leader_cell(row: dict[str, Any]) -> CellValue:
     if row["best_difference"] is None:
-        return Value("leader" if row["rank"] == 1 else DASH, 0.0 if row["rank"] == 1 else None)
+        return CellValue("leader" if row["rank"] == 1 else DASH, 0.0 if row["rank"] == 1 else None)
     text = f"{row['best_difference']:+.4f}".replace("-", "−")
-    return Value(text, row["best_difference"], (p_text(row["best_p"]),) if row["best_p"] is not None else ())
+    return CellValue(
+        text, row["best_difference"], (p_text(row["best_p"]),) if row["best_p"] is not None else ()
+    )
 
 
-def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) -> Value:
+def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) -> CellValue:
     if not reference or row[metric] is None:
-        return Value(DASH)
+        return CellValue(DASH)
     notes = (p_text(row["popularity_p"]),) if row["popularity_p"] is not None else ()
-    return Value(f"{row[metric] / reference:.1f}×", row[metric] / reference, notes)
+    return CellValue(f"{row[metric] / reference:.1f}×", row[metric] / reference, notes)
 
 
-def _cost_cells(row: dict[str, Any]) -> tuple[Value, Value]:
+def _cost_cells(row: dict[str, Any]) -> tuple[CellValue, CellValue]:
     seconds, memory = row["seconds"], row["peak_memory_mb"]
     count = row["epochs"]
     epochs = (f"{count:.0f} epoch{'' if count == 1 else 's'}",) if count else ()
     return (
-        Value(DASH) if seconds is None else Value(seconds_text(seconds), seconds, epochs),
-        Value(DASH) if memory is None else Value(f"{memory:,.0f} MB", memory),
+        CellValue(DASH) if seconds is None else CellValue(seconds_text(seconds), seconds, epochs),
+        CellValue(DASH) if memory is None else CellValue(f"{memory:,.0f} MB", memory),
     )
 
 
@@ -169,7 +173,7 @@ def tiles(group: pl.DataFrame, metric: str, popularity: str) -> list[tuple[str, 
     return found
 
 
-def beyond_accuracy_table(group: pl.DataFrame, ranking: str) -> Table | None:
+def beyond_accuracy_table(group: pl.DataFrame, ranking: str) -> PageTable | None:
     """What lists are worth beside accuracy, one row a model; None where nothing of it was measured.
 
     Args:
@@ -196,45 +200,48 @@ def beyond_accuracy_table(group: pl.DataFrame, ranking: str) -> Table | None:
     names = [ranking, *(metric.label(k) for metric in chosen)]
     rows = [
         (
-            Value(row["model"], row["model"], kind=row["axis"] or ""),
-            *(number(row[name], 4 if abs(row[name] or 0) < 10 else 1) for name in names),
+            CellValue(row["model"], row["model"], kind=row["axis"] or ""),
+            *(shown_number(row[name], 4 if abs(row[name] or 0) < 10 else 1) for name in names),
         )
         for row in group.to_dicts()
     ]
-    return without_empty_columns(Table(headers, tuple(rows)))
+    return without_empty_columns(PageTable(headers, tuple(rows)))
 
 
-def all_metrics_table(group: pl.DataFrame) -> Table:
+def all_metrics_table(group: pl.DataFrame) -> PageTable:
     """Every metric and cut-off, one row a model."""
     columns = metric_columns(group)
     headers = (Header("Model", numeric=False), *(Header(name.replace("_", " ")) for name in columns))
     rows = [
-        (Value(row["model"], row["model"], kind=row["axis"] or ""), *(number(row[name]) for name in columns))
+        (
+            CellValue(row["model"], row["model"], kind=row["axis"] or ""),
+            *(shown_number(row[name]) for name in columns),
+        )
         for row in group.to_dicts()
     ]
-    return Table(headers, tuple(rows))
+    return PageTable(headers, tuple(rows))
 
 
-def walk_forward_table(table: pl.DataFrame) -> Table:
+def walk_forward_table(table: pl.DataFrame) -> PageTable:
     """Models by windows, for the rows of one (protocol, dataset) of `leaderboard.walk_forward`."""
     windows = [
         name
         for name in table.columns
-        if name not in {*GROUP, "model", "mean"} and table[name].is_not_null().any()
+        if name not in {*GROUP_COLUMNS, "model", "mean"} and table[name].is_not_null().any()
     ]
     headers = (Header("Model", numeric=False), *(Header(name) for name in windows), Header("mean"))
     rows = [
-        (Value(row["model"], row["model"]), *(number(row[name]) for name in (*windows, "mean")))
+        (CellValue(row["model"], row["model"]), *(shown_number(row[name]) for name in (*windows, "mean")))
         for row in table.to_dicts()
     ]
-    return Table(headers, tuple(rows))
+    return PageTable(headers, tuple(rows))
 
 
-def runs_table(runs: pl.DataFrame, metrics: pl.DataFrame) -> Table:
-    """What each number was made from: one row a run, with its settings and digests."""
+def runs_table(runs: pl.DataFrame, metrics: pl.DataFrame) -> PageTable:
+    """What each shown_number was made from: one row a run, with its settings and digests."""
     key = ["dataset", "window", "model", "seed"]
     digests = metrics.select(*key, "data_digest", "code_digest").unique(subset=key, maintain_order=True)
-    joined = digests.join(conform(runs, RUNS, "runs"), on=key, how="left")
+    joined = digests.join(conform(runs, RUN_FRAME, "runs"), on=key, how="left")
     headers = (
         *(Header(name.title(), numeric=False) for name in key),
         *(Header(title) for title in ("Epochs", "Best epoch", "Parameters")),
@@ -242,63 +249,65 @@ def runs_table(runs: pl.DataFrame, metrics: pl.DataFrame) -> Table:
     )
     rows = [
         (
-            *(Value(str(row[name]), str(row[name])) for name in key),
-            *(number(row[name], 0) for name in ("epochs", "best_epoch", "n_parameters")),
-            *(Value((row[name] or DASH)[:12], kind="code") for name in ("data_digest", "code_digest")),
-            Value(row["config"] or DASH, kind="code"),
+            *(CellValue(str(row[name]), str(row[name])) for name in key),
+            *(shown_number(row[name], 0) for name in ("epochs", "best_epoch", "n_parameters")),
+            *(CellValue((row[name] or DASH)[:12], kind="code") for name in ("data_digest", "code_digest")),
+            CellValue(row["config"] or DASH, kind="code"),
         )
         for row in joined.to_dicts()
     ]
-    return Table(headers, tuple(rows))
+    return PageTable(headers, tuple(rows))
 
 
-def checks_table(checks: pl.DataFrame) -> Table:
+def checks_table(checks: pl.DataFrame) -> PageTable:
     """Data-quality checks, failed ones first."""
-    ordered = conform(checks, CHECKS, "checks").sort("passed", "severity", "asset", "name")
+    ordered = conform(checks, CHECK_FRAME, "checks").sort("passed", "severity", "asset", "name")
     headers = tuple(Header(name, numeric=False) for name in ("Result", "Check", "Asset", "What it asks"))
     rows = []
     for row in ordered.to_dicts():
         kind = "passed" if row["passed"] else "failed" if row["severity"].upper() == "ERROR" else "warned"
         rows.append(
             (
-                Value(kind, kind, kind=kind),
-                Value(row["name"], row["name"]),
-                Value(row["asset"], row["asset"], kind="code"),
-                Value(row["description"], row["description"]),
+                CellValue(kind, kind, kind=kind),
+                CellValue(row["name"], row["name"]),
+                CellValue(row["asset"], row["asset"], kind="code"),
+                CellValue(row["description"], row["description"]),
             )
         )
-    return Table(headers, tuple(rows))
+    return PageTable(headers, tuple(rows))
 
 
-def quarantine_table(data: DataStatistics) -> Table:
+def quarantine_table(data: DataStatistics) -> PageTable:
     """Rejected rows by reason, most frequent first."""
-    rows = conform(data.quarantine, QUARANTINE, "quarantine").sort("rows", "reason", descending=[True, False])
+    rows = conform(data.quarantine, QUARANTINE_FRAME, "quarantine").sort(
+        "rows", "reason", descending=[True, False]
+    )
     share = max(data.rows_read, 1)
     body = [
         (
-            Value(row["reason"], row["reason"]),
-            number(row["rows"], 0),
-            Value(f"{100 * row['rows'] / share:.2f} %", row["rows"]),
+            CellValue(row["reason"], row["reason"]),
+            shown_number(row["rows"], 0),
+            CellValue(f"{100 * row['rows'] / share:.2f} %", row["rows"]),
         )
         for row in rows.to_dicts()
     ]
-    return Table((Header("Reason", numeric=False), Header("Rows"), Header("of those read")), tuple(body))
+    return PageTable((Header("Reason", numeric=False), Header("Rows"), Header("of those read")), tuple(body))
 
 
-def plain_table(frame: pl.DataFrame, digits: int = 2) -> Table:
+def plain_table(frame: pl.DataFrame, digits: int = 2) -> PageTable:
     """Any small frame as a table: whole numbers and text as they are, others with `digits`."""
     numeric = {name: dtype.is_numeric() for name, dtype in frame.schema.items()}
     headers = tuple(Header(name.replace("_", " "), numeric=numeric[name]) for name in frame.columns)
     rows = [
         tuple(
-            number(cell, digits if isinstance(cell, float) else 0)
+            shown_number(cell, digits if isinstance(cell, float) else 0)
             if numeric[name]
-            else Value(str(cell), str(cell))
+            else CellValue(str(cell), str(cell))
             for name, cell in row.items()
         )
         for row in frame.to_dicts()
     ]
-    return Table(headers, tuple(rows))
+    return PageTable(headers, tuple(rows))
 
 
 @dataclass(frozen=True)

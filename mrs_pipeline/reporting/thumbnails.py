@@ -13,13 +13,13 @@ from mrs_pipeline.errors import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIZE = 96
+THUMBNAIL_SIZE = 96
 """Longest side of a thumbnail in pixels."""
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * MEGABYTE
 
 
-def thumbnail(path: Path, size: int = SIZE) -> str:
+def thumbnail(path: Path, size: int = THUMBNAIL_SIZE) -> str:
     """A picture as a JPEG `data:` URI.
 
     Args:
@@ -35,7 +35,7 @@ def thumbnail(path: Path, size: int = SIZE) -> str:
         raise InputError(f"The picture {path} cannot be shown: {error}; replace or remove it.") from error
 
 
-def item_thumbnail(root: Path, reference: str | None, size: int = SIZE) -> str | None:
+def item_thumbnail(root: Path, reference: str | None, size: int = THUMBNAIL_SIZE) -> str | None:
     """The thumbnail of a catalogue's media path, or None where there is no usable picture.
 
     Extraction records why a picture cannot be used; a report shows a placeholder and goes on.

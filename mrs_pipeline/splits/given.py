@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.schema import SPLIT, SPLITS, TRAIN
+from mrs_pipeline.schema import SPLIT, SPLIT_LABELS, TRAIN
 from mrs_pipeline.splits.labels import TRAIN_LABEL, LabelArray
 
 
@@ -19,7 +19,7 @@ def given_split(given: Sequence[str | None] | None) -> LabelArray:
         InputError: a row has no label or an unknown one, or none is for training.
     """
     names = np.array([] if given is None else list(given), dtype=object)
-    known = np.isin(names.astype(str), SPLITS)
+    known = np.isin(names.astype(str), SPLIT_LABELS)
     if given is None or not known.any():
         raise InputError(
             f"split strategy given needs a column '{SPLIT}' in the interactions, and they have none: map it "
@@ -29,9 +29,11 @@ def given_split(given: Sequence[str | None] | None) -> LabelArray:
         example = names[~known][0]
         raise InputError(
             f"split strategy given: {int((~known).sum())} of {len(names)} interactions have a '{SPLIT}' "
-            f"that is none of {', '.join(SPLITS)} (for example {example!r}); correct them in the source."
+            f"that is none of {', '.join(SPLIT_LABELS)} (for example {example!r}); correct them in the source."
         )
-    labels = np.select([names == name for name in SPLITS], list(range(len(SPLITS)))).astype(np.int8)
+    labels = np.select([names == name for name in SPLIT_LABELS], list(range(len(SPLIT_LABELS)))).astype(
+        np.int8
+    )
     if not (labels == TRAIN_LABEL).any():
         raise InputError(f"split strategy given: no interaction has '{SPLIT}' = {TRAIN}; correct the source.")
     return labels

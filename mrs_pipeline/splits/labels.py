@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.schema import SPLITS, TRAIN
+from mrs_pipeline.schema import SPLIT_LABELS, TRAIN
 from mrs_pipeline.types import IntArray
 
 LabelArray = npt.NDArray[np.int8]
@@ -51,7 +51,7 @@ class Labelled:
     @property
     def names(self) -> list[str | None]:
         """[E] `train`, `valid`, `test`, or None for rows that take no part."""
-        names: list[str | None] = np.array([*SPLITS, None], dtype=object)[self.labels].tolist()
+        names: list[str | None] = np.array([*SPLIT_LABELS, None], dtype=object)[self.labels].tolist()
         return names
 
 
@@ -68,14 +68,14 @@ def labelled(labels: LabelArray, users: IntArray) -> Labelled:
 
 
 def _report(labels: LabelArray, users: IntArray) -> SplitReport:
-    rows = {name: int((labels == code).sum()) for code, name in enumerate(SPLITS)}
+    rows = {name: int((labels == code).sum()) for code, name in enumerate(SPLIT_LABELS)}
     part = max(1, sum(rows.values()))
     return SplitReport(
         rows=rows,
-        users={name: len(np.unique(users[labels == code])) for code, name in enumerate(SPLITS)},
+        users={name: len(np.unique(users[labels == code])) for code, name in enumerate(SPLIT_LABELS)},
         ratios={name: count / part for name, count in rows.items()},
         rows_without_history=int((labels == LEFT_OUT).sum()),
     )
 
 
-assert SPLITS[TRAIN_LABEL] == TRAIN
+assert SPLIT_LABELS[TRAIN_LABEL] == TRAIN

@@ -11,16 +11,16 @@ import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
-from mrs_pipeline.schema import SPLITS as LABELS
+from mrs_pipeline.schema import SPLIT_LABELS as LABELS
 from mrs_pipeline.splits.labelling import label, label_window
 from mrs_pipeline.splits.labels import LEFT_OUT, NO_TIME, Labelled
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
 from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.raw_rows import bounds_of, raw_rows
 from mrs_pipeline.tables.core import build_core
 from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS
-from mrs_pipeline.tasks.places import expand, table_of
+from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
-from mrs_pipeline.windows import window_start
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,15 +30,15 @@ _SAMPLE = 8
 
 def build_tables(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """De-duplicate, filter, k-core and number the interactions; what is rejected is kept with its reason."""
-    raw = [table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)]
-    start = window_start(stage.config.window.every, stage.window) if stage.config.windowed else None
+    start, end = bounds_of(stage) if stage.config.windowed else (None, None)
     with stage.lake.connect() as con:
         built = build_core(
             con,
-            stage.lake.scan(*raw),
+            raw_rows(stage, task),
             stage.lake.scan(table_of(stage, RAW_ITEMS)),
             stage.config.interactions,
             start,
+            window_end=end,
         )
         outcomes = []
         for node in CORE:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.encoders.diagnostics import SignalTest, spectrum, unit_rows
+from mrs_pipeline.encoders.diagnostics import SignalTest, spectrum, unit_vectors
 from mrs_pipeline.reporting.html import feature_page
-from mrs_pipeline.reporting.inputs import FeaturePageInputs, Neighbours
+from mrs_pipeline.reporting.inputs import FeaturePageInputs, ItemNeighbours
 from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.cards import Cards
@@ -81,19 +81,19 @@ def _facts(quality: Mapping[str, Any], dtype: str) -> dict[str, str]:
     }
 
 
-def _neighbours(stage: Stage, features: FeatureMatrix, present: IntArray) -> tuple[Neighbours, ...]:
+def _neighbours(stage: Stage, features: FeatureMatrix, present: IntArray) -> tuple[ItemNeighbours, ...]:
     """A dozen items spread over the catalogue with those nearest to them by cosine."""
     if len(present) < 2:
         return ()
     cards = Cards(stage)
     examples = present[np.linspace(0, len(present) - 1, min(_EXAMPLES, len(present))).astype(int)]
-    unit = unit_rows(np.asarray(features.values[present], dtype=np.float32))
+    unit = unit_vectors(np.asarray(features.values[present], dtype=np.float32))
     cosines = unit[np.searchsorted(present, examples)] @ unit.T  # [examples, present]
     return tuple(_row(cards, int(item), present, row) for item, row in zip(examples, cosines, strict=True))
 
 
-def _row(cards: Cards, item: int, present: IntArray, cosines: np.ndarray) -> Neighbours:
+def _row(cards: Cards, item: int, present: IntArray, cosines: np.ndarray) -> ItemNeighbours:
     order = np.argsort(-cosines, kind="stable")
     nearest = [place for place in order[: _NEIGHBOURS + 1] if present[place] != item][:_NEIGHBOURS]
     found = (cards.card(int(present[place]), note=f"cosine {cosines[place]:.2f}") for place in nearest)
-    return Neighbours(cards.card(item), tuple(found))
+    return ItemNeighbours(cards.card(item), tuple(found))

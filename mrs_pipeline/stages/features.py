@@ -12,7 +12,7 @@ from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.base import ReadyMatrix
-from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise_features
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.identity import IdentityOptions
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
@@ -91,7 +91,7 @@ def _summary(features: FeatureMatrix, previous: PreviousExtraction | None) -> Fe
         if previous is None
         else FeatureMatrix(previous.values, previous.rows["present"].to_numpy(), features.name)
     )
-    return summarise(features.values, features.present, before)
+    return summarise_features(features.values, features.present, before)
 
 
 def _ready_matrix(stage: Stage, options: IdentityOptions) -> ReadyMatrix:

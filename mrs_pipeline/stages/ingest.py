@@ -5,16 +5,17 @@ How files are read is `ingest`; what is done with the rows afterwards is the cor
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
 
 import duckdb
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.ingest.identities import id_notices
+from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.registry import READERS
-from mrs_pipeline.schema import FULL_WINDOW, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
+from mrs_pipeline.schema import FULL_WINDOW, ITEM_ID, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
     RAW_ITEMS_SPECS,
@@ -24,6 +25,7 @@ from mrs_pipeline.stages.checks.data import (
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.raw_rows import moment
 from mrs_pipeline.tasks.files import files_digests, source_of
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, External, Files
 from mrs_pipeline.tasks.places import windows
@@ -34,8 +36,8 @@ _SAMPLE = 8
 
 
 def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
-    """The rows of one window. The first window also takes rows before it or without time, so that none is lost."""
-    con = _parsed_source(stage)
+    """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost."""
+    con = parsed_source(stage)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
     manifest = stage.lake.write(con, table, select, provenance)
@@ -75,22 +77,28 @@ def ingest_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[O
     return [Outcome(RAW_ITEMS, manifest.digest, facts, manifest.columns)]
 
 
-def check_source(stage: Stage) -> None:
+def check_source(stage: Stage) -> list[str]:
     """Read the whole source once, so that a fault anywhere in it is met before any part of it is written.
 
-    What was parsed is kept for the runs that follow in the same process.
+    What was parsed is kept for the runs that follow in the same process. Returns a sentence for each thing that people
+    should know although the run goes on: identifiers that look alike, rows without an item or a time.
 
     Raises:
         InputError: interactions, catalogue, media paths or a matrix that a feature set wants cannot be used.
     """
-    source, con = source_of(stage), _parsed_source(stage)
-    source.items_sql(con)
+    source, con = source_of(stage), parsed_source(stage)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE catalogue AS SELECT {ITEM_ID} FROM ({source.items_sql(con)})")
+    notices = id_notices(con, "parsed", "catalogue", source.ids)
+    if stage.config.windowed:
+        notices += untimed_notices(con, "parsed")
     wanted = (options for options in stage.config.features if isinstance(options, IdentityOptions))
     for matrix in sorted({options.matrix for options in wanted}):
         source.read_matrix(con, matrix)
+    return notices
 
 
-def _parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
+def parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
+    """A connection on which the table `parsed` holds the checked interactions of the whole source."""
     digests = json.dumps(files_digests(stage, External(Files.SOURCE)))
     return _parsed(stage.home, stage.config.source.model_dump_json(), digests)
 
@@ -117,10 +125,12 @@ def _in_window(stage: Stage) -> str:
         return "true"
     every = stage.config.window.every
     start, end = window_start(every, stage.window), window_end(every, stage.window)
-    before_end = f"{TIMESTAMP} < {_moment(end)}"
-    if stage.window == windows(stage.config)[0]:
-        return f"({TIMESTAMP} IS NULL OR {before_end})"
-    return f"({TIMESTAMP} >= {_moment(start)} AND {before_end})"
+    before_end = f"{TIMESTAMP} < {moment(end)}"
+    keys = windows(stage.config)
+    if stage.window == keys[0]:
+        after_last = f"{TIMESTAMP} >= {moment(window_end(every, keys[-1]))}"
+        return f"({TIMESTAMP} IS NULL OR {before_end} OR {after_last})"
+    return f"({TIMESTAMP} >= {moment(start)} AND {before_end})"
 
 
 def _after_last(stage: Stage, con: duckdb.DuckDBPyConnection) -> int:
@@ -128,11 +138,12 @@ def _after_last(stage: Stage, con: duckdb.DuckDBPyConnection) -> int:
     if not stage.config.windowed:
         return 0
     end = window_end(stage.config.window.every, windows(stage.config)[-1])
-    return int(con.sql(f"SELECT count(*) FROM parsed WHERE {TIMESTAMP} >= {_moment(end)}").fetchall()[0][0])
+    return int(con.sql(f"SELECT count(*) FROM parsed WHERE {TIMESTAMP} >= {moment(end)}").fetchall()[0][0])
 
 
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}'"
+def _calendar(config: DatasetConfig) -> dict[str, str | None]:
+    """What of the windows decides which rows a partition takes."""
+    return config.window.model_dump(include={"every", "start", "end"})
 
 
 def ingest_tasks(config: DatasetConfig) -> list[Task]:
@@ -160,10 +171,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             files=(External(Files.SOURCE),),
             run=ingest_interactions,
             uses=(reader,),
-            settings={
-                "source": source,
-                "window": {"every": config.window.every, "start": config.window.start},
-            },
+            settings={"source": source, "window": _calendar(config)},
             group="raw",
             description="Interactions as read, one partition a window, with the file and row that each came from.",
             kinds=("duckdb", "parquet"),

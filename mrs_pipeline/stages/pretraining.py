@@ -9,7 +9,12 @@ import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.encoders.diagnostics import MAX_MEAN_COSINE, MIN_EFFECTIVE_RANK, FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import (
+    MAX_MEAN_COSINE,
+    MIN_EFFECTIVE_RANK,
+    FeatureSummary,
+    summarise_features,
+)
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.reporting.drawing import png
@@ -46,7 +51,9 @@ def check_vectors(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     vectors = read_vectors(stage, name)
     broken = [key for key, matrix in vectors.items() if not np.isfinite(matrix.values).all()]
     summaries = {
-        key: summarise(matrix.values, matrix.present) for key, matrix in vectors.items() if key not in broken
+        key: summarise_features(matrix.values, matrix.present)
+        for key, matrix in vectors.items()
+        if key not in broken
     }
     collapsed = [f"{key}: {why}" for key, summary in summaries.items() for why in _collapse(summary)]
     facts = {"vectors": _as_frame(vectors, summaries)}

@@ -15,7 +15,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.html import report as render
 from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
-from mrs_pipeline.reporting.leaderboard import leaderboard
+from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.storage.pages import write_page
@@ -28,7 +28,6 @@ from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
 from mrs_pipeline.tasks.places import exists, page_of, table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
-POPULARITY = "most_pop"
 _SAMPLE_USERS = 4
 _SAMPLE_ITEMS = 8
 
@@ -36,7 +35,7 @@ _SAMPLE_ITEMS = 8
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
     metrics = _measured(stage)
-    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY)
+    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY_MODEL)
 
 
 def make_leaderboard(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -87,7 +86,7 @@ def _inputs(stage: Stage) -> ReportInputs:
                 for name in ("interactions", "items", "splits")
             },
         },
-        popularity_model=POPULARITY,
+        popularity_model=POPULARITY_MODEL,
     )
 
 

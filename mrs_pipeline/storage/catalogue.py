@@ -21,7 +21,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake, Table
 from mrs_pipeline.storage.sql import identifier
 
-FEATURES = "features"
+FEATURES_SCHEMA = "features"
 VECTOR = "vector"
 LOG = logging.getLogger("mrs_pipeline")
 _ATTEMPTS = 5
@@ -101,8 +101,8 @@ def _create_views(con: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[str, ...]
         left_out += faults
         if not sound:
             continue
-        vector = VECTOR if schema == FEATURES else None
-        keys = {DATASET: dict(sound[0].keys)[DATASET]} if schema == FEATURES else {}
+        vector = VECTOR if schema == FEATURES_SCHEMA else None
+        keys = {DATASET: dict(sound[0].keys)[DATASET]} if schema == FEATURES_SCHEMA else {}
         # as a pattern a view also reads what is written later, but it would stumble over a bad file
         scan = lake.scan_these(sound) if faults else lake.scan_all(schema, sound[0].name, **keys)
         try:
@@ -123,7 +123,7 @@ def _views(lake: Lake) -> dict[tuple[str, str], list[Table]]:
     views: dict[tuple[str, str], list[Table]] = {}
     for schema, name in lake.tables():
         partitions = lake.partitions(schema, name)
-        if schema != FEATURES:
+        if schema != FEATURES_SCHEMA:
             views[schema, name] = partitions
             continue
         for dataset in sorted({dict(table.keys)[DATASET] for table in partitions}):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise
+from mrs_pipeline.encoders.diagnostics import FeatureSummary, summarise_features
 from mrs_pipeline.encoders.store import MATRIX, PRESENT, SUMMARY, PreviousExtraction
 from mrs_pipeline.storage.artifacts import ArtifactStore
 from mrs_pipeline.tasks.places import windows
@@ -31,7 +31,7 @@ def summary_of(stage: Stage, name: str) -> FeatureSummary:
     features = read_features(stage, name)
     facts = stage.features.read(stage.config.name, stage.window, name).facts
     drift = {key: facts.get(key) for key in DRIFT}
-    return replace(summarise(features.values, features.present), **drift)  # type: ignore[arg-type]
+    return replace(summarise_features(features.values, features.present), **drift)  # type: ignore[arg-type]
 
 
 def features_in(directory: Path, name: str) -> FeatureMatrix:

@@ -11,51 +11,51 @@ from typing import Final
 from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
 from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
-from mrs_pipeline.tables.experiments import EXPERIMENTS
+from mrs_pipeline.tables.experiments import EXPERIMENTS_TABLE
 from mrs_pipeline.tables.feature_sets import FEATURE_SETS
-from mrs_pipeline.tables.features_table import FEATURES
-from mrs_pipeline.tables.history import HISTORY
+from mrs_pipeline.tables.features_table import FEATURES_TABLE
+from mrs_pipeline.tables.history import HISTORY_TABLE
 from mrs_pipeline.tables.interactions import INTERACTIONS
 from mrs_pipeline.tables.items import ITEMS
 from mrs_pipeline.tables.knowledge import KNOWLEDGE
-from mrs_pipeline.tables.leaderboard import LEADERBOARD
-from mrs_pipeline.tables.lineage import CHECKS, COLUMNS, EDGES, MATERIALIZATIONS
-from mrs_pipeline.tables.metrics import METRICS
-from mrs_pipeline.tables.quarantine import QUARANTINE
-from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS
-from mrs_pipeline.tables.raw_items import RAW_ITEMS
+from mrs_pipeline.tables.leaderboard import LEADERBOARD_TABLE
+from mrs_pipeline.tables.lineage import CHECKS_TABLE, COLUMNS, EDGES, MATERIALIZATIONS
+from mrs_pipeline.tables.metrics import METRICS_TABLE
+from mrs_pipeline.tables.quarantine import QUARANTINE_TABLE
+from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS_TABLE
+from mrs_pipeline.tables.raw_items import RAW_ITEMS_TABLE
 from mrs_pipeline.tables.recommendations import RECOMMENDATIONS
-from mrs_pipeline.tables.runs import RUNS
+from mrs_pipeline.tables.runs import RUNS_TABLE
 from mrs_pipeline.tables.splits_table import SPLITS_TABLE
-from mrs_pipeline.tables.user_metrics import USER_METRICS
+from mrs_pipeline.tables.user_metrics import USER_METRICS_TABLE
 from mrs_pipeline.tables.users import USERS
 
 TABLES: Final[Mapping[str, TableSchema]] = {
     table.path: table
     for table in (
-        RAW_INTERACTIONS,
-        RAW_ITEMS,
+        RAW_INTERACTIONS_TABLE,
+        RAW_ITEMS_TABLE,
         USERS,
         ITEMS,
         INTERACTIONS,
-        QUARANTINE,
+        QUARANTINE_TABLE,
         SPLITS_TABLE,
         KNOWLEDGE,
-        FEATURES,
+        FEATURES_TABLE,
         FEATURE_SETS,
-        RUNS,
-        HISTORY,
+        RUNS_TABLE,
+        HISTORY_TABLE,
         RECOMMENDATIONS,
-        USER_METRICS,
-        METRICS,
-        LEADERBOARD,
-        EXPERIMENTS,
+        USER_METRICS_TABLE,
+        METRICS_TABLE,
+        LEADERBOARD_TABLE,
+        EXPERIMENTS_TABLE,
         EXPERIMENT_ARMS,
         EXPERIMENT_USERS,
         MATERIALIZATIONS,
         EDGES,
         COLUMNS,
-        CHECKS,
+        CHECKS_TABLE,
     )
 }
 """Every table by its path `schema/name`; the feature sets share one schema under `features`."""

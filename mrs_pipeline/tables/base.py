@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mrs_pipeline.tables.columns import Column
 
-Sources = tuple[tuple[str, str], ...]
+ColumnSources = tuple[tuple[str, str], ...]
 """(table, column) pairs that a column is computed from."""
 
 
@@ -28,10 +28,10 @@ class TableSchema:
     path: str
     description: str
     columns: Mapping[str, Column]
-    lineage: Mapping[str, Sources] = field(default_factory=dict)
+    lineage: Mapping[str, ColumnSources] = field(default_factory=dict)
     open: bool = False
 
 
-def copied(table: str, *columns: str) -> dict[str, Sources]:
+def copied(table: str, *columns: str) -> dict[str, ColumnSources]:
     """Lineage of columns that are taken over from another table under their own names."""
     return {column: ((table, column),) for column in columns}

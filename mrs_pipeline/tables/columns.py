@@ -22,8 +22,8 @@ class Column:
     unit: str = ""
 
 
-def listed(*names: str) -> dict[str, Column]:
-    """Columns by name, in this order, e.g. `listed("user", "metric", "value:user")`.
+def listed_columns(*names: str) -> dict[str, Column]:
+    """Columns by name, in this order, e.g. `listed_columns("user", "metric", "value:user")`.
 
     Raises:
         KeyError: a column or variant is not declared.
@@ -31,13 +31,13 @@ def listed(*names: str) -> dict[str, Column]:
     """
     columns = {name.partition(":")[0]: declared()[name] for name in names}
     if len(columns) < len(names):
-        raise ValueError(f"a column is listed twice among {', '.join(names)}")
+        raise ValueError(f"a column is listed_columns twice among {', '.join(names)}")
     return columns
 
 
 def frame_types(*names: str) -> "dict[str, pl.DataType]":
-    """Column -> Polars type, for frames that are checked while they travel; names as in `listed`."""
-    return {name: polars_type(column.type) for name, column in listed(*names).items()}
+    """Column -> Polars type, for frames that are checked while they travel; names as in `listed_columns`."""
+    return {name: polars_type(column.type) for name, column in listed_columns(*names).items()}
 
 
 def polars_type(duckdb_type: str) -> "pl.DataType":

@@ -1,6 +1,6 @@
 """From raw rows to core tables: rejected rows get a reason, the rest dense numbers. Ids are fixed here alone.
 
-The order of the rules: ids, catalogue, rating, duplicates, k-core, users without history. Every row that was
+The order of the rules: ids, time, catalogue, rating, duplicates, k-core, users without history. Every row that was
 read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What the columns mean
 stands in the tables' own files.
 
@@ -9,6 +9,7 @@ its k-core are found without a look at the window's events, which come after it.
 user is still in the history; items that only events name follow the others as cold items.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MISSING_USER: Final = "missing user_id"
 MISSING_ITEM: Final = "missing item_id"
+MISSING_TIME: Final = "missing timestamp"
+IMPOSSIBLE_TIME: Final = "impossible timestamp"
+AFTER_WINDOWS: Final = "after the last window"
 UNKNOWN_ITEM: Final = "unknown item"
 MISSING_RATING: Final = "missing rating"
 LOW_RATING: Final = "below minimum rating"
@@ -30,6 +34,9 @@ NO_HISTORY: Final = "user without history"
 REASONS: Final = (
     MISSING_USER,
     MISSING_ITEM,
+    MISSING_TIME,
+    IMPOSSIBLE_TIME,
+    AFTER_WINDOWS,
     UNKNOWN_ITEM,
     MISSING_RATING,
     LOW_RATING,
@@ -41,6 +48,8 @@ REASONS: Final = (
 """Why a raw row is not in the core, in the order in which the rules are applied."""
 
 _WORK = "core_work"
+_ZERO_YEARS: Final = 1971
+"""Up to this year a window may really hold second 0 of 1970: times that only count from 0."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ def build_core(
     raw_items: str,
     rules: InteractionRules,
     window_start: datetime | None = None,
+    *,
+    window_end: datetime | None = None,
 ) -> CoreTables:
     """Build the core tables of a dataset, or of one window of it, as temporary tables of `con`.
 
@@ -80,13 +91,14 @@ def build_core(
         raw_items: what to put after FROM to read `raw.items`.
         rules: which interactions count.
         window_start: first moment of the window, with its time zone; None where everything is history.
+        window_end: first moment after the window; rows from then on belong to no window that there is.
 
     Raises:
         InputError: no row was read or none is left, ratings are needed and absent, or the catalogue cannot be
             joined.
     """
     _require_catalogue(con, raw_items)
-    _stage(con, raw_interactions, raw_items, rules, window_start)
+    _stage(con, raw_interactions, raw_items, rules, window_start=window_start, window_end=window_end)
     _require_ratings(con, rules)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
@@ -115,16 +127,19 @@ def _stage(
     raw_interactions: str,
     raw_items: str,
     rules: InteractionRules,
+    *,
     window_start: datetime | None,
+    window_end: datetime | None,
 ) -> None:
     """Copy the raw rows, with a number in source order, their side of the start, and why they are wrong by themselves.
 
-    Rows without time count as history: they cannot be shown to lie in the window.
+    With a window, a row without a time is neither: nobody knows whether it lies before the window.
     """
-    history = "true" if window_start is None else "timestamp IS NULL OR timestamp < CAST($start AS TIMESTAMP)"
+    history = "true" if window_start is None else "coalesce(timestamp < CAST($start AS TIMESTAMP), false)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
+    reason = _own_reason(raw_items, rules, window_start, window_end)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {_own_reason(raw_items, rules)} "
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} "
         "AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, item_id, timestamp, rating, split) "
         f"AS place FROM {raw_interactions}",
         start,
@@ -139,18 +154,41 @@ def _stage(
         )
 
 
-def _own_reason(raw_items: str, rules: InteractionRules) -> str:
+def _own_reason(
+    raw_items: str, rules: InteractionRules, window_start: datetime | None, window_end: datetime | None
+) -> str:
     """SQL of why a row is wrong by itself: the first rule that applies; NULL where none does."""
-    broken = {
-        MISSING_USER: "coalesce(trim(user_id), '') = ''",
-        MISSING_ITEM: "coalesce(trim(item_id), '') = ''",
-        UNKNOWN_ITEM: f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)",
-    }
+    broken = [
+        (MISSING_USER, "coalesce(trim(user_id), '') = ''"),
+        (MISSING_ITEM, "coalesce(trim(item_id), '') = ''"),
+        *_time_rules(rules, window_start, window_end),
+        (UNKNOWN_ITEM, f"item_id NOT IN (SELECT item_id FROM {raw_items} WHERE item_id IS NOT NULL)"),
+    ]
+    if rules.unrated:
+        broken.append((MISSING_RATING, f"rating IN ({', '.join(map(repr, rules.unrated))})"))
     if rules.min_rating is not None:
-        broken[MISSING_RATING] = "rating IS NULL OR isnan(rating)"
-        broken[LOW_RATING] = f"rating < {rules.min_rating!r}"
-    cases = (f"WHEN {condition} THEN '{reason}'" for reason, condition in broken.items())
+        broken.append((MISSING_RATING, "rating IS NULL OR isnan(rating)"))
+        broken.append((LOW_RATING, f"rating < {rules.min_rating!r}"))
+    cases = (f"WHEN {condition} THEN '{reason}'" for reason, condition in broken)
     return f"CASE {' '.join(cases)} END"
+
+
+def _time_rules(
+    rules: InteractionRules, window_start: datetime | None, window_end: datetime | None
+) -> Iterator[tuple[str, str]]:
+    """(reason, SQL condition) of the times that cannot be.
+
+    Second 0 of 1970 is what programs write where they know no time; in data of other years it is no moment.
+    """
+    if window_start is not None:
+        unknown = " OR timestamp = TIMESTAMP '1970-01-01'" if window_start.year > _ZERO_YEARS else ""
+        yield MISSING_TIME, f"timestamp IS NULL{unknown}"
+    if rules.earliest is not None:
+        yield IMPOSSIBLE_TIME, f"timestamp < TIMESTAMP '{rules.earliest}'"
+    if rules.latest is not None:
+        yield IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY"
+    if window_end is not None:
+        yield AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
 
 
 def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:

@@ -1,12 +1,12 @@
 """`eval.experiment_arms`: an experiment's arms, one row an arm, part and seed. Made by `stages.study`."""
 
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 EXPERIMENT_ARMS = TableSchema(
     path="eval/experiment_arms",
     description="One arm of an experiment with one seed, or one part of its vectors.",
-    columns=listed(
+    columns=listed_columns(
         "arm",
         "position",
         "series",

@@ -3,12 +3,12 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
-EXPERIMENTS = TableSchema(
+EXPERIMENTS_TABLE = TableSchema(
     path="eval/experiments",
     description="One arm of an experiment: means over seeds, and how it differs from the control on the same users.",
-    columns=listed(
+    columns=listed_columns(
         "arm",
         "position",
         "series",

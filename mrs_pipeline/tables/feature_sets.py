@@ -1,12 +1,12 @@
 """`quality.feature_sets`: what a feature set is worth before any model is trained. Made by `stages.feature_quality`."""
 
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 FEATURE_SETS = TableSchema(
     path="quality/feature_sets",
     description="One feature set in one window, measured on the training and validation rows.",
-    columns=listed(
+    columns=listed_columns(
         "items",
         "present:count",
         "dimensions",

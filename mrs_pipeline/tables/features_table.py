@@ -5,19 +5,19 @@ from typing import Final
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
-MIN_COVERAGE: Final = 0.01
+LEAST_COVERAGE: Final = 0.01
 """Below one item in a hundred a modality cannot say anything about the catalogue."""
 
 POINTING_SHARE: Final = 0.9
 """A text of unknown words only has the zero vector, which is near to nothing; more of them say the encoder failed."""
 _TINY = 1e-12
 
-FEATURES = TableSchema(
+FEATURES_TABLE = TableSchema(
     path="features",
     description="One item's vector of one feature set; all items, also those without.",
-    columns=listed(
+    columns=listed_columns(
         "item",
         "item_id",
         "present",
@@ -64,7 +64,7 @@ def _as_a_whole(features: str, items: str) -> Suite:
             expect.one_of("disagreeing", [0], "an item has a vector exactly where it is present"),
             expect.one_of("widths", [1], "all vectors have one width"),
             expect.one_of("vectors", ["several"], "the vectors are not all the same"),
-            expect.between("coverage", MIN_COVERAGE, None, "enough items have a vector"),
+            expect.between("coverage", LEAST_COVERAGE, None, "enough items have a vector"),
         ],
     )
 

@@ -5,14 +5,14 @@ from datetime import datetime
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.raw_interactions import CLOCK_TOLERANCE, FIRST_MOMENT
 from mrs_pipeline.tables.rules import InteractionRules
 
 INTERACTIONS = TableSchema(
     path="core/interactions",
     description="One interaction that counts, sorted by user, time and item.",
-    columns=listed(
+    columns=listed_columns(
         "user",
         "item",
         "user_id",

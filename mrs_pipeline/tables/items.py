@@ -3,14 +3,14 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.dense import dense_suite
-from mrs_pipeline.tables.raw_items import RAW_ITEMS
+from mrs_pipeline.tables.raw_items import RAW_ITEMS_TABLE
 
 ITEMS = TableSchema(
     path="core/items",
     description="One item of the catalogue that somebody interacted with; row i is item i.",
-    columns=listed(
+    columns=listed_columns(
         "item:numbered",
         "item_id",
         "is_cold",
@@ -23,7 +23,7 @@ ITEMS = TableSchema(
     lineage={
         "item": (("raw/interactions", "item_id"), ("raw/items", "item_id")),
         "is_cold": (("raw/interactions", "timestamp"),),
-        **copied("raw/items", *RAW_ITEMS.columns),
+        **copied("raw/items", *RAW_ITEMS_TABLE.columns),
     },
     open=True,
 )

@@ -11,7 +11,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KNOWLEDGE = TableSchema(
     path="core/knowledge",
     description="One triple of the knowledge graph: a head, a relation and a tail, each with its name.",
-    columns=listed(
+    columns=listed_columns(
         "head",
         "head_name",
         "relation",

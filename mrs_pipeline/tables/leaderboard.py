@@ -3,12 +3,12 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
-LEADERBOARD = TableSchema(
+LEADERBOARD_TABLE = TableSchema(
     path="eval/leaderboard",
     description="One model in one window under one protocol, best first; metrics and costs as columns.",
-    columns=listed(
+    columns=listed_columns(
         "rank",
         "protocol",
         "window:scored",

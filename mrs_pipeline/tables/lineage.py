@@ -1,12 +1,12 @@
 """`lineage.*`: who made what, from what, with which code. Written by the lineage stage; only appended to."""
 
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 MATERIALIZATIONS = TableSchema(
     path="lineage/materializations",
     description="One output of one materialisation.",
-    columns=listed(
+    columns=listed_columns(
         "asset",
         "run:made",
         "made_at",
@@ -20,7 +20,7 @@ MATERIALIZATIONS = TableSchema(
 EDGES = TableSchema(
     path="lineage/edges",
     description="One input of one materialisation.",
-    columns=listed(
+    columns=listed_columns(
         "asset",
         "run",
         "upstream",
@@ -31,7 +31,7 @@ EDGES = TableSchema(
 COLUMNS = TableSchema(
     path="lineage/columns",
     description="One source of one column.",
-    columns=listed(
+    columns=listed_columns(
         "asset",
         "column",
         "upstream:table",
@@ -39,10 +39,10 @@ COLUMNS = TableSchema(
     ),
 )
 
-CHECKS = TableSchema(
+CHECKS_TABLE = TableSchema(
     path="lineage/checks",
     description="The latest outcome of one check.",
-    columns=listed(
+    columns=listed_columns(
         "asset",
         "name",
         "severity",

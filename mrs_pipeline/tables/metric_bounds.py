@@ -15,13 +15,13 @@ OUTSIDE: Final = (
 def bounds() -> str:
     """What to put after JOIN: metric, low, high of every metric that is installed."""
     rows = ", ".join(
-        f"({literal(metric.name)}, {_number(metric.low)}, {_number(metric.high)})"
+        f"({number_literal(metric.name)}, {_number(metric.low)}, {_number(metric.high)})"
         for metric in METRICS.values()
     )
     return f"(VALUES {rows}) AS ranges(metric, low, high)"
 
 
-def literal(text: str) -> str:
+def number_literal(text: str) -> str:
     """A name as an SQL constant."""
     return "'" + text.replace("'", "''") + "'"
 

@@ -4,13 +4,13 @@ from mrs_pipeline.metrics.registry import METRICS as KNOWN
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
-from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds, literal
+from mrs_pipeline.tables.columns import listed_columns
+from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds, number_literal
 
-METRICS = TableSchema(
+METRICS_TABLE = TableSchema(
     path="eval/metrics",
     description="One metric of one model, seed and slice.",
-    columns=listed(
+    columns=listed_columns(
         "slice",
         "protocol",
         "metric",
@@ -57,7 +57,7 @@ def _values(metrics: str) -> Suite:
 
 
 def _growing(metrics: str) -> Suite:
-    names = ", ".join(literal(metric.name) for metric in KNOWN.values() if metric.grows)
+    names = ", ".join(number_literal(metric.name) for metric in KNOWN.values() if metric.grows)
     return Suite(
         "SELECT value - lag(value) OVER (PARTITION BY seed, slice, metric ORDER BY k) AS gain "
         f"FROM {metrics} WHERE metric IN ({names})",

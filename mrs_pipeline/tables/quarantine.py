@@ -3,15 +3,15 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.core import REASONS
-from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS
+from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS_TABLE
 
-QUARANTINE = TableSchema(
+QUARANTINE_TABLE = TableSchema(
     path="core/quarantine",
     description="One raw interaction that does not count, and why.",
-    columns={**RAW_INTERACTIONS.columns, **listed("reason")},
-    lineage=copied("raw/interactions", *RAW_INTERACTIONS.columns),
+    columns={**RAW_INTERACTIONS_TABLE.columns, **listed_columns("reason")},
+    lineage=copied("raw/interactions", *RAW_INTERACTIONS_TABLE.columns),
 )
 
 

@@ -5,14 +5,14 @@ from typing import Final
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 MEDIA: Final = ("image", "audio", "video")
 
-RAW_ITEMS = TableSchema(
+RAW_ITEMS_TABLE = TableSchema(
     path="raw/items",
     description="One item of the source's catalogue.",
-    columns=listed(
+    columns=listed_columns(
         "item_id",
         "title",
         "description",

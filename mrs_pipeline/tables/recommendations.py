@@ -4,12 +4,12 @@ from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.schema import TRAIN, VALID
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 RECOMMENDATIONS = TableSchema(
     path="serving/recommendations",
     description="One place of one user's list.",
-    columns=listed(
+    columns=listed_columns(
         "user",
         "rank:list",
         "item",

@@ -1,12 +1,12 @@
 """`models.runs`: each training of a model. Made by the training stage."""
 
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
-RUNS = TableSchema(
+RUNS_TABLE = TableSchema(
     path="models/runs",
     description="One model trained with one seed: settings, epochs, cost.",
-    columns=listed(
+    columns=listed_columns(
         "seed",
         "config",
         "parameters",

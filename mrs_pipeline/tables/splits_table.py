@@ -2,14 +2,14 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.schema import SPLITS, TEST, TRAIN, VALID
+from mrs_pipeline.schema import SPLIT_LABELS, TEST, TRAIN, VALID
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 
 SPLITS_TABLE = TableSchema(
     path="core/splits",
     description="One interaction that takes part in training, validation or test.",
-    columns=listed(
+    columns=listed_columns(
         "user",
         "item",
         "timestamp",
@@ -57,7 +57,7 @@ def _labels(splits: str, in_time_order: bool) -> Suite:
     )
     expectations = [
         expect.not_null("split", "every row has a label"),
-        expect.one_of("split", list(SPLITS), "labels are train, valid or test"),
+        expect.one_of("split", list(SPLIT_LABELS), "labels are train, valid or test"),
     ]
     if in_time_order:
         expectations += [

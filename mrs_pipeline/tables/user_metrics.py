@@ -3,13 +3,13 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds
 
-USER_METRICS = TableSchema(
+USER_METRICS_TABLE = TableSchema(
     path="eval/user_metrics",
     description="One metric of one user's ranked list.",
-    columns=listed(
+    columns=listed_columns(
         "user",
         "slice",
         "metric",

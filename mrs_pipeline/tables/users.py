@@ -3,13 +3,13 @@
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.tables.base import TableSchema, copied
-from mrs_pipeline.tables.columns import listed
+from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.dense import dense_suite
 
 USERS = TableSchema(
     path="core/users",
     description="One user with at least one interaction in the history.",
-    columns=listed(
+    columns=listed_columns(
         "user:numbered",
         "user_id",
     ),

@@ -14,8 +14,8 @@ from mrs_pipeline.storage.pages import page_exists, read_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.tables import TABLES
 from mrs_pipeline.tables.base import TableSchema
-from mrs_pipeline.tables.metrics import METRICS
-from mrs_pipeline.tables.user_metrics import USER_METRICS
+from mrs_pipeline.tables.metrics import METRICS_TABLE
+from mrs_pipeline.tables.user_metrics import USER_METRICS_TABLE
 from mrs_pipeline.tasks.node import (
     KNOWLEDGE_GRAPH,
     LEADERBOARD,
@@ -160,8 +160,8 @@ def column_sources(config: DatasetConfig, output: Node) -> dict[str, list[tuple[
 
 def _asset_columns(config: DatasetConfig, table: str, column: str) -> list[tuple[str, str]]:
     """The assets behind a table's column: metrics are one asset a model, users' metrics are none of their own."""
-    if table == METRICS.path:
+    if table == METRICS_TABLE.path:
         return [(str(Node(Kind.METRICS, model)), column) for model in config.model_configs]
-    if table == USER_METRICS.path:
-        return list(USER_METRICS.lineage[column])
+    if table == USER_METRICS_TABLE.path:
+        return list(USER_METRICS_TABLE.lineage[column])
     return [(table, column)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from mrs_pipeline.code import Root
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.artifacts import ArtifactStore
@@ -17,9 +18,6 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake, Table
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.tasks.node import External, Node
-
-Root = Callable[..., Any] | str
-"""A function or class that decides a result, or `package.module:Name` where it need not be imported to be named."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ SOURCES: Mapping[BatchKind, Callable[..., BatchSource[Batch]]] = {
 """Which source a model's `spec.batches` names; called with inputs, batch size and the model's `batch_settings`."""
 
 
-def source_of(
+def batch_source(
     model: Recommender[ModelConfig, BatchT], inputs: ModelInputs, batch_size: int
 ) -> BatchSource[BatchT]:
     """The source of the batches that `model` learns from.

@@ -19,7 +19,7 @@ from mrs_pipeline.models.base import AnyRecommender, Recommender
 from mrs_pipeline.models.config import GradientConfig, ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind
-from mrs_pipeline.training.batches import BatchSource, BatchT, source_of
+from mrs_pipeline.training.batches import BatchSource, BatchT, batch_source
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer_tensors, restore_optimizer
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.options import TrainingOptions
@@ -80,7 +80,7 @@ def train(
     """
     if model.spec.batches is BatchKind.NONE:
         return _solve(model, validate)
-    source = source_of(model, inputs, options.batch_size)
+    source = batch_source(model, inputs, options.batch_size)
     return _Run(model, source, options, validate, checkpoint).go()
 
 

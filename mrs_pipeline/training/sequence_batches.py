@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.functional.sequences import PAD, Histories
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
 from mrs_pipeline.models.base import SequenceBatch
 from mrs_pipeline.models.inputs import ModelInputs
 
@@ -23,7 +23,7 @@ class SequenceSource:
             raise InputError(
                 "there is no training interaction with a time to learn an order from; loosen the filters or add data"
             )
-        self._histories = Histories.from_rows(
+        self._histories = OrderedHistories.from_rows(
             inputs.users, inputs.items, inputs.times, inputs.n_users, inputs.n_items
         )
         self._length = length

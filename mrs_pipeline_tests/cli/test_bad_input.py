@@ -43,7 +43,7 @@ FAULTS: dict[str, tuple[Callable[[Shop], None], str, str]] = {
     "wrong type": (
         lambda shop: shop.edit("interactions.csv", "1700000000", "yesterday"),
         "interactions.csv, line 2, column timestamp: 'yesterday' is neither unix seconds",
-        "correct it or map another column",
+        "map another column under source.interaction_columns",
     ),
     "not UTF-8": (_not_utf8, "items.csv is not UTF-8 text: byte", "save the file as UTF-8"),
     "item twice": (

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.bench import models as benchmarks
-from mrs_pipeline.bench.models import COSTS, Benchmark, render_page, write_page
+from mrs_pipeline.bench.models import COSTS, Benchmark, render_page, write_benchmark_page
 from mrs_pipeline_tests.cli.shops import Mrs, Shop
 
 
@@ -82,6 +82,6 @@ def test_costs_of_some_models_leave_those_of_the_others(tmp_path: Path) -> None:
     benches.mkdir()
     costs(vbpr=0.4, lightgcn=0.2).write_csv(kept)
     costs(vbpr=0.3).write_csv(benches / "bench_train.csv")
-    page = write_page(tmp_path, benches).read_text(encoding="utf-8")
+    page = write_benchmark_page(tmp_path, benches).read_text(encoding="utf-8")
     assert "| `lightgcn` | 0.200 |" in page and "| `vbpr` | 0.300 |" in page
     assert "0.400" not in page

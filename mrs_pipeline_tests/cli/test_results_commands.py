@@ -160,3 +160,8 @@ def test_digests_of_the_lineage_are_those_of_the_files(finished: Mrs) -> None:
     assert found[0]["upstream_version"] in {
         hashlib.new(name, content).hexdigest() for name in ("sha256", "blake2b", "blake2s")
     }
+
+
+def test_texts_are_printed_as_they_are(finished: Mrs) -> None:
+    told = finished("query", "SELECT ':x: :smile: [bold]b[/bold]' AS text")
+    assert ":x: :smile: [bold]b[/bold]" in told.out

@@ -14,6 +14,8 @@ COMMANDS = {
     "init",
     "run",
     "leaderboard",
+    "status",
+    "verify",
     "recommend",
     "lineage",
     "query",

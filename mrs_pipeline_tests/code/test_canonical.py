@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.code.canonical import canonical, executed, text_digest
+from mrs_pipeline.code.canonical import canonical, code_text_digest, executed
 
 EVERY_NODE = Path(__file__).with_name("every_node.txt")
 DIGEST_OF_EVERY_NODE = "09230b0ea859d68f"
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def digest(source: str) -> str:
-    return text_digest(canonical(*executed(ast.parse(source).body)))
+    return code_text_digest(canonical(*executed(ast.parse(source).body)))
 
 
 SAME = {
@@ -105,7 +105,7 @@ def test_trees_without_empty_fields_are_the_same() -> None:
             node.type_params = []  # type: ignore[attr-defined]
             node._fields = (*node._fields, "type_params", "a_field_to_come")
     assert stripped > 100
-    assert text_digest(canonical(*executed(tree.body))) == DIGEST_OF_EVERY_NODE
+    assert code_text_digest(canonical(*executed(tree.body))) == DIGEST_OF_EVERY_NODE
 
 
 def test_split_pieces_of_an_f_string_are_the_same() -> None:
@@ -115,7 +115,7 @@ def test_split_pieces_of_an_f_string_are_the_same() -> None:
     text, value, tail = joined.values
     joined.values = [ast.Constant(""), ast.Constant("a"), ast.Constant("b"), value, ast.Constant(""), tail]
     assert isinstance(text, ast.Constant)
-    assert text_digest(canonical(*executed(tree.body))) == digest("x = f'ab{c}d'")
+    assert code_text_digest(canonical(*executed(tree.body))) == digest("x = f'ab{c}d'")
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
@@ -123,9 +123,9 @@ def test_other_versions_of_python_find_the_same_digests(version: str) -> None:
     """Of every node, and of a closure of the real package."""
     script = (
         "import ast, pathlib, sys; from mrs_pipeline.code import closure;"
-        "from mrs_pipeline.code.canonical import canonical, executed, text_digest;"
+        "from mrs_pipeline.code.canonical import canonical, executed, code_text_digest;"
         f"source = pathlib.Path({str(EVERY_NODE)!r}).read_text();"
-        "print(sys.version_info[:2], text_digest(canonical(*executed(ast.parse(source).body))),"
+        "print(sys.version_info[:2], code_text_digest(canonical(*executed(ast.parse(source).body))),"
         "closure('mrs_pipeline.fitting:fit').digest)"
     )
     here = _run(sys.executable, script)

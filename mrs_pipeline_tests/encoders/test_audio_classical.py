@@ -145,7 +145,7 @@ def test_real_clips_of_one_genre_are_nearer(packs, parse, tmp_path):
     """A sample of real music: the nearest neighbour shares the genre far more often than chance (one in four)."""
     import polars as pl
 
-    from mrs_pipeline.encoders.diagnostics import unit_rows
+    from mrs_pipeline.encoders.diagnostics import unit_vectors
     from mrs_pipeline.encoders.engine import extract
 
     root = packs / "emotify-audio"
@@ -154,7 +154,7 @@ def test_real_clips_of_one_genre_are_nearer(packs, parse, tmp_path):
     report = extract(parse(modality="audio", encoder="log_mel"), items, root, tmp_path)
     assert report.present == len(items) == 80
     values = np.load(tmp_path / "matrix.npy")
-    unit = unit_rows(values - values.mean(0))
+    unit = unit_vectors(values - values.mean(0))
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -1)
     genres = items["category"].to_numpy()

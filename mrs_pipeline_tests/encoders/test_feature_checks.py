@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mrs_pipeline.encoders import diagnostics as checks
-from mrs_pipeline.encoders.diagnostics import effective_rank, signal_test, spectrum, summarise, unit_rows
+from mrs_pipeline.encoders.diagnostics import (
+    effective_rank,
+    signal_test,
+    spectrum,
+    summarise_features,
+    unit_vectors,
+)
 from mrs_pipeline.types import FeatureMatrix, Interactions
 
 RNG = np.random.default_rng(7)
@@ -18,11 +24,11 @@ ALL = np.ones(300, dtype=bool)
 def planted(change):
     values, present = GOOD.copy(), ALL.copy()
     change(values, present)
-    return summarise(values, present)
+    return summarise_features(values, present)
 
 
 def test_a_good_set_is_within_every_threshold():
-    good = summarise(GOOD, ALL, FeatureMatrix(GOOD + np.float32(0), ALL))
+    good = summarise_features(GOOD, ALL, FeatureMatrix(GOOD + np.float32(0), ALL))
     assert (good.items, good.present, good.mask_rows, good.dimensions, good.coverage) == (
         300,
         300,
@@ -60,7 +66,7 @@ def test_planted_missing_rows_and_a_missing_row_that_is_not_zero():
 
 
 def test_planted_short_mask():
-    assert summarise(GOOD, ALL[:10]).mask_rows == 10
+    assert summarise_features(GOOD, ALL[:10]).mask_rows == 10
 
 
 def test_planted_constant_dimensions():
@@ -100,22 +106,22 @@ def test_planted_norm_outlier():
 
 def test_planted_drift():
     shifted = GOOD + np.float32(5)
-    summary = summarise(shifted, ALL, FeatureMatrix(-shifted, ALL))
+    summary = summarise_features(shifted, ALL, FeatureMatrix(-shifted, ALL))
     assert summary.drift_cosine == pytest.approx(-1)
     assert summary.drift_cosine < checks.MIN_DRIFT_COSINE
-    summary = summarise(GOOD, ALL, FeatureMatrix(GOOD * 2, ALL))
+    summary = summarise_features(GOOD, ALL, FeatureMatrix(GOOD * 2, ALL))
     assert summary.drift_norm == pytest.approx(0.5)
     assert summary.drift_norm > checks.MAX_NORM_SHIFT
 
 
 def test_drift_needs_a_previous_version_of_equal_width():
-    assert summarise(GOOD, ALL, FeatureMatrix(GOOD[:, :4], ALL)).drift_cosine is None
+    assert summarise_features(GOOD, ALL, FeatureMatrix(GOOD[:, :4], ALL)).drift_cosine is None
 
 
 def test_moments_do_not_depend_on_the_blocks(monkeypatch):
-    whole = summarise(GOOD, ALL)
+    whole = summarise_features(GOOD, ALL)
     monkeypatch.setattr(checks, "BLOCK_ROWS", 7)
-    for name, value in summarise(GOOD, ALL).to_row().items():
+    for name, value in summarise_features(GOOD, ALL).to_row().items():
         assert value == pytest.approx(whole.to_row()[name]), name
     norms = np.linalg.norm(GOOD, axis=1)
     assert (whole.norm_mean, whole.norm_std) == pytest.approx((norms.mean(), norms.std()), rel=1e-5)
@@ -123,13 +129,13 @@ def test_moments_do_not_depend_on_the_blocks(monkeypatch):
 
 def test_float16_does_not_overflow_when_summed():
     large = np.full((300, 64), 6e4, dtype=np.float16)
-    assert summarise(large, ALL).norm_mean == pytest.approx(8 * 6e4, rel=1e-3)
+    assert summarise_features(large, ALL).norm_mean == pytest.approx(8 * 6e4, rel=1e-3)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_tiny_sets_give_numbers(rows):
     present = np.arange(300) < rows
-    summary = summarise(np.where(present[:, None], GOOD, 0), present)
+    summary = summarise_features(np.where(present[:, None], GOOD, 0), present)
     assert np.isfinite([v for v in summary.to_row().values() if v is not None]).all()
 
 
@@ -155,11 +161,11 @@ def test_the_spectrum_is_of_shares():
 def test_duplicates_are_those_of_a_naive_count(values):
     present = np.ones(len(values), dtype=bool)
     naive = len(values) - len({tuple((row + 0.0).tolist()) for row in values})
-    assert summarise(values, present).duplicate_share == pytest.approx(naive / len(values))
+    assert summarise_features(values, present).duplicate_share == pytest.approx(naive / len(values))
 
 
 def test_unit_rows_leave_zero_rows_zero():
-    unit = unit_rows(np.array([[3, 4], [0, 0]]))
+    unit = unit_vectors(np.array([[3, 4], [0, 0]]))
     assert np.allclose(unit, [[0.6, 0.8], [0, 0]])
 
 

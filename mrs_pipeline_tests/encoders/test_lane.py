@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mrs_pipeline.encoders.lane import AHEAD, Lane
+from mrs_pipeline.encoders.lane import STEPS_AHEAD, Lane
 
 
 def test_calls_run_in_order_on_another_thread():
@@ -26,7 +26,7 @@ def test_nothing_runs_after_a_failure_and_the_failure_is_raised():
     def many():
         with Lane() as lane:
             lane.submit(fail)
-            for at in range(AHEAD):
+            for at in range(STEPS_AHEAD):
                 lane.submit(seen.append, at)
 
     with pytest.raises(ArithmeticError, match="planted"):
@@ -61,7 +61,7 @@ def test_only_a_few_may_wait():
     thread = threading.Thread(target=feed)
     thread.start()
     thread.join(0.3)
-    assert len(submitted) <= AHEAD
+    assert len(submitted) <= STEPS_AHEAD
     gate.set()
     thread.join(5)
     assert len(submitted) == 10

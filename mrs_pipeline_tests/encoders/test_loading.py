@@ -7,7 +7,7 @@ from itertools import count, islice
 import psutil
 import pytest
 
-from mrs_pipeline.encoders.loading import AHEAD, GROUP, LoadTask, load_stream
+from mrs_pipeline.encoders.loading import CHUNKS_AHEAD, ITEMS_OF_A_PROCESS, LoadTask, load_stream
 from mrs_pipeline.encoders.settings import EngineSettings
 
 MOODY = """
@@ -86,7 +86,7 @@ def test_only_a_bounded_number_is_read_ahead(moody):
     stream = load_stream(moody, endless(), 1)
     list(islice(stream, 3))
     stream.close()
-    assert len(taken) <= GROUP * (AHEAD + 1)
+    assert len(taken) <= ITEMS_OF_A_PROCESS * (CHUNKS_AHEAD + 1)
 
 
 def test_closing_the_stream_ends_the_workers(moody):

@@ -5,19 +5,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrs_pipeline.functional.sequences import PAD, Histories
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
 
 N_USERS, N_ITEMS = 4, 7
 ROWS = st.lists(st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1), st.integers(-5, 5)))
 
 
-def made(rows) -> tuple[Histories, list[list[int]]]:
+def made(rows) -> tuple[OrderedHistories, list[list[int]]]:
     """The histories, and the same as lists."""
     columns = torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).T
     lists = [
         [N_ITEMS] + [i for _, i in sorted((t, i) for u, i, t in rows if u == user)] for user in range(N_USERS)
     ]
-    return Histories.from_rows(*columns, N_USERS, N_ITEMS), lists
+    return OrderedHistories.from_rows(*columns, N_USERS, N_ITEMS), lists
 
 
 def padded(tokens: list[int], length: int) -> list[int]:
@@ -50,7 +50,7 @@ def test_a_user_without_history_is_the_start_token_alone():
     histories, _ = made([(1, 3, 0)])
     assert histories.latest(torch.tensor([0, 1]), 3).tolist() == [[PAD, PAD, N_ITEMS], [PAD, N_ITEMS, 3]]
     nobody = torch.zeros(0, dtype=torch.int64)
-    empty = Histories.from_rows(nobody, nobody, nobody, 2, N_ITEMS)
+    empty = OrderedHistories.from_rows(nobody, nobody, nobody, 2, N_ITEMS)
     assert empty.latest(torch.tensor([1]), 2).tolist() == [[PAD, N_ITEMS]]
 
 

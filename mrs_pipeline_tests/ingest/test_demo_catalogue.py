@@ -11,7 +11,7 @@ from PIL import Image
 from mrs_pipeline.ingest.demo import market, sounds, words
 from mrs_pipeline.ingest.demo.options import DEMO_FOLDER, DemoOptions
 from mrs_pipeline.ingest.demo.tastes import TASTES
-from mrs_pipeline.ingest.demo.writer import MANIFEST, ensure_demo, write_demo
+from mrs_pipeline.ingest.demo.writer import DEMO_MANIFEST, ensure_demo, write_demo
 from mrs_pipeline.ingest.opening import open_source, source_options
 
 SMALL = DemoOptions(users=120, items=160, seed=5)
@@ -87,7 +87,7 @@ def test_a_half_made_catalogue_is_replaced(tmp_path: Path) -> None:
     (root / "images").mkdir(parents=True)
     (tmp_path / ".demo.new" / "images").mkdir(parents=True)
     ensure_demo(DemoOptions(users=50, items=40), root)
-    assert (root / MANIFEST).is_file()
+    assert (root / DEMO_MANIFEST).is_file()
 
 
 def neighbours_share_taste(vectors: np.ndarray, tastes: np.ndarray, k: int = 10) -> float:

@@ -59,7 +59,11 @@ def test_a_folder_of_other_names(tmp_path: Path) -> None:
     write(tmp_path, "trailer_features.csv", {"movieId": range(30), "f1": [0.5] * 30, "f2": [1.5] * 30})
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "3.jpg").write_bytes(b"x")
-    found = inspect_folder(tmp_path)
+    assert any(
+        "trailer_features.csv is ready features, but of what" in line
+        for line in inspect_folder(tmp_path).findings
+    )
+    found = inspect_folder(tmp_path, Overrides(features={"trailer_features.csv": "video"}))
     source = found.settings["source"]
     assert source == {
         "reader": "folder",
@@ -158,9 +162,11 @@ def test_no_windows_where_users_do_not_come_back(tmp_path: Path) -> None:
     assert settings["split"]["strategy"] == "random"
 
 
-def test_no_windows_without_time(tmp_path: Path) -> None:
+def test_windows_where_few_rows_lack_a_time_and_none_where_many_do(tmp_path: Path) -> None:
     columns = events()
     columns["time"][3] = None
+    assert section(tmp_path, columns)["window"]["every"] == "month"
+    columns["time"][:300] = [None] * 300
     assert section(tmp_path, columns)["window"] == {"every": "none"}
 
 

@@ -76,7 +76,8 @@ def test_paths_outside_the_root_are_refused(raw, path: str) -> None:
     with pytest.raises(InputError) as caught:
         raw.items()
     assert str(caught.value) == (
-        f"items.csv, line 3, column image: '{path}' lies outside the source folder; give a path below it"
+        f"items.csv, line 3, column image: '{path}' lies outside the source folder; give a path below it, or leave the "
+        "files out (`--no-modality image` of `mrs init`, another name for the column under source.item_columns)"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from mrs_pipeline.encoders.diagnostics import summarise
+from mrs_pipeline.encoders.diagnostics import summarise_features
 from mrs_pipeline.errors import InputError, NonFiniteLossError
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.models.inputs import ModelInputs
@@ -70,7 +70,7 @@ def test_result_is_named_finite_masked_and_not_collapsed(name, market):
         assert len(matrix.values) == len(matrix.present) == TOY_ITEMS
         assert np.isfinite(matrix.values).all()
         assert not matrix.values[~matrix.present].any()
-        assert summarise(matrix.values, matrix.present).effective_rank > 2
+        assert summarise_features(matrix.values, matrix.present).effective_rank > 2
 
 
 @pytest.mark.parametrize("name", ALL)

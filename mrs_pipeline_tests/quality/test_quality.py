@@ -9,7 +9,7 @@ import pytest
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Expectation, Suite
 from mrs_pipeline.quality.judging import check_suites
-from mrs_pipeline.quality.report import SAMPLE, QualityReport, merged
+from mrs_pipeline.quality.report import SHOWN_VALUES, QualityReport, merged
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_outcomes_come_in_the_order_of_the_expectations_with_what_was_observed(c
 def test_a_report_shows_a_few_offenders_only(con) -> None:
     report = _checked(con, "SELECT range AS a FROM range(100)", expect.between("a", 1000, None, "large"))
     assert report.rows[0].observed == "100 of 100 rows"
-    assert report.rows[0].unexpected == tuple(str(value) for value in range(SAMPLE))
+    assert report.rows[0].unexpected == tuple(str(value) for value in range(SHOWN_VALUES))
 
 
 def test_offenders_are_shown_as_people_write_them(con) -> None:
@@ -228,4 +228,4 @@ def test_no_row_of_a_large_frame_reaches_python(con, monkeypatch) -> None:
     suite = Suite(frame, [expect.between("a", 0, None, "positive"), expect.unique("b", "once")])
     report = check_suites(Counting(), [suite])  # type: ignore[arg-type]
     assert [row.observed for row in report.rows] == ["0 of 1000000 rows", "1000000 of 1000000 rows"]
-    assert max(fetched) <= SAMPLE
+    assert max(fetched) <= SHOWN_VALUES

@@ -123,7 +123,7 @@ def test_coverage_says_what_is_missing(full_inputs):
 
 
 def test_spectrum_counts_directions():
-    assert "1 of 3 directions hold 90 %" in texts(plots.spectrum(np.array([10.0, 0.1, 0.0])))
+    assert "1 of 3 directions hold 90 %" in texts(plots.spectrum_plot(np.array([10.0, 0.1, 0.0])))
 
 
 def test_norms_of_unit_vectors_are_written_in_full():

@@ -11,7 +11,13 @@ from PIL import Image
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.html import feature_page, report
-from mrs_pipeline.reporting.inputs import FeaturePageInputs, ItemCard, Neighbours, ReportInputs, SampleUser
+from mrs_pipeline.reporting.inputs import (
+    FeaturePageInputs,
+    ItemCard,
+    ItemNeighbours,
+    ReportInputs,
+    SampleUser,
+)
 from mrs_pipeline.reporting.leaderboard import leaderboard
 from mrs_pipeline.reporting.thumbnails import thumbnail
 
@@ -280,7 +286,7 @@ def test_feature_page_shows_coverage_neighbours_and_failures():
     inputs = FeaturePageInputs(
         dataset="demo", name="image_color", generated="now", present=75, missing=25,
         spectrum=np.array([5.0, 3.0, 1.0]), norms=np.linspace(0.5, 1.5, 75),
-        neighbours=(Neighbours(ItemCard("Red <b>scarf</b>"), (ItemCard("Blue scarf", note="0.91"),)),),
+        neighbours=(ItemNeighbours(ItemCard("Red <b>scarf</b>"), (ItemCard("Blue scarf", note="0.91"),)),),
         facts={"Width": "128"}, failures=pl.DataFrame({"reason": ["truncated file"], "rows": [3]}),
     )  # fmt: skip
     html = feature_page(inputs)

@@ -49,6 +49,10 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
         ({"split": {"test": 0.3}}, {"core/splits"}),
         ({"item_graph_k": 12}, {"graphs/text_tfidf_svd", "graphs/image_color_gradient"}),
         ({"training": {"epochs": 3, "patience": 2}}, _models("trained")),
+        (
+            {"training": {"epochs": 2, "patience": 2, "threads": 2, "checkpoint_every": 3, "device": "cpu"}},
+            set(),
+        ),
         ({"seeds": [1, 2]}, _models("trained", "bpr_mf", "freedom")),  # a closed form has no seed
         ({"evaluation": {"ks": [20, 30]}}, _models("metrics")),
         ({"evaluation": {"metrics": ["recall", "ndcg", "auc"]}}, _models("metrics")),

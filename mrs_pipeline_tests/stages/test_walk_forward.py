@@ -8,8 +8,10 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.stages import ingest
+from mrs_pipeline.stored.raw_rows import raw_rows
+from mrs_pipeline.tasks.currency import provenance_of
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of
+from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of, task_of
 
 START, END = datetime(2024, 6, 1), datetime(2024, 7, 1)
 HISTORY = [f"2024-{month:02}" for month in range(1, 6)]
@@ -138,11 +140,51 @@ def test_a_window_outside_the_settings_is_refused(root: Path) -> None:
         perform(stage_of(root, "2023-12"), ["core/tables"])
 
 
+def test_rows_of_no_window_are_kept_once_and_quarantined_with_a_reason(root: Path) -> None:
+    window = {"every": "month", "start": "2024-03", "end": "2024-10", "score_from": "2024-05"}
+    stage = stage_of(root, WINDOW, window=window, interactions={"earliest": "2024-02-01"})
+    path = root / "data/raw/demo/interactions/2024-04.parquet"
+    frame = pl.read_parquet(path)
+    odd = {0: None, 1: datetime(1970, 1, 1), 2: datetime(9999, 12, 31), 3: datetime(2031, 1, 1)}
+    times = [odd.get(row, time) for row, time in enumerate(frame["timestamp"].to_list())]
+    frame.with_columns(pl.Series("timestamp", times, frame["timestamp"].dtype)).write_parquet(path)
+    last = stage.at("2024-10")
+    perform(last, ["raw/interactions", "raw/items", "core/tables"])
+    files = sorted((root / "data/raw/demo/interactions").glob("*.parquet"))
+    written = sum(pl.read_parquet(file).height for file in files)
+    windows = [f"2024-{month:02}" for month in range(3, 11)]
+    assert sum(_raw(stage, each).height for each in windows) == written
+    quarantine = _core(last, "quarantine")
+    assert _core(last, "interactions").height + quarantine.height == written
+    reasons = dict(quarantine.group_by("reason").len().iter_rows())
+    assert reasons["missing timestamp"] == 2
+    january = pl.read_parquet(root / "data/raw/demo/interactions/2024-01.parquet").height
+    assert reasons["impossible timestamp"] == january
+    later = sum(pl.read_parquet(file).height for file in files if file.stem > "2024-10")
+    assert reasons["after the last window"] == later + 2
+
+
+def test_rows_that_get_their_window_later_count_once(root: Path) -> None:
+    """The first window holds a row of a window that was to come; its own window is read as well."""
+    short = stage_of(root, "2024-05", window={"every": "month", "start": "2024-01", "end": "2024-05"})
+    perform(short, ["raw/interactions"])
+    ahead = _raw(short, "2024-01").filter(pl.col("timestamp") >= datetime(2024, 6, 1)).height
+    assert ahead > 0
+    full = stage_of(root, WINDOW, window={"every": "month", "start": "2024-01", "end": "2024-06"})
+    task = task_of(full, "raw/interactions")
+    for key in [f"2024-{month:02}" for month in range(2, 7)]:
+        task.run(full.at(key), task, provenance_of(full.at(key), task))
+    rows = raw_rows(full, task_of(full, "core/tables"))
+    with full.lake.connect() as con:
+        twice = con.sql(f"SELECT count(*) - count(DISTINCT (source_file, source_row)) FROM {rows}").fetchall()
+    assert twice == [(0,)]
+
+
 def test_what_was_parsed_is_kept_until_it_is_let_go(root: Path) -> None:
     stage = stage_of(root)
     ingest.check_source(stage)
-    first = ingest._parsed_source(stage)
-    assert ingest._parsed_source(stage) is first
+    first = ingest.parsed_source(stage)
+    assert ingest.parsed_source(stage) is first
     ingest.forget_source()
-    assert ingest._parsed_source(stage) is not first
+    assert ingest.parsed_source(stage) is not first
     ingest.forget_source()

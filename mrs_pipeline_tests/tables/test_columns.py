@@ -8,7 +8,7 @@ import pytest
 
 from mrs_pipeline.reporting import inputs
 from mrs_pipeline.tables import TABLES
-from mrs_pipeline.tables.columns import declared, frame_types, listed, polars_type
+from mrs_pipeline.tables.columns import declared, frame_types, listed_columns, polars_type
 from mrs_pipeline.tables.columns_data import DATA
 from mrs_pipeline.tables.columns_results import RESULTS
 
@@ -39,8 +39,9 @@ def test_a_variant_differs_from_what_it_is_a_variant_of() -> None:
 def test_nothing_is_declared_that_no_table_and_no_frame_lists() -> None:
     used = {id(column) for table in TABLES.values() for column in table.columns.values()}
     frames = (
-        inputs.METRICS, inputs.RUNS, inputs.HISTORY, inputs.USER_METRICS, inputs.CHECKS, inputs.QUARANTINE,
-        inputs.SPLIT_ROWS, inputs.OVER_TIME, inputs.COVERAGE, inputs.FEATURES,
+        inputs.METRIC_FRAME, inputs.RUN_FRAME, inputs.HISTORY_FRAME, inputs.USER_METRIC_FRAME,
+        inputs.CHECK_FRAME, inputs.QUARANTINE_FRAME,
+        inputs.SPLIT_ROWS, inputs.OVER_TIME, inputs.COVERAGE_FRAME, inputs.FEATURE_FRAME,
     )  # fmt: skip
     in_frames = {name for frame in frames for name in frame}
     for name, column in declared().items():
@@ -58,12 +59,12 @@ def test_types_are_those_that_duckdb_reads() -> None:
 
 def test_frames_of_the_report_take_their_types_from_the_columns() -> None:
     assert frame_types("user", "value:user") == {"user": pl.Int64(), "value": pl.Float32()}
-    assert inputs.METRICS["k"] == pl.Int64()
-    assert inputs.COVERAGE["present"] == pl.Int64()
+    assert inputs.METRIC_FRAME["k"] == pl.Int64()
+    assert inputs.COVERAGE_FRAME["present"] == pl.Int64()
 
 
 def test_an_unknown_or_doubled_column_is_refused() -> None:
     with pytest.raises(KeyError, match="usr"):
-        listed("usr")
+        listed_columns("usr")
     with pytest.raises(ValueError, match="listed twice"):
-        listed("value", "value:user")
+        listed_columns("value", "value:user")

@@ -1,7 +1,7 @@
 """The way from raw rows to core tables, rule by rule, then its promises on random data."""
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pytest
@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.tables import TABLES
-from mrs_pipeline.tables.core import REASONS, build_core
+from mrs_pipeline.tables.core import (
+    AFTER_WINDOWS,
+    IMPOSSIBLE_TIME,
+    MISSING_RATING,
+    MISSING_TIME,
+    REASONS,
+    build_core,
+)
 from mrs_pipeline.tables.rules import InteractionRules
 
 RAW = (
@@ -24,7 +31,7 @@ DEFAULT = InteractionRules()
 class Built:
     """The core tables of some rows (user, item, day, rating), as Python values."""
 
-    def __init__(self, rows, rules=DEFAULT, start=None, items="abcdefghij", order=None) -> None:
+    def __init__(self, rows, rules=DEFAULT, start=None, items="abcdefghij", order=None, end=None) -> None:
         con = CON
         con.execute(f"CREATE OR REPLACE TEMP TABLE raw_rows ({RAW}, source_row BIGINT)")
         con.execute("CREATE OR REPLACE TEMP TABLE raw_items (item_id VARCHAR, title VARCHAR, colour VARCHAR)")
@@ -37,8 +44,10 @@ class Built:
             values = [values[place] for place in order]
         if values:
             con.executemany("INSERT INTO raw_rows VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        moment = None if start is None else (DAY + timedelta(start)).replace(tzinfo=UTC)
-        self.tables = build_core(con, "raw_rows", "raw_items", rules, moment)
+        moments = [
+            None if day is None else (DAY + timedelta(day)).replace(tzinfo=UTC) for day in (start, end)
+        ]
+        self.tables = build_core(con, "raw_rows", "raw_items", rules, moments[0], window_end=moments[1])
         self.con = con
 
     def rows(self, table: str, columns: str) -> list[tuple]:
@@ -152,9 +161,36 @@ def test_an_event_that_repeats_the_history_does_not_reach_back() -> None:
     assert built.rejected == [(3, "duplicate")]
 
 
-def test_rows_without_time_are_history() -> None:
-    built = Built([("u", "a", None, None), ("u", "b", 5, None)], start=3)
-    assert built.rows("interactions", "item_id, is_history") == [("a", True), ("b", False)]
+def test_rows_without_time_are_no_history_of_a_window() -> None:
+    rows = [("u", "a", None, None), ("u", "b", 2, None), ("u", "c", 5, None)]
+    built = Built(rows, start=3)
+    assert built.rows("interactions", "item_id, is_history") == [("b", True), ("c", False)]
+    assert built.rejected == [(1, MISSING_TIME)]
+    assert Built(rows).rejected == [], "where there are no windows, time decides nothing"
+
+
+def test_second_zero_is_no_time_except_where_times_count_from_zero() -> None:
+    zero = (datetime(1970, 1, 1) - DAY).days
+    rows = [("u", "a", zero, None), ("u", "b", 2, None), ("u", "c", 5, None)]
+    assert Built(rows, start=3).rejected == [(1, MISSING_TIME)]
+    relative = [("u", "a", zero, None), ("u", "b", zero + 5, None)]
+    assert Built(relative, start=zero + 3).rejected == []
+
+
+def test_impossible_times_and_times_after_the_last_window() -> None:
+    rows = [("u", item, day, None) for item, day in zip("abcde", (0, 1, 2, 4, 9), strict=True)]
+    bounds = InteractionRules(earliest=date(2024, 1, 2), latest=date(2024, 1, 5))
+    assert Built(rows, bounds).rejected == [(1, IMPOSSIBLE_TIME), (5, IMPOSSIBLE_TIME)]
+    assert Built(rows, start=2, end=4).rejected == [(4, AFTER_WINDOWS), (5, AFTER_WINDOWS)]
+
+
+def test_numbers_that_stand_for_no_rating() -> None:
+    rows = [("u", "a", 0, 99.0), ("u", "b", 1, 5.0), ("u", "c", 2, None)]
+    assert Built(rows, InteractionRules(unrated=(99,))).rejected == [(1, MISSING_RATING)]
+    assert Built(rows, InteractionRules(unrated=(99,), min_rating=1)).rejected == [
+        (1, MISSING_RATING),
+        (3, MISSING_RATING),
+    ]
 
 
 def test_the_start_of_a_window_belongs_to_it() -> None:

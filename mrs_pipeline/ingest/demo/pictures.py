@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-SIZE: Final = 112
-_CANVAS: Final = 2 * SIZE
+PICTURE_SIZE: Final = 112
+_CANVAS: Final = 2 * PICTURE_SIZE
 """Drawn twice as large and halved, which smooths edges."""
 _COLOUR_SPREAD: Final = 13.0
 _GRAIN: Final = 5.0
@@ -61,7 +61,7 @@ def _gradient(top: Colour, bottom: Colour) -> npt.NDArray[np.uint8]:
 def _grained(rng: np.random.Generator, image: "Image") -> "Image":
     from PIL import Image
 
-    pixels = np.asarray(image, np.float64) + rng.normal(0, _GRAIN, (SIZE, SIZE, 1))
+    pixels = np.asarray(image, np.float64) + rng.normal(0, _GRAIN, (PICTURE_SIZE, PICTURE_SIZE, 1))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

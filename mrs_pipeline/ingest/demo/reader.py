@@ -14,7 +14,7 @@ from mrs_pipeline.ingest.demo.writer import ensure_demo
 from mrs_pipeline.ingest.interactions import InteractionLayout
 from mrs_pipeline.ingest.reader import Reader
 from mrs_pipeline.ingest.source import TabularSource
-from mrs_pipeline.ingest.values import SPLIT_LABELS
+from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 
 class DemoReader(Reader[DemoSourceOptions]):
@@ -31,6 +31,6 @@ class DemoReader(Reader[DemoSourceOptions]):
             root=root,
             interaction_files=tuple(root / "interactions" / f"{month}.parquet" for month in months),
             items_file=root / "items.csv",
-            layout=InteractionLayout({}, {}, SPLIT_LABELS),
+            layout=InteractionLayout({}, {}, KNOWN_SPLITS),
             prepare=partial(ensure_demo, options.demo, root),
         )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from mrs_pipeline.ingest.demo import market, pictures, shelf, sounds, words
 from mrs_pipeline.ingest.demo.options import DemoOptions
 
-MANIFEST: Final = "demo.json"
+DEMO_MANIFEST: Final = "demo.json"
 _JPEG_QUALITY: Final = 85
 
 
@@ -32,7 +32,7 @@ def ensure_demo(options: DemoOptions, root: Path) -> None:
         aside = root.with_name(f".{root.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
         write_demo(options, aside)
-        (aside / MANIFEST).write_text(json.dumps(made_from, indent=2) + "\n", encoding="utf-8")
+        (aside / DEMO_MANIFEST).write_text(json.dumps(made_from, indent=2) + "\n", encoding="utf-8")
         _swap(aside, root)
 
 
@@ -128,7 +128,7 @@ def _write_month(folder: Path, month: int, events: market.Month) -> None:
 
 def _made_from(root: Path) -> Any:
     """What the manifest below `root` says; None where there is none."""
-    path = root / MANIFEST
+    path = root / DEMO_MANIFEST
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 

@@ -40,6 +40,7 @@ WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
             "bookid",
             "isbn",
             "newsid",
+            "businessid",
             "wineid",
             "recipeid",
             "gameid",
@@ -62,13 +63,25 @@ WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
     ),
     RATING: ("rating", "ratings", "score", "stars", "star", "overall", "starrating", "rate"),
     SPLIT: ("split", "xlabel", "fold"),
-    TITLE: ("title", "name", "itemname", "productname", "producttitle", "itemtitle"),
-    DESCRIPTION: ("description", "text", "overview", "plot", "abstract", "summary", "content", "blurb"),
+    TITLE: ("title", "name", "itemname", "productname", "producttitle", "itemtitle", "prodname"),
+    DESCRIPTION: (
+        "description",
+        "text",
+        "overview",
+        "plot",
+        "abstract",
+        "summary",
+        "content",
+        "blurb",
+        "detaildesc",
+    ),
     "image": ("image", "imagepath", "imagefile", "picture", "poster", "posterpath", "cover"),
     "audio": ("audio", "audiopath", "audiofile", "sound"),
     "video": ("video", "videopath", "videofile", "trailer"),
 }
 """Canonical column -> names that people give it, best first, in lower case without separators."""
+
+_KNOWN: Final = frozenset(name for names in WELL_KNOWN.values() for name in names) | {"id"}
 
 _ID_ALONE: Final = ("id",)
 """Means the item in an items file, and nothing certain elsewhere."""
@@ -78,7 +91,7 @@ def guess(columns: Iterable[str], wanted: Iterable[str], *, items_file: bool = F
     """Canonical name -> column of the file, for those that are recognised; no column is used twice."""
     by_name: dict[str, str] = {}
     for column in columns:
-        by_name.setdefault("".join(filter(str.isalnum, column.lower())), column)
+        by_name.setdefault(_bare(column), column)
     found: dict[str, str] = {}
     for canonical in wanted:
         names = WELL_KNOWN[canonical]
@@ -88,3 +101,23 @@ def guess(columns: Iterable[str], wanted: Iterable[str], *, items_file: bool = F
         if free:
             found[canonical] = free[0]
     return found
+
+
+def is_well_known(name: str) -> bool:
+    """Whether a text is the name of a column that means something."""
+    return _bare(name) in _KNOWN
+
+
+def item_columns_of(columns: Iterable[str], also: str | None = None, *, items_file: bool = True) -> list[str]:
+    """The columns that may hold the item: `also`, then those with a well-known name, best first."""
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(_bare(column), column)
+    names = (*WELL_KNOWN[ITEM_ID], *(_ID_ALONE if items_file else ()))
+    found = [by_name[name] for name in names if name in by_name]
+    first = [also] if also is not None and also in by_name.values() else []
+    return list(dict.fromkeys([*first, *found]))
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))

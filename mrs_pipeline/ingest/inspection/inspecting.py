@@ -1,33 +1,41 @@
 """`mrs init FOLDER`: looks at a folder of raw files and proposes a dataset's settings, saying what was found.
 
-Putting together only: which file is what is `discovery`, what suits the data `proposals`, how it is written
-down `settings_yaml`.
+Putting together only: which file is what is `discovery`, what suits the data `times`, `ratings` and `proposals`, how it
+is written down `settings_yaml`.
 """
 
 import re
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest import identities
+from mrs_pipeline.ingest.datafile import open_data_file
 from mrs_pipeline.ingest.facts import SourceFacts
-from mrs_pipeline.ingest.inspection import official, proposals
-from mrs_pipeline.ingest.inspection.discovery import (
-    Overrides,
-    discover,
-    modality_of,
-    renamed,
-    unused_columns,
-    unused_tables,
-)
+from mrs_pipeline.ingest.inspection import media_files, official, proposals, ratings, telling, times
+from mrs_pipeline.ingest.inspection.discovery import Discovery, discover
+from mrs_pipeline.ingest.inspection.overrides import Overrides
+from mrs_pipeline.ingest.inspection.proposal import Proposal
+from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.options import MEDIA_FOLDERS
+from mrs_pipeline.ingest.paths import top_tables
 from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.schema import ITEM_ID, RATING, TIMESTAMP, USER_ID
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
 _MULTIMODAL: Final = ("vbpr", "freedom")
 _ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
 """The encoder that needs no weights, where a modality has one."""
+_PARSED, _CATALOGUE, _TIMED, _COUNTING = "parsed", "catalogue", "timed", "counting"
 
 
 @dataclass(frozen=True)
@@ -46,56 +54,127 @@ class Inspection:
 def inspect_folder(
     path: Path, overrides: Overrides | None = None, home_root: Path | None = None
 ) -> Inspection:
-    """Find a folder's files, read them once, and propose settings.
+    """Find a folder's files, read them, and propose settings.
+
+    The interactions are parsed once into a temporary table, which goes to disk beyond a few gigabytes; every count in
+    the findings is of all rows.
 
     Args:
         path: the folder, absolute or relative to the current directory.
         overrides: what the names do not say.
-        home_root: where what is converted of an official layout is kept for the runs; by default it is not kept.
+        home_root: where an official layout's converted tables are kept for the run; a temporary folder without it.
 
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
     """
-    from mrs_pipeline.database import connect
-
     overrides = overrides or Overrides()
     root = path.expanduser().resolve()
     if not root.is_dir():
         raise InputError(f"{root} is no folder; name the one that holds interactions and items")
     match = official.match(root, overrides)
-    with connect() as con, TemporaryDirectory() as scratch:
-        section = official.section(match, root, overrides) or discover(con, root, overrides)
-        source = open_source(source_options(section), home_root or Path(scratch))
-        facts = source.describe(con)
-        interactions = source.interactions_sql(con)
-        window = official.window(source) or proposals.propose_window(con, interactions, facts)
-        rating = official.rating(source) or proposals.propose_min_rating(con, interactions, facts)
-        core = proposals.propose_k_core(con, interactions, facts, rating.section.get("min_rating"))
+    with _working_connection() as (con, scratch):
+        layout = official.section(match, root, overrides)
+        found = Discovery(layout) if layout else discover(con, root, overrides)
+        unit = _state_unit(con, root, found)
+        source = open_source(source_options(found.section), home_root or scratch)
+        found.modalities |= official.modalities(source) if layout else {}
+        con.execute(f"CREATE TEMP TABLE {_PARSED} AS {source.interactions_sql(con)}")
+        con.execute(f"CREATE TEMP TABLE {_CATALOGUE} AS {source.items_sql(con)}")
+        facts = source.describe(con, f"SELECT * FROM {_PARSED}", f"SELECT * FROM {_CATALOGUE}")
+        span = times.span_of(con, _PARSED, datetime.now(UTC))
+        facts = replace(facts, first=span.first, last=span.last) if span else facts
+        window = official.window(source) or _window(con, facts, span)
+        bounds = times.propose_bounds(span, facts, window)
+        rating = official.rating(source) or ratings.propose_ratings(con, _PARSED, facts, overrides.min_rating)
+        _keep_counting(con, span if window.section else None, rating)
+        core = proposals.propose_k_core(con, _COUNTING, facts)
+        split = proposals.propose_split(facts, windowed=bool(window.section))
+        unusable = telling.leave_out_bad_matrices(con, source, found)
+        notices = identities.id_notices(con, _PARSED, _CATALOGUE, source.ids)
+        notices += untimed_notices(con, _PARSED) if window.section else []
         aside = official.remarks(source)
         if aside is None:
-            aside = _aside(unused_columns(con, source, section), unused_tables(source))
-    split = proposals.propose_split(facts, windowed=bool(window.section))
-    features = _features(facts)
+            aside = telling.left_aside(found, _unseen(source, found))
+    features = _features(facts, found, overrides)
     settings = {
         "name": overrides.name or _slug(root.name),
-        "source": section,
+        "source": found.section,
         "window": window.section or {"every": "none"},
-        "interactions": official.rules(source) | rating.section | core.section,
+        "interactions": official.rules(source)
+        | rating.section
+        | (bounds.section if bounds else {})
+        | core.section,
         "features": features,
         "split": split.section,
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
         "seeds": [1],
     }
-    reasons = (proposal.reason for proposal in (window, rating, core, split))
-    settings = {key: value for key, value in settings.items() if value}
     findings = (
         *official.introduction(match),
-        *_findings(section, source, facts),
+        *telling.source_findings(found, source, facts),
+        *found.findings,
+        *unusable,
+        *unit,
+        *notices,
         *aside,
-        *reasons,
-        _models_finding(features),
+        *(proposal.reason for proposal in (bounds, window, rating, core, split) if proposal),
+        *telling.features_findings(features),
     )
-    return Inspection(settings, findings)
+    return Inspection({key: value for key, value in settings.items() if value}, findings)
+
+
+@contextmanager
+def _working_connection() -> Iterator[tuple["DuckDBPyConnection", Path]]:
+    """A connection whose tables go to a temporary folder beyond its memory, and that folder."""
+    from mrs_pipeline.database import connect
+
+    with tempfile.TemporaryDirectory(prefix="mrs-init-") as folder, connect() as con:
+        con.execute("SET temp_directory = ?", [folder])
+        yield con, Path(folder)
+
+
+def _state_unit(con: "DuckDBPyConnection", root: Path, found: Discovery) -> list[str]:
+    """Put what the numbers of the time column count into the section, where that is unusual and not said."""
+    section = found.section
+    if "time_unit" in section or section["reader"] != "folder":
+        return []
+    path = open_source(source_options(section), root).landings()[0]
+    file = open_data_file(con, root, path, encoding=section.get("encoding"), names=section.get("columns"))
+    column = section.get("interaction_columns", {}).get(TIMESTAMP, TIMESTAMP)
+    unit = times.time_unit(con, file, column) if column else "auto"
+    if unit == "auto":
+        return []
+    section["time_unit"] = unit
+    return [times.unit_finding(column, unit)]
+
+
+def _window(con: "DuckDBPyConnection", facts: SourceFacts, span: times.Span | None) -> Proposal:
+    """The windows, judged by the rows whose time can be."""
+    if span is None:
+        return times.propose_window(con, _PARSED, facts, span)
+    con.execute(f"CREATE TEMP VIEW {_TIMED} AS SELECT * FROM {_PARSED} WHERE {_rules(span)}")
+    return times.propose_window(con, _TIMED, facts, span)
+
+
+def _keep_counting(con: "DuckDBPyConnection", span: times.Span | None, rating: Proposal) -> None:
+    """The rows that the rules leave before the k-core: a user, a known item, a possible time, a liking."""
+    rules = [_rules(span), f"{ITEM_ID} IN (SELECT {ITEM_ID} FROM {_CATALOGUE})"]
+    if "min_rating" in rating.section:
+        rules.append(f"{RATING} >= {rating.section['min_rating']}")
+    if "unrated" in rating.section:
+        codes = ", ".join(map(str, rating.section["unrated"]))
+        rules.append(f"({RATING} IS NULL OR {RATING} NOT IN ({codes}))")
+    con.execute(f"CREATE TEMP VIEW {_COUNTING} AS SELECT * FROM {_PARSED} WHERE {' AND '.join(rules)}")
+
+
+def _rules(span: times.Span | None) -> str:
+    """SQL of a row that names somebody and something, in a span of time where one is given."""
+    named = f"{USER_ID} IS NOT NULL AND {ITEM_ID} IS NOT NULL"
+    return (
+        f"{named} AND {TIMESTAMP} BETWEEN TIMESTAMP '{span.first}' AND TIMESTAMP '{span.last}'"
+        if span
+        else named
+    )
 
 
 def _slug(name: str) -> str:
@@ -104,58 +183,25 @@ def _slug(name: str) -> str:
     return slug if slug[:1].isalpha() else f"data_{slug}"[:40].rstrip("_")
 
 
-def _features(facts: SourceFacts) -> list[dict[str, str]]:
+def _features(facts: SourceFacts, found: Discovery, overrides: Overrides) -> list[dict[str, str]]:
     """Content that an encoder without weights can read, then ready matrices."""
-    there = {"text": facts.titled + facts.described > 0, "image": "image" in facts.media}
-    features = [{"modality": name, "encoder": encoder} for name, encoder in _ENCODERS.items() if there[name]]
+    media = {modality for modality, files in facts.media.items() if files.present}
+    there = {"text": facts.titled + facts.described > 0, "image": "image" in media}
+    features = [
+        {"modality": name, "encoder": encoder}
+        for name, encoder in _ENCODERS.items()
+        if there[name] and name not in overrides.without
+    ]
     for matrix in facts.matrices:
-        modality = modality_of(matrix)
+        modality = found.modalities.get(matrix)
         if modality:
             ready = {"modality": modality, "encoder": "identity", "matrix": matrix}
             features.append(ready | ({} if matrix == modality else {"name": matrix}))
     return features
 
 
-def _findings(section: dict[str, Any], source: Source, facts: SourceFacts) -> list[str]:
-    files = [path.relative_to(source.root).as_posix() for path in source.landings()]
-    where = files[0] if len(files) == 1 else f"{len(files)} files, {files[0]} to {files[-1]}"
-    when = f", {facts.first:%Y-%m-%d} to {facts.last:%Y-%m-%d}" if facts.first and facts.last else ""
-    lines = [f"interactions: {facts.rows:,} in {where}, {facts.users:,} users{when}"]
-    if "interaction_columns" in section:
-        lines.append(f"columns of the interactions: {renamed(section['interaction_columns'])}")
-    attributes = f"; attributes: {', '.join(facts.attributes)}" if facts.attributes else ""
-    lines.append(
-        f"items: {facts.items:,}, {facts.titled:,} titles, {facts.described:,} descriptions{attributes}"
-    )
-    if "item_columns" in section:
-        lines.append(f"columns of the items: {renamed(section['item_columns'])}")
-    for modality, media in facts.media.items():
-        absent = f", {media.missing:,} named but not there" if media.missing else ""
-        later = "" if modality in _ENCODERS else "; add an encoder under features to use them"
-        lines.append(f"{modality}: files of {media.present:,} of {facts.items:,} items{absent}{later}")
-    for matrix in facts.matrices:
-        unknown = "" if modality_of(matrix) else "; say under features which modality it describes"
-        lines.append(f"ready features: {matrix}{unknown}")
-    return lines
-
-
-def _aside(columns: list[str], tables: list[str]) -> list[str]:
-    """What is not used: a time, a rating or a catalogue that was not recognised would otherwise go unnoticed."""
-    findings = []
-    if columns:
-        findings.append(
-            f"columns of the interactions left aside: {', '.join(columns)}; if one is the time or the rating, run "
-            "again with --time-column or --rating-column"
-        )
-    if tables:
-        findings.append(
-            f"files left aside: {', '.join(tables)}; if one lists the items, run again with --items FILE"
-        )
-    return findings
-
-
-def _models_finding(features: list[dict[str, str]]) -> str:
-    if features:
-        modalities = ", ".join(dict.fromkeys(feature["modality"] for feature in features))
-        return f"models: collaborative and multimodal, on {modalities}"
-    return "models: collaborative only, there is no content to learn from"
+def _unseen(source: Source, found: Discovery) -> list[str]:
+    files = [path.relative_to(source.root).parts[0] for path in source.files()]
+    folders = found.section.get("media_folders", MEDIA_FOLDERS).values()
+    tables = [path.name for path in top_tables(source.root) if path.suffix != ".inter"]
+    return media_files.unseen(source.root, [*files, *tables], [*files, *folders])

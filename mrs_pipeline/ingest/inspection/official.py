@@ -4,17 +4,24 @@ What a layout is and how it is read is `ingest.layouts`; this is all that inspec
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.inspection.discovery import Overrides
-from mrs_pipeline.ingest.inspection.proposals import Proposal
+from mrs_pipeline.ingest.inspection.overrides import Overrides
+from mrs_pipeline.ingest.inspection.proposal import Proposal
 from mrs_pipeline.ingest.layouts import registry
 from mrs_pipeline.ingest.layouts.registry import Match
 from mrs_pipeline.ingest.layouts.source import LayoutSource
 from mrs_pipeline.ingest.source import Source
 
 _SHARED = ("folder", "mmrec")
+_MODALITY_HINTS: Final = {
+    "text": ("text", "title", "description", "sentence", "bert"),
+    "image": ("image", "img", "visual", "poster", "cover"),
+    "audio": ("audio", "acoustic", "sound", "music"),
+    "video": ("video", "trailer", "clip", "frame"),
+}
+"""What the names of an official layout's matrices say: there they are the authors' statement."""
 
 
 def match(root: Path, overrides: Overrides) -> Match | None:
@@ -83,4 +90,20 @@ def remarks(source: Source) -> list[str] | None:
 
 
 def _named(overrides: Overrides) -> bool:
-    return bool(overrides.columns or overrides.item_fields or overrides.interactions or overrides.items)
+    return bool(
+        overrides.given
+        or overrides.columns
+        or overrides.item_fields
+        or overrides.interactions
+        or overrides.items
+    )
+
+
+def modalities(source: Source) -> dict[str, str]:
+    """Name of a ready matrix -> the modality that its official name speaks of."""
+    return {
+        matrix: modality
+        for matrix in source.matrices()
+        for modality, hints in reversed(_MODALITY_HINTS.items())
+        if any(hint in matrix.lower() for hint in hints)
+    }

@@ -4,9 +4,9 @@ import re
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys, rows
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"reviewerID", "asin", "overall", "helpful"}
 _META: Final = {"asin", "categories"}
@@ -33,8 +33,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     meta = [entry for entry in json_files(contents) if "reviewerID" not in first_keys(entry)]
     meta = [entry for entry in meta if "asin" in first_keys(entry)]
     return Reading(
-        interactions=tuple(Table((entry,), partial(select, entry)) for entry in files),
-        items=Table(tuple(meta), partial(_items, meta)) if meta else None,
+        interactions=tuple(LayoutTable((entry,), partial(select, entry)) for entry in files),
+        items=LayoutTable(tuple(meta), partial(_items, meta)) if meta else None,
         rules={"min_rating": None},
         notes=(
             "every review counts as liking, as in the published tables; set interactions.min_rating for less",
@@ -88,7 +88,7 @@ def _reviews(contents: Contents) -> list[Entry]:
 def _items(files: list[Entry], bench: Workbench) -> str:
     keys = dict.fromkeys(("asin", "title", "description", "price", "imUrl", "brand"), "VARCHAR")
     return " UNION ALL ".join(
-        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleaned('description')} AS description, brand, "
+        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleanly('description')} AS description, brand, "
         f"price, {joined('categories')} AS categories, imUrl AS image_url "
         f"FROM {bench.objects(entry, {**keys, 'categories': 'JSON'})}"
         for entry in files

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Final
 
 from mrs_pipeline.ingest.layouts.amazon_2014 import json_files, ratings_files, ratings_select, review_select
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"reviewerID", "asin", "overall", "verified"}
 _LONGEST_PRICE: Final = 40
@@ -32,8 +32,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     meta = [entry for entry in json_files(contents) if "asin" in first_keys(entry)]
     meta = [entry for entry in meta if "reviewerID" not in first_keys(entry)]
     return Reading(
-        interactions=tuple(Table((entry,), partial(select, entry)) for entry in files),
-        items=Table(tuple(meta), partial(_items, meta)) if meta else None,
+        interactions=tuple(LayoutTable((entry,), partial(select, entry)) for entry in files),
+        items=LayoutTable(tuple(meta), partial(_items, meta)) if meta else None,
         rules={"min_rating": None},
         notes=(
             "every review counts as liking, as in the published tables; set interactions.min_rating for less",
@@ -51,8 +51,8 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     lists = dict.fromkeys(("category", "description", "feature", "imageURL", "imageURLHighRes"), "JSON")
     described = f"concat_ws(' ', {joined('description', ' ')}, {joined('feature', ' ')})"
     return " UNION ALL ".join(
-        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleaned(described)} AS description, "
-        f"{cleaned('brand')} AS brand, {cleaned('main_cat')} AS main_category, {joined('category')} AS categories, "
+        f"SELECT asin AS item_id, {title_or_null('title')} AS title, {cleanly(described)} AS description, "
+        f"{cleanly('brand')} AS brand, {cleanly('main_cat')} AS main_category, {joined('category')} AS categories, "
         f"CASE WHEN length(price) <= {_LONGEST_PRICE} THEN price END AS price, "
         "coalesce(imageURLHighRes->>'$[0]', imageURL->>'$[0]') AS image_url "
         f"FROM {bench.objects(entry, texts | lists)}"

@@ -7,9 +7,9 @@ import re
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, first_keys
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, joined, title_or_null
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, title_or_null
 
 _REVIEW: Final = {"user_id", "parent_asin", "rating", "helpful_vote"}
 _TIMES: Final = ("timestamp", "sort_timestamp", "sortTimestamp")
@@ -26,7 +26,9 @@ def _raw_reason(contents: Contents) -> str | None:
 
 def _read_raw(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     return Reading(
-        interactions=tuple(Table((entry,), partial(_review_select, entry)) for entry in _reviews(contents)),
+        interactions=tuple(
+            LayoutTable((entry,), partial(_review_select, entry)) for entry in _reviews(contents)
+        ),
         items=_catalogue(contents),
         rules={"min_rating": None, "deduplicate": "first"},
         notes=(
@@ -45,7 +47,9 @@ def _read_benchmark(contents: Contents, choices: Choices) -> Reading:  # noqa: A
     files = _benchmark(contents)
     split = any(_part(entry) for entry in files)
     return Reading(
-        interactions=tuple(Table((entry,), partial(_benchmark_select, entry, split)) for entry in files),
+        interactions=tuple(
+            LayoutTable((entry,), partial(_benchmark_select, entry, split)) for entry in files
+        ),
         items=_catalogue(contents),
         rules={"min_rating": None, "deduplicate": "first"},
         windows=not split,
@@ -93,9 +97,9 @@ def _benchmark_select(entry: Entry, split: bool, bench: Workbench) -> str:
     )
 
 
-def _catalogue(contents: Contents) -> Table | None:
+def _catalogue(contents: Contents) -> LayoutTable | None:
     files = [entry for entry in _objects(contents) if _is_meta(first_keys(entry))]
-    return Table(tuple(files), partial(_items, files)) if files else None
+    return LayoutTable(tuple(files), partial(_items, files)) if files else None
 
 
 def _is_meta(keys: frozenset[str]) -> bool:
@@ -109,7 +113,7 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     lists = dict.fromkeys(("features", "description", "categories", "images"), "JSON")
     described = f"concat_ws(' ', {joined('features', ' ')}, {joined('description', ' ')})"
     return " UNION ALL ".join(
-        f"SELECT parent_asin AS item_id, {title_or_null('title')} AS title, {cleaned(described)} AS description, "
+        f"SELECT parent_asin AS item_id, {title_or_null('title')} AS title, {cleanly(described)} AS description, "
         f"main_category, store, price, {joined('categories')} AS categories, "
         "coalesce(images->>'$[0].hi_res', images->>'$[0].large', images->>'$[0].thumb') AS image_url "
         f"FROM {bench.objects(entry, texts | lists)}"

@@ -1,6 +1,6 @@
 """What a layout is: a name, a note on its licence, how it is recognised, and how its files become tables.
 
-Declarations only; what a `Table` says is carried out by `conversion`.
+Declarations only; what a `LayoutTable` says is carried out by `conversion`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ Choices = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Table:
+class LayoutTable:
     """A table that is made of some files.
 
     Attributes:
@@ -46,8 +46,8 @@ class Reading:
         notes: what people should know of how the files are read, a sentence each.
     """
 
-    interactions: tuple[Table, ...]
-    items: Table | None = None
+    interactions: tuple[LayoutTable, ...]
+    items: LayoutTable | None = None
     media_folders: Mapping[str, str] = field(default_factory=dict)
     matrices: Mapping[str, MatrixFile] = field(default_factory=dict)
     numbered_items: bool = False

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, header_of
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, header_of
 
 _NAMES = {"BX-Book-Ratings.csv": "BX-Books.csv", "Ratings.csv": "Books.csv"}
 """Ratings -> books: the original names, and those of the copies on Kaggle."""
@@ -25,8 +25,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     name = next(name for name in _NAMES if contents.get(name))
     ratings, books = contents.names[name], contents.get(_NAMES[name])
     return Reading(
-        interactions=(Table((ratings,), partial(_rows, ratings)),),
-        items=Table((books,), partial(_items, books)) if books else None,
+        interactions=(LayoutTable((ratings,), partial(_rows, ratings)),),
+        items=LayoutTable((books,), partial(_items, books)) if books else None,
         rules={"min_rating": None},
         notes=("every row counts; a rating of 0 says that the book was met, not how it was liked",),
     )
@@ -51,8 +51,8 @@ def _rows(entry: Entry, bench: Workbench) -> str:
 def _items(entry: Entry, bench: Workbench) -> str:
     images = ', "Image-URL-L" AS image_url' if "Image-URL-L" in header_of(entry, _delimiter(entry)) else ""
     return (
-        f"""SELECT ISBN AS item_id, {cleaned('"Book-Title"')} AS title, {cleaned('"Book-Author"')} AS author, """
-        f'"Year-Of-Publication" AS year, {cleaned("Publisher")} AS publisher{images} FROM {_relation(entry, bench)}'
+        f"""SELECT ISBN AS item_id, {cleanly('"Book-Title"')} AS title, {cleanly('"Book-Author"')} AS author, """
+        f'"Year-Of-Publication" AS year, {cleanly("Publisher")} AS publisher{images} FROM {_relation(entry, bench)}'
     )
 
 

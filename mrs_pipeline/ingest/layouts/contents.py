@@ -122,7 +122,7 @@ class Contents:
         return next((f"{self.base}{each}" for each in found), None)
 
 
-def look(root: Path) -> Contents:
+def look_into(root: Path) -> Contents:
     """List a folder. Where its root holds no file but one folder, that folder is looked at, once.
 
     A `.zip` directly in it stands for its members, unless they lie unpacked beside it.

@@ -17,7 +17,7 @@ from uuid import uuid4
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.datafile import DataFile
 from mrs_pipeline.ingest.layouts import workbench as tools
-from mrs_pipeline.ingest.layouts.base import Table
+from mrs_pipeline.ingest.layouts.base import LayoutTable
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 from mrs_pipeline.ingest.sql import quoted_text
 
@@ -43,7 +43,11 @@ class Converter:
     version: str
 
     def open(
-        self, con: "DuckDBPyConnection", table: Table, part: str, interactions: tuple[DataFile, ...] = ()
+        self,
+        con: "DuckDBPyConnection",
+        table: LayoutTable,
+        part: str,
+        interactions: tuple[DataFile, ...] = (),
     ) -> DataFile:
         """The table as a file of the shared readers, under the name of its first file.
 
@@ -63,13 +67,13 @@ class Converter:
         columns = {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {_scan(path)}").fetchall()}
         return DataFile(path, table.entries[0].shown, "parquet", columns)
 
-    def remarks(self, table: Table, part: str) -> list[str]:
+    def remarks(self, table: LayoutTable, part: str) -> list[str]:
         """What was met when the table was last made; empty before it is made."""
         found = self.folder.glob(f"{self._name(table, part)}-*.parquet.json")
         return [remark for path in found for remark in json.loads(path.read_text(encoding="utf-8"))]
 
     def _make(
-        self, con: "DuckDBPyConnection", table: Table, path: Path, interactions: tuple[DataFile, ...]
+        self, con: "DuckDBPyConnection", table: LayoutTable, path: Path, interactions: tuple[DataFile, ...]
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         mark = f"{os.getpid()}-{uuid4().hex[:8]}"
@@ -91,17 +95,21 @@ class Converter:
             if not former.name.startswith(path.name):
                 former.unlink(missing_ok=True)
 
-    def _name(self, table: Table, part: str) -> str:
+    def _name(self, table: LayoutTable, part: str) -> str:
         return _digest(part, *(f"{entry.path}\0{entry.member}" for entry in table.entries))
 
-    def _content(self, table: Table, interactions: tuple[DataFile, ...]) -> str:
+    def _content(self, table: LayoutTable, interactions: tuple[DataFile, ...]) -> str:
         states = [entry.path.stat() for entry in table.entries]
         files = (f"{state.st_size}\0{state.st_mtime_ns}" for state in states)
         return _digest(self.version, *files, *(file.path.name for file in interactions))
 
 
 def _convert(
-    con: "DuckDBPyConnection", table: Table, bench: Workbench, path: Path, interactions: tuple[DataFile, ...]
+    con: "DuckDBPyConnection",
+    table: LayoutTable,
+    bench: Workbench,
+    path: Path,
+    interactions: tuple[DataFile, ...],
 ) -> None:
     import duckdb
 
@@ -141,7 +149,7 @@ def _completed(
     return f"SELECT * FROM made_items UNION ALL BY NAME (SELECT * FROM ({more}) ORDER BY item_id)"
 
 
-def _fault(table: Table, message: str) -> str:
+def _fault(table: LayoutTable, message: str) -> str:
     names = [entry.shown for entry in table.entries]
     told = [entry.shown for entry in table.entries if entry.path.as_posix() in message] or names[:1]
     line = re.search(r"(?:on Line:|in line) (\d+)", message)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 from mrs_pipeline.ingest.matrices import MatrixFile
@@ -34,7 +34,7 @@ def _read_pack(contents: Contents, choices: Choices) -> Reading:
     sources = [entry for entry in (ids, texts) if entry]
     return Reading(
         interactions=(_triples(contents.names["rating.txt"], choices),),
-        items=Table(tuple(sources), partial(_items, ids, texts)) if sources else None,
+        items=LayoutTable(tuple(sources), partial(_items, ids, texts)) if sources else None,
         matrices={
             name: MatrixFile(name, entry.path, order=partial(_order, ids))
             for entry in features
@@ -60,7 +60,7 @@ def _bare_files(contents: Contents) -> list[Entry]:
     return contents.match("*.txt", "*.csv", "*.tsv", "*.dat", "*.data")
 
 
-def _triples(entry: Entry, choices: Choices) -> Table:
+def _triples(entry: Entry, choices: Choices) -> LayoutTable:
     separator = _SEPARATORS.get(choices.get("separator", ""), "") or _separator(entry)
     width = len(_cells(entry.first_line, separator))
     wanted = _FORMATS.get(choices.get("format", ""), width)
@@ -69,7 +69,7 @@ def _triples(entry: Entry, choices: Choices) -> Table:
             f"{entry.shown} has {width} columns, and user, item, rating, time are 2 to 4; choose what they are, for "
             "example `--choose separator=space --choose format=UIR`"
         )
-    return Table((entry,), partial(_rows, entry, separator, width, wanted))
+    return LayoutTable((entry,), partial(_rows, entry, separator, width, wanted))
 
 
 def _separator(entry: Entry) -> str:

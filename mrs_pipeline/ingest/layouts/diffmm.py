@@ -6,11 +6,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.matrix_rows import feature_files, numbered_catalogue, packed_features
 from mrs_pipeline.ingest.layouts.sparse_pickle import read_sparse
-from mrs_pipeline.ingest.layouts.split_lists import label
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _PARTS: Final = {"trnMat.pkl": "train", "valMat.pkl": "valid", "tstMat.pkl": "test"}
@@ -30,7 +30,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     hold = "valid" not in parts.values()
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items()
+            LayoutTable((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items()
         ),
         items=numbered_catalogue(contents),
         matrices=feature_files(contents),
@@ -43,7 +43,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     relation = bench.batches(_SCHEMA, _batches(entry))
     return (
-        f"SELECT user_id, item_id, {label(part, hold=hold)} AS split FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
+        f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split "
+        "FROM (SELECT CAST(user_id AS VARCHAR) AS user_id, "
         f"CAST(item_id AS VARCHAR) AS item_id FROM {relation})"
     )
 

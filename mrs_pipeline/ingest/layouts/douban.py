@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 
@@ -35,7 +35,7 @@ def _read_ratings(contents: Contents, choices: Choices) -> Reading:
         )
     entry = found[domain]
     return Reading(
-        interactions=(Table((entry,), partial(_rows, entry)),),
+        interactions=(LayoutTable((entry,), partial(_rows, entry)),),
         rules={"min_rating": None},
         notes=("every row counts; a rating of -1 is none",),
     )
@@ -55,8 +55,8 @@ def _comments_reason(contents: Contents) -> str | None:
 def _read_comments(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     entry = contents.names[_COMMENTS]
     return Reading(
-        interactions=(Table((entry,), partial(_commented, entry)),),
-        items=Table((entry,), partial(_films, entry)),
+        interactions=(LayoutTable((entry,), partial(_commented, entry)),),
+        items=LayoutTable((entry,), partial(_films, entry)),
         rules={"min_rating": 4},
         notes=("the data set has 28 films: metrics of a ranking mean little on so few items",),
     )

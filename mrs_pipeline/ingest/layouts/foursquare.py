@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, moment
+from mrs_pipeline.ingest.layouts.workbench import Workbench, moment_sql
 
 _TIME: Final = "%a %b %d %H:%M:%S %z %Y"
 _CITY: Final = [
@@ -36,8 +36,8 @@ def _city_reason(contents: Contents) -> str | None:
 def _read_cities(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     files = _city_files(contents)
     return Reading(
-        interactions=tuple(Table((entry,), partial(_city_rows, entry)) for entry in files),
-        items=Table(tuple(files), partial(_city_places, files)),
+        interactions=tuple(LayoutTable((entry,), partial(_city_rows, entry)) for entry in files),
+        items=LayoutTable(tuple(files), partial(_city_places, files)),
         rules=_RULES,
         notes=_NOTES,
     )
@@ -50,7 +50,7 @@ def _city(entry: Entry, bench: Workbench) -> str:
 
 
 def _city_rows(entry: Entry, bench: Workbench) -> str:
-    return f"SELECT user_id, item_id, {moment('time', _TIME)} AS timestamp FROM {_city(entry, bench)}"
+    return f"SELECT user_id, item_id, {moment_sql('time', _TIME)} AS timestamp FROM {_city(entry, bench)}"
 
 
 def _city_places(files: list[Entry], bench: Workbench) -> str:
@@ -69,8 +69,8 @@ def _world_reason(contents: Contents) -> str | None:
 def _read_world(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     rows, places = contents.names["dataset_TIST2015_Checkins.txt"], contents.get("dataset_TIST2015_POIs.txt")
     return Reading(
-        interactions=(Table((rows,), partial(_world_rows, rows)),),
-        items=Table((places,), partial(_world_places, places)) if places else None,
+        interactions=(LayoutTable((rows,), partial(_world_rows, rows)),),
+        items=LayoutTable((places,), partial(_world_places, places)) if places else None,
         rules=_RULES,
         notes=_NOTES,
     )
@@ -78,7 +78,7 @@ def _read_world(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG00
 
 def _world_rows(entry: Entry, bench: Workbench) -> str:
     relation = bench.csv(entry, ["user_id", "item_id", "time", "offset_minutes"], delimiter="\t", quote="")
-    return f"SELECT user_id, item_id, {moment('time', _TIME)} AS timestamp FROM {relation}"
+    return f"SELECT user_id, item_id, {moment_sql('time', _TIME)} AS timestamp FROM {relation}"
 
 
 def _world_places(entry: Entry, bench: Workbench) -> str:

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, moment
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, moment_sql
 
 _TIME: Final = "%a %b %d %H:%M:%S %z %Y"
 _LICENCE: Final = "academic use only; no redistribution, no commercial use"
@@ -23,7 +23,7 @@ def _json_reason(contents: Contents) -> str | None:
 def _read_json(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     files = contents.match("goodreads_interactions_*.json")
     return Reading(
-        interactions=tuple(Table((entry,), partial(_shelved, entry)) for entry in files),
+        interactions=tuple(LayoutTable((entry,), partial(_shelved, entry)) for entry in files),
         items=_books(contents),
         rules=_RULES,
         notes=_NOTES,
@@ -41,7 +41,7 @@ def _read_csv(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
             "goodreads_interactions.csv numbers its books by row; add book_id_map.csv, which leads to the books file"
         )
     return Reading(
-        interactions=(Table((entry, *([books] if books else [])), partial(_numbered, entry, books)),),
+        interactions=(LayoutTable((entry, *([books] if books else [])), partial(_numbered, entry, books)),),
         items=_books(contents),
         rules=_RULES,
         notes=_NOTES,
@@ -52,7 +52,7 @@ def _shelved(entry: Entry, bench: Workbench) -> str:
     keys = ("user_id", "book_id", "is_read", "rating", "date_added", "date_updated")
     when = "coalesce(NULLIF(date_updated, ''), NULLIF(date_added, ''))"
     return (
-        f"SELECT user_id, book_id AS item_id, {moment(when, _TIME)} AS timestamp, NULLIF(rating, '0') AS rating "
+        f"SELECT user_id, book_id AS item_id, {moment_sql(when, _TIME)} AS timestamp, NULLIF(rating, '0') AS rating "
         f"FROM {bench.objects(entry, dict.fromkeys(keys, 'VARCHAR'))} WHERE is_read = 'true'"
     )
 
@@ -71,9 +71,9 @@ def _numbered(entry: Entry, books: Entry | None, bench: Workbench) -> str:
     )
 
 
-def _books(contents: Contents) -> Table | None:
+def _books(contents: Contents) -> LayoutTable | None:
     files = contents.match("goodreads_books*.json")
-    return Table(tuple(files), partial(_items, files)) if files else None
+    return LayoutTable(tuple(files), partial(_items, files)) if files else None
 
 
 def _items(files: list[Entry], bench: Workbench) -> str:
@@ -89,7 +89,7 @@ def _items(files: list[Entry], bench: Workbench) -> str:
     )
     others = ", ".join(f"NULLIF({name}, '') AS {name}" for name in names[3:])
     return " UNION ALL ".join(
-        f"SELECT book_id AS item_id, {cleaned('title')} AS title, {cleaned('description')} AS description, {others} "
+        f"SELECT book_id AS item_id, {cleanly('title')} AS title, {cleanly('description')} AS description, {others} "
         f"FROM {bench.objects(entry, dict.fromkeys(names, 'VARCHAR'))}"
         for entry in files
     )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
@@ -17,8 +17,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     """Every check-in; the first of a user at a place stays."""
     entry = contents.match("*_totalCheckins.txt")[0]
     return Reading(
-        interactions=(Table((entry,), partial(_checkins, entry)),),
-        items=Table((entry,), partial(_places, entry)),
+        interactions=(LayoutTable((entry,), partial(_checkins, entry)),),
+        items=LayoutTable((entry,), partial(_places, entry)),
         rules={"deduplicate": "first"},
         notes=("the first visit of a user to a place counts, repeated ones are left out",),
     )

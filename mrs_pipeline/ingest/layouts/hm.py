@@ -3,7 +3,7 @@
 from functools import partial
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, rows
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 from mrs_pipeline.ingest.sql import quoted_name, quoted_text
@@ -30,8 +30,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
         _require_zeros(entry, column)
     folder = contents.folder("images")
     return Reading(
-        interactions=(Table((transactions,), partial(_purchases, transactions)),),
-        items=Table((articles,), partial(_items, articles, folder)) if articles else None,
+        interactions=(LayoutTable((transactions,), partial(_purchases, transactions)),),
+        items=LayoutTable((articles,), partial(_items, articles, folder)) if articles else None,
         notes=("only days are known, no order within a day",),
     )
 

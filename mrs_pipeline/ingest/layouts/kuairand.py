@@ -3,9 +3,9 @@
 from functools import partial
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import label
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 from mrs_pipeline.ingest.sql import quoted_name
 
@@ -34,16 +34,16 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     )
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_clicks, entry, part if split else None)) for entry, part in parts
+            LayoutTable((entry,), partial(_clicks, entry, part if split else None)) for entry, part in parts
         ),
-        items=Table(tuple(basic), partial(_items, basic)) if basic else None,
+        items=LayoutTable(tuple(basic), partial(_items, basic)) if basic else None,
         windows=not split,
         notes=tuple(notes),
     )
 
 
 def _clicks(entry: Entry, part: str | None, bench: Workbench) -> str:
-    split = f", {label(part, hold=True)} AS split" if part else ""
+    split = f", {part_of(part, hold=True)} AS split" if part else ""
     return (
         f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, time_ms AS timestamp FROM {bench.csv(entry)} "
         "WHERE is_click = '1')"

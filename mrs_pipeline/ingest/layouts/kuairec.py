@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import label
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _LIKED: Final = 2.0
@@ -29,9 +29,10 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     sources = [entry for entry in (captions, kinds) if entry]
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_ratios, entry, part if split else None)) for entry, part in parts.items()
+            LayoutTable((entry,), partial(_ratios, entry, part if split else None))
+            for entry, part in parts.items()
         ),
-        items=Table(tuple(sources), partial(_items, captions, kinds)) if sources else None,
+        items=LayoutTable(tuple(sources), partial(_items, captions, kinds)) if sources else None,
         rules={"min_rating": _LIKED},
         windows=not split,
         notes=(
@@ -51,7 +52,7 @@ def _any(contents: Contents, name: str) -> Entry | None:
 
 
 def _ratios(entry: Entry, part: str | None, bench: Workbench) -> str:
-    split = f", {label(part, hold=True)} AS split" if part else ""
+    split = f", {part_of(part, hold=True)} AS split" if part else ""
     ratio = "CAST(watch_ratio AS DOUBLE)"
     return (
         f"SELECT *{split} FROM (SELECT user_id, video_id AS item_id, arg_max(timestamp, ROW({ratio}, timestamp)) "

@@ -4,7 +4,7 @@ import re
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 
@@ -26,8 +26,8 @@ def _read_hetrec(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG0
     tagged = tagged or contents.get("user_taggedartists-timestamps.dat")
     words = (tags, tagged) if tags and tagged else ()
     return Reading(
-        interactions=(Table((plays,), partial(_hetrec_pairs, plays)),),
-        items=Table((artists, *words), partial(_artists, artists, *(words or (None, None)))),
+        interactions=(LayoutTable((plays,), partial(_hetrec_pairs, plays)),),
+        items=LayoutTable((artists, *words), partial(_artists, artists, *(words or (None, None)))),
         notes=(_NOTE,),
     )
 
@@ -59,8 +59,8 @@ def _counts_reason(contents: Contents) -> str | None:
 def _read_counts(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     entry = contents.names[_COUNTS]
     return Reading(
-        interactions=(Table((entry,), partial(_counted, entry)),),
-        items=Table((entry,), partial(_counted_artists, entry)),
+        interactions=(LayoutTable((entry,), partial(_counted, entry)),),
+        items=LayoutTable((entry,), partial(_counted_artists, entry)),
         notes=(
             _NOTE,
             "an artist is its MusicBrainz id, or where there is none its name in lower case",
@@ -102,8 +102,8 @@ def _read_plays(contents: Contents, choices: Choices) -> Reading:
     entry, by = contents.names[_PLAYS], choices.get("item", "artist")
     other = "track" if by == "artist" else "artist"
     return Reading(
-        interactions=(Table((entry,), partial(_played, entry, by)),),
-        items=Table((entry,), partial(_played_names, entry, by)),
+        interactions=(LayoutTable((entry,), partial(_played, entry, by)),),
+        items=LayoutTable((entry,), partial(_played_names, entry, by)),
         rules={"deduplicate": "first"},
         notes=(f"an item is the {by}; `--choose item={other}` takes the {other} instead", _NOTE),
     )

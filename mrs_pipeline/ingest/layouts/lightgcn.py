@@ -4,9 +4,9 @@ import re
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.split_lists import label
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 _PARTS: Final = {"train.txt": "train", "valid.txt": "valid", "test.txt": "test"}
@@ -34,9 +34,9 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     notes = ("a tenth of the training rows validates, the same each time",) if hold else ()
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items()
+            LayoutTable((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items()
         ),
-        items=Table((listed,), partial(_items, listed)) if listed else None,
+        items=LayoutTable((listed,), partial(_items, listed)) if listed else None,
         windows=False,
         notes=(*notes, *([aside] if aside else [])),
     )
@@ -45,7 +45,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     cells = f"SELECT regexp_split_to_array(trim(line, ' \t'), '[ \\t]+') AS cells FROM {bench.lines(entry)}"
     pairs = f"SELECT cells[1] AS user_id, unnest(cells[2:]) AS item_id FROM ({cells})"
-    return f"SELECT user_id, item_id, {label(part, hold=hold)} AS split FROM ({pairs})"
+    return f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM ({pairs})"
 
 
 def _items(entry: Entry, bench: Workbench) -> str:

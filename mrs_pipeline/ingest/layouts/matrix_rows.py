@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Table
+from mrs_pipeline.ingest.layouts.base import LayoutTable
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 from mrs_pipeline.ingest.matrices import MatrixFile
@@ -64,14 +64,14 @@ def packed_features(contents: Contents) -> tuple[str, ...]:
     )
 
 
-def numbered_catalogue(contents: Contents, listed: Entry | None = None) -> Table | None:
+def numbered_catalogue(contents: Contents, listed: Entry | None = None) -> LayoutTable | None:
     """The items 0, 1, ... that the matrices have a row for; `original_id` by a list `id number`."""
     features = [entry for entry in contents.match("*_feat.npy", "*_features.npy") if not entry.member]
     features = [entry for entry in features if not entry.packing]
     if not features:
         return None
     used = (features[0], *([listed] if listed else []))
-    return Table(used, partial(_numbered, features[0], listed))
+    return LayoutTable(used, partial(_numbered, features[0], listed))
 
 
 def _numbered(feature: Entry, listed: Entry | None, bench: Workbench) -> str:

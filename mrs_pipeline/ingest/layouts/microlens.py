@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import PurePosixPath
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.matrix_rows import counted_from, npy_rows
 from mrs_pipeline.ingest.layouts.workbench import Workbench
@@ -28,8 +28,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     folders = {modality: contents.folder(pattern) for modality, pattern in _FOLDERS.items()}
     liked = "likes and views have no date: they are for show, not for training" if likes else ""
     return Reading(
-        interactions=(Table((pairs,), partial(_interactions, pairs)),),
-        items=Table(tuple(sources), partial(_items, titles, tags, likes)) if sources else None,
+        interactions=(LayoutTable((pairs,), partial(_interactions, pairs)),),
+        items=LayoutTable(tuple(sources), partial(_items, titles, tags, likes)) if sources else None,
         media_folders={modality: folder for modality, folder in folders.items() if folder},
         matrices=_features(contents),
         notes=(liked,) if liked else (),

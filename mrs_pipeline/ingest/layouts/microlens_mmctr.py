@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
@@ -20,13 +20,13 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     train, valid = _file(contents, "train.parquet"), _file(contents, "valid.parquet")
     info = _file(contents, "item_info.parquet")
     assert train is not None
-    tables = [Table((train,), partial(_clicks, train, "'train'" if valid else "CAST(NULL AS VARCHAR)"))]
+    tables = [LayoutTable((train,), partial(_clicks, train, "'train'" if valid else "CAST(NULL AS VARCHAR)"))]
     if valid:
         halves = "CASE WHEN md5_number_lower(CAST(user_id AS VARCHAR)) % 2 = 0 THEN 'valid' ELSE 'test' END"
-        tables.append(Table((valid,), partial(_clicks, valid, halves)))
+        tables.append(LayoutTable((valid,), partial(_clicks, valid, halves)))
     return Reading(
         interactions=tuple(tables),
-        items=Table((info,), partial(_items, info)) if info else None,
+        items=LayoutTable((info,), partial(_items, info)) if info else None,
         windows=not valid,
         notes=("test.parquet has no labels and is left aside",) if _file(contents, "test.parquet") else (),
     )

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, rows
-from mrs_pipeline.ingest.layouts.workbench import Workbench, moment
+from mrs_pipeline.ingest.layouts.workbench import Workbench, moment_sql
 
 _NEWS: Final = (
     "item_id",
@@ -49,9 +49,10 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     notes += ["split: train trains, users of dev validate or test, half each"] if split else []
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_clicks, entry, part if split else "")) for entry, part in parts.items()
+            LayoutTable((entry,), partial(_clicks, entry, part if split else ""))
+            for entry, part in parts.items()
         ),
-        items=Table(tuple(news), partial(_items, news)),
+        items=LayoutTable(tuple(news), partial(_items, news)),
         windows=not split,
         notes=tuple(notes),
     )
@@ -80,7 +81,7 @@ def _clicks(entry: Entry, part: str, bench: Workbench) -> str:
     shown = f"SELECT user_id, time, unnest(string_split(impressions, ' ')) AS shown FROM {relation}"
     before = f"SELECT DISTINCT user_id, history FROM {relation} WHERE history IS NOT NULL ORDER BY ALL"
     return (
-        f"SELECT user_id, left(shown, -2) AS item_id, {moment('time', _TIME)} AS timestamp, {split} AS split "
+        f"SELECT user_id, left(shown, -2) AS item_id, {moment_sql('time', _TIME)} AS timestamp, {split} AS split "
         f"FROM ({shown}) WHERE shown LIKE '%-1' UNION ALL SELECT user_id, item_id, NULL, {history} FROM (SELECT "
         f"user_id, unnest(string_split(trim(history), ' ')) AS item_id FROM ({before})) WHERE item_id <> ''"
     )

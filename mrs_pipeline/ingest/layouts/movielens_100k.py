@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
@@ -39,8 +39,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     """All ratings; the ready parts u1 to u5, ua and ub hold the same rows."""
     ratings, items = contents.names["u.data"], contents.names["u.item"]
     return Reading(
-        interactions=(Table((ratings,), partial(_ratings, ratings)),),
-        items=Table((items,), partial(_items, items)),
+        interactions=(LayoutTable((ratings,), partial(_ratings, ratings)),),
+        items=LayoutTable((items,), partial(_items, items)),
         rules=LIKED,
         notes=("u1 to u5, ua and ub repeat the rows of u.data and are left aside",)
         if contents.get("u1.base")

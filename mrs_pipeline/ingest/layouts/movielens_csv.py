@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.movielens_100k import GROUPLENS, LIKED, year_of
 from mrs_pipeline.ingest.layouts.movielens_dat import genres_of, with_tags
@@ -28,8 +28,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
         ("genome-scores.csv (tags by relevance) is left aside",) if contents.get("genome-scores.csv") else ()
     )
     return Reading(
-        interactions=(Table((ratings,), partial(_ratings, ratings)),),
-        items=Table(
+        interactions=(LayoutTable((ratings,), partial(_ratings, ratings)),),
+        items=LayoutTable(
             (movies, *(entry for entry in (links, tags) if entry)), partial(_items, movies, links, tags)
         ),
         rules=LIKED,

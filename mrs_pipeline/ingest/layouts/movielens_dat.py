@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.movielens_100k import GROUPLENS, LIKED, year_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
@@ -23,8 +23,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
         contents.get("tags.dat"),
     )
     return Reading(
-        interactions=(Table((ratings,), partial(_ratings, ratings)),),
-        items=Table((movies, *([tags] if tags else [])), partial(_items, movies, tags)),
+        interactions=(LayoutTable((ratings,), partial(_ratings, ratings)),),
+        items=LayoutTable((movies, *([tags] if tags else [])), partial(_items, movies, tags)),
         rules=LIKED,
     )
 

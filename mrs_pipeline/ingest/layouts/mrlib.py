@@ -3,7 +3,7 @@
 from functools import partial
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.matrix_rows import feature_files, numbered_catalogue, packed_features
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
@@ -31,7 +31,7 @@ def read(contents: Contents, choices: Choices) -> Reading:
     notes = packed_features(contents)
     notes += (f"left aside: {', '.join(torch_files)}; save them as .npy to use them",) if torch_files else ()
     return Reading(
-        interactions=(Table((inter,), partial(_rows, inter, split)),),
+        interactions=(LayoutTable((inter,), partial(_rows, inter, split)),),
         items=numbered_catalogue(contents),
         matrices=feature_files(contents),
         numbered_items=True,

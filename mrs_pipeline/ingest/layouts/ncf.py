@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry, rows
-from mrs_pipeline.ingest.layouts.split_lists import label
+from mrs_pipeline.ingest.layouts.split_lists import part_of
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
 
@@ -19,7 +19,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     parts = [(entry, "train") for entry in contents.match("*.train.rating")]
     parts += [(entry, "test") for entry in contents.match("*.test.rating")]
     return Reading(
-        interactions=tuple(Table((entry,), partial(_rows, entry, part)) for entry, part in parts),
+        interactions=tuple(LayoutTable((entry,), partial(_rows, entry, part)) for entry, part in parts),
         rules={"min_rating": None},
         windows=False,
         notes=(
@@ -32,7 +32,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
 def _rows(entry: Entry, part: str, bench: Workbench) -> str:
     width = len(next(iter(rows(entry, "\t")), []))
     columns = ["user_id", "item_id", "rating", "timestamp"][:width]
-    return f"SELECT *, {label(part, hold=True)} AS split FROM {bench.csv(entry, columns, delimiter=chr(9), quote='')}"
+    return f"SELECT *, {part_of(part, hold=True)} AS split FROM {bench.csv(entry, columns, delimiter=chr(9), quote='')}"
 
 
 LAYOUTS = (

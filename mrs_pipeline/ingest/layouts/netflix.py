@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
@@ -30,8 +30,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     single = [files] if files[0].name.startswith("training_set/") else [[entry] for entry in files]
     titles = contents.get("movie_titles.csv") or contents.get("movie_titles.txt")
     return Reading(
-        interactions=tuple(Table(tuple(part), partial(_rows, part)) for part in single),
-        items=Table((titles,), partial(_titles, titles)) if titles else None,
+        interactions=tuple(LayoutTable(tuple(part), partial(_rows, part)) for part in single),
+        items=LayoutTable((titles,), partial(_titles, titles)) if titles else None,
         rules={"min_rating": 4},
     )
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench, header_of
 
@@ -21,9 +21,9 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     covers = contents.folder("*cover*", "*/*cover*", "images")
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_rows, entry)) for entry in _files(contents, _INTERACTIONS)
+            LayoutTable((entry,), partial(_rows, entry)) for entry in _files(contents, _INTERACTIONS)
         ),
-        items=Table(tuple(items), partial(_items, items)) if items else None,
+        items=LayoutTable(tuple(items), partial(_items, items)) if items else None,
         media_folders={"image": covers} if covers else {},
     )
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 
@@ -19,8 +19,8 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     """Every item of a user's lines."""
     users, items = contents.names[_USERS], contents.names[_ITEMS]
     return Reading(
-        interactions=(Table((users,), partial(_clicks, users)),),
-        items=Table((items,), partial(_catalogue, items)),
+        interactions=(LayoutTable((users,), partial(_clicks, users)),),
+        items=LayoutTable((items,), partial(_catalogue, items)),
         notes=("outfits are bundles of items and left aside",),
     )
 

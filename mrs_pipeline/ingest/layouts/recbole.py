@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 from mrs_pipeline.ingest.sql import quoted_name
@@ -36,10 +36,10 @@ def read(contents: Contents, choices: Choices) -> Reading:
     notes += [f"left aside: {', '.join(aside)}"] if aside else []
     return Reading(
         interactions=tuple(
-            Table((entry,), partial(_rows, entry, item, part if split else None))
+            LayoutTable((entry,), partial(_rows, entry, item, part if split else None))
             for entry, part in parts.items()
         ),
-        items=Table((item_file,), partial(_items, item_file, item)) if item_file else None,
+        items=LayoutTable((item_file,), partial(_items, item_file, item)) if item_file else None,
         windows=not split,
         notes=tuple(notes),
     )

@@ -41,7 +41,7 @@ from mrs_pipeline.ingest.layouts import (
     yelp,
 )
 from mrs_pipeline.ingest.layouts.base import Layout
-from mrs_pipeline.ingest.layouts.contents import Contents, look
+from mrs_pipeline.ingest.layouts.contents import Contents, look_into
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
@@ -116,7 +116,7 @@ def recognise(root: Path) -> Match | None:
     """
     if paths.has_interactions(root):
         return None
-    contents = look(root)
+    contents = look_into(root)
     found = matches(contents)
     if not found and not paths.top_tables(root):
         _refuse_archives(contents)
@@ -139,7 +139,7 @@ def _refuse_archives(contents: Contents) -> None:
 def asked_for(root: Path, name: str) -> Match:
     """The layout of that name, if the folder has it; InputError if it has not."""
     layout = layout_named(name)
-    contents = look(root)
+    contents = look_into(root)
     reason = layout.recognise(contents)
     if reason is None:
         held = ", ".join(list(contents.names)[:8]) or "nothing"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.datafile import DataFile
 from mrs_pipeline.ingest.interactions import InteractionLayout
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
-from mrs_pipeline.ingest.layouts.contents import look
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
+from mrs_pipeline.ingest.layouts.contents import look_into
 from mrs_pipeline.ingest.layouts.conversion import CONVERTED_FOLDER, Converter, version_of
 from mrs_pipeline.ingest.layouts.registry import asked_for
 from mrs_pipeline.ingest.source import TabularSource
-from mrs_pipeline.ingest.values import SPLIT_LABELS
+from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -66,7 +66,7 @@ def open_layout(layout: str, choices: Choices, root: Path, home_root: Path) -> L
     Raises:
         InputError: the folder has another layout, or leaves a choice that `source.choices` does not make.
     """
-    official, contents = asked_for(root, layout).layout, look(root)
+    official, contents = asked_for(root, layout).layout, look_into(root)
     reading = official.read(contents, _checked(official, choices))
     modules = [Path(str(sys.modules[function.__module__].__file__)) for function in (official.read,)]
     converter = Converter(home_root / CONVERTED_FOLDER, version_of(modules))
@@ -76,7 +76,7 @@ def open_layout(layout: str, choices: Choices, root: Path, home_root: Path) -> L
         root=root,
         interaction_files=tuple(tables),
         items_file=_CATALOGUE if reading.items else None,
-        layout=InteractionLayout({}, {}, SPLIT_LABELS),
+        layout=InteractionLayout({}, {}, KNOWN_SPLITS),
         media_folders=reading.media_folders,
         matrix_files=reading.matrices,
         numbered_items=reading.numbered_items,
@@ -92,8 +92,8 @@ class _Opener:
     """What the shared readers call to open a file: looks the table up by its path and has it made."""
 
     converter: Converter
-    interactions: dict[Path, Table]
-    items: Table | None
+    interactions: dict[Path, LayoutTable]
+    items: LayoutTable | None
 
     def __call__(self, con: "DuckDBPyConnection", root: Path, path: Path) -> DataFile:  # noqa: ARG002
         if path != _CATALOGUE:
@@ -103,7 +103,7 @@ class _Opener:
         return self.converter.open(con, self.items, _ITEMS, tuple(made))
 
 
-def _key(table: Table) -> Path:
+def _key(table: LayoutTable) -> Path:
     """What the shared readers call a table's file: never opened, only looked up."""
     first = table.entries[0]
     return first.path if first.member is None else first.path / first.member

@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.layouts.base import Table
+from mrs_pipeline.ingest.layouts.base import LayoutTable
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench, held_out
 
@@ -22,19 +22,19 @@ def json_parts(contents: Contents, folder: str = "") -> dict[Entry, str]:
     return {entry: part for entry, part in found.items() if entry is not None}
 
 
-def json_tables(parts: Mapping[Entry, str]) -> tuple[Table, ...]:
+def json_tables(parts: Mapping[Entry, str]) -> tuple[LayoutTable, ...]:
     """A table a part; without a validation part, a tenth of the training rows validates."""
     hold = "valid" not in parts.values()
-    return tuple(Table((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items())
+    return tuple(LayoutTable((entry,), partial(_rows, entry, part, hold)) for entry, part in parts.items())
 
 
 def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
     relation = bench.batches(_SCHEMA, _batches(entry, bench))
-    return f"SELECT user_id, item_id, {label(part, hold=hold)} AS split FROM {relation}"
+    return f"SELECT user_id, item_id, {part_of(part, hold=hold)} AS split FROM {relation}"
 
 
-def label(part: str, *, hold: bool) -> str:
-    """SQL: the label of a row of a part; of a training row too, where some of them are held out to validate."""
+def part_of(part: str, *, hold: bool) -> str:
+    """SQL: the part_of of a row of a part; of a training row too, where some of them are held out to validate."""
     if part == "train" and hold:
         return f"CASE WHEN {held_out('user_id', 'item_id')} THEN 'valid' ELSE 'train' END"
     return f"'{part}'"

@@ -4,9 +4,9 @@ import re
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
-from mrs_pipeline.ingest.layouts.workbench import Workbench, cleaned, joined, moment
+from mrs_pipeline.ingest.layouts.workbench import Workbench, cleanly, joined, moment_sql
 
 _USERS, _AU_REVIEWS = "australian_users_items.json", "australian_user_reviews.json"
 _REVIEWS, _GAMES = "steam_reviews.json", "steam_games.json"
@@ -26,8 +26,8 @@ def _read_au(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     named = games or owned
     notes = "games that were played count, once each; minutes are no ratings"
     return Reading(
-        interactions=tuple(Table((entry,), partial(select, entry)) for entry, select in files if entry),
-        items=Table((named,), partial(_games if games else _owned_names, named)) if named else None,
+        interactions=tuple(LayoutTable((entry,), partial(select, entry)) for entry, select in files if entry),
+        items=LayoutTable((named,), partial(_games if games else _owned_names, named)) if named else None,
         rules={"min_rating": None},
         notes=(notes if owned else "recommended games count; dates without a year are unknown",),
     )
@@ -65,8 +65,8 @@ def _reviews_reason(contents: Contents) -> str | None:
 def _read_reviews(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     reviews, games = contents.names[_REVIEWS], contents.get(_GAMES)
     return Reading(
-        interactions=(Table((reviews,), partial(_reviewed, reviews)),),
-        items=Table((games,), partial(_games, games)) if games else None,
+        interactions=(LayoutTable((reviews,), partial(_reviewed, reviews)),),
+        items=LayoutTable((games,), partial(_games, games)) if games else None,
         notes=("every review counts; the user is the name shown, since most rows have no other",),
     )
 
@@ -74,7 +74,7 @@ def _read_reviews(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG
 def _reviewed(entry: Entry, bench: Workbench) -> str:
     keys = dict.fromkeys(("username", "product_id", "date"), "VARCHAR")
     return (
-        f"SELECT username AS user_id, product_id AS item_id, {moment('date', '%Y-%m-%d')} AS timestamp "
+        f"SELECT username AS user_id, product_id AS item_id, {moment_sql('date', '%Y-%m-%d')} AS timestamp "
         f"FROM {bench.objects(entry, keys)}"
     )
 
@@ -85,7 +85,7 @@ def _games(entry: Entry, bench: Workbench) -> str:
     )
     lists = dict.fromkeys(("genres", "tags", "specs"), "JSON")
     return (
-        f"SELECT id AS item_id, {cleaned('coalesce(title, app_name)')} AS title, {joined('genres')} AS genres, "
+        f"SELECT id AS item_id, {cleanly('coalesce(title, app_name)')} AS title, {joined('genres')} AS genres, "
         f"{joined('tags')} AS tags, {joined('specs')} AS specs, developer, publisher, release_date, price "
         f"FROM {bench.objects(entry, texts | lists)}"
     )
@@ -105,8 +105,8 @@ def _read_hours(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG00
     entry = _hours_file(contents)
     assert entry is not None
     return Reading(
-        interactions=(Table((entry,), partial(_hours, entry)),),
-        items=Table((entry,), partial(_titles, entry)),
+        interactions=(LayoutTable((entry,), partial(_hours, entry)),),
+        items=LayoutTable((entry,), partial(_titles, entry)),
         notes=(
             "games that were played count, once each; hours are no ratings, purchases alone are left out",
         ),

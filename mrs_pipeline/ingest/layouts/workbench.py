@@ -287,7 +287,7 @@ def joined(column: str, separator: str = "|") -> str:
     )
 
 
-def cleaned(expression: str) -> str:
+def cleanly(expression: str) -> str:
     """SQL: text without HTML: tags out, the usual entities resolved, white space collapsed; NULL if nothing is left."""
     text = f"regexp_replace({expression}, '<[^<>]*>', ' ', 'g')"
     for entity, letter in _ENTITIES.items():
@@ -319,7 +319,7 @@ _ENTITIES: Final = {
 }
 
 
-def moment(expression: str, form: str) -> str:
+def moment_sql(expression: str, form: str) -> str:
     """SQL: a date of that strptime form as ISO text in UTC; what has another form stays as it is, to be refused."""
     parsed = f"try_strptime({expression}, {quoted_text(form)})"
     if "%z" in form:
@@ -334,6 +334,6 @@ def held_out(*columns: str) -> str:
 
 
 def title_or_null(expression: str) -> str:
-    """SQL: a cleaned title; one that begins with markup is page source and no title."""
+    """SQL: a cleanly title; one that begins with markup is page source and no title."""
     page = f"regexp_matches({expression}, '^\\s*<(span|img|div|script)')"
-    return f"CASE WHEN {page} THEN NULL ELSE {cleaned(expression)} END"
+    return f"CASE WHEN {page} THEN NULL ELSE {cleanly(expression)} END"

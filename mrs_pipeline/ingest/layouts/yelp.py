@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from mrs_pipeline.ingest.layouts.base import Choices, Layout, Reading, Table
+from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Reading
 from mrs_pipeline.ingest.layouts.contents import Contents, Entry
 from mrs_pipeline.ingest.layouts.workbench import Workbench, joined
 from mrs_pipeline.ingest.sql import quoted_text
@@ -24,8 +24,10 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     photos, folder = next(iter(contents.anywhere("photos.json")), None), contents.folder("photos", "*/photos")
     sources = (businesses, *([photos] if photos and folder else [])) if businesses else ()
     return Reading(
-        interactions=(Table((reviews,), partial(_reviews, reviews)),),
-        items=Table(tuple(entry for entry in sources if entry), partial(_items, businesses, photos, folder))
+        interactions=(LayoutTable((reviews,), partial(_reviews, reviews)),),
+        items=LayoutTable(
+            tuple(entry for entry in sources if entry), partial(_items, businesses, photos, folder)
+        )
         if businesses
         else None,
         rules={"min_rating": 4},

@@ -33,7 +33,7 @@ from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, mean_square
 from mrs_pipeline.models.base import PairBatch, Recommender
-from mrs_pipeline.models.config import Neighbours, SearchSpace
+from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, mean_of_layers, user_item_operator
@@ -59,9 +59,9 @@ class DualGnnConfig(LightGcnBackboneConfig):
     """Weight of the mean squares."""
 
     @property
-    def user_neighbours(self) -> Neighbours:
+    def user_neighbours(self) -> NeighbourSetting:
         """`user_k`."""
-        return Neighbours("user_k", self.user_k)
+        return NeighbourSetting("user_k", self.user_k)
 
 
 class DualGnn(Recommender[DualGnnConfig, PairBatch]):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, Sources
+from mrs_pipeline.models.layers.causal_attention import AttentionSources, AttentionTrunk
 from mrs_pipeline.models.layers.histories import position_embedding
 from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
 from mrs_pipeline.models.layers.parameters import linear
@@ -82,7 +82,7 @@ class Nova(SequenceRecommender[NovaConfig]):
         return states
 
 
-def _fused(fusion: nn.Module, sides: Sequence[Tensor]) -> Sources:
+def _fused(fusion: nn.Module, sides: Sequence[Tensor]) -> AttentionSources:
     return lambda normed: [fusion(torch.stack([normed, *sides], dim=-2))]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.layers.parameters import linear
 
-Sources = Callable[[Tensor], Sequence[Tensor]]
+AttentionSources = Callable[[Tensor], Sequence[Tensor]]
 """From a block's normed input [B, K, D] to what queries and keys are made of."""
 
 
@@ -91,7 +91,7 @@ class AttentionBlock(nn.Module):
         self.feed = FeedForward(size, generator)
         self._generator = generator
 
-    def forward(self, x: Tensor, sources: Sources, mask: Tensor, p: float) -> Tensor:
+    def forward(self, x: Tensor, sources: AttentionSources, mask: Tensor, p: float) -> Tensor:
         """`x` [B, K, D] after one block."""
         normed = self.attention_norm(x)
         x = x + dropout(self.attention(sources(normed), normed, mask, p), p, self._generator)
@@ -110,7 +110,7 @@ class AttentionTrunk(nn.Module):
         )
         self.norm = nn.LayerNorm(size, device=generator.device)
 
-    def forward(self, x: Tensor, sources: Sequence[Sources], real: Tensor, p: float) -> Tensor:
+    def forward(self, x: Tensor, sources: Sequence[AttentionSources], real: Tensor, p: float) -> Tensor:
         """States [B, K, D] of `x` [B, K, D]; the sources of each block; `real` [B, K] is False at padding."""
         mask = causal_mask(real)
         for block, own in zip(self.blocks, sources, strict=True):

@@ -15,7 +15,7 @@ from mrs_pipeline.models.base import ParameterGroup
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs, RawTensors
 from mrs_pipeline.models.layers.content_encoders import build_encoder
-from mrs_pipeline.models.layers.encoder_tuning import Tuning, tune
+from mrs_pipeline.models.layers.encoder_tuning import Tuning, prepare_tuning
 from mrs_pipeline.models.layers.parameters import linear
 
 
@@ -57,7 +57,7 @@ class ContentTower(nn.Module):
         self.projections = nn.ModuleDict()
         for modality, raw in inputs.raw.items():
             encoder = build_encoder(raw, config.encoder_width, generator)
-            tune(
+            prepare_tuning(
                 encoder,
                 config.tuning,
                 top_layers=config.top_layers,

@@ -11,7 +11,7 @@ from mrs_pipeline.models.layers.content_encoders import ContentEncoder
 Tuning = Literal["full", "lora", "top", "frozen"]
 
 
-def tune(
+def prepare_tuning(
     encoder: ContentEncoder, tuning: Tuning, *, top_layers: int, rank: int, generator: torch.Generator
 ) -> None:
     """Marks the parameters that are trained, in place.

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.kernels.rows import take_rows
-from mrs_pipeline.functional.sequences import PAD, Histories
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
 from mrs_pipeline.models.base import BatchSettings, Recommender, Scorer, SequenceBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -129,7 +129,7 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         places = torch.searchsorted(items, tokens.contiguous())  # the start token is above every item
         return _looked_up(self._with_start(parts), torch.where(tokens == PAD, len(items) + 1, places))
 
-    def _known_histories(self, known: Interactions | None) -> Histories:
+    def _known_histories(self, known: Interactions | None) -> OrderedHistories:
         users, items, times = self._trained
         if known is not None and len(known):
             if known.times is None:
@@ -139,7 +139,7 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
                 torch.cat([old, torch.from_numpy(new).to(self.device)])
                 for old, new in zip(self._trained, more, strict=True)
             )
-        return Histories.from_rows(users, items, times, self.n_users, self.n_items)
+        return OrderedHistories.from_rows(users, items, times, self.n_users, self.n_items)
 
     def _with_start(self, parts: Parts) -> dict[str, Tensor]:
         """Two rows more: the start token's, and zeros for padding."""

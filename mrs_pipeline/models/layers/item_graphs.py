@@ -7,7 +7,7 @@ from torch import Tensor
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import nearest
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.config import Neighbours
+from mrs_pipeline.models.config import NeighbourSetting
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig
 
@@ -21,9 +21,9 @@ class ItemGraphConfig(LightGcnBackboneConfig):
     """Neighbours of an item, itself among them; the dataset's `item_graph_k` must be at least as large."""
 
     @property
-    def item_neighbours(self) -> Neighbours:
+    def item_neighbours(self) -> NeighbourSetting:
         """`knn_k`."""
-        return Neighbours("knn_k", self.knn_k)
+        return NeighbourSetting("knn_k", self.knn_k)
 
 
 def item_graphs(inputs: ModelInputs, k: int, model: str) -> dict[str, Csr]:

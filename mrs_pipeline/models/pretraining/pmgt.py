@@ -34,7 +34,7 @@ from mrs_pipeline.functional.graphs import mix, nearest, shared_partners_graph
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.neighbourhoods import NOBODY, NeighbourSampler, contexts
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.config import Neighbours, SearchSpace
+from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.modality_attention import FeatureAttention
 from mrs_pipeline.models.layers.parameters import linear
@@ -86,9 +86,9 @@ class PmgtPretrainingConfig(PretrainingConfig):
         return self
 
     @property
-    def item_neighbours(self) -> Neighbours:
+    def item_neighbours(self) -> NeighbourSetting:
         """`walk_k`."""
-        return Neighbours("walk_k", self.walk_k)
+        return NeighbourSetting("walk_k", self.walk_k)
 
 
 class PmgtPretrainer(Pretrainer[PmgtPretrainingConfig]):

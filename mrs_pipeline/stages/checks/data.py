@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
+from mrs_pipeline.stored.raw_rows import raw_rows
 from mrs_pipeline.tables import (
     interactions,
     items,
@@ -14,7 +15,6 @@ from mrs_pipeline.tables import (
     users,
 )
 from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, Kind, Node
-from mrs_pipeline.tasks.places import expand, table_of
 from mrs_pipeline.tasks.task import CheckOutcome, Stage, Task
 
 RAW_INTERACTIONS_SPECS = (
@@ -53,7 +53,7 @@ def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     rows, user_rows, item_rows, rejected = (
         scan_of(stage, Node(Kind.CORE, name)) for name in ("interactions", "users", "items", "quarantine")
     )
-    raw = stage.lake.scan(*(table_of(stage, node) for node in expand(stage, task, RAW_INTERACTIONS)))
+    raw = raw_rows(stage, task)
     suites = (
         users.suites(user_rows),
         items.suites(item_rows),

@@ -11,7 +11,7 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import inspect_folder
-from mrs_pipeline.ingest.layouts.contents import look
+from mrs_pipeline.ingest.layouts.contents import look_into
 from mrs_pipeline.ingest.layouts.registry import recognise
 from mrs_pipeline_tests.ingest.layouts.conftest import Opened
 from mrs_pipeline_tests.ingest.layouts.folders import FOLDERS, make, write
@@ -88,7 +88,7 @@ def test_unpacked_files_go_before_their_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(folder / "old.zip", "w") as archive:
         archive.writestr("u.data", "9\t9\t9\t9\n")
     write(folder, "u.item.gz", gzip.compress(b"x"))
-    found = look(folder)
+    found = look_into(folder)
     assert found.names["u.data"].member is None and found.names["u.item"].packing == ""
 
 
@@ -118,7 +118,7 @@ def test_members_never_leave_the_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         for name in ("../../u.data", "/u.item", "__MACOSX/u.data", "a/.hidden"):
             archive.writestr(name, "1\t2\t3\t4\n")
-    assert look(tmp_path).entries == ()
+    assert look_into(tmp_path).entries == ()
 
 
 def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
     inside.mkdir()
     (inside / "u.data").symlink_to(tmp_path / "outside" / "u.data")
     (inside / "loop").symlink_to(inside)
-    assert [entry.name for entry in look(inside).entries] == []
+    assert [entry.name for entry in look_into(inside).entries] == []

@@ -6,7 +6,7 @@ import pytest
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Overrides, inspect_folder
-from mrs_pipeline.ingest.layouts.contents import look
+from mrs_pipeline.ingest.layouts.contents import look_into
 from mrs_pipeline.ingest.layouts.registry import LAYOUTS, matches, recognise
 from mrs_pipeline_tests.ingest.layouts.folders import FOLDERS, make, ml_1m, ml_100k, write
 
@@ -14,7 +14,7 @@ from mrs_pipeline_tests.ingest.layouts.folders import FOLDERS, make, ml_1m, ml_1
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_is_recognised_by_its_own_signature_and_no_other(name: str, tmp_path: Path) -> None:
     layout = FOLDERS[name][0]
-    found = [match.layout.name for match in matches(look(make(tmp_path, name)))]
+    found = [match.layout.name for match in matches(look_into(make(tmp_path, name)))]
     assert found == ([] if LAYOUTS[layout].on_request else [layout])
 
 
@@ -39,7 +39,7 @@ def test_interactions_at_the_root_go_before_all(tmp_path: Path) -> None:
 
 def test_a_table_of_ones_own_is_no_official_layout(tmp_path: Path) -> None:
     write(tmp_path, "sales.csv", "customer,product,date\nc1,p1,2020-01-01\n")
-    assert matches(look(tmp_path)) == []
+    assert matches(look_into(tmp_path)) == []
 
 
 def test_two_layouts_in_one_folder_are_asked_about(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_folders_are_looked_at_one_level_down_and_once(tmp_path: Path) -> None:
     (tmp_path / "ml-100k").rename(tmp_path / "inner")
     (tmp_path / "outer" / "middle").mkdir(parents=True)
     (tmp_path / "inner").rename(tmp_path / "outer" / "middle" / "inner")
-    found = look(tmp_path)
+    found = look_into(tmp_path)
     assert found.base == "outer/"
 
 
