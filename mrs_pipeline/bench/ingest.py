@@ -88,7 +88,7 @@ def bench_ingest(size: LogSize, folder: Path | None = None, last: int | None = N
         last: core tables and splits of this many windows only, the last, which are the largest; of all if None.
 
     Returns:
-        A row a stage, see `StageCost`, in the order in which they ran.
+        A row a stage, in the order in which they ran: interactions (of the log), and what `StageCost` says.
 
     Raises:
         CheckFailedError: a blocking check failed.
@@ -99,7 +99,8 @@ def bench_ingest(size: LogSize, folder: Path | None = None, last: int | None = N
         # another fresh process, so that peak memory is that of reading and not of making up
         with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
             costs = process.submit(_measured, Path(root), last).result()
-    return pl.DataFrame([asdict(cost) for cost in costs])
+    table = pl.DataFrame([asdict(cost) for cost in costs])
+    return table.select(pl.lit(size.rows).alias("interactions"), pl.all())
 
 
 def _write(root: Path, size: LogSize) -> None:

@@ -27,8 +27,8 @@ from mrs_pipeline.tasks.node import SPLITS, Kind, Node
 from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
 
-RESULTS, EXPERIMENTS, COSTS, EXTRACTION = (
-    f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract")
+RESULTS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION = (
+    f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract", "ingest")
 )
 """Files below the folder of the page."""
 _DIGITS: Final = 16
@@ -227,12 +227,14 @@ def write_benchmark_page(folder: Path, benches: Path) -> Path:
 
     Args:
         folder: where the page lies.
-        benches: where `mrs bench train` and `mrs bench extract` write; what is there is taken over.
+        benches: where `mrs bench train`, `extract` and `ingest` write; what is there is taken over.
     """
-    costs, extraction = (kept_rows(benches / f"bench_{Path(name).name}") for name in (COSTS, EXTRACTION))
+    costs = kept_rows(benches / f"bench_{Path(COSTS).name}")
     keep_rows(folder / COSTS, costs, (DATASET, MODEL))  # a home may have timed some models only
-    if not extraction.is_empty():
-        write_table(extraction, folder / EXTRACTION)
+    for name in (EXTRACTION, INGESTION):
+        measured = kept_rows(benches / f"bench_{Path(name).name}")
+        if not measured.is_empty():
+            write_table(measured, folder / name)
     path = folder / "benchmarks.md"
     path.write_text(render_page(folder), encoding="utf-8")
     return path
@@ -242,7 +244,7 @@ def render_page(folder: Path) -> str:
     """The page that belongs to the CSV files below `folder`."""
     order = [each.dataset for each in BENCHMARKS]
     in_order = pl.col(DATASET).replace_strict({name: at for at, name in enumerate(order)}, default=len(order))
-    kept = {name: kept_rows(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION)}
+    kept = {name: kept_rows(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION)}
     frames = {
         name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
         for name, frame in kept.items()
@@ -264,4 +266,5 @@ def render_page(folder: Path) -> str:
         experiments=experiments,
         costs=costs,
         extraction=frames[EXTRACTION],
+        ingestion=frames[INGESTION],
     )

@@ -67,7 +67,11 @@ class BenchmarkTable:
 
 
 def benchmarks_page(
-    results: pl.DataFrame, experiments: pl.DataFrame, costs: pl.DataFrame, extraction: pl.DataFrame
+    results: pl.DataFrame,
+    experiments: pl.DataFrame,
+    costs: pl.DataFrame,
+    extraction: pl.DataFrame,
+    ingestion: pl.DataFrame,
 ) -> str:
     """The page as Markdown.
 
@@ -76,6 +80,7 @@ def benchmarks_page(
         experiments: `eval.experiments` rows with dataset, window and experiment.
         costs: what `mrs bench train` wrote; may be empty.
         extraction: what `mrs bench extract` wrote; may be empty.
+        ingestion: what `mrs bench ingest` wrote; may be empty.
     """
     return _template().render(
         machines=[] if results.is_empty() else _machines(results),
@@ -84,6 +89,7 @@ def benchmarks_page(
         costs=[_cost_row(row) for row in costs.to_dicts()],
         cost_sentences=_cost_sentences(costs),
         extraction=[_extraction_row(row) for row in extraction.to_dicts()],
+        ingestion=[_ingestion_row(row) for row in ingestion.to_dicts()],
     )
 
 
@@ -273,6 +279,23 @@ def _cost_sentences(costs: pl.DataFrame) -> list[str]:
 
 def _extraction_row(row: Mapping[str, Any]) -> list[str]:
     return [f"`{row['feature_set']}`", row["measure"], f"{row['items']:,}", f"{row['value']:.4g}"]
+
+
+def _ingestion_row(row: Mapping[str, Any]) -> list[str]:
+    checked = row["check_seconds"] > 0
+    return [
+        f"{row['interactions']:,}",
+        f"`{row['stage']}`",
+        str(row["windows"]),
+        f"{row['rows']:,}" if row["rows"] else "",
+        f"{row['seconds']:.0f}",
+        f"{row['check_seconds']:.0f}" if checked else "",
+        f"{row['cpu_seconds']:.0f}",
+        f"{row['check_cpu_seconds']:.1f}" if checked else "",
+        f"{row['check_cpu_seconds'] / row['cpu_seconds']:.0%}" if checked else "",
+        f"{row['peak_memory_mb']:.0f}",
+        f"{row['disk_mb']:.1f}" if row["disk_mb"] else "",
+    ]
 
 
 def _places(value: float | None) -> str:

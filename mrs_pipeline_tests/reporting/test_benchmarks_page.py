@@ -111,10 +111,10 @@ def test_cold_items_are_held_against_neighbours_by_content() -> None:
 
 
 def test_a_page_leaves_out_what_has_not_been_run() -> None:
-    page = benchmarks_page(RUNS, NOTHING, NOTHING, NOTHING)
+    page = benchmarks_page(RUNS, NOTHING, NOTHING, NOTHING, NOTHING)
     assert "## tiktok" in page and "| `smore` |" in page
     assert "2 cores of X, 1 thread a run" in page
-    assert not any(title in page for title in ("## Experiments", "## Cost", "## Extraction"))
+    assert not any(title in page for title in ("## Experiments", "## Cost", "## Extraction", "## Ingestion"))
 
 
 def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
@@ -125,7 +125,7 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
     }  # fmt: skip
     slower = {**cost, "model": "vbpr", "peer_seconds_per_epoch": 1.0}
     alone = {**cost, "model": "dmrl", "peer_seconds_per_epoch": None, "peer_peak_memory_mb": None}
-    page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost, slower, alone]), NOTHING)
+    page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost, slower, alone]), NOTHING, NOTHING)
     assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 512 | 761 |" in page
     assert "| tiktok | `dmrl` | 0.500 |  |  | 0.100 |  |  | 512 |  |" in page
     assert "An epoch takes at most a third of the peer's with `bm3` on tiktok (25%)." in page
@@ -139,6 +139,7 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
                 ("peer_seconds_per_epoch", "peer_seconds_per_evaluation", "peer_peak_memory_mb"), pl.Float64
             ),
         ),
+        NOTHING,
         NOTHING,
     )
     assert "of the peer's with" not in without
@@ -158,9 +159,24 @@ def test_experiments_have_a_row_an_arm_and_a_cold_column_only_where_it_is_filled
         ],
         schema_overrides={"cold": pl.Float64},
     )  # fmt: skip
-    page = benchmarks_page(RUNS, arms, NOTHING, NOTHING)
+    page = benchmarks_page(RUNS, arms, NOTHING, NOTHING, NOTHING)
     assert "| arm | recall@20 (± over seeds) | against control | p | s | MB |" in page
     assert "| text | .2500 ± .0100 | +0.0500 (+0.0400 to +0.0600) | < 0.001 | 3.0 | 400 |" in page
     assert page.index("| none |") < page.index("| text |")
-    with_cold = benchmarks_page(RUNS, arms.with_columns(cold=pl.lit(0.03)), NOTHING, NOTHING)
+    with_cold = benchmarks_page(RUNS, arms.with_columns(cold=pl.lit(0.03)), NOTHING, NOTHING, NOTHING)
     assert "| text | .2500 ± .0100 | .0300 |" in with_cold
+
+
+def test_ingestion_shows_what_each_stage_took_and_the_share_of_its_checks() -> None:
+    init = {
+        "interactions": 20_000_000, "stage": "init", "windows": 1, "rows": 0, "seconds": 139.7, "check_seconds": 0.0,
+        "check_share": 0.0, "cpu_seconds": 35.6, "check_cpu_seconds": 0.0, "slowest_window": 0.0,
+        "peak_memory_mb": 1873.8, "disk_mb": 0.0,
+    }  # fmt: skip
+    core = {**init, "stage": "core/tables", "rows": 20_944_569, "seconds": 200.0, "check_seconds": 26.0,
+            "cpu_seconds": 90.0, "check_cpu_seconds": 9.0, "disk_mb": 254.97}  # fmt: skip
+    page = benchmarks_page(RUNS, NOTHING, NOTHING, NOTHING, pl.DataFrame([init, core]))
+    assert "## Ingestion" in page
+    assert "| 20,000,000 | `init` | 1 |  | 140 |  | 36 |  |  | 1874 |  |" in page
+    row = "| 20,000,000 | `core/tables` | 1 | 20,944,569 | 200 | 26 | 90 | 9.0 | 10% | 1874 | 255.0 |"
+    assert row in page
