@@ -44,6 +44,11 @@ def _first(column: str, value: object) -> Fault:
     return fault
 
 
+def _every(column: str, value: object) -> Fault:
+    """All rows get one value."""
+    return lambda frame: frame.with_columns(pl.lit(value, dtype=frame.schema[column]).alias(column))
+
+
 def _twice(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.head(1), frame])
 
@@ -74,9 +79,9 @@ def worked_stage(worked: Path) -> Stage:
 @pytest.mark.parametrize(
     ("task", "output", "fault", "sentence"),
     [
-        ("raw/interactions", "raw/interactions", _first("timestamp", datetime(1969, 1, 1)), "before 1970"),
-        ("raw/interactions", "raw/interactions", _first("timestamp", datetime(2999, 1, 1)), "in the future"),
-        ("raw/interactions", "raw/interactions", _first("rating", 1e9), "ordinary numbers"),
+        ("raw/interactions", "raw/interactions", _every("timestamp", datetime(1969, 1, 1)), "after 1970"),
+        ("raw/interactions", "raw/interactions", _every("timestamp", datetime(2999, 1, 1)), "in the past"),
+        ("raw/interactions", "raw/interactions", _first("rating", 1e13), "ordinary numbers"),
         ("raw/items", "raw/items", _twice, "item"),
         ("core/tables", "core/users", _twice, "user"),
         ("core/tables", "core/items", _first("item_id", None), "item"),
