@@ -4,6 +4,7 @@ A `Program` is a view of one moment: it reads each file once. `closure` takes th
 and parses only what has.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ def edited_files() -> list[Path]:
     The first closures are asked for when the definitions are loaded, before any task runs.
     """
     with _lock:
-        return sorted({path for program in _first.values() for path in program.edited()})
+        loaded = [program for tops, program in _first.items() if all(top in sys.modules for top in tops)]
+        return sorted({path for program in loaded for path in program.edited()})
 
 
 def key_of(root: Root) -> str:

@@ -36,7 +36,7 @@ def time_range(con: "DuckDBPyConnection", interactions: str) -> TimeRange | None
 
 
 def windows_of_file(con: "DuckDBPyConnection", interactions: str, every: str) -> list[str]:
-    """Keys of the windows_of_file that a SELECT of interactions has rows in, in order."""
+    """Keys of the windows that a SELECT of interactions has rows in, in order."""
     rows = con.execute(
         f"SELECT DISTINCT {window_key_sql(TIMESTAMP, every)} FROM ({interactions}) "
         f"WHERE {TIMESTAMP} IS NOT NULL ORDER BY 1"
@@ -73,12 +73,12 @@ def activity(con: "DuckDBPyConnection", interactions: str, every: str) -> list[A
     return [Activity(*row) for row in rows]
 
 
-def last_testable(windows_of_file: Sequence[Activity]) -> Activity:
-    """The last window with enough users to test with; the one with most where none has. One at least is needed."""
-    most = max(window.users for window in windows_of_file)
+def last_testable(choice: Sequence[Activity]) -> Activity:
+    """The last window with enough users to test with; the last with most where none has. One at least is needed."""
+    most = max(window.users for window in choice)
     enough = max(_FEWEST_USERS, _SHARE_OF_BEST * most)
-    fit = [window for window in windows_of_file if window.users >= enough]
-    return fit[-1] if fit else max(windows_of_file, key=lambda window: window.users)
+    fit = [window for window in choice if window.users >= enough]
+    return fit[-1] if fit else [window for window in choice if window.users == most][-1]
 
 
 def untimed_notices(con: "DuckDBPyConnection", interactions: str) -> list[str]:

@@ -50,7 +50,7 @@ class PageTable:
 
 
 def shown_number(value: float | None, digits: int = 4) -> CellValue:
-    """A shown_number as a cell, a dash where there is none."""
+    """A number as a cell, a dash where there is none."""
     return CellValue(DASH) if value is None else CellValue(f"{value:,.{digits}f}", value)
 
 
@@ -238,7 +238,7 @@ def walk_forward_table(table: pl.DataFrame) -> PageTable:
 
 
 def runs_table(runs: pl.DataFrame, metrics: pl.DataFrame) -> PageTable:
-    """What each shown_number was made from: one row a run, with its settings and digests."""
+    """What each number was made from: one row a run, with its settings and digests."""
     key = ["dataset", "window", "model", "seed"]
     digests = metrics.select(*key, "data_digest", "code_digest").unique(subset=key, maintain_order=True)
     joined = digests.join(conform(runs, RUN_FRAME, "runs"), on=key, how="left")

@@ -31,7 +31,7 @@ def listed_columns(*names: str) -> dict[str, Column]:
     """
     columns = {name.partition(":")[0]: declared()[name] for name in names}
     if len(columns) < len(names):
-        raise ValueError(f"a column is listed_columns twice among {', '.join(names)}")
+        raise ValueError(f"a column is listed twice among {', '.join(names)}")
     return columns
 
 

@@ -196,10 +196,9 @@ def test_schedule_and_sensor_exist_and_stand_still(project: Project) -> None:
     repository = project.definitions.get_repository_def()
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(schedules) == {
-        "tiny_retrain"
-    }  # a dataset without windows has nothing to retrain by the calendar
-    assert schedules["tiny_retrain"].default_status is dg.DefaultScheduleStatus.STOPPED
+    # a dataset without windows has nothing to retrain by the calendar
+    assert set(schedules) == {"tiny_retrain", "tiny_verify_nightly", "whole_verify_nightly"}
+    assert {each.default_status for each in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
     assert {name: sensors[name].default_status for name in ("tiny_watch", "whole_watch")} == dict.fromkeys(
         ("tiny_watch", "whole_watch"), dg.DefaultSensorStatus.STOPPED
     )

@@ -34,7 +34,7 @@ def _rows(entry: Entry, part: str, hold: bool, bench: Workbench) -> str:
 
 
 def part_of(part: str, *, hold: bool) -> str:
-    """SQL: the part_of of a row of a part; of a training row too, where some of them are held out to validate."""
+    """SQL: the label of a row of a part; of a training row too, where some of them are held out to validate."""
     if part == "train" and hold:
         return f"CASE WHEN {held_out('user_id', 'item_id')} THEN 'valid' ELSE 'train' END"
     return f"'{part}'"

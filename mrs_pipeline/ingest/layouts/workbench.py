@@ -334,6 +334,6 @@ def held_out(*columns: str) -> str:
 
 
 def title_or_null(expression: str) -> str:
-    """SQL: a cleanly title; one that begins with markup is page source and no title."""
+    """SQL: a clean title; one that begins with markup is page source and no title."""
     page = f"regexp_matches({expression}, '^\\s*<(span|img|div|script)')"
     return f"CASE WHEN {page} THEN NULL ELSE {cleanly(expression)} END"
