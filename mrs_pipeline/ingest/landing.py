@@ -1,4 +1,4 @@
-"""When rows happened: which windows_of_file a landing file touches, and how much a window has to be tested with.
+"""When rows happened: which windows a landing file touches, and how much a window has to be tested with.
 
 The calendar itself (keys, bounds) is `mrs_pipeline.windows`; here it is only put into SQL.
 """
