@@ -5,10 +5,8 @@ The calendar itself (keys, bounds) is `mrs_pipeline.windows`; here it is only pu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from mrs_pipeline.ingest.sql import first_row
 from mrs_pipeline.schema import SOURCE_FILE, TIMESTAMP, USER_ID
 from mrs_pipeline.windows import KEY_FORMATS
 
@@ -20,19 +18,10 @@ _FEWEST_USERS: Final = 5
 _SHARE_OF_BEST: Final = 0.1
 """A window can be tested with this share of the users of the window that has most, and no fewer than the above."""
 
-TimeRange = tuple[datetime, datetime]
-"""First and last moment, UTC without zone, both inclusive."""
-
 
 def window_key_sql(column: str, every: str) -> str:
     """SQL for the key of the window (`day`, `week`, `month` or `year`) that a TIMESTAMP column lies in."""
     return f"strftime(date_trunc('{every}', {column}), '{KEY_FORMATS[every]}')"
-
-
-def time_range(con: "DuckDBPyConnection", interactions: str) -> TimeRange | None:
-    """First and last timestamp of a SELECT of interactions; None where there is none."""
-    first, last = first_row(con, f"SELECT min({TIMESTAMP}), max({TIMESTAMP}) FROM ({interactions})")
-    return (first, last) if first is not None else None
 
 
 def windows_of_file(con: "DuckDBPyConnection", interactions: str, every: str) -> list[str]:

@@ -57,12 +57,6 @@ class Source(Protocol):
     ) -> facts.SourceFacts:
         """Counts, coverage and time range; of rows that were parsed before, where SELECTs of them are given."""
 
-    def time_range(self, con: "DuckDBPyConnection") -> landing.TimeRange | None:
-        """First and last timestamp; None without timestamps."""
-
-    def file_time_range(self, con: "DuckDBPyConnection", file: Path) -> landing.TimeRange | None:
-        """The same for one landing file."""
-
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows (`day`, `week`, `month`, `year`) that a landing file has rows in, in order."""
 
@@ -177,14 +171,6 @@ class TabularSource:
             named,
             tuple(self.matrix_files),
         )
-
-    def time_range(self, con: "DuckDBPyConnection") -> landing.TimeRange | None:
-        """First and last timestamp."""
-        return landing.time_range(con, self.interactions_sql(con))
-
-    def file_time_range(self, con: "DuckDBPyConnection", file: Path) -> landing.TimeRange | None:
-        """First and last timestamp of one landing file."""
-        return landing.time_range(con, self._landing(con, file))
 
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows that a landing file touches."""

@@ -140,10 +140,6 @@ def test_windows_of_a_landing_file(empty, every: str, keys: list[str]) -> None:
     )
     source = empty.open()
     assert source.windows_of(empty.con, source.landings()[0], every) == keys
-    assert source.file_time_range(empty.con, source.landings()[0]) == (
-        datetime(2023, 12, 31, 23, 59, 59),
-        datetime(2024, 3, 11),
-    )
 
 
 def test_a_landing_file_may_be_empty_if_another_is_not(empty) -> None:
@@ -151,10 +147,4 @@ def test_a_landing_file_may_be_empty_if_another_is_not(empty) -> None:
     empty.write("interactions/old.csv", "user_id,item_id,timestamp\nu,a,2024-01-01\n")
     source = empty.open()
     assert source.windows_of(empty.con, source.landings()[0], "month") == []
-    assert source.file_time_range(empty.con, source.landings()[0]) is None
     assert empty.interactions().height == 1
-
-
-def test_time_range_without_timestamps(empty) -> None:
-    empty.write("interactions.csv", "user_id,item_id\nu,a\n")
-    assert empty.open().time_range(empty.con) is None
