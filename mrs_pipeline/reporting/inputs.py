@@ -128,6 +128,12 @@ class DataStatistics:
     coverage: pl.DataFrame = field(default_factory=pl.DataFrame)
     features: pl.DataFrame = field(default_factory=pl.DataFrame)
 
+    @property
+    def density(self) -> float:
+        """Share of the user-item matrix that is filled; the report's template shows it."""
+        cells = self.n_users * self.n_items
+        return self.rows_kept / cells if cells else 0.0
+
 
 @dataclass(frozen=True)
 class ItemCard:
