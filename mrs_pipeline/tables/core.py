@@ -48,6 +48,8 @@ REASONS: Final = (
 """Why a raw row is not in the core, in the order in which the rules are applied."""
 
 _WORK = "core_work"
+_SOURCE_ORDER: Final = "source_file, source_row, user_id, item_id, timestamp, rating, split"
+"""One row of a file may hold several interactions; two that are equal in all of this are one as good as the other."""
 _ZERO_YEARS: Final = 1971
 """Up to this year a window may really hold second 0 of 1970: times that only count from 0."""
 
@@ -104,7 +106,7 @@ def build_core(
     _reject_sparse(con, rules, window_start)
     _number_users(con)
     _number_items(con, raw_items)
-    _number_interactions(con)
+    _number_interactions(con, pairs_repeat=rules.deduplicate == "none")
     return _counted(con)
 
 
@@ -131,17 +133,18 @@ def _stage(
     window_start: datetime | None,
     window_end: datetime | None,
 ) -> None:
-    """Copy the raw rows, with a number in source order, their side of the start, and why they are wrong by themselves.
+    """Copy the raw rows, with their side of the start, and why they are wrong by themselves.
 
-    With a window, a row without a time is neither: nobody knows whether it lies before the window.
+    With a window, a row without a time is neither: nobody knows whether it lies before the window. Rows are told
+    apart by `rowid`, which updates leave alone; their order in the source is `_SOURCE_ORDER`. Numbering all of them in
+    that order would need a sort of everything, in memory.
     """
     history = "true" if window_start is None else "coalesce(timestamp < CAST($start AS TIMESTAMP), false)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
     reason = _own_reason(raw_items, rules, window_start, window_end)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} "
-        "AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, item_id, timestamp, rating, split) "
-        f"AS place FROM {raw_interactions}",
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} AS reason "
+        f"FROM {raw_interactions}",
         start,
     )
     rows = _count(con, "true")
@@ -212,10 +215,24 @@ def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules
     _reject(
         con,
         DUPLICATE,
-        f"place IN (SELECT place FROM (SELECT place, row_number() OVER (PARTITION BY user_id, item_id "
-        f"ORDER BY is_history DESC, timestamp {direction} NULLS LAST, "
-        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) AS nth {pairs} AND (user_id, item_id) IN "
-        f"(SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1)) WHERE nth > 1)",
+        f"""
+        rowid IN (
+            SELECT row FROM (
+                SELECT row, row_number() OVER (
+                    PARTITION BY user_id, item_id
+                    ORDER BY is_history DESC, timestamp {direction} NULLS LAST,
+                             CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END
+                ) AS nth
+                FROM (
+                    SELECT rowid AS row, user_id, item_id, is_history, timestamp,
+                           row_number() OVER (PARTITION BY user_id, item_id ORDER BY {_SOURCE_ORDER}) AS place
+                    {pairs} AND (user_id, item_id) IN (
+                        SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1
+                    )
+                )
+            ) WHERE nth > 1
+        )
+        """,
     )
 
 
@@ -224,7 +241,7 @@ def _reject_sparse(
 ) -> None:
     """Reject what is below the k-core of the history, then events of users whom the history no longer has."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE core_history AS SELECT user_id, item_id, place, reason FROM {_WORK} "
+        f"CREATE OR REPLACE TEMP TABLE core_history AS SELECT user_id, item_id, rowid AS row, reason FROM {_WORK} "
         "WHERE is_history AND reason IS NULL"
     )
     before = _count(con, "is_history AND reason IS NULL")
@@ -234,7 +251,7 @@ def _reject_sparse(
         reject_below(con, "core_history", rules.k_core)
         con.execute(
             f"UPDATE {_WORK} SET reason = core_history.reason FROM core_history "
-            f"WHERE core_history.place = {_WORK}.place AND core_history.reason IS NOT NULL"
+            f"WHERE core_history.row = {_WORK}.rowid AND core_history.reason IS NOT NULL"
         )
     if _count(con, "is_history AND reason IS NULL") == 0:
         con.execute("UPDATE core_history SET reason = NULL")
@@ -270,19 +287,21 @@ def _number_items(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
     )
 
 
-def _number_interactions(con: "duckdb.DuckDBPyConnection") -> None:
+def _number_interactions(con: "duckdb.DuckDBPyConnection", *, pairs_repeat: bool) -> None:
+    """Interactions and quarantine in their final order; where pairs repeat, the source's order decides the rest."""
+    ties = f", {_SOURCE_ORDER}" if pairs_repeat else ""
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE core_interactions AS
         SELECT users.user, items.item, user_id, item_id, timestamp, rating, split, is_history
         FROM {_WORK} JOIN core_users AS users USING (user_id) JOIN core_items AS items USING (item_id)
         WHERE reason IS NULL
-        ORDER BY users.user, timestamp NULLS FIRST, items.item, place
+        ORDER BY users.user, timestamp NULLS FIRST, items.item{ties}
         """
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE core_quarantine AS SELECT * EXCLUDE (is_history, place, reason), "
-        f"reason FROM {_WORK} WHERE reason IS NOT NULL ORDER BY place"
+        "CREATE OR REPLACE TEMP TABLE core_quarantine AS SELECT * EXCLUDE (is_history, reason), "
+        f"reason FROM {_WORK} WHERE reason IS NOT NULL ORDER BY {_SOURCE_ORDER}"
     )
 
 
