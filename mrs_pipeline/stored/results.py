@@ -33,13 +33,18 @@ class UserList:
 
 
 def read_leaderboard(lake: Lake, dataset: str, windows: Sequence[str] | None = None) -> pl.DataFrame:
-    """The leaderboard of some windows (all if None), windows in order, best first in each.
+    """The leaderboard of some windows (all if None), windows in order, best first in each, stale rows last.
 
     Raises:
         InputError: the dataset has no leaderboard, or none of the windows is on it.
     """
     _require_results(lake, "eval", "leaderboard", dataset)
-    board = lake.read(Table.of("eval", "leaderboard", dataset=dataset)).sort(WINDOW, "protocol", "rank")
+    board = lake.read(Table.of("eval", "leaderboard", dataset=dataset))
+    if "stale" not in board.columns:
+        raise InputError(
+            f"the leaderboard of {dataset} was made by an earlier version: `mrs run {dataset}` makes it again."
+        )
+    board = board.sort(WINDOW, "protocol", "rank", nulls_last=True, maintain_order=True)
     if windows is None:
         return board
     chosen = board.filter(pl.col(WINDOW).is_in(list(windows)))
@@ -94,8 +99,8 @@ def recommended(
 
 
 def _leader(lake: Lake, dataset: str, window: str, models: Sequence[str]) -> str:
-    """The best of the models on the window's leaderboard."""
-    board = read_leaderboard(lake, dataset)
+    """The best of the models on the window's leaderboard; one that was measured on other data is not on it."""
+    board = read_leaderboard(lake, dataset).drop_nulls("rank")
     ranked = board.filter((pl.col(WINDOW) == window) & pl.col(MODEL).is_in(list(models))).sort("rank")
     if ranked.is_empty():
         raise InputError(
