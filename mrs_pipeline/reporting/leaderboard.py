@@ -95,6 +95,31 @@ def leaderboard(
     return _ordered(pl.concat(groups), shown)
 
 
+def against(
+    metrics: pl.DataFrame, user_metrics: Iterable[pl.DataFrame], reference: str, column: str
+) -> pl.DataFrame:
+    """Every model against one of them, by the test of `leaderboard`; stale rows are left out.
+
+    Args:
+        metrics: `inputs.METRIC_FRAME` rows.
+        user_metrics: as for `leaderboard`.
+        reference: name of the model.
+        column: what is compared, such as `recall@20` or `cold_recall@20`.
+
+    Returns:
+        The group, model, difference (model minus reference), low, high and p, adjusted inside the group.
+    """
+    rows = _checked(conform(metrics, METRIC_FRAME, "metrics"), ()).filter(~pl.col("stale"))
+    samples = _samples(user_metrics, rows, [column])
+    models = rows.select(*GROUP_COLUMNS, "model").unique(maintain_order=True)
+    groups = [models.clear().with_columns(pl.lit(None, pl.Float64).alias(part) for part in _TEST)]
+    for group in models.partition_by(GROUP_COLUMNS, maintain_order=True):
+        own = {row[-1]: samples[row][column] for row in group.iter_rows() if column in samples.get(row, {})}
+        tests = _tests("", group["model"].to_list(), reference, own)
+        groups.append(group.with_columns(test.alias(test.name.removeprefix("_")) for test in tests))
+    return pl.concat(groups)
+
+
 def current(board: pl.DataFrame) -> pl.DataFrame:
     """The rows that may be compared: measured on today's data."""
     return board.filter(~pl.col("stale"))

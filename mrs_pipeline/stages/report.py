@@ -27,9 +27,10 @@ from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.cards import Cards
 from mrs_pipeline.stored.features import summary_of
 from mrs_pipeline.stored.trained import long_history
+from mrs_pipeline.stored.training_data import split_digest
 from mrs_pipeline.tasks.lineage import git_commit
-from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, SPLITS, Kind, Node
-from mrs_pipeline.tasks.places import exists, page_of, record, table_of
+from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
+from mrs_pipeline.tasks.places import exists, page_of, table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 
 _SAMPLE_USERS = 4
@@ -38,7 +39,7 @@ _SAMPLE_ITEMS = 8
 
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
-    return leaderboard(_measured(stage), _runs(stage), UserMetrics(stage), popularity=POPULARITY_MODEL)
+    return leaderboard(measured(stage), _runs(stage), UserMetrics(stage), popularity=POPULARITY_MODEL)
 
 
 def make_leaderboard(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -73,7 +74,7 @@ def _inputs(stage: Stage) -> ReportInputs:
     return ReportInputs(
         title=f"{stage.config.name}: which recommender works here",
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        metrics=_measured(stage),
+        metrics=measured(stage),
         runs=_runs(stage),
         history=_history(stage),
         user_metrics=UserMetrics(stage),
@@ -93,7 +94,7 @@ def _inputs(stage: Stage) -> ReportInputs:
     )
 
 
-def _measured(stage: Stage) -> pl.DataFrame:
+def measured(stage: Stage) -> pl.DataFrame:
     """All metrics, those marked that were measured on other data than their window's split of today."""
     metrics = _all(stage, "eval", "metrics")
     if metrics.is_empty():
@@ -101,18 +102,9 @@ def _measured(stage: Stage) -> pl.DataFrame:
             f"no window of {stage.config.name} that was run has test rows yet, so there is nothing to rank: run "
             f"one that has closed (`mrs run {stage.config.name}` takes the last)."
         )
-    today = [
-        (window, record(stage.at(window), SPLITS)[0][: len(digest)])
-        for window, digest in metrics.select("window", "data_digest").unique("window").iter_rows()
-        if exists(stage.at(window), SPLITS)
-    ]
-    splits = pl.DataFrame(today, schema={"window": pl.String, "today": pl.String}, orient="row")
-    return (
-        metrics.join(splits, on="window", how="left", maintain_order="left")
-        .with_columns(stale=pl.col("data_digest").ne_missing(pl.col("today")))
-        .drop("today")
-        .rename({"users": "n_users"})
-    )
+    today = {window: split_digest(stage.at(window)) for window in metrics["window"].unique()}
+    split = pl.col("window").replace_strict(today, return_dtype=pl.String)
+    return metrics.rename({"users": "n_users"}).with_columns(stale=pl.col("data_digest").ne_missing(split))
 
 
 def _all(stage: Stage, schema: str, name: str, where: str = "true") -> pl.DataFrame:
@@ -157,6 +149,8 @@ class UserMetrics:
     """What the leaderboard tests, wide: one frame a window and model, read when its turn comes, so that one is held."""
 
     stage: Stage
+    window: str = "*"
+    """Only this window; all of them by default."""
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """One row a seed and user, a column a metric: those compared, and the ranking one on warm and on cold items."""
@@ -164,7 +158,9 @@ class UserMetrics:
         wanted = [(name, "all", name) for name in COMPARED]
         wanted += [(f"{part}_{COMPARED[0]}", part, COMPARED[0]) for part in SLICES]
         columns = ", ".join(_column(*each) for each in wanted)
-        for table in lake.partitions("eval", "user_metrics", dataset=self.stage.config.name):
+        for table in lake.partitions(
+            "eval", "user_metrics", dataset=self.stage.config.name, window=self.window
+        ):
             keys = dict(table.keys)
             if keys["model"] not in models:
                 continue
