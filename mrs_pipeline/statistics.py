@@ -208,6 +208,10 @@ def against_figure(values: npt.NDArray[np.floating], figure: float) -> Differenc
     Args:
         values: [n] the metric of each run.
         figure: the published value.
+
+    >>> found = against_figure(np.array([0.07, 0.08, 0.09]), 0.1)
+    >>> round(found.mean, 4), round(found.error, 4), found.freedom
+    (-0.02, 0.0115, 2)
     """
     mean, n = float(np.mean(values)) - figure, len(values)
     if n < 2:

@@ -1,12 +1,20 @@
 """From raw rows to core tables: rejected rows get a reason, the rest dense numbers. Ids are fixed here alone.
 
-The order of the rules: ids, time, catalogue, rating, duplicates, k-core, users without history. Every row that was
-read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What the columns mean
-stands in the tables' own files.
+The order of the rules: ids, time, catalogue, rating, items unknown at the start, duplicates, k-core, users without
+history. Every row that was read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What
+the columns mean stands in the tables' own files.
 
 With a window, what lies before its start is the history. Only the history shapes the core: its duplicates and
 its k-core are found without a look at the window's events, which come after it. An event is kept when its
-user is still in the history; items that only events name follow the others as cold items.
+user is still in the history and its item was known at the start.
+
+The whole catalogue has numbers, so that what nobody has touched can be recommended; the k-core decides what is trained
+and tested on. Which items are ranked in a test (`is_candidate`) must not follow from the test's own events:
+
+- with a window, the items that were known at its start: those without a `first_seen`, which the catalogue says
+  exist, those first seen before, and those that the history names;
+- without windows, the items with an interaction in the core: under a random split the others cannot be right, so they
+  would only count against the models that see content.
 """
 
 from collections.abc import Iterator
@@ -27,6 +35,7 @@ MISSING_TIME: Final = "missing timestamp"
 IMPOSSIBLE_TIME: Final = "impossible timestamp"
 AFTER_WINDOWS: Final = "after the last window"
 UNKNOWN_ITEM: Final = "unknown item"
+NEW_ITEM: Final = "item unknown at the window's start"
 MISSING_RATING: Final = "missing rating"
 LOW_RATING: Final = "below minimum rating"
 DUPLICATE: Final = "duplicate"
@@ -40,6 +49,7 @@ REASONS: Final = (
     UNKNOWN_ITEM,
     MISSING_RATING,
     LOW_RATING,
+    NEW_ITEM,
     DUPLICATE,
     USER_BELOW,
     ITEM_BELOW,
@@ -48,6 +58,7 @@ REASONS: Final = (
 """Why a raw row is not in the core, in the order in which the rules are applied."""
 
 _WORK = "core_work"
+_KNOWN = "core_known"
 _SOURCE_ORDER: Final = "source_file, source_row, user_id, item_id, timestamp, rating, split"
 """One row of a file may hold several interactions; two that are equal in all of this are one as good as the other."""
 _ZERO_YEARS: Final = 1971
@@ -102,17 +113,19 @@ def build_core(
     _require_catalogue(con, raw_items)
     _stage(con, raw_interactions, raw_items, rules, window_start=window_start, window_end=window_end)
     _require_ratings(con, rules)
+    if window_start is not None:
+        _reject_new_items(con, raw_items, window_start)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
     _number_users(con)
-    _number_items(con, raw_items)
+    _number_items(con, raw_items, window_start, window_end)
     _number_interactions(con, pairs_repeat=rules.deduplicate == "none")
     return _counted(con)
 
 
 def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
     names = {str(row[0]).lower() for row in con.execute(f"DESCRIBE SELECT * FROM {raw_items}").fetchall()}
-    clash = names & {"item", "is_cold"}
+    clash = names & {"item", "is_cold", "is_candidate"}
     if clash:
         raise InputError(
             f"the items have a column '{min(clash)}', which the core needs for itself: rename it."
@@ -191,7 +204,7 @@ def _time_rules(
     if rules.latest is not None:
         yield IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY"
     if window_end is not None:
-        yield AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
+        yield AFTER_WINDOWS, f"timestamp >= {_moment(window_end)}"
 
 
 def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -200,6 +213,16 @@ def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) 
             f"interactions.min_rating is {rules.min_rating:g}, but no interaction has a rating: map the "
             "rating column under source, or remove min_rating."
         )
+
+
+def _reject_new_items(con: "duckdb.DuckDBPyConnection", raw_items: str, window_start: datetime) -> None:
+    """Reject the window's events on items that nobody could have recommended at its start; they name the known ones."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_KNOWN} AS SELECT item_id FROM {raw_items} "
+        f"WHERE first_seen IS NULL OR first_seen < {_moment(window_start)} "
+        f"UNION SELECT DISTINCT item_id FROM {_WORK} WHERE is_history AND reason IS NULL"
+    )
+    _reject(con, NEW_ITEM, f"NOT is_history AND item_id NOT IN (SELECT item_id FROM {_KNOWN})")
 
 
 def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -271,20 +294,34 @@ def _number_users(con: "duckdb.DuckDBPyConnection") -> None:
     )
 
 
-def _number_items(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
+def _number_items(
+    con: "duckdb.DuckDBPyConnection",
+    raw_items: str,
+    window_start: datetime | None,
+    window_end: datetime | None,
+) -> None:
+    """Warm items first, then the cold candidates, then what is ranked in no test, each in the order of the ids."""
+    seen = f"SELECT DISTINCT item_id FROM {_WORK} WHERE reason IS NULL AND is_history"
+    candidates = seen if window_start is None else f"SELECT item_id FROM {_KNOWN}"
+    exists = (
+        "true"
+        if window_end is None
+        else f"first_seen IS NULL OR first_seen < {_moment(window_end)} OR item_id IN ({candidates})"
+    )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE core_items AS
-        WITH seen AS (
-            SELECT item_id, NOT bool_or(is_history) AS is_cold
-            FROM {_WORK} WHERE reason IS NULL GROUP BY item_id
+        WITH catalogue AS (
+            SELECT *, item_id NOT IN ({seen}) AS is_cold, item_id IN ({candidates}) AS is_candidate
+            FROM {raw_items} WHERE {exists}
         )
-        SELECT row_number() OVER (ORDER BY seen.is_cold, item_id) - 1 AS item, item_id, seen.is_cold,
-               catalogue.* EXCLUDE (item_id)
-        FROM seen JOIN {raw_items} AS catalogue USING (item_id)
+        SELECT row_number() OVER (ORDER BY is_cold, NOT is_candidate, item_id) - 1 AS item, item_id,
+               is_cold, is_candidate, * EXCLUDE (item_id, is_cold, is_candidate)
+        FROM catalogue
         ORDER BY item
         """
     )
+    con.execute(f"DROP TABLE IF EXISTS {_KNOWN}")
 
 
 def _number_interactions(con: "duckdb.DuckDBPyConnection", *, pairs_repeat: bool) -> None:
@@ -328,6 +365,11 @@ def _reject(con: "duckdb.DuckDBPyConnection", reason: str, condition: str) -> No
 
 def _count(con: "duckdb.DuckDBPyConnection", condition: str) -> int:
     return int(con.execute(f"SELECT count(*) FROM {_WORK} WHERE {condition}").fetchall()[0][0])
+
+
+def _moment(time: datetime) -> str:
+    """A moment as SQL, in UTC."""
+    return f"TIMESTAMP '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
 
 
 def _where(window_start: datetime | None) -> str:

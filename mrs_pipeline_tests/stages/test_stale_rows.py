@@ -11,7 +11,8 @@ from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.orchestration.frames import shown_frame
 from mrs_pipeline.storage.catalogue import query
-from mrs_pipeline.stored.results import read_leaderboard, recommended
+from mrs_pipeline.stored.lists import list_of_user
+from mrs_pipeline.stored.results import read_leaderboard
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import WINDOW, copied, perform, stage_of
 
@@ -69,7 +70,7 @@ def test_the_terminal_marks_them_and_says_what_to_type(newer: Stage) -> None:
 
 def test_lists_come_from_the_leader_of_the_newer_data(newer: Stage) -> None:
     user = newer.lake.read(newer.table("core", "users"))["user_id"][0]
-    assert recommended(newer.lake, "tiny", user).model == "most_pop"
+    assert list_of_user(newer.lake, "tiny", user).model == "most_pop"
 
 
 def test_the_frame_of_the_ui_has_no_stale_row(newer: Stage) -> None:
