@@ -152,6 +152,6 @@ def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> No
     from mrs_pipeline.stored.results import read_leaderboard
 
     board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means and 95 % intervals over users and seeds"))
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals"))
     for line in leaderboard_notes(board, dataset):
         out.print(line, markup=False)

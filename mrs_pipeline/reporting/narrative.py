@@ -125,7 +125,10 @@ def _verdict(row: Row) -> str:
     if p is None:
         return "without per-user values this difference could not be tested"
     low, high = -row["best_high"], -row["best_low"]  # the leader's lead, not the follower's deficit
-    numbers = f"a lead of {-row['best_difference']:.4f}, {low:.4f} to {high:.4f}, {p_text(p)}"
+    ends = f"{low:.4f} to {high:.4f}".replace("-", "−")
+    numbers = (
+        f"a lead of {-row['best_difference']:.4f}, {ends} with all models taken into account, {p_text(p)}"
+    )
     if p < ALPHA:
         return f"on the same users that is more than chance explains ({numbers})"
     return f"on the same users that may be chance ({numbers})"
@@ -208,7 +211,9 @@ def tuning_told(rows: Sequence[Row]) -> str:
     if len(known) < 2:
         return ""
     if not searched:
-        return "Nobody's settings were searched for: each model runs on its defaults or on what was written by hand."
+        return (
+            "No model's settings were searched for: each runs on its defaults or on what was written by hand."
+        )
     counts = {row["trials"] for row in known}
     if len(counts) == 1:
         return f"Settings were searched for each model alike, with {counts.pop()} trials."

@@ -123,7 +123,7 @@ def test_uneven_search_of_settings_is_told(board):
     ) in told(board)
     alike = board.with_columns(trials=pl.when(pl.col("trials").is_not_null()).then(20))
     assert "Settings were searched for each model alike, with 20 trials." in told(alike)
-    assert "Nobody's settings were searched for" in told(board.with_columns(trials=pl.col("trials") * 0))
+    assert "No model's settings were searched for" in told(board.with_columns(trials=pl.col("trials") * 0))
     assert "ettings" not in told(board.with_columns(trials=pl.lit(None, pl.Int64)))
 
 
