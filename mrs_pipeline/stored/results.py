@@ -49,7 +49,7 @@ def require_results(lake: Lake, schema: str, name: str, dataset: str) -> None:
         )
 
 
-def one_of(known: Sequence[str], wanted: str, sentence: str) -> str:
+def require_one_of(known: Sequence[str], wanted: str, sentence: str) -> str:
     """`wanted`; InputError that begins with `sentence` where it is none of `known`."""
     if wanted not in known:
         raise InputError(f"{sentence} {wanted}; there are {', '.join(known)}.")
