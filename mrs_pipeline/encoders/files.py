@@ -79,6 +79,8 @@ class MediaFolder:
             else:
                 with path.open("rb") as file:
                     data = file.read(self.max_bytes + 1)
+        except FileNotFoundError:
+            raise ContentError("file not found") from None
         except OSError as error:
             raise ContentError(f"file cannot be read: {error.strerror}") from None
         return Content(bytes_digest(data), len(data), data)
@@ -91,6 +93,8 @@ class MediaFolder:
                 path = self.remote.fetch(self._below(path), self.max_bytes)
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except FileNotFoundError:
+            raise ContentError("file not found") from None
         except OSError as error:
             raise ContentError(f"file cannot be read: {error.strerror}") from None
         return Content(digest, path.stat().st_size, path)

@@ -1,7 +1,6 @@
 """What lies at an address: each object's name below it, its size, and a text that changes whenever the object does."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,18 +14,16 @@ _STATE: Final = (
     "ETag",
     "etag",
     "md5Hash",
-    "crc32c",
-    "generation",
     "Content-MD5",
     "Digest",
     "LastModified",
     "Last-Modified",
     "updated",
-    "created",
     "mtime",
-    "VersionId",
+    "created",
 )
-"""What file systems say of an object's state, under the names that they have for it."""
+"""What file systems say of the state of an object, by their names for it; the first that is there counts,
+since lists say less than questions after one object."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,9 @@ def listing(address: Address) -> dict[str, Remote]:
 
 def remote(info: Mapping[str, Any], path: str) -> Remote:
     """What a file system says of an object."""
-    told = {name: str(info[name]) for name in _STATE if info.get(name)}
+    told = next((str(info[name]) for name in _STATE if info.get(name)), None)
     size = info.get("size")
-    state = hashlib.sha256(json.dumps([size, told], sort_keys=True).encode()).hexdigest()[:32] if told else ""
+    state = hashlib.sha256(f"{size} {told}".encode()).hexdigest()[:32] if told else ""
     return Remote(path, size, state)
 
 

@@ -90,9 +90,9 @@ class _Copy:
                 if not each.state or before.get(name) != each.state or not (self.root / name).is_file()
             }
             tables = {name: each for name, each in changed.items() if not self._is_media(name)}
-            states = {name: each.state for name, each in now.items()} | self._fetch(tables, incoming)
+            self._fetch(tables, incoming)
             gone = self._settle(changed, tables, incoming, now)
-            self._write_index(states)
+            self._write_index({name: each.state for name, each in now.items()})
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         if changed or gone:
@@ -108,8 +108,8 @@ class _Copy:
     def _is_media(self, name: str) -> bool:
         return name.lower().endswith(self.media)
 
-    def _fetch(self, tables: Mapping[str, Remote], incoming: Path) -> dict[str, str]:
-        """Download files side by side, each as a number below `incoming`; returns their states."""
+    def _fetch(self, tables: Mapping[str, Remote], incoming: Path) -> None:
+        """Download files side by side, each as a number below `incoming`."""
         from tqdm import tqdm
 
         sizes = [each.size for each in tables.values()]
@@ -132,28 +132,32 @@ class _Copy:
                 for number, (name, each) in enumerate(tables.items())
             ]
             try:
-                return {name: job.result() for name, job in zip(tables, jobs, strict=True)}
+                for job in jobs:
+                    job.result()
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _download(
         self, name: str, wanted: Remote, target: Path, room: int, progress: Callable[[int], Any]
-    ) -> str:
-        """One file, whole and of one state; returns the state."""
+    ) -> None:
+        """One file, whole and of one state.
+
+        What a list says of an object need not be what a question after it says, so states before and after are both
+        asked for. The index keeps the list's, which is older: a change in between is fetched the next time.
+        """
         for _ in range(_ATTEMPTS):
-            most = wanted.size if wanted.size is not None else room
             try:
                 with speaking(self.address) as system:
+                    before = remote(system.info(wanted.path), wanted.path)
+                    most = before.size if before.size is not None else room
                     system.get_file(wanted.path, str(target), callback=bounded(name, most, progress))
                     after = remote(system.info(wanted.path), wanted.path)
             except FileNotFoundError as error:
                 raise InputError(
                     f"{self.address.url}: {name} was removed while it was read; run the command again"
                 ) from error
-            whole = after.size is None or target.stat().st_size == after.size
-            if whole and after.state == wanted.state:
-                return after.state
-            wanted = after
+            if before == after and after.size in (None, target.stat().st_size):
+                return
         raise InputError(
             f"{self.address.url}: {name} changes while it is read; run the command again once it is complete"
         )
