@@ -31,10 +31,13 @@ _KINDS: dict[str, FileKind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".inter": "csv",
+    ".kg": "csv",
+    ".link": "csv",
     ".parquet": "parquet",
     ".jsonl": "json",
     ".ndjson": "json",
 }
+_TABBED = (".tsv", ".inter", ".kg", ".link")
 _DELIMITERS = (",", ";", "\t", "|")
 _BLOCK = 1 << 20
 _LONGEST_FIELD = 1 << 30
@@ -199,7 +202,7 @@ def _utf8(path: Path, name: str, encoding: str | None) -> tuple[Path | None, int
 
 
 def _delimiter(path: Path, first: str) -> str:
-    if data_suffix(path) in (".tsv", ".inter"):
+    if data_suffix(path) in _TABBED:
         return "\t"
     return max(_DELIMITERS, key=first.count)
 

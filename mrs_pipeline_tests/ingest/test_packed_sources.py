@@ -17,7 +17,9 @@ from mrs_pipeline.ingest.inspection import inspect_folder
 from mrs_pipeline.ingest.opening import open_source, source_options
 
 EVENTS = "user_id,item_id,rating,timestamp\n" + "".join(
-    f"u{user},i{(user + step) % 9},{1 + step % 5},2023-0{1 + step}-05\n" for user in range(12) for step in range(6)
+    f"u{user},i{(user + step) % 9},{1 + step % 5},2023-0{1 + step}-05\n"
+    for user in range(12)
+    for step in range(6)
 )
 ITEMS = "".join(f'{{"item_id": "i{item}", "title": "Thing {item}"}}\n' for item in range(9))
 
@@ -31,9 +33,14 @@ def rows(path: Path | str, home: Path) -> list[tuple[object, ...]]:
     """What the proposed settings read, files' names left out."""
     source = open_source(source_options(inspect_folder(path, home_root=home).settings["source"]), home)
     with connect() as con:
-        events = con.execute(f"SELECT * EXCLUDE (source_file) FROM ({source.interactions_sql(con)}) ORDER BY ALL")
+        events = con.execute(
+            f"SELECT * EXCLUDE (source_file) FROM ({source.interactions_sql(con)}) ORDER BY ALL"
+        )
         found = events.fetchall()
-        return found + con.execute(f"SELECT item_id, title FROM ({source.items_sql(con)}) ORDER BY ALL").fetchall()
+        return (
+            found
+            + con.execute(f"SELECT item_id, title FROM ({source.items_sql(con)}) ORDER BY ALL").fetchall()
+        )
 
 
 @pytest.fixture
@@ -46,7 +53,9 @@ def plain(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("events", "items"), [(".gz", ".zst"), (".zst", ".gz")])
-def test_packed_tables_read_as_their_plain_twins(plain: Path, tmp_path: Path, events: str, items: str) -> None:
+def test_packed_tables_read_as_their_plain_twins(
+    plain: Path, tmp_path: Path, events: str, items: str
+) -> None:
     folder = tmp_path / "packed"
     folder.mkdir()
     packed(folder / f"interactions.csv{events}", EVENTS)
@@ -64,7 +73,9 @@ def test_a_folder_of_landings_takes_each_file_once(plain: Path, tmp_path: Path) 
     packed(folder / "interactions" / "2.csv.gz", header + "".join(lines[30:]))
     packed(folder / "items.jsonl.gz", ITEMS)
     found = inspect_folder(folder).findings
-    assert any("interactions: 72 in 2 files, interactions/1.csv.gz to interactions/2.csv" in line for line in found)
+    assert any(
+        "interactions: 72 in 2 files, interactions/1.csv.gz to interactions/2.csv" in line for line in found
+    )
 
 
 def test_other_encodings_and_names_of_packed_tables(tmp_path: Path) -> None:
@@ -78,7 +89,9 @@ def test_other_encodings_and_names_of_packed_tables(tmp_path: Path) -> None:
 
 def test_ready_features_in_a_packed_table(plain: Path, tmp_path: Path) -> None:
     numbers = np.random.default_rng(0).normal(size=(9, 12))
-    frame = pl.DataFrame({"item_id": [f"i{item}" for item in range(9)]} | {f"x{at}": numbers[:, at] for at in range(12)})
+    frame = pl.DataFrame(
+        {"item_id": [f"i{item}" for item in range(9)]} | {f"x{at}": numbers[:, at] for at in range(12)}
+    )
     packed(plain / "audio.csv.gz", frame.write_csv())
     assert inspect_folder(plain).settings["source"]["matrices"] == {"audio": "audio.csv.gz"}
 
@@ -114,7 +127,11 @@ def zipped(path: Path, members: dict[str, str]) -> Path:
 
 @pytest.mark.parametrize("inner", ["", "My Shop/"])
 def test_an_archive_reads_as_its_folder(plain: Path, tmp_path: Path, inner: str) -> None:
-    members = {f"{inner}interactions.csv": EVENTS, f"{inner}items.jsonl": ITEMS, "__MACOSX/._items.jsonl": "x"}
+    members = {
+        f"{inner}interactions.csv": EVENTS,
+        f"{inner}items.jsonl": ITEMS,
+        "__MACOSX/._items.jsonl": "x",
+    }
     archive = zipped(tmp_path / "shop.zip", members)
     assert rows(archive, tmp_path) == rows(plain, tmp_path)
     found = inspect_folder(archive, home_root=tmp_path)
@@ -132,7 +149,9 @@ def test_another_archive_under_the_same_name_is_unpacked_again(tmp_path: Path) -
     assert (second / "items.jsonl").stat().st_mtime_ns == before  # media and tables do not look new
 
 
-@pytest.mark.parametrize("name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "..\\evil.csv", "C:/evil.csv"])
+@pytest.mark.parametrize(
+    "name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "a\\..\\evil.csv", "C:/evil.csv"]
+)
 def test_members_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     archive = zipped(tmp_path / "shop.zip", {"interactions.csv": EVENTS, name: "x"})
     with pytest.raises(InputError, match="leads out of the folder"):

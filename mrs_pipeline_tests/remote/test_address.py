@@ -58,6 +58,8 @@ def test_keys_in_an_address_are_refused_and_not_repeated(text: str, reader: dict
     with pytest.raises(InputError, match="take it out and give credentials by the environment") as told:
         address_of(text)
     assert "HIDDEN" not in str(told.value)
-    with pytest.raises(ValidationError, match="take it out and give credentials by the environment") as refused:
+    with pytest.raises(
+        ValidationError, match="take it out and give credentials by the environment"
+    ) as refused:
         source_options({"path": text} | reader)
     assert "HIDDEN" not in refused.value.errors()[0]["msg"]

@@ -17,7 +17,9 @@ from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.remote.mirror import forget
 
 ROWS = "user,item,rating,timestamp\n" + "".join(
-    f"u{user},i{(user + step) % 9},{1 + step % 5},2023-0{1 + step}-05\n" for user in range(12) for step in range(6)
+    f"u{user},i{(user + step) % 9},{1 + step % 5},2023-0{1 + step}-05\n"
+    for user in range(12)
+    for step in range(6)
 )
 
 
@@ -33,10 +35,11 @@ class _Handler(SimpleHTTPRequestHandler):
         else:
             super().do_GET()
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+    def log_message(self, *_: Any) -> None:
+        """Tests say nothing."""
 
 
 @pytest.fixture
@@ -70,7 +73,9 @@ def test_an_archive(web: tuple[str, Path], tmp_path: Path) -> None:
     address, folder = web
     with zipfile.ZipFile(folder / "shop.zip", "w") as archive:
         archive.writestr("shop/interactions.csv", ROWS)
-        archive.writestr("shop/items.csv", "item,title\n" + "".join(f"i{item},Thing {item}\n" for item in range(9)))
+        archive.writestr(
+            "shop/items.csv", "item,title\n" + "".join(f"i{item},Thing {item}\n" for item in range(9))
+        )
     found = inspect_folder(f"{address}/shop.zip", home_root=tmp_path)
     assert found.settings["source"]["path"] == f"{address}/shop.zip"
     assert any("items: 9, 9 titles" in line for line in found.findings)

@@ -21,7 +21,9 @@ SHOP = address_of("memory://shop")
 @pytest.fixture
 def memory() -> Iterator[Any]:
     system = fsspec.filesystem("memory")
-    system.pipe({"/shop/interactions.csv": b"one", "/shop/parts/a.csv": b"two", "/shop/images/1.png": b"picture"})
+    system.pipe(
+        {"/shop/interactions.csv": b"one", "/shop/parts/a.csv": b"two", "/shop/images/1.png": b"picture"}
+    )
     yield system
     system.store.clear()
 
@@ -56,7 +58,11 @@ def test_only_what_changed_is_fetched(memory: Any, tmp_path: Path) -> None:
     memory.pipe({"/shop/parts/a.csv": b"TWO", "/shop/images/1.png": b"PICTURE", "/shop/new.csv": b"x"})
     root = copy(tmp_path)
     after = states(root)
-    assert {name for name in after if before.get(name) != after[name]} == {"parts/a.csv", "images/1.png", "new.csv"}
+    assert {name for name in after if before.get(name) != after[name]} == {
+        "parts/a.csv",
+        "images/1.png",
+        "new.csv",
+    }
     assert (root / "parts/a.csv").read_bytes() == b"TWO"
     memory.rm("/shop/parts", recursive=True)
     assert set(states(copy(tmp_path))) == {"interactions.csv", "images/1.png", "new.csv"}

@@ -82,7 +82,9 @@ def test_nothing_is_due_until_an_object_changes(ran: Mrs, bucket: Any) -> None:
     data = bucket.cat_file("bucket/shop/images/0.png")
     bucket.pipe_file("bucket/shop/images/0.png", bucket.cat_file("bucket/shop/images/3.png"))
     told = due(ran)
-    assert "current" in asset(told, "raw/interactions") and "due" in asset(told, "features/image_color_gradient")
+    assert "current" in asset(told, "raw/interactions") and "due" in asset(
+        told, "features/image_color_gradient"
+    )
     bucket.pipe_file("bucket/shop/images/0.png", data)
     assert "current" in asset(due(ran), "features/image_color_gradient")
 
@@ -110,7 +112,10 @@ def test_a_deleted_object_is_due_or_named(ran: Mrs, bucket: Any) -> None:
 
 @pytest.mark.parametrize(
     ("place", "said"),
-    [("s3://no-such-bucket/shop", "nothing is at s3://no-such-bucket/shop"), ("s3://bucket/empty", "nothing is at")],
+    [
+        ("s3://no-such-bucket/shop", "nothing is at s3://no-such-bucket/shop"),
+        ("s3://bucket/empty", "nothing is at"),
+    ],
 )
 def test_what_is_missing(s3: str, bucket: Any, tmp_path: Path, place: str, said: str) -> None:
     mrs = make_home(tmp_path / "home")
@@ -132,7 +137,9 @@ def test_access_denied(s3: str, bucket: Any, tmp_path: Path) -> None:
     endpoint = os.environ["AWS_ENDPOINT_URL"]
 
     def ask_after(requests: str) -> None:
-        with urlopen(Request(f"{endpoint}/moto-api/reset-auth", data=requests.encode(), headers=PLAIN)) as answer:
+        with urlopen(
+            Request(f"{endpoint}/moto-api/reset-auth", data=requests.encode(), headers=PLAIN)
+        ) as answer:
             assert answer.status == 200
 
     ask_after("0")
@@ -160,12 +167,18 @@ def test_a_landing_folder_by_windows(s3: str, bucket: Any, tmp_path: Path) -> No
             "item_id": [f"i{item}" for _ in range(20) for item in rng.choice(40, 6, replace=False)],
             "timestamp": [f"2024-0{month}-{1 + row % 28:02}" for row in range(120)],
         }
-        bucket.pipe_file(f"bucket/months/interactions/2024-0{month}.csv", pl.DataFrame(rows).write_csv().encode())
+        bucket.pipe_file(
+            f"bucket/months/interactions/2024-0{month}.csv", pl.DataFrame(rows).write_csv().encode()
+        )
     mrs = make_home(tmp_path / "home")
     assert mrs("init", f"{s3}/months").code == 0
     assert mrs("run", "months", "--models", "most_pop", "--window", "2024-06").code == 0
-    bucket.pipe_file("bucket/months/interactions/2024-06b.csv", b"user_id,item_id,timestamp\nu1,i1,2024-06-11\n")
+    bucket.pipe_file(
+        "bucket/months/interactions/2024-06b.csv", b"user_id,item_id,timestamp\nu1,i1,2024-06-11\n"
+    )
     forget()
     assert mrs("run", "months", "--models", "most_pop", "--window", "2024-06").code == 0
-    counts = mrs("query", "--csv", 'SELECT "window", count(*) FROM raw.interactions GROUP BY 1 ORDER BY 1').out.split()
+    counts = mrs(
+        "query", "--csv", 'SELECT "window", count(*) FROM raw.interactions GROUP BY 1 ORDER BY 1'
+    ).out.split()
     assert counts[1:] == [*(f"2024-0{month},120" for month in range(1, 6)), "2024-06,121"]

@@ -92,6 +92,7 @@ def inspect_folder(
         _keep_counting(con, span if window.section else None, rating)
         core = proposals.propose_k_core(con, _COUNTING, facts)
         split = proposals.propose_split(facts, windowed=bool(window.section))
+        knowledge = official.knowledge(con, source, _CATALOGUE)
         unusable = telling.leave_out_bad_matrices(con, source, found)
         notices = identities.id_notices(con, _PARSED, _CATALOGUE, source.ids)
         notices += untimed_notices(con, _PARSED) if window.section else []
@@ -109,6 +110,7 @@ def inspect_folder(
         | (bounds.section if bounds else {})
         | core.section,
         "features": features,
+        "knowledge": knowledge.section if knowledge else {},
         "split": split.section,
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
         "seeds": [1],
@@ -122,7 +124,7 @@ def inspect_folder(
         *unit,
         *notices,
         *aside,
-        *(proposal.reason for proposal in (bounds, window, rating, core, split) if proposal),
+        *(proposal.reason for proposal in (bounds, window, rating, core, split, knowledge) if proposal),
         *telling.features_findings(features),
     )
     return Inspection({key: value for key, value in settings.items() if value}, findings)

@@ -112,6 +112,10 @@ class Contents:
             if any(fnmatchcase(PurePosixPath(entry.name).name, each) for each in patterns)
         ]
 
+    def below_root(self, entry: Entry) -> str | None:
+        """A file's path below the root, as settings name it; None for a member of an archive."""
+        return entry.path.relative_to(self.root).as_posix() if entry.member is None else None
+
     def folder(self, *patterns: str) -> str | None:
         """The first folder that matches one of the patterns, below the root, as `media_folders` wants it."""
         found = (each for each in self.folders if any(_matches(each, pattern) for pattern in patterns))
