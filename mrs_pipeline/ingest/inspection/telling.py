@@ -88,11 +88,11 @@ def features_findings(features: Sequence[dict[str, str]]) -> list[str]:
         return ["models: collaborative only, there is no content to learn from"]
     names: dict[str, list[str]] = {}
     for feature in features:
-        name = feature.get("name") or feature.get("matrix") or feature["encoder"]
-        names.setdefault(feature["modality"], []).append(name)
+        name = feature.get("name") or feature["encoder"]
+        names.setdefault(feature["modality"], []).append(f"{feature['modality']}_{name}")
     lines = [
         f"{modality}: models read {first}, the first of its feature sets; also made: {', '.join(others)} (put another "
-        "one first under features to have it read)"
+        f"one first under features, or write `modalities: {{{modality}: [{first}, {others[0]}]}}` to have both read)"
         for modality, (first, *others) in names.items()
         if others
     ]

@@ -32,8 +32,8 @@ def test_a_graph_of_other_items_is_left_aside(tmp_path: Path) -> None:
     found = inspect_folder(tmp_path)
     assert "knowledge" not in found.settings
     assert (
-        f"knowledge graph: {ITEMS - 1} triples in tiny.kg, of 0 items by tiny.link; left aside, since it speaks of no item"
-        in found.findings
+        f"knowledge graph: {ITEMS - 1} triples in tiny.kg, of 0 items by tiny.link; left aside, since it speaks of no "
+        "item" in found.findings
     )
 
 
