@@ -86,6 +86,11 @@ class ItemKnn(Recommender[ItemKnnConfig, Never]):
         self.register_buffer("neighbours", torch.zeros(shape, dtype=torch.int32, device=inputs.device))
         self.register_buffer("similarities", torch.zeros(shape, device=inputs.device))
 
+    @property
+    def sees_content(self) -> bool:
+        """Only where the neighbours are those of the content."""
+        return self.config.source == "content"
+
     def fit_closed_form(self) -> None:
         """Finds each item's neighbours, block by block."""
         inner = (
