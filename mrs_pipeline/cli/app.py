@@ -35,6 +35,7 @@ from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
 from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.remote.media import remove_temporary
 from mrs_pipeline.storage.home import HOME_VARIABLE
 from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.threads import yield_while_waiting
@@ -87,6 +88,7 @@ def _leave(code: int) -> NoReturn:
     """
     logging.shutdown()
     remove_copies()
+    remove_temporary()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -95,9 +97,10 @@ def _leave(code: int) -> NoReturn:
 @app.command()
 def init(
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
-            help="A folder with interactions, items, images/, audio/, *.npy. Without it, only a home is made."
+            help="A folder with interactions, items, images/, audio/, *.npy; a .zip; or an address such as "
+            "s3://bucket/folder or https://host/file.csv.gz. Without it, only a home is made."
         ),
     ] = None,
     *,
@@ -186,7 +189,7 @@ def init(
         reader=reader,
         choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
-    inspection = inspect_folder(folder.resolve(), overrides, root) if folder else None
+    inspection = inspect_folder(folder, overrides, root) if folder else None
     for path in make_home(root):
         out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:

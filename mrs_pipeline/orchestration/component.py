@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.locating import is_remote
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.storage.home import find_home
@@ -49,7 +50,9 @@ class Dataset(dg.Component):
 
         home = find_home()
         try:
-            open_source(self.config.source, home.root)
+            # A remote source is asked for when a step needs it: definitions load without a network.
+            if not is_remote(self.config.source.place):
+                open_source(self.config.source, home.root)
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
