@@ -1,6 +1,6 @@
 """How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -72,12 +72,14 @@ def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
         "to leader",
         "p",
         "ndcg@20",
-        "cold recall@20",
+        "cold",
+        "chance",
         "trials",
         "s",
         "MB",
     ):
         table.add_column(name, justify="right")
+    with_cold = set(board.drop_nulls("cold_value")["window"]) if "cold_value" in board.columns else set()
     for row in board.iter_rows(named=True):
         stale, difference, p = row["stale"], row["best_difference"], row["best_p"]
         table.add_row(
@@ -89,7 +91,8 @@ def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
             "" if difference is None else f"{difference:+.4f}",
             "" if p is None else p_value(p),
             _number(row["ndcg@20"]),
-            _number(row.get("cold_recall@20")),
+            _cold(row, row["window"] in with_cold),
+            _number(row.get("cold_chance")),
             _number(row["trials"], 0),
             _number(row["seconds"], 1),
             _number(row["peak_memory_mb"], 0),
@@ -98,10 +101,24 @@ def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
     return table
 
 
+def _cold(row: Mapping[str, Any], measured: bool) -> str:
+    """The value on cold items; empty where nobody's was measured."""
+    if row.get("cold_value") is not None:
+        return f"{row['cold_value']:.4f}"
+    return "cannot rank" if measured and not row["stale"] else ""
+
+
 def leaderboard_notes(board: pl.DataFrame, dataset: str) -> list[str]:
     """What has to be known to read the ranks: ties, stale rows, models of one seed, uneven searches."""
     ranked = board.drop_nulls("rank")
     notes = []
+    if "cold_value" in board.columns:
+        seen = board.drop_nulls("cold_value").unique("window", maintain_order=True)
+        notes += [
+            f"cold, {row['window']}: {row['cold_metric']} of {row['cold_users']} users among the {row['cold_items']} "
+            "items without an event in training; chance is what a random order finds"
+            for row in seen.to_dicts()
+        ]
     if (ranked["best_p"] >= ALPHA).any():
         notes.append(
             "=  not to be told apart from the leader on the same users: p, adjusted for all models, is .05 or more"

@@ -183,8 +183,8 @@ def _result_plots(
         (
             "cold",
             any(
-                f"{name}_{metric}" in part.columns and group[f"{name}_{metric}"].is_not_null().any()
-                for name in ("warm", "cold")
+                name in part.columns and group[name].is_not_null().any()
+                for name in (f"warm_{metric}", "cold_value")
             ),
             lambda: plots.warm_and_cold(group, metric),
         ),

@@ -26,13 +26,15 @@ METRIC_FRAME: Final[FrameSchema] = frame_types(
     "value",
     "ci_low",
     "ci_high",
+    "chance",
+    "candidates",
     "n_users",
     "protocol",
     "data_digest",
     "code_digest",
     "stale",
 )
-"""Long: one row a (run, slice, metric, k). `slice` is all, warm or cold; `stale` rows are shown and never ranked.
+"""Long: one row a (run, slice, metric, k). `slice` is all, warm, cold or new users; `stale` rows are never ranked.
 
 A run is compared under the `protocol` of its rows of slice `all`; other slices may name theirs there."""
 RUN_FRAME: Final[FrameSchema] = frame_types(

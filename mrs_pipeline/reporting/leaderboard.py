@@ -13,6 +13,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import COMPARED
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.metrics.registry import METRICS as KNOWN
+from mrs_pipeline.reporting import cold_items
+from mrs_pipeline.reporting.cold_items import cold_metrics, with_cold_columns
 from mrs_pipeline.reporting.inputs import METRIC_FRAME, RUN_FRAME, USER_METRIC_FRAME, conform
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
 from mrs_pipeline.statistics import Sample, compare, interval, judged
@@ -29,7 +31,6 @@ COSTS = (
     "best_epoch",
 )
 POPULARITY_MODEL = "most_pop"
-SLICES = ("warm", "cold")
 USERS_AND_SEEDS, ONE_SEED, USERS = "users and seeds", "users, one seed", "users"
 """What intervals and tests allow for: the values of `interval_over`."""
 _INTERVAL = ("_spread", "_ci_low", "_ci_high")
@@ -64,7 +65,8 @@ def leaderboard(
         rank (null for stale rows), the group, model, stale, axis, cells, modalities, seeds, `interval_over`, trials,
         n_users; `<metric>@<k>` (`<metric>` for one of the whole ranking) means over seeds of slice `all`; of those
         shown `_spread` (standard deviation over seeds, null for one seed), `_ci_low`, `_ci_high` (95 %, see
-        `statistics.interval`); `<slice>_<metric>` for other slices; `best_*`, `popularity_*` and `cold_best_*` (model
+        `statistics.interval`); `<slice>_<metric>` for other slices;
+            `cold_items.COLUMNS`; `best_*`, `popularity_*` and `cold_best_*` (model
         minus that reference, the last one on cold items against the best of them there: `difference`, and `low`,
         `high`, `p` adjusted inside the group by `statistics.judged`); costs as means over seeds.
 
@@ -73,11 +75,17 @@ def leaderboard(
             all, or rows that are not stale come from different data.
     """
     rows = _checked(conform(metrics, METRIC_FRAME, "metrics"), shown)
-    board = _means(rows, shown)
+    cold = cold_metrics(rows, GROUP_COLUMNS, shown[0])
+    on_cold = dict(zip(cold.select(GROUP_COLUMNS).iter_rows(), cold["cold_metric"], strict=True))
+    wanted = [
+        *shown,
+        f"warm_{shown[0]}",
+        *(f"cold_{label}" for label in cold["cold_metric"].unique(maintain_order=True)),
+    ]
+    board = _means(rows, wanted)
     board = board.join(
         _run_facts(conform(_or_empty(runs), RUN_FRAME, "runs")), on=RUN_COLUMNS[:3], how="left"
     )
-    wanted = [*shown, *(f"{part}_{shown[0]}" for part in SLICES)]
     frames = [user_metrics] if isinstance(user_metrics, pl.DataFrame) else user_metrics
     samples = _samples(frames, rows, wanted)
     board = _with_intervals(board, samples, wanted).with_columns(
@@ -89,8 +97,10 @@ def leaderboard(
         .alias("interval_over")
     )
     groups = [
-        _ranked(group, samples, shown[0], popularity)
-        for group in board.partition_by(GROUP_COLUMNS, maintain_order=True)
+        _ranked(group, samples, shown[0], popularity, on_cold.get(group.select(GROUP_COLUMNS).row(0)))
+        for group in with_cold_columns(board, rows, GROUP_COLUMNS, shown[0]).partition_by(
+            GROUP_COLUMNS, maintain_order=True
+        )
     ]
     return _ordered(pl.concat(groups), shown)
 
@@ -217,8 +227,8 @@ def _stamped(metrics: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(protocol=pl.coalesce("protocol_of_run", "protocol")).drop("protocol_of_run")
 
 
-def _means(rows: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
-    """Seeds averaged, metrics as columns."""
+def _means(rows: pl.DataFrame, wanted: Sequence[str]) -> pl.DataFrame:
+    """Seeds averaged, metrics as columns; those wanted with spread and interval."""
     prefix = pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_")
     rows = rows.with_columns(column=prefix + pl.col("name"))
     index = [*GROUP_COLUMNS, "model"]
@@ -233,14 +243,9 @@ def _means(rows: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     values = grouped.pivot("column", index=index, values="value")
     board = board.join(values, on=index)
     for value, suffix in (("spread", "_spread"), ("ci_low", "_ci_low"), ("ci_high", "_ci_high")):
-        part = grouped.filter(_is_shown(shown)).with_columns(pl.col("column") + suffix)
+        part = grouped.filter(pl.col("column").is_in(list(wanted))).with_columns(pl.col("column") + suffix)
         board = board.join(part.pivot("column", index=index, values=value), on=index, how="left")
     return board
-
-
-def _is_shown(shown: Sequence[str]) -> pl.Expr:
-    """Columns that carry spread and interval: the metrics shown, and the ranking one in each slice."""
-    return pl.col("column").is_in(list(shown)) | pl.col("column").str.ends_with("_" + shown[0])
 
 
 def _run_facts(runs: pl.DataFrame) -> pl.DataFrame:
@@ -296,7 +301,9 @@ def _with_intervals(board: pl.DataFrame, samples: Samples, wanted: Sequence[str]
     return board
 
 
-def _ranked(group: pl.DataFrame, samples: Samples, metric: str, popularity: str) -> pl.DataFrame:
+def _ranked(
+    group: pl.DataFrame, samples: Samples, metric: str, popularity: str, cold_metric: str | None
+) -> pl.DataFrame:
     """One group, best first, with its families of tests."""
     order = ["stale", metric, "model"]
     group = group.sort(order, descending=[False, True, False], nulls_last=True)
@@ -307,12 +314,12 @@ def _ranked(group: pl.DataFrame, samples: Samples, metric: str, popularity: str)
         rank=ranked.rank("min", descending=True).cast(pl.Int64),
     )
     fresh = current(group)
-    leader, on_cold = _best(fresh, metric), _best(fresh, f"cold_{metric}")
+    leader, on_cold = _best(fresh, metric), _best(fresh, f"cold_{cold_metric}")
     key = group.select(GROUP_COLUMNS).row(0)
     for family, reference, column in (
         ("best", leader, metric),
         ("popularity", popularity, metric),
-        ("cold_best", on_cold, f"cold_{metric}"),
+        ("cold_best", on_cold, f"cold_{cold_metric}"),
     ):
         if column not in group.columns:
             continue
@@ -355,6 +362,7 @@ def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     first = ["rank", *GROUP_COLUMNS, "model", "stale", "axis", "cells", "modalities"]
     first += ["seeds", "interval_over", "trials", "n_users"]
     first += [name + suffix for name in shown for suffix in ("", *_INTERVAL)]
+    first += [column for column in cold_items.COLUMNS if column in board.columns]
     tests = [f"{family}_{part}" for family in _FAMILIES for part in _TEST]
     tests = [column for column in tests if column in board.columns]
     metrics = [column for column in board.columns if column not in {*first, *tests, *COSTS, "solved"}]

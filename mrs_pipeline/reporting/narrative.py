@@ -29,12 +29,13 @@ def summary(group: pl.DataFrame, metric: str, popularity: str) -> list[str]:
     if not rows:
         return [f"No model has a value of {metric} on today's data."]
     sentences = [
+        _deploy(rows, metric),
         _leader(rows, metric),
         _certainty(rows, metric),
         _content_against_baseline(rows, metric, popularity),
         _ties(rows),
         _against_popularity(rows[0], rows, metric, popularity),
-        _cold(rows, metric, popularity),
+        _cold(rows, popularity),
         _cheapest(rows),
         _one_seed(rows),
         tuning_told(rows),
@@ -156,25 +157,78 @@ def _against_popularity(leader: Row, rows: list[dict[str, Any]], metric: str, po
     return text + (f" Below popularity: {_listed(losing)}." if losing else "")
 
 
-def _cold(rows: list[dict[str, Any]], metric: str, popularity: str) -> str:
-    """Whether content helps items without history; claimed only where the paired test on these items says so."""
-    column = f"cold_{metric}"
-    known = sorted((row for row in rows if row.get(column) is not None), key=lambda row: -row[column])
-    content, baseline = best_content(known), best_baseline(known, popularity)
-    if content is None:
+def _deploy(rows: list[dict[str, Any]], metric: str) -> str:
+    """What a stranger wants to know first: which model for items with a history, which for new ones, at what cost."""
+    if len(rows) == 1:
         return ""
-    if baseline is None:
-        return f"On cold items {content['model']} is best of the content models with {content[column]:.4f}."
+    warm = _best_of(rows, f"warm_{metric}") or rows[0]
+    text = f"For items with a history deploy {warm['model']}{_cost(warm)}"
+    cold = _best_of(rows, "cold_value")
+    if cold is None:
+        return text + "."
+    if not _above_chance(cold):
+        return text + "; for new items no model is shown to be better than chance."
+    if cold["model"] == warm["model"]:
+        return text + ", and for new items too."
+    return text + f", for new items {cold['model']}{_cost(cold)}."
+
+
+def _cost(row: Row) -> str:
+    seconds, memory = row["seconds"], row["peak_memory_mb"]
+    parts = [] if seconds is None else [f"{seconds_text(seconds)} of training"]
+    parts += [] if memory is None else [f"{memory:,.0f} MB"]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _best_of(rows: Sequence[Row], column: str) -> Row | None:
+    """The first row by a column; None where nobody has a value of it."""
+    known = [row for row in rows if row.get(column) is not None]
+    return max(known, key=lambda row: float(row[column]), default=None)
+
+
+def _above_chance(row: Row) -> bool:
+    """Whether the whole interval on cold items lies above what a random order finds."""
+    low, chance = row["cold_low"], row["cold_chance"]
+    return low is not None and chance is not None and low > chance
+
+
+def _cold(rows: list[dict[str, Any]], popularity: str) -> str:
+    """What is found of items without history, beside chance and the best baseline that ranks them by content."""
+    best = _best_of(rows, "cold_value")
+    if best is None:
+        return ""
+    k = str(best["cold_metric"]).partition("@")[2]
     text = (
-        f"On cold items, which have no event in training, {content['model']} reaches {content[column]:.4f} "
-        f"and {baseline['model']}, the best without content, {baseline[column]:.4f}"
+        f"On the {best['cold_items']:,} cold items, which have no event in training, {best['model']} finds "
     )
-    if content[column] <= baseline[column]:
-        return text + ": content does not help there."
-    p = baseline["cold_best_p"]
-    if p is None or content is not known[0]:
-        return text + "; without per-user values this difference could not be tested."
-    return text + (": content helps there" if p < ALPHA else ", which may be chance") + f" ({p_text(p)})."
+    text += (
+        f"{best['cold_value']:.4f} of what {best['cold_users']:,} users took, among the first {k} of a list"
+    )
+    if best["cold_low"] is not None:
+        text += f" ({best['cold_low']:.4f} to {best['cold_high']:.4f})"
+    if best["cold_chance"] is not None:
+        sure = ": that is more than chance" if _above_chance(best) else ", so it may be chance"
+        text += f"; a random order finds {best['cold_chance']:.4f}{sure}"
+    text += "."
+    known = sorted(
+        (row for row in rows if row.get("cold_value") is not None), key=lambda row: -row["cold_value"]
+    )
+    baseline = best_baseline(known, popularity)
+    if baseline is not None and baseline is not known[0]:
+        p = baseline["cold_best_p"]
+        told = (
+            "that could not be tested"
+            if p is None
+            else f"{'more than chance' if p < ALPHA else 'may be chance'}, {p_text(p)}"
+        )
+        text += (
+            f" {baseline['model']}, which compares content and learns nothing of it, finds "
+            f"{baseline['cold_value']:.4f} ({told})."
+        )
+    elif baseline is not None:
+        text += " No model that learns from content does better than this comparison of content."
+    blind = [row["model"] for row in rows if row.get("cold_value") is None]
+    return text + (f" They see no content and cannot rank these items: {_listed(blind)}." if blind else "")
 
 
 def _cheapest(rows: list[dict[str, Any]]) -> str:

@@ -3,9 +3,9 @@
 Not here: HTML (`templates/`), figures (`plots`), sentences (`narrative`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -64,7 +64,8 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
         popularity: name of the reference model.
     """
     first, rows = shown[0], group.to_dicts()
-    slices = [column for column in (f"warm_{first}", f"cold_{first}") if column in group.columns]
+    slices = [column for column in (f"warm_{first}",) if column in group.columns]
+    cold = "cold_value" in group.columns
     headers = [
         Header("#", "rank by " + first),
         Header("Model", "coloured by the branch of the taxonomy it stands for", numeric=False),
@@ -78,6 +79,7 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
             Header(name.replace("_", " "), "ranking, and looking for, items of this kind only")
             for name in slices
         ),
+        *((Header(f"cold {_cold_metric(group)}", _COLD),) if cold else ()),
         Header(
             "vs. leader",
             "mean difference to the leader on the same users; below it interval and p, adjusted for how many there are",
@@ -96,10 +98,31 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
         cells = [CellValue(str(row["rank"] or DASH), row["rank"]), _model_cell(row)]
         cells += [_metric_cell(row, name, top if name == first else None) for name in shown]
         cells += [shown_number(row[name]) for name in slices]
+        cells += [_cold_cell(row)] if cold else []
         cells += [_leader_cell(row), _popularity_cell(row, first, reference), shown_number(row["trials"], 0)]
         cells += _cost_cells(row)
         body.append(tuple(cells))
     return without_empty_columns(PageTable(tuple(headers), tuple(body)))
+
+
+_COLD: Final = (
+    "ranking, and looking for, items without an event in training only; below it its interval and what a random order "
+    "finds. Models that see no content cannot rank them"
+)
+
+
+def _cold_metric(group: pl.DataFrame) -> str:
+    known = group["cold_metric"].drop_nulls()
+    return str(known[0]) if len(known) else ""
+
+
+def _cold_cell(row: Mapping[str, Any]) -> CellValue:
+    value = row["cold_value"]
+    if value is None:
+        return CellValue(DASH if row["stale"] else "cannot rank")
+    notes = [] if row["cold_low"] is None else [f"{row['cold_low']:.4f} – {row['cold_high']:.4f}"]
+    notes += [] if row["cold_chance"] is None else [f"chance {row['cold_chance']:.4f}"]
+    return CellValue(f"{value:.4f}", value, tuple(notes))
 
 
 def without_empty_columns(table: PageTable) -> PageTable:

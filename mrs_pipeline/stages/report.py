@@ -19,7 +19,7 @@ from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.reporting.html import report as render
 from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
-from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, SLICES, leaderboard
+from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.storage.pages import write_page
@@ -153,10 +153,15 @@ class UserMetrics:
     """Only this window; all of them by default."""
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        """One row a seed and user, a column a metric: those compared, and the ranking one on warm and on cold items."""
+        """One row a seed and user, a column a metric: those compared, and the ranking one on warm and on cold items.
+
+        On cold items at every cut-off: the leaderboard chooses among them.
+        """
         lake, models = self.stage.lake, set(self.stage.config.model_configs)
         wanted = [(name, "all", name) for name in COMPARED]
-        wanted += [(f"{part}_{COMPARED[0]}", part, COMPARED[0]) for part in SLICES]
+        wanted.append((f"warm_{COMPARED[0]}", "warm", COMPARED[0]))
+        cuts = [f"{parse_label(COMPARED[0])[0]}@{k}" for k in self.stage.config.evaluation.ks]
+        wanted += [(f"cold_{label}", "cold", label) for label in cuts]
         columns = ", ".join(_column(*each) for each in wanted)
         for table in lake.partitions(
             "eval", "user_metrics", dataset=self.stage.config.name, window=self.window

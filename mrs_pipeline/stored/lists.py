@@ -12,7 +12,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.schema import MODEL, TRAIN, VALID, WINDOW
 from mrs_pipeline.storage.lake import Lake
-from mrs_pipeline.stored.results import require_one_of, partition, read_leaderboard, require_results
+from mrs_pipeline.stored.results import partition, read_leaderboard, require_one_of, require_results
 
 _EXAMPLES: Final = 3
 
@@ -49,7 +49,9 @@ class _Lists:
         require_results(lake, "serving", "recommendations", dataset)
         found = [dict(table.keys) for table in lake.partitions("serving", "recommendations", dataset=dataset)]
         windows = sorted({keys[WINDOW] for keys in found})
-        window = require_one_of(windows, window or windows[-1], f"{dataset} has no recommendations for window")
+        window = require_one_of(
+            windows, window or windows[-1], f"{dataset} has no recommendations for window"
+        )
         return cls(lake, dataset, window, [keys[MODEL] for keys in found if keys[WINDOW] == window])
 
     def best_first(self, model: str | None) -> list[str]:

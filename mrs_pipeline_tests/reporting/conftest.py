@@ -62,12 +62,13 @@ def _metric_rows(users: pl.DataFrame, model: str, window: str, seed: int) -> pl.
     return pl.DataFrame(
         [
             ("demo", window, model, seed, part, metric, k, value,
-             *((None, None) if metric in ("coverage", "gini") else (value - 0.004, value + 0.004)), n,
+             *((None, None) if metric in ("coverage", "gini") else (value - 0.004, value + 0.004)),
+             k / 1000 if k and part == "cold" else None, 1000 if part == "cold" else 5000, n,
              protocol(part), "d" * 32, "c" * 32, False)
             for part, metric, k, value, n in rows
         ],
         schema=["dataset", "window", "model", "seed", "slice", "metric", "k", "value", "ci_low", "ci_high",
-                "n_users", "protocol", "data_digest", "code_digest", "stale"],
+                "chance", "candidates", "n_users", "protocol", "data_digest", "code_digest", "stale"],
         orient="row",
     )  # fmt: skip
 

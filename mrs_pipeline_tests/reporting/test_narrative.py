@@ -26,7 +26,7 @@ def altered(board, model, **values):
 def test_leader_value_interval_and_users_are_told(board):
     leader = board.row(0, named=True)
     text = told(board)
-    assert text.startswith(f"{leader['model']} (feature ")
+    assert text.partition("too. ")[2].startswith(f"{leader['model']} (feature ")
     assert f"leads the 5 models with recall@20 {leader['recall@20']:.4f} over 300 users." in text
     assert (
         f"With 95 % confidence its true value lies between {leader['recall@20_ci_low']:.4f} and "
@@ -52,7 +52,7 @@ def test_a_baseline_within_noise_is_not_called_beaten(board):
 
 def test_a_leading_baseline_is_said_plainly(board):
     text = told(altered(board, "ease", **{"recall@20": 0.5, "best_p": None, "best_difference": None}))
-    assert text.startswith("ease (collaborative baseline)")
+    assert "ease (collaborative baseline)" in text
     assert "No model that reads content does better" in text
     assert "That is" not in text
 
@@ -62,7 +62,7 @@ def test_a_leader_that_only_trains_its_encoders_is_one_that_reads_content(full_i
     runs = full_inputs.runs.with_columns(cells=cells)
     board = leaderboard(full_inputs.metrics, runs, full_inputs.user_metrics)
     text = told(altered(board, "freedom", **{"recall@20": 0.5}))
-    assert text.startswith("freedom (model optimisation) leads")
+    assert "freedom (model optimisation) leads" in text
     assert "the best model that sees no content" in text
 
 
@@ -77,18 +77,55 @@ def test_untested_differences_are_called_untested(full_inputs):
     assert "chance explains" not in text and "may be chance" not in text
 
 
+def test_cold_items_stand_beside_chance_and_who_cannot_rank_them(board):
+    blind = board
+    for model in ("lightgcn", "ease", "most_pop"):
+        nothing = dict.fromkeys(("cold_metric", "cold_value", "cold_low", "cold_high", "cold_chance"))
+        blind = altered(blind, model, **nothing)
+    text = told(blind)
+    assert "for new items too" in text or "for new items " in text
+    assert (
+        "On the 1,000 cold items, which have no event in training, freedom finds 0.0500 of what 40 users took"
+        in text
+    )
+    assert "among the first 20 of a list" in text
+    assert "a random order finds 0.0200: that is more than chance." in text
+    assert "They see no content and cannot rank these items: ease, lightgcn and most_pop." in text
+
+
 @pytest.mark.parametrize(
-    ("p", "cold", "words"),
+    ("low", "p", "words"),
     [
-        (0.0001, 0.05, "content helps there (p < 0.001)."),
-        (0.2, 0.05, "which may be chance (p = 0.200)"),
-        (None, 0.05, "could not be tested"),
-        (0.0001, 0.0, "does not help there"),
+        (
+            0.01,
+            0.2,
+            (
+                "a random order finds 0.0200, so it may be chance",
+                "no model is shown to be better than chance",
+            ),
+        ),
+        (
+            0.03,
+            0.2,
+            (
+                "lightgcn, which compares content and learns nothing of it, finds 0.0300 (may be chance, p = 0.200)",
+            ),
+        ),
+        (0.03, 0.001, ("finds 0.0300 (more than chance, p = 0.001)",)),
+        (0.03, None, ("finds 0.0300 (that could not be tested)",)),
     ],
 )
-def test_cold_items(board, p, cold, words):
-    frame = altered(board.filter(pl.col("model") != "bm3"), "lightgcn", cold_best_p=p)
-    assert words in told(altered(frame, "freedom", **{"cold_recall@20": cold}))
+def test_what_is_claimed_of_cold_items(board, low, p, words):
+    frame = altered(board.filter(pl.col("model") != "bm3"), "lightgcn", cold_value=0.03, cold_best_p=p)
+    text = told(altered(frame, "freedom", cold_value=0.05, cold_low=low))
+    for part in words:
+        assert part in text
+
+
+def test_who_should_be_deployed_stands_first(board):
+    assert told(board).startswith("For items with a history deploy ")
+    other = altered(board, "bm3", cold_value=0.9, cold_low=0.8)
+    assert ", for new items bm3 (" in told(other)
 
 
 def test_no_cold_slice_no_cold_sentence(full_inputs):
@@ -130,7 +167,7 @@ def test_uneven_search_of_settings_is_told(board):
 def test_stale_models_are_named_and_lead_nothing(full_inputs):
     old = full_inputs.metrics.with_columns(stale=pl.col("model").is_in(["freedom", "bm3"]))
     text = told(leaderboard(old, full_inputs.runs, full_inputs.user_metrics))
-    assert text.startswith("ease (collaborative baseline) leads the 3 models")
+    assert "ease (collaborative baseline) leads the 3 models" in text
     assert "Measured on older data and therefore not ranked: " in text
 
 
