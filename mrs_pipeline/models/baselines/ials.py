@@ -31,7 +31,7 @@ from mrs_pipeline.models.layers.interactions import interaction_matrix
 from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_FLOATS = 2**24
+_NUMBERS_AT_ONCE = 2**24
 """Numbers that stand in memory at once while rows are solved."""
 
 
@@ -121,9 +121,9 @@ def solve_rows(rows: Csr, factors: Tensor, unobserved_weight: float, ridge: Tens
     start = 0
     while start < len(order):
         # rows are padded to the longest of their block: the last one, as they ascend
-        window = lengths[start : start + max(1, _FLOATS // (2 * size**2))]
+        window = lengths[start : start + max(1, _NUMBERS_AT_ONCE // (2 * size**2))]
         needed = torch.arange(1, len(window) + 1, device=window.device) * size * (window + 2 * size)
-        end = start + max(1, int((needed <= _FLOATS).sum()))
+        end = start + max(1, int((needed <= _NUMBERS_AT_ONCE).sum()))
         block = order[start:end]
         taken = with_nothing[_padded(rows.take(block), len(factors))]
         system = taken.mT @ taken + everything

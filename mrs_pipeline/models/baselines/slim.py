@@ -32,7 +32,7 @@ from mrs_pipeline.models.layers.neighbours import kept, largest
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_FLOATS = 2**26
+_GRAM_SIZE = 2**26
 """Numbers of a Gram matrix that stand in memory at once, 256 MiB."""
 _TOLERANCE = 1e-6
 """Descent ends when no weight moves further in a sweep."""
@@ -109,10 +109,10 @@ class Slim(ItemNeighbours[SlimConfig]):
             )
 
     def _block(self) -> int:
-        """Items whose candidates' products among each other fit into `_FLOATS`, whether or not they are the same."""
+        """Items whose candidates' products among each other fit into `_GRAM_SIZE`, whether or not they are the same."""
         width = max(1, self.neighbours.shape[1])
-        distinct = math.isqrt(_FLOATS)
-        alike = _FLOATS // width**2 if self.n_items <= distinct else distinct // width
+        distinct = math.isqrt(_GRAM_SIZE)
+        alike = _GRAM_SIZE // width**2 if self.n_items <= distinct else distinct // width
         return max(1, alike)
 
     def _gram(self, candidates: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ and X the modality's features, each column less its median and over its interqua
 of them, so that none is negative. a is `normalisation`, s `sharpness`. These are the filters of order one.
 
 Deviations: each P is divided by the mean of its diagonal, so that `content_weight` means the same at any scale of
-features, and the `n_neighbours` largest entries of a row of S off the diagonal are kept, as no [I, I] is ever held. The
-rows of items that lack a modality are zero in P_m and have no part in medians and minima.
+features, and the `n_neighbours` largest entries of a row of each P off the diagonal are kept, as no [I, I] is ever
+held. The rows of items that lack a modality are zero in P_m and have no part in medians and minima.
 
-Complexity: O(sum of squared history lengths + I^2 F) once in blocks of rows of 64 MiB; memory O(I (F + k)).
+Complexity: O(sum of squared history lengths + I^2 F) once in blocks of rows of 64 MiB; memory O(I (F + k M)).
 """
 
 from typing import ClassVar
@@ -33,20 +33,20 @@ class MmGfConfig(ModelConfig):
     """Settings of MM-GF."""
 
     search_space: ClassVar[SearchSpace] = {
-        "normalisation": (0.5, 0.6, 0.7, 0.8, 0.9),
+        "normalisation": (0.5, 0.6, 0.7, 0.8, 0.89, 1.0),
         "sharpness": (0.5, 0.67, 1.0, 1.5),
         "content_weight": (0.01, 0.03, 0.1, 0.3, 1.0),
         "n_neighbours": (100, 200, 500),
     }
 
-    normalisation: float = Field(default=0.7, ge=0, le=1)
+    normalisation: float = Field(default=0.89, ge=0, le=1)
     """How far users, and items 1 - as far, with many interactions count less (the paper's alpha)."""
     sharpness: float = Field(default=0.67, gt=0, le=10)
     """Power that similarities are raised to (the paper's s)."""
     content_weight: float = Field(default=0.1, ge=0)
     """Weight of content beside interactions."""
     n_neighbours: int = Field(default=200, ge=1)
-    """Entries of a row of S that are kept."""
+    """Entries of a row of each graph that are kept."""
 
 
 class MmGf(ItemNeighbours[MmGfConfig]):
@@ -66,7 +66,8 @@ class MmGf(ItemNeighbours[MmGfConfig]):
     Config = MmGfConfig
 
     def __init__(self, config: MmGfConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        super().__init__(config, inputs, generator, kept(config.n_neighbours, inputs.n_items), "source")
+        width = (1 + len(inputs.features)) * kept(config.n_neighbours, inputs.n_items)
+        super().__init__(config, inputs, generator, width, "source")
         self._inputs = inputs
 
     def fit_closed_form(self) -> None:
@@ -79,21 +80,22 @@ class MmGf(ItemNeighbours[MmGfConfig]):
             shared.own * scale.square(),
             shared.counts,
         )
-        shares = [(taken, 1.0)] + [
-            (
-                vector_products(refined(values, self._inputs.present[name], config.normalisation)),
-                config.content_weight / len(features),
-            )
-            for name, values in features.items()
-        ]
-        level = [share / _mean_power(products.own, config.sharpness) for products, share in shares]
+        tables = [self._nearest(taken, 1.0)]
+        for name, values in features.items():
+            vectors = refined(values, self._inputs.present[name], config.normalisation)
+            tables.append(self._nearest(vector_products(vectors), config.content_weight / len(features)))
+        self.neighbours = torch.cat([columns for columns, _ in tables], dim=1)
+        self.similarities = torch.cat([values for _, values in tables], dim=1)
 
-        def filtered(rows: Tensor) -> Tensor:
-            parts = zip(shares, level, strict=True)
-            powers = [part.rows(rows).clamp_(min=0).pow_(config.sharpness).mul_(by) for (part, _), by in parts]
-            return torch.stack(powers).sum(0)
-
-        self.neighbours, self.similarities = largest(filtered, self.neighbours.shape[1], shared.own)
+    def _nearest(self, graph: Products, share: float) -> tuple[Tensor, Tensor]:
+        """The largest entries of a graph's rows, raised to the power and at the level of its diagonal."""
+        own = graph.own**self.config.sharpness
+        level = own.sum() / (own > 0).sum().clamp(min=1)
+        width = kept(self.config.n_neighbours, self.n_items)
+        columns, values = largest(
+            lambda rows: graph.rows(rows).clamp_(min=0).pow_(self.config.sharpness), width, graph.own
+        )
+        return columns, values * (share / level.clamp(min=torch.finfo(level.dtype).tiny))
 
 
 def refined(values: Tensor, present: Tensor, normalisation: float) -> Tensor:
@@ -122,9 +124,3 @@ def _quantiles(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         above = min(below + 1, len(rows) - 1)
         found.append(torch.lerp(ordered[below], ordered[above], place - below))
     return found[0], found[1], found[2]
-
-
-def _mean_power(own: Tensor, sharpness: float) -> float:
-    """Mean of the diagonal of a graph over the items in it; one where it is empty."""
-    mean = float((own**sharpness).sum() / (own > 0).sum().clamp(min=1))
-    return mean if mean > 0 else 1.0

@@ -12,10 +12,10 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
 from mrs_pipeline.models.layers.neighbours import Side
 
-ConfigT_co = TypeVar("ConfigT_co", bound=ModelConfig, covariant=True)
+SettingsT_co = TypeVar("SettingsT_co", bound=ModelConfig, covariant=True)
 
 
-class ItemNeighbours(Recommender[ConfigT_co, Never]):
+class ItemNeighbours(Recommender[SettingsT_co, Never]):
     """y_u = sum of s_i over the items i of u's history, s [I, I] with `width` entries of an item.
 
     Filled by `fit_closed_form` of a subclass: `neighbours` [I, width] int32 and `similarities` [I, width]. With the side
@@ -26,7 +26,7 @@ class ItemNeighbours(Recommender[ConfigT_co, Never]):
     similarities: Tensor
 
     def __init__(
-        self, config: ConfigT_co, inputs: ModelInputs, generator: torch.Generator, width: int, side: Side
+        self, config: SettingsT_co, inputs: ModelInputs, generator: torch.Generator, width: int, side: Side
     ) -> None:
         super().__init__(config, inputs, generator)
         self.side = side

@@ -2,7 +2,7 @@
 
 Aiolli, "Efficient Top-N Recommendation for Very Large Scale Binary Rated Datasets", RecSys 2013 (asymmetric cosine);
 Deshpande & Karypis, TOIS 2004 (conditional probability). No [rows, rows] matrix is ever held: similarities are
-computed in blocks of at most `_FLOATS` numbers, and k of a row are kept.
+computed in blocks of at most `_SIMILARITIES_AT_ONCE` numbers, and k of a row are kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.layers.interactions import linear_scorer
 
-_FLOATS = 2**24
+_SIMILARITIES_AT_ONCE = 2**24
 """Similarities that stand in memory at once, 64 MiB."""
 
 Similarity = Literal["cosine", "asymmetric", "conditional", "jaccard"]
@@ -115,7 +115,7 @@ def largest(values: Callable[[Tensor], Tensor], k: int, like: Tensor) -> tuple[T
     n, device = len(like), like.device
     columns = torch.zeros(n, k, dtype=torch.int32, device=device)
     found = like.new_zeros(n, k)
-    block = max(1, _FLOATS // max(n, 1))
+    block = max(1, _SIMILARITIES_AT_ONCE // max(n, 1))
     for start in range(0, n, block):
         rows = torch.arange(start, min(start + block, n), device=device)
         part = values(rows)
