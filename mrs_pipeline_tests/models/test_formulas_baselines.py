@@ -180,8 +180,7 @@ def test_simgcl(n_layers, with_layer_0):
     assert np.allclose(scores(model), users @ items.T, atol=1e-6)
     one, other = sides(draws), sides(draws)
     contrast = 0.0
-    for first, second, rows in zip(one, other, (USERS, POSITIVES), strict=True):
-        rows = np.unique(rows)
+    for first, second, rows in zip(one, other, (np.unique(USERS), np.unique(POSITIVES)), strict=True):
         contrast += in_batch_contrast(unit(first[rows]) @ unit(second[rows]).T / 0.5)
     norm = (np.linalg.norm(users[USERS]) + np.linalg.norm(items[POSITIVES])) / len(USERS)
     expected = {"bpr": bpr(users, items), "reg": 0.1 * norm, "contrast": 0.7 * contrast}
@@ -245,7 +244,9 @@ def test_sgl_without_dropout_compares_the_graph_with_itself():
 def uniformity(rows: np.ndarray) -> float:
     rows = unit(rows)
     pairs = [
-        np.exp(-2 * ((rows[a] - rows[b]) ** 2).sum()) for a in range(len(rows)) for b in range(a + 1, len(rows))
+        np.exp(-2 * ((rows[a] - rows[b]) ** 2).sum())
+        for a in range(len(rows))
+        for b in range(a + 1, len(rows))
     ]
     return float(np.log(np.mean(pairs)))
 

@@ -1,17 +1,18 @@
-"""iALS. Hu et al., "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, regularised as in Rendle et al.,
-"Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022.
+"""iALS: matrix factorisation of implicit feedback by alternating least squares.
 
-https://arxiv.org/abs/2110.14037
+Hu et al., "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008, regularised as in Rendle et al.,
+"Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022. https://arxiv.org/abs/2110.14037
 
-Equation: y_ui = <p_u, q_i>, minimising sum over taken pairs of (1 - y_ui)^2 + unobserved_weight * sum over all pairs of
-y_ui^2 + reg_weight * (sum_u (|u| + unobserved_weight I)^f |p_u|^2 + sum_i (n_i + unobserved_weight U)^f |q_i|^2) with f =
-`frequency_power`. In turns p_u = (sum of q q' over H_u + unobserved_weight Q'Q + reg (..)^f)^-1 sum of q over H_u and q_i
-likewise.
+Equation: y_ui = <p_u, q_i>, minimising the sum over taken pairs of (1 - y_ui)^2 + unobserved_weight * the sum over all
+pairs of y_ui^2 + the sum over users of ridge_u |p_u|^2 + the sum over items of ridge_i |q_i|^2, with ridge_u =
+reg_weight * (|u| + unobserved_weight * I)^f, ridge_i = reg_weight * (n_i + unobserved_weight * U)^f and f =
+`frequency_power`. In turns p_u = (sum of q q' over H_u + unobserved_weight * Q'Q + ridge_u)^-1 (sum of q over H_u), and
+q_i likewise.
 
 Deviations: it starts from the truncated singular value decomposition of R in place of random vectors, so that no seed
 decides the outcome. A user's vector is not stored but solved from the history and Q, as the authors fold users in.
 
-Complexity: O(E D^2 + (U + I) D^3) a sweep, in blocks of 64 MiB, or one history where that is longer; memory O((U + I) D).
+Complexity: O(E D^2 + (U + I) D^3) a sweep, in blocks of 64 MiB, or of one long history; memory O((U + I) D).
 """
 
 from typing import ClassVar, Never
@@ -96,7 +97,9 @@ class Ials(Recommender[IalsConfig, Never]):
         """[n, D]: each row of `rows` [n, m] regressed on `factors` [m, D]."""
         config = self.config
         counts = rows.indptr.diff().to(factors.dtype)
-        ridge = config.reg_weight * (counts + config.unobserved_weight * len(factors)) ** config.frequency_power
+        ridge = (
+            config.reg_weight * (counts + config.unobserved_weight * len(factors)) ** config.frequency_power
+        )
         return solve_rows(rows, factors, config.unobserved_weight, ridge)
 
 

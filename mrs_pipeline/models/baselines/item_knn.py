@@ -78,7 +78,9 @@ class ItemKnnConfig(NeighbourConfig):
                 "`features:` or set source: interactions"
             )
         if self.modality and self.modality not in modalities:
-            return f"has modality '{self.modality}', but the dataset has features of {sorted(modalities)} only"
+            return (
+                f"has modality '{self.modality}', but the dataset has features of {sorted(modalities)} only"
+            )
         return None
 
 

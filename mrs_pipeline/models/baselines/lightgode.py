@@ -1,12 +1,12 @@
-"""LightGODE. Zhang et al., "Do We Really Need Graph Convolution During Training? Light Post-Training Graph-ODE for
-Recommendation", CIKM 2024.
+"""LightGODE: identifiers trained without a graph, propagated afterwards.
 
-https://arxiv.org/abs/2407.18910
+Zhang et al., "Do We Really Need Graph Convolution During Training? Light Post-Training Graph-ODE for Recommendation",
+CIKM 2024. https://arxiv.org/abs/2407.18910
 
-Equation: the identifiers E are trained without a graph: loss = mean |u - i|^2 over the batch's pairs + uniformity_weight
-* the mean over users and items of log mean over pairs a < b of e^(-2 |x_a - x_b|^2), all rows at unit length. Then z' =
-S z + E from z(0) = E with S = D^-1/2 A D^-1/2 is followed to the time T in `steps` steps of Euler's method; y_ui =
-<z_u, z_i>. One step, as in the authors' code, is z = (1 + T) E + T S E.
+Equation: loss = mean |u - i|^2 over the batch's pairs + uniformity_weight * the mean over users and items of log mean
+over pairs a < b of e^(-2 |x_a - x_b|^2), all rows of the identifiers E at unit length. Then z' = S z + E from z(0) = E
+with S = D^-1/2 A D^-1/2 is followed to the time T in `steps` steps of Euler's method; y_ui = <z_u, z_i>. One step, as
+in the authors' code, is z = (1 + T) E + T S E.
 
 Deviations: the users and the items of a batch are compared once each, so that a popular item is not its own neighbour;
 no weight decay.
@@ -25,6 +25,7 @@ from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import distinct_rows
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.lightgcn import user_item_operator
 from mrs_pipeline.models.spec import ModelSpec
@@ -66,12 +67,12 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """Users close to what they have taken, users and items each apart."""
-        users, items = _directions(self.user_embedding, batch.users), _directions(
-            self.item_embedding, batch.positives
-        )
+        tables = (self.user_embedding, self.item_embedding)
+        pairs = zip(tables, (batch.users, batch.positives), strict=True)
+        users, items = (_directions(table, rows) for table, rows in pairs)
         apart = [
-            log_uniformity(_directions(table, rows.unique()))
-            for table, rows in ((self.user_embedding, batch.users), (self.item_embedding, batch.positives))
+            log_uniformity(_directions(table, rows))
+            for table, rows in zip(tables, distinct_rows(batch), strict=True)
         ]
         return {
             "alignment": (users - items).square().sum(1).mean(),
@@ -79,7 +80,7 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
         }
 
     def representations(self) -> tuple[Tensor, Tensor]:
-        """z at the time T, users [U, D] and items [I, D]."""
+        """Z at the time T, users [U, D] and items [I, D]."""
         start = torch.cat([self.user_embedding, self.item_embedding])
         step = self.config.time / self.config.steps
         at = start
@@ -90,7 +91,7 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
 
 
 def log_uniformity(unit: Tensor) -> Tensor:
-    """log mean over pairs of distinct rows [n, D] of length one of e^(-2 |x_a - x_b|^2); zero for a single row.
+    """Log mean over pairs of distinct rows [n, D] of length one of e^(-2 |x_a - x_b|^2); zero for a single row.
 
     >>> log_uniformity(torch.eye(3)).round(decimals=4)  # rows at right angles
     tensor(-4.)

@@ -1,6 +1,6 @@
-"""RLAE and RDLAE. Moon et al., "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation",
-SIGIR 2023.
+"""RLAE and RDLAE: linear autoencoders whose diagonal is bounded in place of zero.
 
+Moon et al., "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for Recommendation", SIGIR 2023.
 https://arxiv.org/abs/2305.12922
 
 Equation: P = (R'R + diag(g))^-1 with g = reg_weight + dropout / (1 - dropout) * n, n_j the users of item j; B = I - P
@@ -59,6 +59,6 @@ class Rlae(ItemAutoencoder[RlaeConfig]):
         return super().ridge(counts) + dropout_ridge(counts, self.config.dropout)
 
     def column_scales(self, own: Tensor, ridge: Tensor) -> Tensor:
-        """g + m: what holds the diagonal at the limit where it would be above."""
+        """G + m: what holds the diagonal at the limit where it would be above."""
         limit = self.config.diagonal_limit
         return torch.where(1 - ridge * own > limit, (1 - limit) / own, ridge)

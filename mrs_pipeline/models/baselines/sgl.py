@@ -2,11 +2,11 @@
 
 https://arxiv.org/abs/2010.10783
 
-Equation: (u, i) = LightGCN(E); y_ui = <u, i>. For each epoch two graphs are drawn from which the share `dropout` of the
-edges is left out (`edge`), or all edges of that share of the users and items (`node`), each normalised anew. loss = BPR +
-reg_weight * half the squared norm of the batch's layer-0 rows + cl_weight * (-mean log softmax of cos(z'_u, z''_v) /
-temperature over all users v at v = u + the same of its positive items over all items), z' and z'' the two graphs'
-vectors.
+Equation: (u, i) = LightGCN(E); y_ui = <u, i>. For each epoch two graphs are drawn from which the share `dropout` of
+the edges is left out (`edge`), or all edges of that share of the users and items (`node`), each normalised anew. loss =
+BPR + reg_weight * half the squared norm of the batch's layer-0 rows + cl_weight * contrast. With z' and z'' the two
+graphs' vectors the contrast is -mean log softmax of cos(z'_u, z''_v) / temperature over all users v at v = u, plus the
+same of the batch's positive items over all items.
 
 Deviations: means over the batch in place of sums. The paper's third augmentation, edges drawn anew for each layer, is
 left out.
@@ -122,4 +122,5 @@ def _among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> 
     distinct, counts = torch.unique(rows, return_counts=True)
     anchors = normalize(take_rows(one, distinct), dim=1)
     losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, distinct, reduction="none")
-    return (losses * counts).sum() / len(rows)
+    total: Tensor = (losses * counts).sum() / len(rows)
+    return total

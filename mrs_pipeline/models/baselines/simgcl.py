@@ -1,12 +1,12 @@
-"""SimGCL. Yu et al., "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for Recommendation", SIGIR
-2022.
+"""SimGCL: LightGCN with contrast of two views that noise was added to.
 
+Yu et al., "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for Recommendation", SIGIR 2022.
 https://arxiv.org/abs/2112.08679
 
-Equation: X^l = S X^(l-1) with S = D^-1/2 A D^-1/2 and X^0 = E; (u, i) = mean of X^1..X^L, X^0 left out; y_ui = <u, i>. A
-view adds noise to every layer, X^l + noise * sign(X^l) * z/|z| with z uniform in [0, 1) of each row, and propagates that.
-loss = BPR + reg_weight * embedding norm of the batch's u and i + cl_weight * (InfoNCE of two views of its users +
-InfoNCE of its positive items).
+Equation: X^l = S X^(l-1) with S = D^-1/2 A D^-1/2 and X^0 = E; (u, i) = mean of X^1..X^L, X^0 left out; y_ui = <u, i>.
+A view adds noise to every layer, X^l + noise * sign(X^l) * z/|z| with z uniform in [0, 1) of each row, and propagates
+that. loss = BPR + reg_weight * embedding norm of the batch's u and i + cl_weight * (InfoNCE of two views of its users
++ InfoNCE of its positive items).
 
 Deviations: BPR through log-sigmoid, without 1e-5 inside the logarithm. Users and positive items of a batch are compared
 once each, as in the authors' code. With `include_layer_0` X^0 is in the mean, as in LightGCN and in ports of SimGCL.
@@ -25,7 +25,7 @@ from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm, info_nce
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
-from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.batch_rows import distinct_rows, pair_rows
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
 from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
@@ -76,10 +76,9 @@ class SimGcl(LightGcnRecommender[SimGclConfig]):
         }
         if config.cl_weight > 0:
             one, other = self._layers_mean(noisy=True), self._layers_mean(noisy=True)
-            sides = zip(one, other, (batch.users.unique(), batch.positives.unique()), strict=True)
             contrasts = [
                 info_nce(take_rows(first, rows), take_rows(second, rows), config.temperature)
-                for first, second, rows in sides
+                for first, second, rows in zip(one, other, distinct_rows(batch), strict=True)
             ]
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).sum()
         return terms

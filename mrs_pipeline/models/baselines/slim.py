@@ -8,8 +8,8 @@ Equation: of each item j, min over w >= 0, w_j = 0 of 1/2 w'Gw - w'G_j + l2_weig
 R'R + content_weight * F F', F the features of all modalities side by side with rows of length one; the columns w are
 W and Y = R W. A step is w_k = max(0, (G_kj - sum of G_kl w_l over l != k - l1_weight) / (G_kk + l2_weight)).
 
-Deviations: as in the paper's fsSLIM, w_k may differ from zero for the `n_candidates` items k with the largest G_kj only.
-Squared errors are summed over users, not averaged, so that weights are on the scale of EASE's.
+Deviations: as in the paper's fsSLIM, w_k may differ from zero for the `n_candidates` items k with the largest G_kj
+only. Squared errors are summed over users, not averaged, so that weights are on the scale of EASE's.
 
 Complexity: O(I c^2) a sweep for c candidates. Memory O(I c), and 64 MiB of Gram matrix at a time: neither G nor W is
 ever held densely.

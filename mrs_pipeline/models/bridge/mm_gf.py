@@ -1,12 +1,12 @@
-"""MM-GF. Roh et al., "Training-free Graph Filtering via Multimodal Feature Refinement for Extremely Fast Multimodal
-Recommendation", arXiv 2025.
+"""MM-GF: a linear filter over item graphs of interactions and of content; nothing is trained.
 
-https://arxiv.org/abs/2503.04406
+Roh et al., "Training-free Graph Filtering via Multimodal Feature Refinement for Extremely Fast Multimodal
+Recommendation", arXiv 2025. https://arxiv.org/abs/2503.04406
 
 Equation: y_u = the sum of the rows i of S that u has taken, S = P + content_weight * mean over m of P_m. P = (R~'R~)^s
-element by element with R~ = D_u^-a R D_i^(a-1), D the row and the column sums of R. P_m = (X~X~')^s with X~ = D_r^-a X D_c^(a-1)
-and X the modality's features, each column less its median and over its interquartile range, then all less the smallest
-of them, so that none is negative. a is `normalisation`, s `sharpness`. These are the filters of order one.
+element by element with R~ = D_u^-a R D_i^(a-1), D the row and the column sums of R. P_m = (X~X~')^s with X~ = D_r^-a X
+D_c^(a-1) and X the modality's features, each column less its median and over its interquartile range, then all less the
+smallest of them, so that none is negative. a is `normalisation`, s `sharpness`. These are the filters of order one.
 
 Deviations: each P is divided by the mean of its diagonal, so that `content_weight` means the same at any scale of
 features, and the `n_neighbours` largest entries of a row of each P off the diagonal are kept, as no [I, I] is ever

@@ -7,8 +7,8 @@ https://doi.org/10.1145/963770.963776
 
 Equation: y_u = sum over the items i of u's history of s_i with S = (1 - content_weight) S_users / c + content_weight *
 mean over the modalities m of S_m / c_m. S_users are the similarities of `item_knn` for interactions, S_m the cosines
-of the modality's features, `n_neighbours` of a row kept in each; c is the mean of the row sums of a table over the items
-that have any.
+of the modality's features, `content_neighbours` of a row kept in each; c is the mean of the row sums of a table over
+the items that have any.
 
 Deviations: features are centred before cosines are taken, and those below zero are left out. An item that lacks a
 modality has no neighbours in it.

@@ -18,8 +18,8 @@ SettingsT_co = TypeVar("SettingsT_co", bound=ModelConfig, covariant=True)
 class ItemNeighbours(Recommender[SettingsT_co, Never]):
     """y_u = sum of s_i over the items i of u's history, s [I, I] with `width` entries of an item.
 
-    Filled by `fit_closed_form` of a subclass: `neighbours` [I, width] int32 and `similarities` [I, width]. With the side
-    `source` an item's row holds what follows from it, with `target` what it follows from.
+    Filled by `fit_closed_form` of a subclass: `neighbours` [I, width] int32 and `similarities` [I, width]. With the
+    side `source` an item's row holds what follows from it, with `target` what it follows from.
     """
 
     neighbours: Tensor
