@@ -68,7 +68,8 @@ class Measurement:
 
     Attributes:
         metrics: one row a slice, metric and k: model, seed, slice, metric, k, value, ci_low, ci_high (95 %,
-            over users; null for metrics over all users), users, protocol, data_digest, code_digest.
+            over users; null for metrics over all users), users, chance (null where it is not known), candidates,
+            ranked_by, protocol, data_digest, code_digest.
         user_metrics: one row a user, slice, metric and k: user, slice, metric, k, value.
     """
 
@@ -200,6 +201,31 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyReco
     return model.eval()
 
 
+def knowing(model: AnyRecommender, data: TrainingData, rows: Interactions) -> AnyRecommender:
+    """`model` with the histories of users who have no part in any weight: built on their rows too, weights as trained.
+
+    Args:
+        model: for which a user is their history (`spec.histories`).
+        data: what it was trained on.
+        rows: of further users, or of users without training rows; `n_users` counts them all.
+    """
+    train = data.train
+    times = None
+    if train.times is not None and rows.times is not None:
+        times = np.concatenate([train.times, rows.times])
+    users, items = (np.concatenate(pair) for pair in ((train.users, rows.users), (train.items, rows.items)))
+    order = np.lexsort((items, items if times is None else times, users))
+    grown = Interactions(
+        users[order], items[order], rows.n_users, train.n_items, None if times is None else times[order]
+    )
+    inputs = ModelInputs.from_data(
+        prepare(replace(data, train=grown), model.spec.name, model.config, device=model.device), model.device
+    )
+    new = _build(model.spec.name, model.config, inputs, 0)
+    new.load_state_dict(model.state_dict())
+    return new.eval()
+
+
 def recommend(
     model: AnyRecommender,
     k: int,
@@ -233,7 +259,7 @@ def measure(
     data_digest: str = "",
     code_digest: str = "",
 ) -> Measurement:
-    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything.
+    """Metrics on `test` for all, warm and cold items and for new users. For finished models, never to choose anything.
 
     A sequence model is shown the validation rows that precede a user's test rows; see `evaluation.history`.
 
@@ -248,7 +274,15 @@ def measure(
         code_digest: of the code, for the table.
     """
     with observing(model, known_before(data.valid, test)):
-        slices = evaluate(model, data, test, options or EvaluationOptions(), facts)
+        slices = evaluate(
+            model,
+            data,
+            test,
+            options or EvaluationOptions(),
+            facts,
+            knowing_new_users=_knowing_new_users(model, data, test),
+            tie_seed=seed,
+        )
     metrics = summary_table(slices).with_columns(
         pl.lit(model.spec.name).alias("model"),
         pl.lit(seed, pl.Int64).alias("seed"),
@@ -256,6 +290,24 @@ def measure(
         pl.lit(code_digest).alias("code_digest"),
     )
     return Measurement(metrics, user_table(slices))
+
+
+def _knowing_new_users(
+    model: AnyRecommender, data: TrainingData, test: Interactions
+) -> AnyRecommender | None:
+    """The model with what users without training rows did before their test rows; None where it can use none of it."""
+    rows = data.valid if test.times is None else known_before(data.valid, test)
+    if rows is None or not model.spec.histories:
+        return None
+    new = ~data.users_trained
+    asked = new & (np.bincount(test.users, minlength=test.n_users) > 0)
+    mine = new[rows.users]
+    if not asked.any() or not mine.any():
+        return None
+    times = None if rows.times is None else rows.times[mine]
+    return knowing(
+        model, data, Interactions(rows.users[mine], rows.items[mine], rows.n_users, rows.n_items, times)
+    )
 
 
 def history_table(result: FitResult) -> pl.DataFrame:
@@ -360,7 +412,7 @@ def _fingerprint(
         str(training.eval_every),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
         evaluation.select_on,
-        array_digest(*arrays),
+        array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),
     )
 
 

@@ -116,7 +116,8 @@ def init(
         list[str] | None,
         typer.Option(
             metavar="NAME=COLUMN",
-            help="A column of the items file: item_id, title, description, image, audio or video; may be repeated.",
+            help="A column of the items file: item_id, title, description, image, audio, video or first_seen (since "
+            "when it can be recommended); may be repeated.",
         ),
     ] = None,
     columns: Annotated[

@@ -9,9 +9,20 @@ from mrs_pipeline.evaluation.slices import SliceMetrics
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.statistics import Interval, mean_interval
 from mrs_pipeline.tables.columns import frame_types
-from mrs_pipeline.types import Interactions
 
-_SUMMARY = frame_types("slice", "protocol", "metric", "k", "users", "value", "ci_low", "ci_high")
+_SUMMARY = frame_types(
+    "slice",
+    "protocol",
+    "metric",
+    "k",
+    "users",
+    "value",
+    "ci_low",
+    "ci_high",
+    "chance",
+    "candidates",
+    "ranked_by",
+)
 _USERS = frame_types("user", "slice", "metric", "k", "value:user")
 
 
@@ -22,7 +33,11 @@ def summary_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
     A metric over all users has no interval.
     """
     rows = [
-        (found.slice, found.protocol, *parse_label(label), users, interval.mean, interval.low, interval.high)
+        (
+            *(found.slice, found.protocol, *parse_label(label), users),
+            *(interval.mean, interval.low, interval.high),
+            *(found.chance.get(label), found.candidates, found.ranked_by),
+        )
         for found in slices
         for label, (users, interval) in _summarised(found).items()
         if interval.mean is not None
@@ -47,14 +62,16 @@ def user_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=_USERS), *map(_long, slices)])
 
 
-def shorter_than_catalogue(train: Interactions) -> pl.Expr:
+def shorter_than_catalogue(metrics: pl.DataFrame) -> pl.Expr:
     """Rows whose list cannot hold the slice's whole catalogue: one that can finds everything, whatever the model.
 
     A list as long as the catalogue is left out too. Rows without a cut-off stay.
+
+    Args:
+        metrics: of `summary_table`.
     """
-    n_warm = int(np.unique(train.items).size)
-    candidates = {"all": train.n_items, "warm": n_warm, "cold": train.n_items - n_warm}
-    shorter = pl.col("k") < pl.col("slice").replace_strict(candidates, return_dtype=pl.Int64)
+    candidates = dict(metrics.select("slice", "candidates").unique().iter_rows())
+    shorter = pl.col("k") < pl.col("slice").replace_strict(candidates, default=0, return_dtype=pl.Int64)
     return pl.col("k").is_null() | shorter
 
 

@@ -21,7 +21,7 @@ from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
 from mrs_pipeline.tasks.places import is_directory
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingData
+from mrs_pipeline.types import BoolArray, Interactions, RawContent, SparseGraph, TrainingData
 
 
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
@@ -54,7 +54,18 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         pretrained=vectors,
         knowledge=knowledge,
         raw=raw,
+        candidates=_candidates(stage),
     )
+
+
+def _candidates(stage: Stage) -> BoolArray | None:
+    """[I] the items that tests rank; None for all."""
+    with stage.lake.connect() as con:
+        columns = con.execute(
+            f'SELECT is_candidate FROM {stage.lake.scan(stage.table("core", "items"))} ORDER BY "{ITEM}"'
+        ).fetchnumpy()
+    candidates = np.asarray(columns["is_candidate"], dtype=np.bool_)
+    return None if candidates.all() else candidates
 
 
 def _require_intact(stage: Stage, spec: Needs) -> None:
@@ -99,6 +110,11 @@ def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
 def protocol(config: DatasetConfig) -> str:
     """The rules behind a dataset's numbers; rows under other rules are never ranked beside them."""
     excluded = config.evaluation.exclude.replace("_", " + ")
+    candidates = (
+        "the catalogue known at the window's start"
+        if config.windowed
+        else "items with an interaction that counts"
+    )
     if config.windowed:
         split = (
             f"walk-forward by {config.window.every}, validation the last {config.split.valid:.0%} of history"
@@ -109,7 +125,7 @@ def protocol(config: DatasetConfig) -> str:
             del settings["cold_items"]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
-    return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
+    return f"full ranking of {candidates}, by slice; excluded: {excluded}; ties by lot; split: {split}"
 
 
 def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:

@@ -44,7 +44,7 @@ RESULTS: Final[Mapping[str, Column]] = {
     "threads": Column("BIGINT", "CPU threads that it was given.", "threads"),
     "device": Column("VARCHAR", "Where it was trained: cpu, cuda or mps."),
     # metrics
-    "slice": Column("VARCHAR", "Which test items count: all, warm or cold."),
+    "slice": Column("VARCHAR", "Which test rows count: all, warm or cold items, or new users."),
     "protocol": Column("VARCHAR", "The rules behind the number; numbers of other rules are not comparable."),
     "metric": Column("VARCHAR", "Name of the metric; docs/metrics.md has its formula, range and unit."),
     "metric:label": Column("VARCHAR", "The metric, `<name>@<k>`."),
@@ -62,6 +62,14 @@ RESULTS: Final[Mapping[str, Column]] = {
     ),
     "ci_low:seeds": Column("DOUBLE", "Lower end of the 95 % interval over users, of the mean over seeds."),
     "ci_high": Column("DOUBLE", "Upper end of the interval."),
+    "chance": Column(
+        "DOUBLE", "What a random order of the candidates is expected to give; NULL where that is not known."
+    ),
+    "candidates": Column("BIGINT", "Items that are ranked in the slice.", "items"),
+    "ranked_by": Column(
+        "VARCHAR",
+        "model; for new users history (shown to the model) or popularity (the model knows nothing of them).",
+    ),
     "data_digest": Column("VARCHAR", "Digest of the split that was measured on."),
     "code_digest": Column("VARCHAR", "Version of the code that measured."),
     # lists and rankings

@@ -198,7 +198,7 @@ def suites(knowledge: str, items: str) -> list[Suite]:
 
 
 def _require_columns(relations: Mapping[str, str], known: Sequence[str]) -> None:
-    offered = [name for name in known if name not in ("item", "is_cold")]
+    offered = [name for name in known if name not in ("item", "is_cold", "is_candidate")]
     for column in relations.values():
         if column not in offered:
             raise InputError(

@@ -29,7 +29,8 @@ def suites(recommendations: str, users: str, items: str, splits: str, list_lengt
         users: the same for `core.users`.
         items: the same for `core.items`.
         splits: the same for `core.splits`.
-        list_length: K; a user with fewer items left to recommend has all of those.
+        list_length: K; a user with fewer items left to recommend has all of those. Every model ranks the items
+            with training rows; those without are ranked only where it sees their content.
     """
     return [
         _places(recommendations, users, items, splits),
@@ -66,9 +67,12 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
 
 def _lists(recommendations: str, users: str, items: str, splits: str, list_length: int) -> Suite:
     frame = f"""
-        SELECT coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)) AS surplus,
+        SELECT least(coalesce(lists.rows, 0) - least({list_length}, n_warm - coalesce(seen.rows, 0)), 0)
+               + greatest(coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)), 0)
+               AS surplus,
                lists.rows - lists.items AS repeated, lists.misnumbered
         FROM {users} AS users CROSS JOIN (SELECT count(*) AS n_items FROM {items})
+        CROSS JOIN (SELECT count(DISTINCT item) AS n_warm FROM {splits} WHERE split = '{TRAIN}')
         LEFT JOIN (SELECT "user", count(*) AS rows, count(DISTINCT item) AS items,
                    (min(rank) != 1 OR max(rank) != count(*) OR count(DISTINCT rank) != count(*))::INTEGER AS misnumbered
                    FROM {recommendations} GROUP BY "user")
@@ -77,7 +81,7 @@ def _lists(recommendations: str, users: str, items: str, splits: str, list_lengt
             AS seen ON seen."user" = users."user"
     """
     exactly = {
-        "surplus": f"every user has {list_length} items, or all that are left",
+        "surplus": f"every user has {list_length} items, or all that are left to rank",
         "repeated": "no item stands twice in a list",
         "misnumbered": "places are numbered from 1 without gaps",
     }

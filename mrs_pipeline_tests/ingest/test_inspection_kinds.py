@@ -279,3 +279,12 @@ def test_a_column_called_image(tmp_path: Path, present: int) -> None:
         if present
         else has(inspection, "names no file in the folder")
     )
+
+
+def test_since_when_items_exist(tmp_path: Path) -> None:
+    catalogue().with_columns(release_date=pl.lit("2020-01-01")).write_csv(tmp_path / "items.csv")
+    inspection = found(tmp_path, log())
+    assert has(inspection, "`--item-field first_seen=release_date`")
+    asked = found(tmp_path, log(), item_fields={"first_seen": "release_date"})
+    assert asked.settings["source"]["item_columns"]["first_seen"] == "release_date"
+    assert not has(asked, "first_seen=release_date`")

@@ -13,13 +13,13 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import paths
 from mrs_pipeline.ingest.datafile import DataFile
 from mrs_pipeline.ingest.inspection import feature_tables, media_files
-from mrs_pipeline.ingest.inspection.columns import guess, item_columns_of
+from mrs_pipeline.ingest.inspection.columns import date_of_items, guess, item_columns_of
 from mrs_pipeline.ingest.inspection.joining import Pair, best, counted_pairs
 from mrs_pipeline.ingest.inspection.looking import Tables, look
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.items import CANONICAL
 from mrs_pipeline.ingest.mmrec import MMREC_COLUMNS
-from mrs_pipeline.schema import DESCRIPTION, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
+from mrs_pipeline.schema import DESCRIPTION, FIRST_SEEN, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -76,6 +76,7 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
     items, pairs = _items(con, tables, others, files, columns=columns, overrides=overrides)
     chosen = _settle_items(found, items, pairs, columns, overrides)
     item_columns = _catalogue_columns(tables.root, items, chosen, overrides)
+    _mention_dates(items, item_columns, found)
     item_columns |= media_files.without_files(
         con, root, items, item_columns, without=overrides.without, findings=found.findings
     )
@@ -268,6 +269,16 @@ def _catalogue_columns(
     given = {ITEM_ID: item_column} | dict(overrides.item_fields)
     free = [column for column in items.columns if column not in given.values()]
     return given | guess(free, [name for name in CANONICAL if name not in given], items_file=True)
+
+
+def _mention_dates(items: DataFile | None, chosen: Mapping[str, str], found: Discovery) -> None:
+    """A column of dates may keep items out of the tests of windows in which they did not exist yet."""
+    column = date_of_items(items.columns) if items is not None and FIRST_SEEN not in chosen else None
+    if items is not None and column is not None:
+        found.findings.append(
+            f"{items.name}: if {column} says since when an item can be recommended, run again with "
+            f"`--item-field first_seen={column}`: tests of earlier windows then leave it out"
+        )
 
 
 def _is_features(judgement: feature_tables.Judgement | None, name: str, overrides: Overrides) -> bool:

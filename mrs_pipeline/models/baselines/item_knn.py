@@ -105,6 +105,11 @@ class ItemKnn(ItemNeighbours[ItemKnnConfig]):
         super().__init__(config, inputs, generator, width, config.neighbourhood)
         self._features = inputs.features
 
+    @property
+    def sees_content(self) -> bool:
+        """Only where the neighbours are those of the content."""
+        return self.config.source == "content"
+
     def fit_closed_form(self) -> None:
         """Finds each item's neighbours, block by block."""
         self.neighbours, self.similarities = nearest_rows(self._products(), self.config, self.side)
