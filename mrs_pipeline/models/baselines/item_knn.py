@@ -26,7 +26,6 @@ from pydantic import model_validator
 
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.item_neighbours import ItemNeighbours
 from mrs_pipeline.models.layers.neighbours import (
     EXPONENTS,
     NeighbourConfig,
@@ -38,6 +37,7 @@ from mrs_pipeline.models.layers.neighbours import (
     shared_products,
     vector_products,
 )
+from mrs_pipeline.models.layers.sparse_item_weights import SparseItemWeights
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -84,7 +84,7 @@ class ItemKnnConfig(NeighbourConfig):
         return None
 
 
-class ItemKnn(ItemNeighbours[ItemKnnConfig]):
+class ItemKnn(SparseItemWeights[ItemKnnConfig]):
     """Nearest-neighbour items; see the module."""
 
     spec = ModelSpec(

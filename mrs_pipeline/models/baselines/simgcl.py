@@ -36,13 +36,15 @@ class SimGclConfig(LightGcnBackboneConfig):
 
     search_space: ClassVar[SearchSpace] = {
         "n_layers": (1, 2, 3),
-        "cl_weight": (0.01, 0.05, 0.1, 0.2, 0.5, 1.0),
+        "cl_weight": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
         "noise": (0.05, 0.1, 0.2),
         "temperature": (0.1, 0.2, 0.5),
     }
 
-    cl_weight: float = Field(default=0.5, ge=0)
-    """Weight of the contrast (the paper's lambda)."""
+    n_layers: int = Field(default=3, ge=1, le=8)
+    """Propagation steps L on the user-item graph."""
+    cl_weight: float = Field(default=0.02, ge=0)
+    """Weight of the contrast (the paper's lambda); the small data sets here want less than the paper's .5."""
     noise: float = Field(default=0.1, ge=0)
     """Length of the noise that a layer gets (the paper's epsilon)."""
     temperature: float = Field(default=0.2, gt=0)

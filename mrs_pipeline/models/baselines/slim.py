@@ -27,8 +27,8 @@ from torch.nn.functional import normalize
 from mrs_pipeline.models.config import ModelConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.interactions import linear_scorer
-from mrs_pipeline.models.layers.item_neighbours import ItemNeighbours
 from mrs_pipeline.models.layers.neighbours import kept, largest
+from mrs_pipeline.models.layers.sparse_item_weights import SparseItemWeights
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -68,7 +68,7 @@ class SlimConfig(ModelConfig):
         return None
 
 
-class Slim(ItemNeighbours[SlimConfig]):
+class Slim(SparseItemWeights[SlimConfig]):
     """Sparse linear item weights; see the module."""
 
     spec = ModelSpec(
@@ -89,6 +89,11 @@ class Slim(ItemNeighbours[SlimConfig]):
         super().__init__(config, inputs, generator, width, "target")
         self._to_users = self.history.transposed()
         self._content = _unit_content(inputs) * math.sqrt(config.content_weight)
+
+    @property
+    def sees_content(self) -> bool:
+        """With a weight of content only."""
+        return self.config.content_weight > 0
 
     def fit_closed_form(self) -> None:
         """Chooses the candidates of every item, then descends for a block of items at a time."""

@@ -23,7 +23,6 @@ from mrs_pipeline.models.base import Recommender, Scorer
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
-from mrs_pipeline.models.layers.item_neighbours import neighbour_matrix
 from mrs_pipeline.models.layers.neighbours import (
     EXPONENTS,
     NeighbourConfig,
@@ -33,6 +32,7 @@ from mrs_pipeline.models.layers.neighbours import (
     nearest_rows,
     shared_products,
 )
+from mrs_pipeline.models.layers.sparse_item_weights import neighbour_matrix
 from mrs_pipeline.models.spec import BatchKind, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 

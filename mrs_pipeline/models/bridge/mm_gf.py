@@ -23,8 +23,8 @@ from torch import Tensor
 
 from mrs_pipeline.models.config import ModelConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.item_neighbours import ItemNeighbours
 from mrs_pipeline.models.layers.neighbours import Products, kept, largest, shared_products, vector_products
+from mrs_pipeline.models.layers.sparse_item_weights import SparseItemWeights
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -49,7 +49,7 @@ class MmGfConfig(ModelConfig):
     """Entries of a row of each graph that are kept."""
 
 
-class MmGf(ItemNeighbours[MmGfConfig]):
+class MmGf(SparseItemWeights[MmGfConfig]):
     """Linear filter over item graphs of interactions and content; see the module."""
 
     spec = ModelSpec(

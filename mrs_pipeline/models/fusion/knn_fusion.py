@@ -25,7 +25,6 @@ from torch import Tensor
 from mrs_pipeline.functional.content import centred
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.item_neighbours import ItemNeighbours
 from mrs_pipeline.models.layers.neighbours import (
     EXPONENTS,
     NeighbourConfig,
@@ -35,6 +34,7 @@ from mrs_pipeline.models.layers.neighbours import (
     shared_products,
     vector_products,
 )
+from mrs_pipeline.models.layers.sparse_item_weights import SparseItemWeights
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -58,7 +58,7 @@ class KnnFusionConfig(NeighbourConfig):
     """What a user with n items counts among those whom two items share: 1, n^-1/2 or n^-1."""
 
 
-class KnnFusion(ItemNeighbours[KnnFusionConfig]):
+class KnnFusion(SparseItemWeights[KnnFusionConfig]):
     """Neighbours by users and by content, added up; see the module."""
 
     spec = ModelSpec(

@@ -15,7 +15,7 @@ from mrs_pipeline.models.layers.neighbours import Side
 SettingsT_co = TypeVar("SettingsT_co", bound=ModelConfig, covariant=True)
 
 
-class ItemNeighbours(Recommender[SettingsT_co, Never]):
+class SparseItemWeights(Recommender[SettingsT_co, Never]):
     """y_u = sum of s_i over the items i of u's history, s [I, I] with `width` entries of an item.
 
     Filled by `fit_closed_form` of a subclass: `neighbours` [I, width] int32 and `similarities` [I, width]. With the
