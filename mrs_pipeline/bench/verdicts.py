@@ -8,10 +8,11 @@ from typing import Final
 
 import polars as pl
 
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.reporting.taxonomy_matrix import axis_of
 from mrs_pipeline.statistics import ALPHA, against_figure, judged
+from mrs_pipeline.taxonomy import Axis
 
-CONTENT_FREE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn", "sasrec")
-"""Models that see identifiers alone, the baselines of every table."""
 _LINEAR: Final = "ease"
 _NEIGHBOURS: Final = "item_knn"
 COMPARED_WITH: Final[Mapping[str, str]] = {"recall@20": _LINEAR, "cold_recall@20": _NEIGHBOURS}
@@ -63,7 +64,8 @@ def tests_of(runs: pl.DataFrame, comparisons: pl.DataFrame | None) -> pl.DataFra
 def content_against_none(board: pl.DataFrame, tests: pl.DataFrame) -> list[str]:
     """Where the linear baseline stands among the models that see content."""
     linear = board.filter(model=_LINEAR)
-    content = board.filter(~pl.col("model").is_in(CONTENT_FREE))
+    baselines = [name for name, entry in MODELS.items() if axis_of(entry.spec.cells) is Axis.BASELINE]
+    content = board.filter(~pl.col("model").is_in(baselines))
     if linear.is_empty() or content.is_empty():
         return []
     baseline = float(linear["recall@20"][0])
