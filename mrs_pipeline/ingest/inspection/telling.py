@@ -41,7 +41,7 @@ def source_findings(found: Discovery, source: Source, facts: SourceFacts) -> lis
     return lines
 
 
-def copied(place: str, root: Path, source: Source) -> list[str]:
+def copy_findings(place: str, root: Path, source: Source) -> list[str]:
     """Where the tables of a remote folder or an archive lie on this machine."""
     if place == root.as_posix():
         return []
