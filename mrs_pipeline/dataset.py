@@ -137,6 +137,7 @@ class DatasetConfig(BaseModel):
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
     _presets: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
+    _trials: Mapping[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -237,14 +238,21 @@ class DatasetConfig(BaseModel):
         for name, config in self.pretraining_configs.items():
             self._require_needs(f"pretraining.{name}", PRETRAINERS[name].spec, config)
 
-    def with_presets(self, presets: Mapping[str, Mapping[str, Any]]) -> "DatasetConfig":
-        """These settings, with models starting from `presets`: model -> settings that fit the model.
+    def with_presets(
+        self, presets: Mapping[str, Mapping[str, Any]], trials: Mapping[str, int] | None = None
+    ) -> "DatasetConfig":
+        """These settings, with models starting from presets.
+
+        Args:
+            presets: model -> settings that fit the model.
+            trials: model -> how many settings the search tried that found them.
 
         Raises:
             ValueError: a preset does not go together with what is said here; the sentence names the model.
         """
         config = self.model_copy()
         config._presets = dict(presets)
+        config._trials = dict(trials or {})
         for name in presets:
             try:
                 config.config_of(name)
@@ -304,6 +312,12 @@ class DatasetConfig(BaseModel):
         """What `config_of` sets beyond the model's defaults, as plain data."""
         settings: dict[str, Any] = self.config_of(model).model_dump(mode="json", exclude_unset=True)
         return settings
+
+    def trials_of(self, model: str) -> int | None:
+        """How many settings a search tried for a model: 0 without a search, None where there is nothing to search."""
+        config = MODELS[model].Config
+        searchable = config.search_space or MODELS[model].spec.batches is not BatchKind.NONE
+        return self._trials.get(model, 0) if searchable else None
 
     def written(self, model: str) -> dict[str, Any]:
         """What is said of a model under `models:`, without its preset; empty for one that is not listed."""

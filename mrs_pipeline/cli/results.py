@@ -15,7 +15,7 @@ def leaderboard(
     *,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
 ) -> None:
-    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
+    """Print the leaderboard: recall and ndcg with 95 % intervals, seconds and memory of training."""
     print_leaderboard(enter_home(), dataset, [window] if window else None)
 
 
@@ -147,9 +147,11 @@ def models(
 
 def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
     """The leaderboard of some windows, or of all, as a table on stdout."""
-    from mrs_pipeline.cli.tables import leaderboard_table
+    from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
     from mrs_pipeline.storage.lake import Lake
     from mrs_pipeline.stored.results import read_leaderboard
 
     board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals"))
+    for line in leaderboard_notes(board, dataset):
+        out.print(line, markup=False)

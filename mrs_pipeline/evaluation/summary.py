@@ -7,8 +7,10 @@ import polars as pl
 
 from mrs_pipeline.evaluation.slices import SliceMetrics
 from mrs_pipeline.metrics.base import parse_label
-from mrs_pipeline.statistics import Interval, mean_interval
+from mrs_pipeline.metrics.registry import METRICS
+from mrs_pipeline.statistics import Interval, Sample, interval
 from mrs_pipeline.tables.columns import frame_types
+from mrs_pipeline.types import FloatArray
 
 _SUMMARY = frame_types(
     "slice",
@@ -29,25 +31,25 @@ _USERS = frame_types("user", "slice", "metric", "k", "value:user")
 def summary_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
     """One row a slice, metric and k; a metric that is defined for nobody has none.
 
-    The value of a metric of users is their mean, with its 95 % interval (Student's t over users; null for one user).
-    A metric over all users has no interval.
+    The value of a metric of users is their mean, with its 95 % interval over users, inside the metric's bounds (null
+    for one user). A metric over all users has no interval. Here is one seed; over several see `reporting.leaderboard`.
     """
     rows = [
         (
             *(found.slice, found.protocol, *parse_label(label), users),
-            *(interval.mean, interval.low, interval.high),
+            *(over.mean, over.low, over.high),
             *(found.chance.get(label), found.candidates, found.ranked_by),
         )
         for found in slices
-        for label, (users, interval) in _summarised(found).items()
-        if interval.mean is not None
+        for label, (users, over) in _summarised(found).items()
+        if over.mean is not None
     ]
     return pl.DataFrame(rows, schema=_SUMMARY, orient="row")
 
 
 def _summarised(found: SliceMetrics) -> dict[str, tuple[int, Interval]]:
     means = {
-        label: (int(np.count_nonzero(~np.isnan(values))), mean_interval(values))
+        label: (int(np.count_nonzero(~np.isnan(values))), _over_users(label, values))
         for label, values in found.values.items()
     }
     overall = {
@@ -55,6 +57,11 @@ def _summarised(found: SliceMetrics) -> dict[str, tuple[int, Interval]]:
         for label, value in found.overall.items()
     }
     return means | overall
+
+
+def _over_users(label: str, values: FloatArray) -> Interval:
+    metric = METRICS[parse_label(label)[0]]
+    return interval(Sample.of_users(values), metric.low, metric.high)
 
 
 def user_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:

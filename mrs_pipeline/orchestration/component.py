@@ -73,9 +73,11 @@ class Dataset(dg.Component):
 def _with_presets(config: DatasetConfig, path: Path) -> DatasetConfig:
     if not config.presets:
         return config
-    presets = {model: preset.settings for model, preset in read_presets(path).items()}
+    presets = read_presets(path)
+    settings = {model: preset.settings for model, preset in presets.items()}
+    trials = {model: preset.found.trials for model, preset in presets.items()}
     try:
-        return config.with_presets(presets)
+        return config.with_presets(settings, trials)
     except ValueError as error:
         raise InputError(
             f"{path}: together with defs.yaml, {error}; change one of the two, or take the entry out."

@@ -23,7 +23,7 @@ MAX_WINDOW_LABELS: Final = 12
 
 @d.styled
 def accuracy_by_model(group: pl.DataFrame, metric: str, popularity: str) -> Figure:
-    """Dots with 95 % intervals over users, best on top, a dashed line at popularity.
+    """Dots with 95 % intervals, best on top, a dashed line at popularity.
 
     Args:
         group: rows of one (protocol, dataset, window) of the leaderboard, best first.
@@ -43,7 +43,7 @@ def accuracy_by_model(group: pl.DataFrame, metric: str, popularity: str) -> Figu
         d.note(axes, f"{value[row]:.4f}", (x, row), (7, 0))
     _reference_line(axes, rows, metric, popularity)
     d.row_names(axes, rows["model"].to_list())
-    axes.set_xlabel(f"{metric}, mean over users (bar: 95 % interval)")
+    axes.set_xlabel(f"{metric}, mean over users and seeds (bar: 95 % interval)")
     axes.margins(x=0.09)
     d.axis_key(axes, rows)
     return figure

@@ -12,7 +12,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.schema import MODEL, TRAIN, VALID, WINDOW
 from mrs_pipeline.storage.lake import Lake
-from mrs_pipeline.stored.results import one_of, partition, read_leaderboard, require_results
+from mrs_pipeline.stored.results import require_one_of, partition, read_leaderboard, require_results
 
 _EXAMPLES: Final = 3
 
@@ -49,14 +49,14 @@ class _Lists:
         require_results(lake, "serving", "recommendations", dataset)
         found = [dict(table.keys) for table in lake.partitions("serving", "recommendations", dataset=dataset)]
         windows = sorted({keys[WINDOW] for keys in found})
-        window = one_of(windows, window or windows[-1], f"{dataset} has no recommendations for window")
+        window = require_one_of(windows, window or windows[-1], f"{dataset} has no recommendations for window")
         return cls(lake, dataset, window, [keys[MODEL] for keys in found if keys[WINDOW] == window])
 
     def best_first(self, model: str | None) -> list[str]:
         """The model that was asked for; the models of the leaderboard, best first, if None."""
         if model is not None:
             sentence = f"{self.dataset} has no recommendations for window {self.window} by model"
-            return [one_of(self.models, model, sentence)]
+            return [require_one_of(self.models, model, sentence)]
         board = read_leaderboard(self.lake, self.dataset)
         own = (pl.col(WINDOW) == self.window) & pl.col(MODEL).is_in(list(self.models))
         ranked = board.filter(own & pl.col("rank").is_not_null()).sort("rank")[MODEL].to_list()

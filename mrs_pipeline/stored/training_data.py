@@ -20,9 +20,12 @@ from mrs_pipeline.stored.knowledge import read_knowledge
 from mrs_pipeline.stored.raw_content import read_raw_content
 from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
-from mrs_pipeline.tasks.places import is_directory
+from mrs_pipeline.tasks.places import exists, is_directory, record
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import BoolArray, Interactions, RawContent, SparseGraph, TrainingData
+
+_DIGITS = 16
+"""Of a split's digest that rows of results carry."""
 
 
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
@@ -110,6 +113,11 @@ def interactions(stage: Stage, split: str) -> Interactions:
         n_items=stage.lake.manifest(stage.table("core", "items")).rows,
         times=None if np.ma.is_masked(times) else np.asarray(times, dtype=np.int64),
     )
+
+
+def split_digest(stage: Stage) -> str | None:
+    """The `data_digest` of what is measured on the window's split as it is now; None where there is no split."""
+    return record(stage, SPLITS)[0][:_DIGITS] if exists(stage, SPLITS) else None
 
 
 def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:

@@ -27,24 +27,27 @@ def test_leader_value_interval_and_users_are_told(board):
     leader = board.row(0, named=True)
     text = told(board)
     assert text.startswith(f"{leader['model']} (feature ")
-    assert f"recall@20 {leader['recall@20']:.4f} (95 % interval {leader['recall@20_ci_low']:.4f} to" in text
-    assert "over 300 users" in text
-    assert "leads the 5 models" in text
+    assert f"leads the 5 models with recall@20 {leader['recall@20']:.4f} over 300 users." in text
+    assert (
+        f"With 95 % confidence its true value lies between {leader['recall@20_ci_low']:.4f} and "
+        f"{leader['recall@20_ci_high']:.4f}; that allows for chance in who was measured and in the random seeds of "
+        "training (2 of them)."
+    ) in text
 
 
 def test_a_separated_baseline_is_called_separated_with_its_numbers(board):
     ease = board.row(by_predicate=pl.col("model") == "ease", named=True)
     text = told(board)
     assert f"{gain(board['recall@20'][0], ease['recall@20'])} against ease" in text
-    assert "separates the two" in text
-    assert f"difference {-ease['best_difference']:.4f}" in text
+    assert "more than chance explains" in text
+    assert f"a lead of {-ease['best_difference']:.4f}" in text
 
 
 def test_a_baseline_within_noise_is_not_called_beaten(board):
     text = told(altered(board, "ease", best_p=0.4))
-    assert "does not separate the two" in text
+    assert "may be chance" in text
     assert "p = 0.400" in text
-    assert "Not to be told apart from the leader on these users:" in text
+    assert "Not to be told apart from the leader, so that one of them may be as good:" in text
 
 
 def test_a_leading_baseline_is_said_plainly(board):
@@ -71,20 +74,21 @@ def test_leading_popularity_is_said_plainly(board):
 def test_untested_differences_are_called_untested(full_inputs):
     text = told(leaderboard(full_inputs.metrics, full_inputs.runs))
     assert "could not be tested" in text
-    assert "separate" not in text
+    assert "chance explains" not in text and "may be chance" not in text
 
 
 @pytest.mark.parametrize(
-    ("low", "cold", "words"),
+    ("p", "cold", "words"),
     [
-        (0.046, 0.05, "content helps there."),
-        (0.0001, 0.05, "their intervals overlap"),
-        (0.0, 0.0, "does not help there"),
+        (0.0001, 0.05, "content helps there (p < 0.001)."),
+        (0.2, 0.05, "which may be chance (p = 0.200)"),
+        (None, 0.05, "could not be tested"),
+        (0.0001, 0.0, "does not help there"),
     ],
 )
-def test_cold_items(board, low, cold, words):
-    frame = board.filter(pl.col("model") != "bm3")
-    assert words in told(altered(frame, "freedom", **{"cold_recall@20": cold, "cold_recall@20_ci_low": low}))
+def test_cold_items(board, p, cold, words):
+    frame = altered(board.filter(pl.col("model") != "bm3"), "lightgcn", cold_best_p=p)
+    assert words in told(altered(frame, "freedom", **{"cold_recall@20": cold}))
 
 
 def test_no_cold_slice_no_cold_sentence(full_inputs):
@@ -106,7 +110,28 @@ def test_a_much_faster_tie_is_recommended(board):
 def test_one_seed_is_admitted(full_inputs, board):
     assert "one seed" not in told(board)
     first = full_inputs.metrics.filter(pl.col("seed") == 0)
-    assert "one seed" in told(leaderboard(first, full_inputs.runs, full_inputs.user_metrics))
+    text = told(leaderboard(first, full_inputs.runs, full_inputs.user_metrics))
+    assert "allows for chance in who was measured, not for luck in training, which was done once." in text
+    assert "cover users alone, not luck in training: " in text
+    assert "ease" not in text[text.index("cover users alone") :].split(".")[0]  # it has no luck in training
+
+
+def test_uneven_search_of_settings_is_told(board):
+    assert (
+        "Settings were not searched for evenly: for freedom (20 trials) and ease (7 trials); "
+        "not for bm3 and lightgcn, whose places may understate them."
+    ) in told(board)
+    alike = board.with_columns(trials=pl.when(pl.col("trials").is_not_null()).then(20))
+    assert "Settings were searched for each model alike, with 20 trials." in told(alike)
+    assert "No model's settings were searched for" in told(board.with_columns(trials=pl.col("trials") * 0))
+    assert "ettings" not in told(board.with_columns(trials=pl.lit(None, pl.Int64)))
+
+
+def test_stale_models_are_named_and_lead_nothing(full_inputs):
+    old = full_inputs.metrics.with_columns(stale=pl.col("model").is_in(["freedom", "bm3"]))
+    text = told(leaderboard(old, full_inputs.runs, full_inputs.user_metrics))
+    assert text.startswith("ease (collaborative baseline) leads the 3 models")
+    assert "Measured on older data and therefore not ranked: " in text
 
 
 def test_one_model_without_anything(bare_inputs):

@@ -67,8 +67,10 @@ CREATE OR REPLACE TABLE metrics AS
         ('all', 'coverage', 10, 3, 0.6, NULL, NULL, 1, 'model'), ('all', 'gini', 5, 3, 0.6, NULL, NULL, 1, 'model'),
         ('all', 'gini', 10, 3, 0.4, NULL, NULL, 1, 'model'), ('all', 'novelty', 5, 3, 7.5, 7.1, 7.9, 1, 'model');
 CREATE OR REPLACE TABLE leaderboard AS
-    SELECT n AS rank, 'p' AS protocol, w AS "window", 'm' || n AS model, 1.0 / n AS "recall@20"
-    FROM range(1, 4) AS t(n), (VALUES ('2023'), ('2024')) AS v(w);
+    SELECT n AS rank, 'p' AS protocol, w AS "window", 'm' || n AS model, 1.0 / n AS "recall@20", false AS stale,
+        0.9 / n AS "recall@20_ci_low", 1.0 / n AS "recall@20_ci_high", -0.2 AS best_low, 0.05 - n / 20 AS best_high,
+        0.08 / n AS best_p FROM range(1, 4) AS t(n), (VALUES ('2023'), ('2024')) AS v(w)
+    UNION ALL VALUES (NULL, 'p', '2024', 'old', 0.9, true, 0.8, 0.95, NULL, NULL, NULL);
 """
 
 KNOWN = "(SELECT * REPLACE ('train' AS split) FROM splits WHERE split <> 'test')"
@@ -174,6 +176,9 @@ FAULTS = [
     ("metrics", "UPDATE metrics SET value = 0.3 WHERE k = 10 AND metric = 'coverage'", "what a longer list can only raise does not fall with k"),
     ("metrics", "INSERT INTO metrics SELECT * FROM metrics WHERE metric = 'auc'", "no metric stands there twice"),
     ("leaderboard", "UPDATE leaderboard SET rank = rank - 1", "ranks begin at 1"),
+    ("leaderboard", "UPDATE leaderboard SET rank = 1 WHERE stale", "no model measured on other data is ranked"),
+    ("leaderboard", "UPDATE leaderboard SET best_p = 0.06 WHERE rank = 3", "a difference excludes 0 exactly where its p is below .05"),
+    ("leaderboard", "UPDATE leaderboard SET \"recall@20_ci_low\" = -0.01 WHERE rank = 3", "intervals of recall lie between 0 and 1"),
     ("leaderboard", "UPDATE leaderboard SET \"recall@20\" = 1.5 WHERE rank = 1", "recall lies between 0 and 1"),
     ("leaderboard", "UPDATE leaderboard SET model = 'm1'", "no model is ranked twice"),
     ("leaderboard", "UPDATE leaderboard SET rank = 4 - rank", "no model stands above a better one"),
