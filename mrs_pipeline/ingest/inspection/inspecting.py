@@ -116,7 +116,7 @@ def inspect_folder(
         "seeds": [1],
     }
     findings = (
-        *telling.copied(place, root, source),
+        *telling.copy_findings(place, root, source),
         *official.introduction(match),
         *telling.source_findings(found, source, facts),
         *found.findings,

@@ -41,14 +41,14 @@ def source_findings(found: Discovery, source: Source, facts: SourceFacts) -> lis
     return lines
 
 
-def copied(place: str, root: Path, source: Source) -> list[str]:
+def copy_findings(place: str, root: Path, source: Source) -> list[str]:
     """Where the tables of a remote folder or an archive lie on this machine."""
     if place == root.as_posix():
         return []
     tables = source.files()
     size = sum(path.stat().st_size for path in tables) / 1e6
     later = "; media are read from there when they are decoded" if is_remote(place) else ""
-    return [f"{place}: {len(tables)} tables ({size:,.1f} MB) lie in {root}{later}"]
+    return [f"{place}: {len(tables)} files ({size:,.1f} MB) in {root}{later}"]
 
 
 def left_aside(found: Discovery, unseen: Sequence[str]) -> list[str]:
