@@ -10,7 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.schema import MODEL, TRAIN, VALID, WINDOW
+from mrs_pipeline.schema import MODEL, RANKED_BY_HISTORY, RANKED_BY_MODEL, TRAIN, VALID, WINDOW
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.stored.results import partition, read_leaderboard, require_one_of, require_results
 
@@ -109,14 +109,16 @@ def list_of_user(
     stored = _Lists.of(lake, dataset, window)
     chosen = stored.best_first(model)[0]
     rows = stored.ask(
-        f"SELECT lists.rank, lists.item_id, items.title, lists.score FROM {stored.lists(chosen)} AS lists "
+        "SELECT lists.rank, lists.item_id, items.title, lists.score, lists.ranked_by "
+        f"FROM {stored.lists(chosen)} AS lists "
         f"LEFT JOIN {stored.scan('core', 'items')} AS items USING (item) WHERE lists.user_id = ? "
         "ORDER BY lists.rank LIMIT ?",
         user_id,
         k,
     )
     if len(rows):
-        return ShownList(stored.window, chosen, rows)
+        notice = _ranked_without_training(user_id, chosen, rows["ranked_by"][0])
+        return ShownList(stored.window, chosen, rows.drop("ranked_by"), notice)
     notice = _why_without_list(stored, user_id)
     return ShownList(stored.window, "popularity", _popular(stored, k), notice)
 
@@ -170,6 +172,18 @@ def _popular(stored: _Lists, k: int) -> pl.DataFrame:
         """,
         k,
     )
+
+
+def _ranked_without_training(user_id: str, model: str, ranked_by: str) -> str | None:
+    """What stood in for training rows that a user does not have."""
+    if ranked_by == RANKED_BY_MODEL:
+        return None
+    what = (
+        f"{model} ranked from what the user did since"
+        if ranked_by == RANKED_BY_HISTORY
+        else f"{model} knows nothing of the user, so that what is popular is shown"
+    )
+    return f"{user_id} has no training row, all of the history is recent: {what}."
 
 
 def _why_without_list(stored: _Lists, user_id: str) -> str:

@@ -52,7 +52,7 @@ CREATE OR REPLACE TABLE features AS
            CASE WHEN item != 2 THEN [item::FLOAT, 1.0::FLOAT] END AS vector FROM items;
 CREATE OR REPLACE TABLE recommendations AS
     SELECT users."user", row_number() OVER (PARTITION BY users."user" ORDER BY item)::INTEGER AS rank, item,
-           user_id, item_id, (10.0 - item)::FLOAT AS score
+           user_id, item_id, (10.0 - item)::FLOAT AS score, 'model' AS ranked_by
     FROM users, items WHERE item > 3 OR (users."user" = 3 AND item = 3);
 CREATE OR REPLACE TABLE user_metrics AS
     SELECT "user", 'all' AS slice, metric, k::BIGINT AS k, 0.5::FLOAT AS value, 1::BIGINT AS seed
@@ -152,6 +152,7 @@ FAULTS = [
     ("recommendations", "UPDATE recommendations SET user_id = 'u9' WHERE \"user\" = 0", "every user is one of core.users"),
     ("recommendations", "UPDATE recommendations SET item_id = 'i9' WHERE \"user\" = 0", "every item is one of core.items"),
     ("recommendations", "UPDATE recommendations SET item = 0, item_id = 'i0' WHERE \"user\" = 0", "nobody is recommended what they already had"),
+    ("recommendations", "UPDATE recommendations SET ranked_by = 'oracle' WHERE \"user\" = 0", "lists come from the model, a history or popularity"),
     ("recommendations", "UPDATE recommendations SET score = 'nan' WHERE \"user\" = 0", "every score is finite"),
     ("recommendations", "UPDATE recommendations SET score = -score", "scores do not rise along a list"),
     ("recommendations", "DELETE FROM recommendations WHERE \"user\" = 3", "every user has 2 items, or all that are left to rank"),
