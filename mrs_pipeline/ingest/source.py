@@ -16,11 +16,24 @@ from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.interactions import InteractionLayout, interactions_select
 from mrs_pipeline.ingest.items import bare_items_select, item_columns, items_select, read_ids
 from mrs_pipeline.ingest.matrices import MatrixFile, SourceMatrix, read_matrix
-from mrs_pipeline.ingest.sql import first_row, quoted_name
+from mrs_pipeline.ingest.sql import first_row
 from mrs_pipeline.schema import ITEM_ID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class MediaPlaces:
+    """Where media files are looked for, relative to a source's root.
+
+    Attributes:
+        trees: folders of files named by item, with all folders in them.
+        folders: folders that the items name, each for itself.
+    """
+
+    trees: tuple[str, ...]
+    folders: tuple[str, ...]
 
 
 class Source(Protocol):
@@ -72,8 +85,8 @@ class Source(Protocol):
     def without(self, files: Collection[Path]) -> "Source":
         """The same source without some of its landing files."""
 
-    def media_names(self, con: "DuckDBPyConnection") -> list[str]:
-        """The media files that there are for the items, relative to the root, in order."""
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:
+        """Where files of items are looked for."""
 
 
 def _nothing() -> None:
@@ -216,9 +229,20 @@ class TabularSource:
             self, interaction_files=tuple(path for path in self.interaction_files if path not in files)
         )
 
-    def media_names(self, con: "DuckDBPyConnection") -> list[str]:
-        """Files in the media folders, and in the folders that the items name."""
-        return self._names_of(con, self._media(con, self._catalogue(con)))
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:
+        """The media folders, and the folders that the items name."""
+        catalogue = self._catalogue(con)
+        if catalogue is None:
+            return MediaPlaces(tuple(self.media_folders.values()), ())
+        file, columns = catalogue
+        trees = (folder for modality, folder in self.media_folders.items() if modality not in columns)
+        named = {
+            folder
+            for modality in media.MEDIA_COLUMNS
+            if modality in columns
+            for folder in media.named_folders(con, file, columns[modality])
+        }
+        return MediaPlaces(tuple(trees), tuple(sorted(named)))
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()
@@ -255,14 +279,6 @@ class TabularSource:
                 if modality in columns:
                     tables[modality] = media.from_column(con, self.root, file, modality, columns[modality])
         return {modality: table for modality, table in tables.items() if table is not None}
-
-    @staticmethod
-    def _names_of(con: "DuckDBPyConnection", tables: Mapping[str, media.MediaTable]) -> list[str]:
-        """The paths in tables of media, in order."""
-        if not tables:
-            return []
-        paths = " UNION ".join(f"SELECT path FROM {quoted_name(table.name)}" for table in tables.values())
-        return [row[0] for row in con.execute(f"SELECT path FROM ({paths}) ORDER BY 1").fetchall()]
 
     def _bare_ids(self, con: "DuckDBPyConnection") -> str:
         """SELECT of the item ids of a source without an items file."""

@@ -49,11 +49,13 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
     """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost.
 
     Raises:
-        InputError: a file that the window has rows of can no longer be read. They stay as they are.
+        InputError: a file that the window has rows of can no longer be read, or any file where there are no windows.
+            The rows stay as they are.
     """
     parsed = parsed_source(stage)
     _refuse_to_lose(stage, parsed)
-    con, provenance = parsed.con, _of(provenance, parsed.digests)
+    con = parsed.con if stage.config.windowed else parsed.whole()
+    provenance = _of(provenance, parsed.digests)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
     _note_unreadable(stage, parsed.unreadable, provenance)

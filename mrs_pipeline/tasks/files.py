@@ -16,7 +16,7 @@ from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.tasks.node import External, Files
-from mrs_pipeline.tasks.source_files import digest_at, file_state, source_digests, source_of
+from mrs_pipeline.tasks.source_files import digest_at, file_state, media_states, source_digests, source_of
 from mrs_pipeline.tasks.task import Stage
 
 
@@ -46,11 +46,10 @@ def _media(stage: Stage, source: Source, modality: str) -> str:
 
 def _media_names(stage: Stage, source: Source) -> str:
     """Digest of the names of the media; a catalogue that cannot be read is not the one that was read."""
-    with stage.lake.connect() as con:
-        try:
-            return text_digest(*source.media_names(con))
-        except InputError as fault:
-            return text_digest("unreadable", str(fault))
+    try:
+        return text_digest(*sorted(media_states(stage, source)))
+    except InputError as fault:
+        return text_digest("unreadable", str(fault))
 
 
 def engine_settings(stage: Stage) -> EngineSettings:

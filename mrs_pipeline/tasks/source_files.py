@@ -4,7 +4,10 @@ Files may be written, replaced, renamed and removed at any moment. What is recor
 was read; a digest is kept for each state of a file, so that one that rests is read once.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,9 +15,11 @@ from typing import Final, TypeVar
 import duckdb
 
 from mrs_pipeline.errors import InputError, MrsError
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.ingest.opening import open_source, source_options
+from mrs_pipeline.ingest.source import MediaPlaces, Source
 from mrs_pipeline.storage.digests import file_digest
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.tasks.node import Files
 from mrs_pipeline.tasks.task import Stage
 
@@ -61,6 +66,41 @@ def source_digests(source: Source) -> dict[str, str]:
 
 def _digests(source: Source, states: Mapping[Path, FileState]) -> dict[str, str]:
     return {source_name(source, path): digest_at(path, state) for path, state in states.items()}
+
+
+def media_states(stage: Stage, source: Source) -> dict[str, tuple[int, int]]:
+    """Size and time of change of every file where media of items are looked for, by its path below the root.
+
+    Where that is, is read from the catalogue once for each state of it.
+
+    Raises:
+        InputError: the catalogue cannot be read.
+    """
+    landings = set(source.landings())
+    catalogue = {path: state for path, state in source_states(source).items() if path not in landings}
+    places = _media_places(
+        stage.home, stage.config.source.model_dump_json(), tuple(sorted(catalogue.items()))
+    )
+    below = (
+        Path(folder).relative_to(source.root).as_posix() + "/"
+        for tree in places.trees
+        for folder, *_ in os.walk(source.root / tree)
+    )
+    found: dict[str, tuple[int, int]] = {}
+    for folder in {*below, *places.folders}:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(source.root / folder) as entries:
+            for entry in entries:
+                if entry.is_file() and source.root / folder / entry.name not in landings:
+                    status = entry.stat()
+                    found[f"{folder}{entry.name}"] = status.st_size, status.st_mtime_ns
+    return found
+
+
+@lru_cache(maxsize=64)
+def _media_places(home: Home, source: str, catalogue: tuple[tuple[Path, FileState], ...]) -> MediaPlaces:  # noqa: ARG001
+    opened = open_source(source_options(json.loads(source)), home.root)
+    with Lake(home.lake).connect() as con:
+        return opened.media_places(con)
 
 
 def at_rest(

@@ -12,7 +12,7 @@ from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Readi
 from mrs_pipeline.ingest.layouts.contents import look_into
 from mrs_pipeline.ingest.layouts.conversion import CONVERTED_FOLDER, Converter, version_of
 from mrs_pipeline.ingest.layouts.registry import asked_for
-from mrs_pipeline.ingest.source import TabularSource
+from mrs_pipeline.ingest.source import MediaPlaces, TabularSource
 from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class LayoutSource(TabularSource):
         """None is left out: the files of a download belong together."""
         return {}
 
-    def media_names(self, con: "DuckDBPyConnection") -> list[str]:
-        """Those of the media folders; the items name none."""
-        return self._names_of(con, self._media(con, None))
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:  # noqa: ARG002
+        """The media folders; the items of a layout name no files."""
+        return MediaPlaces(tuple(self.media_folders.values()), ())
 
     def _tables_of(self, file: Path) -> list[LayoutTable]:
         return [table for table in self.reading.interactions if table.entries[0].path == file]

@@ -18,14 +18,15 @@ from mrs_pipeline.tables import (
 from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, Kind, Node
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
+FILES_SPEC = CheckSpec(
+    "files",
+    RAW_INTERACTIONS,
+    "Every file of interactions can be read; what one that cannot be would add is not known.",
+    blocking=False,
+)
 RAW_INTERACTIONS_SPECS = (
     expectations(RAW_INTERACTIONS, "identifiers, times and ratings as a log may have them."),
-    CheckSpec(
-        "files",
-        RAW_INTERACTIONS,
-        "Every file of interactions can be read; what one that cannot be would add is not known.",
-        blocking=False,
-    ),
+    FILES_SPEC,
 )
 RAW_ITEMS_SPECS = (expectations(RAW_ITEMS, "every item once, with an identifier."),)
 CORE_SPECS = tuple(
