@@ -16,8 +16,9 @@ from mrs_pipeline.plan import on_request
 from mrs_pipeline.stages.checks.data import FILES_SPEC
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
+from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline.tasks.watching import Look, Memory, look
+from mrs_pipeline.tasks.watching import Look, look
 from mrs_pipeline.windows import CRON, scored_keys
 
 ON_REQUEST = "experiments"

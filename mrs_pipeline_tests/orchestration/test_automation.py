@@ -173,7 +173,11 @@ def test_a_second_look_finds_nothing_new(shop: Home) -> None:
     [
         ("2024-04.csv", ["2024-04-02"], ["2024-04"]),
         ("april.parquet", ["2024-04-02", "2024-04-03"], ["2024-04"]),
-        ("late.csv", ["2024-02-03", "2024-05-30"], ["2024-02", "2024-04", "2024-05"]),  # April is empty, and history of May
+        (
+            "late.csv",
+            ["2024-02-03", "2024-05-30"],
+            ["2024-02", "2024-04", "2024-05"],
+        ),  # April is history
         ("old.csv", ["2023-11-11"], ["2024-01"]),  # what is older belongs to the first window
         ("future.csv", ["2024-09-09"], ["2024-01"]),  # so does what is after the last window
     ],
