@@ -256,6 +256,8 @@ def _with_header(file: DataFile, names: Sequence[str] | None) -> DataFile:
         delimiter = _delimiter(file.path, stream.readline())
         stream.seek(0)
         cells = next(csv.reader(stream, delimiter=delimiter), [])
+    if not cells:
+        raise InputError(f"{file.name} begins with an empty line; its first line must name the columns")
     if names is not None and len(names) != len(cells):
         raise InputError(
             f"{file.name} has {len(cells)} columns, but {len(names)} are named; write one name a column, in order, and "

@@ -17,9 +17,9 @@ from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.knowledge import as_integers
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
-from mrs_pipeline.tasks.files import source_of
 from mrs_pipeline.tasks.node import CORE_ITEMS, KNOWLEDGE_GRAPH, External, Files
 from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 
 _SAMPLE = 8
