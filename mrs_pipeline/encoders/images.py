@@ -75,7 +75,9 @@ def _plugin(data: bytes) -> tuple[str, ...]:
     try:
         import pillow_heif
     except ImportError:
-        raise ContentError(f"{wanted} image; install pillow-heif to have it decoded") from None
+        raise ContentError(
+            f"{wanted} image; install pillow-heif (`pip install 'mrs-pipeline[heif]'`) to have it decoded"
+        ) from None
     pillow_heif.register_heif_opener()
     if wanted == "AVIF":
         pillow_heif.register_avif_opener()
