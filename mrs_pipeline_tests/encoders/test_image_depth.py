@@ -62,3 +62,11 @@ def test_heic_with_its_plugin() -> None:
     assert np.abs(np.asarray(image)[..., 0].astype(int) - pixels[..., 0]).max() < 12
     with pytest.raises(ContentError, match="more than max_pixels = 100"):
         decode_image(buffer.getvalue(), max_pixels=100, shortest=1)
+
+
+def test_avif_that_pillow_cannot_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(
+        ContentError, match="^AVIF image; this Pillow cannot decode it: install version 11.3 or later$"
+    ):
+        decode_image(b"\0\0\0\x18ftypavif" + b"\0" * 32, max_pixels=10_000, shortest=1)
