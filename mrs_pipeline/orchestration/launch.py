@@ -24,6 +24,7 @@ from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_jo
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.ingest import check_source, forget_source
@@ -64,6 +65,7 @@ class Project:
 
 def load_project(home: Home) -> Project:
     """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
+    require_settings(home.root)
     try:
         tree = ComponentTree.for_project(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
