@@ -23,6 +23,7 @@ from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
+from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
@@ -143,7 +144,7 @@ def run_dataset(
     tasks = _chosen(config, models, also)
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(project.home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
         raw = _stale_raw(project, config, windows, force)
@@ -192,7 +193,7 @@ def run_on_request(project: Project, name: str, output: Node, window: str, force
         yield f"{name}: {output} at window {window} is current"
         return
     yield f"{name}: {output} at window {window}"
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(project.home.root) as instance:
         _Execution(project, instance, config, force).run(
             on_request_job_name(name), tasks[output].outputs, [window]
         )
