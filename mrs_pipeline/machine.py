@@ -91,7 +91,8 @@ def _full(place: Path) -> str:
 
 
 def _blocked(place: Path, reason: str) -> str:
-    return f"{place} cannot be used ({reason[:120]}): make it readable and writable, or let MRS_HOME name a folder that is."
+    mended = "make it readable and writable, or let MRS_HOME name a folder that is"
+    return f"{place} cannot be used ({reason[:120]}): {mended}."
 
 
 def _says(text: str, words: tuple[str, ...]) -> bool:

@@ -20,8 +20,7 @@ from typer.core import TyperGroup
 from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli.bench import bench
-from mrs_pipeline.cli.interruption import CODE as INTERRUPTED
-from mrs_pipeline.cli.interruption import interrupted, watch_for_interrupts
+from mrs_pipeline.cli.interruption import hand_over_interrupts, watch_for_interrupts
 from mrs_pipeline.cli.terminal import (
     DatasetName,
     ModelNames,
@@ -83,10 +82,7 @@ def main() -> NoReturn:
     except Exception:  # a fault of the program: said in full, and the exit below must still be taken
         traceback.print_exc()
         code = 1
-    except BaseException:  # Ctrl-C, as Python or Dagster raises it
-        if not interrupted():
-            raise
-    _leave(INTERRUPTED if interrupted() else code)
+    _leave(code)
 
 
 def _leave(code: int) -> NoReturn:
@@ -296,6 +292,7 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
     with open_instance(home.root) as instance:
         guard_accelerators(instance)
     where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    hand_over_interrupts()
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
 
 
