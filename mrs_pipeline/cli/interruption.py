@@ -1,9 +1,9 @@
 """Ctrl-C: one line that says how to go on, and the process is gone at once, whatever it is doing.
 
-Python runs a signal's handler in the main thread between two of its own instructions, so a long query or a large product
-would delay it, and every library on the way would have something to say. Here the main thread never sees the signal: it
-is blocked there, and in the processes that are started from it; one thread waits for it. Ending a run at any moment is
-safe: everything is published by a rename, and the next run goes on from what is there.
+Python runs a signal's handler in the main thread between two of its own instructions, so a long query or a large
+product would delay it, and every library on the way would have something to say. Here the main thread never sees the
+signal: it is blocked there, and in the processes that are started from it; one thread waits for it. Ending a run at any
+moment is safe: everything is published by a rename, and the next run goes on from what is there.
 """
 
 import os

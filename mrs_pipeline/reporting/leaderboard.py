@@ -46,7 +46,7 @@ def leaderboard(
         runs: `inputs.RUNS` rows; without them cells, modalities and costs are null.
         user_metrics: `inputs.USER_METRICS` rows; without them there are no tests and the intervals are the means
             over seeds of those in `metrics`.
-        shown: metrics that get spread and intervals; the first one ranks and is tested.
+        shown: metrics that get spread and intervals; the first one ranks and is tested, the others break ties.
         popularity: model every other is tested against besides the leader.
 
     Returns:
@@ -68,7 +68,7 @@ def leaderboard(
     users = _user_values(conform(_or_empty(user_metrics), USER_METRIC_FRAME, "user metrics"), rows)
     board = _with_user_intervals(board, users, shown)
     groups = [
-        _ranked(group, users.filter(_same_group(group)), shown[0], popularity)
+        _ranked(group, users.filter(_same_group(group)), shown, popularity)
         for group in board.partition_by(GROUP_COLUMNS, maintain_order=True)
     ]
     return _ordered(pl.concat(groups), shown)
@@ -221,13 +221,15 @@ def _with_user_intervals(board: pl.DataFrame, users: pl.DataFrame, shown: Sequen
     return board
 
 
-def _ranked(group: pl.DataFrame, users: pl.DataFrame, metric: str, popularity: str) -> pl.DataFrame:
-    """One group, best first, with its two families of tests."""
-    group = group.sort([metric, "model"], descending=[True, False], nulls_last=True)
+def _ranked(group: pl.DataFrame, users: pl.DataFrame, shown: Sequence[str], popularity: str) -> pl.DataFrame:
+    """One group, best first, with its two families of tests; what ties in the first metric is told by the others."""
+    metric, by = shown[0], list(shown)
+    group = group.sort([*by, "model"], descending=[*(True for _ in by), False], nulls_last=True)
+    ties = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in by)
     axes = [None if cells is None else axis_of(cells).value for cells in group["cells"].to_list()]
     group = group.with_columns(
         pl.Series("axis", axes, dtype=pl.String),
-        rank=pl.col(metric).rank("min", descending=True).cast(pl.Int64),
+        rank=pl.when(ties).then(None).otherwise(pl.int_range(1, pl.len() + 1)).forward_fill().cast(pl.Int64),
     )
     columns = _by_model(users, metric)
     for name, reference in (("best", group["model"][0]), ("popularity", popularity)):

@@ -95,7 +95,7 @@ def _is_damage(error: duckdb.Error) -> bool:
 def _require_query(sql: str) -> None:
     """Refuse all but one SELECT, or the explanation of one.
 
-    COPY and EXPORT write files although the catalogue is read only; ATTACH, INSTALL and LOAD bring in what is not in it.
+    COPY and EXPORT write files although the catalogue is read only; ATTACH, INSTALL and LOAD bring in something else.
     """
     with connect() as con:
         try:
