@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mrs_pipeline.code import closure
+from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
@@ -450,10 +451,12 @@ def _fingerprint(
 
 def _read_facts(path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} is missing or no JSON; save the model again") from error
+        facts = json_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; save the model again") from error
+    except DocumentError as error:
+        raise error.of(path, "save the model again") from error
     lacking = {"model", "config", "seed", "n_users", "n_items"} - set(facts)
     if lacking:
         raise InputError(f"{path} lacks '{min(lacking)}'; save the model again")
-    return dict(facts)
+    return facts

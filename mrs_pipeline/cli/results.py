@@ -81,15 +81,25 @@ def query(
         str, typer.Argument(metavar="SQL", help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')
     ],
     *,
-    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV instead of a table.")] = False,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print all rows as CSV instead of a table. A text that a spreadsheet would take for a formula gets an "
+            "apostrophe before it.",
+        ),
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="With --csv: texts as they are, for programs.")] = False,
 ) -> None:
-    """Ask the DuckDB catalogue a question; works while runs go on."""
+    """Ask the DuckDB catalogue a question; works while runs go on and while notebooks have it open."""
     from mrs_pipeline.cli.tables import csv_text, frame_table
     from mrs_pipeline.storage.catalogue import query as ask
 
+    if raw and not csv:
+        raise typer.BadParameter("--raw goes with --csv", param_hint="--raw")
     frame = ask(enter_home(), sql)
     if csv:
-        sys.stdout.write(csv_text(frame))
+        sys.stdout.write(csv_text(frame, raw=raw))
     else:
         out.print(frame_table(frame))
 

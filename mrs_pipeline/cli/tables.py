@@ -1,5 +1,6 @@
 """How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -18,6 +19,11 @@ SHOWN_ROWS = 60
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 6
 _DIGITS = 12
+_FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that a spreadsheet would compute."""
+_NUMBER = r"^[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?$"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal would obey: all controls but tab and line feed."""
 
 
 def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
@@ -47,18 +53,40 @@ def cell_text(value: Any) -> str:
             more = f", … {len(value)} in all" if len(value) > _LONGEST_LIST else ""
             return f"[{', '.join(map(cell_text, value[:_LONGEST_LIST]))}{more}]"
         case _:
-            text = str(value)
+            text = _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", str(value))
             return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
-def csv_text(frame: pl.DataFrame) -> str:
-    """A frame as CSV; lists become JSON-like text, since CSV has no lists."""
+def csv_text(frame: pl.DataFrame, *, raw: bool = False) -> str:
+    """A frame as CSV; lists become JSON-like text, since CSV has no lists.
+
+    Args:
+        frame: the rows.
+        raw: texts as they are. Otherwise one that a spreadsheet would take for a formula gets an apostrophe before it,
+            as spreadsheets themselves mark a text; numbers keep their sign.
+    """
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     texts = (
         pl.Series(name, [None if row is None else str(row) for row in frame[name].to_list()])
         for name in nested
     )
-    return frame.with_columns(*texts).write_csv()
+    shown = frame.with_columns(*texts)
+    if not raw:
+        shown = shown.with_columns(
+            _harmless(name) for name, kind in shown.schema.items() if kind == pl.String
+        )
+        shown = shown.rename({name: _harmless_name(name) for name in shown.columns})
+    return shown.write_csv()
+
+
+def _harmless(column: str) -> pl.Expr:
+    text = pl.col(column)
+    formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return pl.when(formula).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(column)
+
+
+def _harmless_name(name: str) -> str:
+    return f"'{name}" if re.match(_FORMULA, name) else name
 
 
 def leaderboard_table(board: pl.DataFrame, title: str) -> Table:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.evaluation.slices import SliceMetrics
+from mrs_pipeline.evaluation.options import COMPARED
+from mrs_pipeline.evaluation.slices import ALL, SliceMetrics
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.statistics import Interval, Sample, interval
@@ -72,14 +73,16 @@ def user_table(slices: Sequence[SliceMetrics]) -> pl.DataFrame:
 def shorter_than_catalogue(metrics: pl.DataFrame) -> pl.Expr:
     """Rows whose list cannot hold the slice's whole catalogue: one that can finds everything, whatever the model.
 
-    A list as long as the catalogue is left out too. Rows without a cut-off stay.
+    A list as long as the catalogue is left out too. Rows without a cut-off stay, and of the slice of all items those by
+    which models are compared: recall is 1 there for every model of a catalogue that small, but ndcg is not.
 
     Args:
         metrics: of `summary_table`.
     """
     candidates = dict(metrics.select("slice", "candidates").unique().iter_rows())
     shorter = pl.col("k") < pl.col("slice").replace_strict(candidates, default=0, return_dtype=pl.Int64)
-    return pl.col("k").is_null() | shorter
+    compared = (pl.col("slice") == ALL) & pl.col("k").is_in([parse_label(label)[1] for label in COMPARED])
+    return pl.col("k").is_null() | shorter | compared
 
 
 def _long(found: SliceMetrics) -> pl.DataFrame:

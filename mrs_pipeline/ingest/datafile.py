@@ -18,6 +18,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.encodings import as_utf8, marked_encoding
 from mrs_pipeline.ingest.packing import data_suffix, is_packed, plain
 from mrs_pipeline.ingest.sql import first_row, quoted_text
+from mrs_pipeline.machine import machine_fault
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -115,7 +116,7 @@ class DataFile:
         try:
             yield
         except duckdb.Error as error:
-            raise InputError(self._fault(str(error))) from error
+            raise InputError(machine_fault(error) or self._fault(str(error))) from error
 
     def _fault(self, message: str) -> str:
         fault = _csv_fault(self) if self.kind == "csv" else _json_fault(self) if self.kind == "json" else None

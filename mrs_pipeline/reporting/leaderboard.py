@@ -58,7 +58,7 @@ def leaderboard(
         user_metrics: `inputs.USER_METRIC_FRAME` rows, in one frame or in several that are reduced one after the other,
             all rows of a model and window in the same one; without them there are no tests and the intervals are the
             means over seeds of those in `metrics`.
-        shown: metrics that get spread and intervals; the first one ranks and is tested.
+        shown: metrics that get spread and intervals; the first one ranks and is tested, the others break ties.
         popularity: model every other is tested against besides the leader.
 
     Returns:
@@ -97,7 +97,7 @@ def leaderboard(
         .alias("interval_over")
     )
     groups = [
-        _ranked(group, samples, shown[0], popularity, on_cold.get(group.select(GROUP_COLUMNS).row(0)))
+        _ranked(group, samples, shown, popularity, on_cold.get(group.select(GROUP_COLUMNS).row(0)))
         for group in with_cold_columns(board, rows, GROUP_COLUMNS, shown[0]).partition_by(
             GROUP_COLUMNS, maintain_order=True
         )
@@ -302,19 +302,23 @@ def _with_intervals(board: pl.DataFrame, samples: Samples, wanted: Sequence[str]
 
 
 def _ranked(
-    group: pl.DataFrame, samples: Samples, metric: str, popularity: str, cold_metric: str | None
+    group: pl.DataFrame, samples: Samples, shown: Sequence[str], popularity: str, cold_metric: str | None
 ) -> pl.DataFrame:
-    """One group, best first, with its families of tests."""
-    order = ["stale", metric, "model"]
-    group = group.sort(order, descending=[False, True, False], nulls_last=True)
+    """One group, best first, with its families of tests; what ties in the first metric is told by the others."""
+    metric, by = shown[0], list(shown)
+    directions = [False, *(True for _ in by), False]
+    group = group.sort(["stale", *by, "model"], descending=directions, nulls_last=True)
+    ties = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in by)
     axes = [None if cells is None else axis_of(cells).value for cells in group["cells"].to_list()]
-    ranked = pl.when(~pl.col("stale")).then(metric)
     group = group.with_columns(
         pl.Series("axis", axes, dtype=pl.String),
-        rank=ranked.rank("min", descending=True).cast(pl.Int64),
+        rank=pl.when(~pl.col("stale") & pl.col(metric).is_not_null()).then(
+            pl.when(ties).then(None).otherwise(pl.int_range(1, pl.len() + 1)).forward_fill().cast(pl.Int64)
+        ),
     )
     fresh = current(group)
-    leader, on_cold = _best(fresh, metric), _best(fresh, f"cold_{cold_metric}")
+    leader = "" if fresh.is_empty() or fresh[metric][0] is None else str(fresh["model"][0])
+    on_cold = _best(fresh, f"cold_{cold_metric}")
     key = group.select(GROUP_COLUMNS).row(0)
     for family, reference, column in (
         ("best", leader, metric),

@@ -97,6 +97,11 @@ def _inputs(stage: Stage) -> ReportInputs:
 def measured(stage: Stage) -> pl.DataFrame:
     """All metrics, those marked that were measured on other data than their window's split of today."""
     metrics = _all(stage, "eval", "metrics")
+    if metrics.is_empty() and not stage.config.windowed:
+        raise InputError(
+            f"nothing of {stage.config.name} can be ranked: no user has a test row with an item that is new to that "
+            "user; put more users and items into its files."
+        )
     if metrics.is_empty():
         raise InputError(
             f"no window of {stage.config.name} that was run has test rows yet, so there is nothing to rank: run "

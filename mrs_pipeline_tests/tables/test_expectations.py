@@ -144,7 +144,7 @@ FAULTS = [
     ("features", "UPDATE features SET item_id = 'i9' WHERE item = 0", "every row is an item of core.items"),
     ("features", "UPDATE features SET present = true WHERE item = 2", "an item has a vector exactly where it is present"),
     ("features", "UPDATE features SET vector = [1.0, 2.0, 3.0] WHERE item = 0", "all vectors have one width"),
-    ("features", "UPDATE features SET vector = [1.0, 1.0] WHERE present", "the vectors are not all the same"),
+    ("features", "UPDATE features SET vector = [1.0, 1.0] WHERE present", "the vectors tell items apart (else leave the feature set out)"),
     ("features", "INSERT INTO items SELECT n, 'i' || n, true, true FROM range(5, 500) AS t(n); INSERT INTO features SELECT item, item_id, false, NULL FROM items WHERE item > 4", "enough items have a vector"),
     ("features", "UPDATE features SET vector = ['nan'::FLOAT, 1.0] WHERE item = 0", "every vector is finite"),
     ("features", "UPDATE features SET vector = ['infinity'::FLOAT, 1.0] WHERE item = 0", "every vector is finite"),

@@ -21,6 +21,7 @@ from mrs_pipeline.ingest.inspection import media_files, official, proposals, rat
 from mrs_pipeline.ingest.inspection.discovery import Discovery, discover
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.inspection.proposal import Proposal
+from mrs_pipeline.ingest.inspection.texts import why_texts_say_nothing
 from mrs_pipeline.ingest.landing import untimed_notices
 from mrs_pipeline.ingest.locating import is_remote, source_folder
 from mrs_pipeline.ingest.opening import open_source, source_options
@@ -93,6 +94,7 @@ def inspect_folder(
         core = proposals.propose_k_core(con, _COUNTING, facts)
         split = proposals.propose_split(facts, windowed=bool(window.section))
         knowledge = official.knowledge(con, source, _CATALOGUE)
+        silent = why_texts_say_nothing(con, _CATALOGUE)
         unusable = telling.leave_out_bad_matrices(con, source, found)
         notices = identities.id_notices(con, _PARSED, _CATALOGUE, source.ids)
         notices += untimed_notices(con, _PARSED) if window.section else []
@@ -100,7 +102,8 @@ def inspect_folder(
         aside = official.remarks(source)
         if aside is None:
             aside = telling.left_aside(found, _unseen(source, found))
-    features = _features(facts, found, overrides)
+    features = _features(facts, found, overrides, texts=silent is None)
+    chosen = proposals.propose_selection(facts)
     settings = {
         "name": overrides.name or _slug(_title(place)),
         "source": found.section,
@@ -112,6 +115,7 @@ def inspect_folder(
         "features": features,
         "knowledge": knowledge.section if knowledge else {},
         "split": split.section,
+        "evaluation": chosen.section if chosen else {},
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
         "seeds": [1],
     }
@@ -124,7 +128,12 @@ def inspect_folder(
         *unit,
         *notices,
         *aside,
-        *(proposal.reason for proposal in (bounds, window, rating, core, split, knowledge) if proposal),
+        *(
+            proposal.reason
+            for proposal in (bounds, window, rating, core, split, knowledge, chosen)
+            if proposal
+        ),
+        *([silent] if silent and "text" not in overrides.without else []),
         *telling.features_findings(features),
     )
     return Inspection({key: value for key, value in settings.items() if value}, findings)
@@ -207,10 +216,12 @@ def _slug(name: str) -> str:
     return slug if slug[:1].isalpha() else f"data_{slug}"[:40].rstrip("_")
 
 
-def _features(facts: SourceFacts, found: Discovery, overrides: Overrides) -> list[dict[str, str]]:
+def _features(
+    facts: SourceFacts, found: Discovery, overrides: Overrides, *, texts: bool
+) -> list[dict[str, str]]:
     """Content that an encoder without weights can read, then ready matrices."""
     media = {modality for modality, files in facts.media.items() if files.present}
-    there = {"text": facts.titled + facts.described > 0, "image": "image" in media}
+    there = {"text": texts and facts.titled + facts.described > 0, "image": "image" in media}
     features = [
         {"modality": name, "encoder": encoder}
         for name, encoder in _ENCODERS.items()
