@@ -59,6 +59,17 @@ class AutomationOptions(BaseModel):
     """Every night, recompute the digests of all that is kept, and fail where something is not what was written."""
 
 
+class ServingOptions(BaseModel):
+    """What the lists in `serving.recommendations` come from."""
+
+    model_config = _STRICT
+
+    refit: bool = True
+    """Whether models are trained again on train and validation rows together, with the first seed and for the epochs
+    that validation chose. Without it lists come from the weights as they were chosen, which know the latest events of
+    a history only as what is not to be shown again."""
+
+
 class ExperimentOptions(BaseModel):
     """The budget of every arm of the survey's experiments (`mrs experiment`), the same for all."""
 
@@ -133,6 +144,8 @@ class DatasetConfig(BaseModel):
     arms share one budget, do not heed it."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """Cut-offs, exclusion rule, the metric that selects."""
+    serving: ServingOptions = ServingOptions()
+    """What is served."""
     seeds: tuple[int, ...] = (1,)
     """Each model is trained once a seed; reports show mean and spread."""
     experiments: ExperimentOptions = ExperimentOptions()

@@ -17,10 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mrs_pipeline.code import closure
+from mrs_pipeline.code import Closure, Root, closure
 from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.evaluation.history import known_before, observing
+from mrs_pipeline.evaluation.history import known_before, observing, together
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
@@ -137,35 +137,70 @@ def fit(
         NonFiniteLossError: training diverged.
     """
     training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
-    settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
-    device = resolve_device(training)
-    first_step = _first_step(data, model, pretraining)
-    data = prepare(data, model, settings, device=device, pretraining=first_step)
-    inputs = ModelInputs.from_data(data, device)
-    recommender = _build(model, settings, inputs, seed)
-    validate = _selection(data, evaluation, recommender)
-    checkpoint = (
-        CheckpointFile(checkpoints, _fingerprint(data, recommender, seed, training, evaluation))
-        if checkpoints
-        else None
-    )
-    result = train(recommender, inputs, training, validate, checkpoint)
-    return Fitted(recommender, seed, result, first_step)
+    begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
+    validate = _selection(begun.data, evaluation, begun.model)
+    code = _code_of("mrs_pipeline.fitting:fit", begun.model, metric_roots([evaluation.select_metric]))
+    chosen = (str(training.eval_every), evaluation.select_on)
+    checkpoint = _checkpoint(checkpoints, begun, seed, training, code, *chosen)
+    result = train(begun.model, begun.inputs, training, validate, checkpoint)
+    return Fitted(begun.model, seed, result, begun.pretraining)
+
+
+def refit(
+    data: TrainingData,
+    model: str,
+    config: ModelConfig | Mapping[str, Any] | None = None,
+    *,
+    epochs: int,
+    seed: int = 1,
+    training: TrainingOptions | None = None,
+    checkpoints: Path | None = None,
+    pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Trains `model` on `data.train` for exactly so many epochs, choosing nothing: for what is to be served.
+
+    Args:
+        data: where the epochs were chosen on validation rows, with these among the training rows
+            (`evaluation.history.with_whole_history`).
+        model: a name of the registry.
+        config: the model's settings, or overrides of its defaults.
+        epochs: passes over the data, the `best_epoch` of `fit`; a closed form has none.
+        seed: as in `fit`.
+        training: batches, device; its epochs and patience are not looked at.
+        checkpoints: as in `fit`, another directory.
+        pretraining: as in `fit`.
+
+    Raises:
+        InputError: the data lack what the model needs.
+        NonFiniteLossError: training diverged.
+    """
+    training = (training or TrainingOptions()).model_copy(update={"epochs": epochs})
+    begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
+    # a state of more epochs than are wanted now cannot be gone on from
+    code, wanted = _code_of("mrs_pipeline.fitting:refit", begun.model), f"{epochs} epochs"
+    checkpoint = _checkpoint(checkpoints, begun, seed, training, code, wanted)
+    result = train(begun.model, begun.inputs, training, None, checkpoint)
+    return Fitted(begun.model, seed, result, begun.pretraining)
 
 
 def save(fitted: Fitted, directory: Path) -> None:
     """Writes weights.safetensors and config.json into `directory`, which must exist."""
-    save_model(fitted.model, fitted.seed, directory, fitted.pretraining)
+    save_model(fitted.model, fitted.seed, directory, fitted.pretraining, fitted.result.best_epoch)
 
 
 def save_model(
-    model: AnyRecommender, seed: int, directory: Path, pretraining: PretrainingConfig | None = None
+    model: AnyRecommender,
+    seed: int,
+    directory: Path,
+    pretraining: PretrainingConfig | None = None,
+    epochs: int | None = None,
 ) -> None:
-    """As `save`, of a trained model by itself."""
+    """As `save`, of a trained model by itself; `epochs` that made its weights, None where that is not known."""
     facts = {
         "model": model.spec.name,
         "config": model.config.model_dump(mode="json"),
         "seed": seed,
+        "epochs": epochs,
         "n_users": model.n_users,
         "n_items": model.n_items,
         "pretraining": None if pretraining is None else pretraining.model_dump(mode="json"),
@@ -173,6 +208,18 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, directory / _WEIGHTS)
     (directory / _CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def epochs_of(directory: Path) -> int:
+    """The epochs that made the weights that `save` wrote.
+
+    Raises:
+        InputError: the file is missing or unreadable, or does not say.
+    """
+    epochs = _read_facts(directory / _CONFIG).get("epochs")
+    if not isinstance(epochs, int):
+        raise InputError(f"{directory / _CONFIG} does not say for how many epochs; train the model again")
+    return epochs
 
 
 def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyRecommender:
@@ -212,15 +259,7 @@ def knowing(model: AnyRecommender, data: TrainingData, rows: Interactions) -> An
         data: what it was trained on.
         rows: of further users, or of users without training rows; `n_users` counts them all.
     """
-    train = data.train
-    times = None
-    if train.times is not None and rows.times is not None:
-        times = np.concatenate([train.times, rows.times])
-    users, items = (np.concatenate(pair) for pair in ((train.users, rows.users), (train.items, rows.items)))
-    order = np.lexsort((items, items if times is None else times, users))
-    grown = Interactions(
-        users[order], items[order], rows.n_users, train.n_items, None if times is None else times[order]
-    )
+    grown = together(data.train, rows)
     inputs = ModelInputs.from_data(
         prepare(replace(data, train=grown), model.spec.name, model.config, device=model.device), model.device
     )
@@ -392,6 +431,33 @@ def _first_step(
     )
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A model that has been built and not trained yet."""
+
+    data: TrainingData
+    inputs: ModelInputs
+    model: AnyRecommender
+    pretraining: PretrainingConfig | None
+
+
+def _begin(
+    data: TrainingData,
+    model: str,
+    config: ModelConfig | Mapping[str, Any] | None,
+    *,
+    seed: int,
+    training: TrainingOptions,
+    pretraining: PretrainingConfig | Mapping[str, Any] | None,
+) -> _Begun:
+    settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
+    device = resolve_device(training)
+    first_step = _first_step(data, model, pretraining)
+    data = prepare(data, model, settings, device=device, pretraining=first_step)
+    inputs = ModelInputs.from_data(data, device)
+    return _Begun(data, inputs, _build(model, settings, inputs, seed), first_step)
+
+
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> AnyRecommender:
     generator = torch.Generator(inputs.device)
     generator.manual_seed(seed)
@@ -408,12 +474,32 @@ def _selection(data: TrainingData, options: EvaluationOptions, model: AnyRecomme
     return selection
 
 
+def _code_of(function: str, model: AnyRecommender, metrics: Sequence[Root] = ()) -> Closure:
+    """The code that decides what a training comes to."""
+    return closure(function, type(model), *map(model_class, model.config.wrapped()), *metrics)
+
+
+def _checkpoint(
+    directory: Path | None,
+    begun: _Begun,
+    seed: int,
+    training: TrainingOptions,
+    code: Closure,
+    *chosen: str,
+) -> CheckpointFile | None:
+    """Where a run keeps its state, if anywhere; `chosen` says by what its end is decided."""
+    if directory is None:
+        return None
+    return CheckpointFile(directory, _fingerprint(begun.data, begun.model, seed, training, code, *chosen))
+
+
 def _fingerprint(
     data: TrainingData,
     model: AnyRecommender,
     seed: int,
     training: TrainingOptions,
-    evaluation: EvaluationOptions,
+    code: Closure,
+    *chosen: str,
 ) -> str:
     from mrs_pipeline.storage.digests import array_digest, text_digest
 
@@ -432,19 +518,13 @@ def _fingerprint(
     arrays += [part for graph in graphs for part in (graph.indptr, graph.indices, graph.weights)]
     # more epochs or patience may be asked of an unfinished run; what shapes a single epoch may not change
     return text_digest(
-        closure(
-            "mrs_pipeline.fitting:fit",
-            type(model),
-            *map(model_class, model.config.wrapped()),
-            *metric_roots([evaluation.select_metric]),
-        ).digest,
+        code.digest,
         model.spec.name,
         model.config.model_dump_json(),
         str(seed),
         str(training.batch_size),
-        str(training.eval_every),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
-        evaluation.select_on,
+        *chosen,
         array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.metrics.base import parse_label
@@ -39,6 +39,9 @@ class EvaluationOptions(BaseModel):
     exclude: Literal["train", "train_valid"] = "train_valid"
     """Items that are no candidates when testing: those a user took in train, or in train and validation.
     Validation itself always excludes train only. The rule is written into every row of metrics."""
+    refit: bool = False
+    """Whether what is tested is trained again on train and validation rows together, for the epochs that validation
+    chose, as what is served is. The rule is written into every row of metrics. Experiments do not heed it."""
     select_on: str = "recall@20"
     """Validation metric that chooses epochs and hyper-parameters, `<metric>@<k>`: one of accuracy, with a value for
     each user."""
@@ -74,6 +77,15 @@ class EvaluationOptions(BaseModel):
             raise ValueError(f"select_on must be one of {', '.join(able)} followed by @k, such as recall@20")
         return select_on
 
+    @model_validator(mode="after")
+    def _refit_excludes_validation_rows(self) -> "EvaluationOptions":
+        if self.refit and self.exclude == "train":
+            raise ValueError(
+                "refit makes training rows of the validation rows, so that they cannot be candidates: leave exclude "
+                "at train_valid, or refit at false"
+            )
+        return self
+
     @property
     def select_metric(self) -> str:
         """The name in `select_on`."""
@@ -85,7 +97,11 @@ class EvaluationOptions(BaseModel):
         return int(self.select_on.partition("@")[2])
 
     def accuracy_only(self) -> "EvaluationOptions":
-        """The same rules, measuring no more than accuracy from places; what selects is among it."""
+        """The same rules, measuring no more than accuracy from places, of models as they were chosen.
+
+        The metric that selects is among what is measured.
+        """
         chosen = [metric.name for metric in metrics_of(self.metrics) if metric.selects]
         names = tuple(dict.fromkeys([*chosen, self.select_metric]))
-        return self.model_copy(update={"metrics": names, "ks": tuple(sorted({*self.ks, self.select_k}))})
+        ks = tuple(sorted({*self.ks, self.select_k}))
+        return self.model_copy(update={"metrics": names, "ks": ks, "refit": False})

@@ -26,12 +26,13 @@ from mrs_pipeline.tasks.task import Outcome, Stage, Task
 def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Metrics on the test rows, for each seed. Beside the experiments the only reader of test rows."""
     name = task.subject
-    data = training_data(stage, MODELS[name].spec)
+    refit = stage.config.evaluation.refit
+    data = training_data(stage, MODELS[name].spec, whole=refit)
     test = interactions(stage, TEST)
     facts = item_facts(stage)
     found, seconds = [], []
     for seed in seeds_of(stage.config, name):
-        model = load_trained(stage, name, seed, data)
+        model = load_trained(stage, name, seed, data, final=refit)
         started = time.perf_counter()
         found.append(
             measure(

@@ -26,11 +26,12 @@ LIST_LENGTH: Final = 50
 def recommend_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The lists that would be served: the best items of every user, by the first seed's model.
 
-    Users without training rows are ranked for from what else they did, or by popularity where the model cannot use it.
+    Users without rows that the model was trained on are ranked for from what else they did, or by popularity where the
+    model cannot use it.
     """
-    name = task.subject
-    data = training_data(stage, MODELS[name].spec)
-    model = load_trained(stage, name, stage.config.seeds[0], data)
+    name, refit = task.subject, stage.config.serving.refit
+    data = training_data(stage, MODELS[name].spec, whole=refit)
+    model = load_trained(stage, name, stage.config.seeds[0], data, final=refit)
     lists, ranked_by = served(model, data, LIST_LENGTH)
     with stage.lake.connect() as con:
         con.register("lists", _rows(lists, ranked_by).to_arrow())
@@ -44,6 +45,7 @@ def recommend_items(stage: Stage, task: Task, provenance: Provenance) -> Sequenc
         manifest = stage.lake.write(con, table_of(stage, task.outputs[0]), select, provenance)
     facts = {
         "users": len(lists.users),
+        "trained on": "train and validation rows" if refit else "train rows",
         **{f"users ranked for by {by}": int((ranked_by == by).sum()) for by in np.unique(ranked_by)},
         "list length": LIST_LENGTH,
         "items recommended to anyone": int(np.unique(lists.items[lists.items >= 0]).size),

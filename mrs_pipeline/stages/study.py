@@ -152,7 +152,7 @@ class _Run:
             "model": arm.model,
             "removed": arm.removed,
             **result.facts,
-            "protocol": protocol(config),
+            "protocol": protocol(config, refit=False),
             "data_digest": self.provenance.upstream[str(SPLITS)][:16],
             "code_digest": self.provenance.code_version,
         }
@@ -233,7 +233,7 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
                 "seeds": ", ".join(map(str, config.experiments.seeds)),
                 "budget": f"{config.experiments.epochs} epochs, patience {config.experiments.patience}",
                 "epochs chosen on": f"validation {config.evaluation.select_on}",
-                "protocol": protocol(config),
+                "protocol": protocol(config, refit=False),
                 **encoder_facts(config, run.experiment),
                 "data": run.provenance.upstream[str(SPLITS)][:16],
                 "code": run.provenance.code_version,

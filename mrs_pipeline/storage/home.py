@@ -22,7 +22,7 @@ class Home:
 
     @property
     def data(self) -> Path:
-        """All that runs produce except checkpoints."""
+        """All that runs produce except the weights of models as they are chosen."""
         return self.root / "data"
 
     @property
@@ -57,8 +57,13 @@ class Home:
 
     @property
     def models(self) -> Path:
-        """Checkpoints, see `artifacts.ArtifactStore`."""
+        """Weights of models as they were chosen on validation, see `artifacts.ArtifactStore`."""
         return self.root / "models"
+
+    @property
+    def final(self) -> Path:
+        """Weights of models trained again on all of the history, see `artifacts.ArtifactStore`."""
+        return self.data / "final"
 
     @property
     def searches(self) -> Path:

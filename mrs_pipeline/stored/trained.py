@@ -1,34 +1,54 @@
 """Trained models in the store: loaded with their data, their weights, their training history."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.fitting import load
+from mrs_pipeline.fitting import epochs_of, load
 from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.reporting.inputs import VALID_TERM
 from mrs_pipeline.stored.intact import intact_artifact
 from mrs_pipeline.tasks.node import Kind, Node
+from mrs_pipeline.tasks.places import store_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.types import FloatArray, TrainingData
 
 
-def load_trained(stage: Stage, name: str, seed: int, data: TrainingData) -> AnyRecommender:
-    """The trained model of one seed; InputError where it was trained with others."""
-    directory = intact_artifact(stage, Node(Kind.TRAINED, name)).directory / f"seed={seed}"
+def load_trained(
+    stage: Stage, name: str, seed: int, data: TrainingData, *, final: bool = False
+) -> AnyRecommender:
+    """The trained model of one seed; InputError where it was trained with others.
+
+    Args:
+        stage: dataset and window.
+        name: of the model.
+        seed: of its training.
+        data: what it was trained on.
+        final: the model of all history, not the one that was chosen on validation.
+    """
+    return load(_directory(stage, Node(Kind.FINAL if final else Kind.TRAINED, name), seed), data)
+
+
+def chosen_epochs(stage: Stage, name: str, seed: int) -> int:
+    """The epochs that validation chose for one seed of a trained model."""
+    return epochs_of(_directory(stage, Node(Kind.TRAINED, name), seed))
+
+
+def _directory(stage: Stage, node: Node, seed: int) -> Path:
+    directory = intact_artifact(stage, node).directory / f"seed={seed}"
     if not directory.is_dir():
-        raise InputError(
-            f"trained/{name} of {stage.config.name} {stage.window} has no seed {seed}; train it again."
-        )
-    return load(directory, data)
+        raise InputError(f"{node} of {stage.config.name} {stage.window} has no seed {seed}; train it again.")
+    return directory
 
 
-def stored_weights(stage: Stage, name: str) -> Iterator[tuple[str, FloatArray]]:
-    """Name and values of each stored tensor of a trained model, seed by seed."""
+def stored_weights(stage: Stage, node: Node) -> Iterator[tuple[str, FloatArray]]:
+    """Name and values of each stored tensor of a trained or final model, seed by seed."""
     from safetensors.numpy import load_file
 
-    directory = stage.models.read(stage.config.name, stage.window, name).directory
+    store, keys = store_of(stage, node)
+    directory = store.read(*keys).directory
     for path in sorted(directory.glob("seed=*/*.safetensors")):
         for tensor, values in load_file(path).items():
             yield f"{path.parent.name}/{tensor}", values

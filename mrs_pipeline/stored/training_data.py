@@ -1,14 +1,17 @@
 """What a model is given at one window, and by which rules it is judged.
 
-How a model is fitted and ranked is `fitting`; the stages of one model are `stages.train`, `stages.recommend` and
-`stages.measure`. Test rows are read in two places, `stages.measure` and `stages.study`.
+How a model is fitted and ranked is `fitting`; the stages of one model are `stages.train`, `stages.final`,
+`stages.recommend` and `stages.measure`. Test rows are read in two places, `stages.measure` and `stages.study`.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
 from mrs_pipeline.encoders.joining import join
+from mrs_pipeline.evaluation.history import with_whole_history
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, Needs
@@ -28,15 +31,23 @@ _DIGITS = 16
 """Of a split's digest that rows of results carry."""
 
 
-def training_data(stage: Stage, spec: Needs) -> TrainingData:
-    """What a model or a pretraining may see at this window: no test row can be among it."""
+def training_data(stage: Stage, spec: Needs, *, whole: bool = False) -> TrainingData:
+    """What a model or a pretraining may see at this window: no test row can be among it.
+
+    Args:
+        stage: dataset and window.
+        spec: what is needed.
+        whole: all of the history as training rows, none held out; what depends on training rows is made of all of
+            them, but for item vectors of a pretraining, which stay as they are.
+    """
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
-    _require_intact(stage, spec)
-    train = interactions(stage, TRAIN)
+    _require_intact(stage, spec, whole=whole)
+    rows = TrainingData(interactions(stage, TRAIN), interactions(stage, VALID))
+    rows = with_whole_history(rows) if whole else rows
     stored = {
         modality: join([read_features(stage, name) for name in sets]) for modality, sets in chosen.items()
     }
-    features = complete(stored, stage.config.missing, train)
+    features = complete(stored, stage.config.missing, rows.train)
     graphs: dict[str, SparseGraph] = {}
     if spec.item_graph:
         graphs = {
@@ -45,15 +56,14 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
             else knn_graph(features[modality], stage.config.item_graph_k)
             for modality, sets in chosen.items()
         }
-    users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
+    users = read_graph(stage, USER_GRAPH.name) if spec.user_graph and not whole else None
     vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
     knowledge = read_knowledge(stage) if spec.knowledge else None
     raw: dict[str, RawContent] = {}
     if spec.raw is not FeatureUse.IGNORED:
         raw = {modality: read_raw_content(stage, modality) for modality in stage.config.raw_modalities}
-    return TrainingData(
-        train=train,
-        valid=interactions(stage, VALID),
+    return replace(
+        rows,
         features=features,
         item_graphs=graphs,
         user_graph=users,
@@ -74,9 +84,9 @@ def _candidates(stage: Stage) -> BoolArray | None:
     return None if candidates.all() else candidates
 
 
-def _require_intact(stage: Stage, spec: Needs) -> None:
+def _require_intact(stage: Stage, spec: Needs, *, whole: bool) -> None:
     """Refuse damaged inputs before anything is trained on them."""
-    for node in sources_of(stage.config, spec):
+    for node in sources_of(stage.config, spec, whole=whole):
         if is_directory(node):
             intact_artifact(stage, node)
         else:
@@ -126,8 +136,23 @@ def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
     return config.seeds[:1] if solved else config.seeds
 
 
-def protocol(config: DatasetConfig) -> str:
-    """The rules behind a dataset's numbers; rows under other rules are never ranked beside them."""
+def refitted_seeds(config: DatasetConfig, name: str) -> tuple[int, ...]:
+    """The seeds a model is trained with again, on all of the history: the first is served, all are tested if asked."""
+    seeds = seeds_of(config, name)
+    if config.evaluation.refit:
+        return seeds
+    return seeds[:1] if config.serving.refit else ()
+
+
+def protocol(config: DatasetConfig, *, refit: bool | None = None) -> str:
+    """The rules behind a dataset's numbers; rows under other rules are never ranked beside them.
+
+    Args:
+        config: the dataset.
+        refit: whether what is tested is trained on all of the history; what `evaluation` says if None.
+    """
+    refit = config.evaluation.refit if refit is None else refit
+    trained = "; trained on train + valid, for the epochs that valid chose" if refit else ""
     excluded = config.evaluation.exclude.replace("_", " + ")
     candidates = (
         "the catalogue known at the window's start"
@@ -144,11 +169,13 @@ def protocol(config: DatasetConfig) -> str:
             del settings["cold_items"]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
-    return f"full ranking of {candidates}, by slice; excluded: {excluded}; ties by lot; split: {split}"
+    return (
+        f"full ranking of {candidates}, by slice; excluded: {excluded}; ties by lot; split: {split}{trained}"
+    )
 
 
-def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:
-    """All that `training_data` reads."""
+def sources_of(config: DatasetConfig, spec: Needs, *, whole: bool = False) -> tuple[Node, ...]:
+    """All that `training_data` reads; of the `whole` history it is another graph of users."""
     uses_features = spec.features is not FeatureUse.IGNORED
     named = [name for sets in config.model_features.values() for name in sets] if uses_features else []
     chosen = list(dict.fromkeys(named))
@@ -158,7 +185,7 @@ def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:
         *(CORE_USERS, CORE_ITEMS, SPLITS),
         *(Node(Kind.FEATURES, each) for each in chosen),
         *(Node(Kind.GRAPHS, each) for each in graphs),
-        *((USER_GRAPH,) if spec.user_graph else ()),
+        *((USER_GRAPH,) if spec.user_graph and not whole else ()),
         *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
         *((Node(Kind.PRETRAINED, spec.pretraining),) if spec.pretraining else ()),
         *(Node(Kind.RAW_CONTENT, modality) for modality in raw),

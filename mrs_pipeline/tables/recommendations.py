@@ -22,7 +22,9 @@ RECOMMENDATIONS = TableSchema(
 )
 
 
-def suites(recommendations: str, users: str, items: str, splits: str, list_length: int) -> list[Suite]:
+def suites(
+    recommendations: str, users: str, items: str, splits: str, list_length: int, *, refit: bool = False
+) -> list[Suite]:
     """What must hold of the lists.
 
     Args:
@@ -32,10 +34,13 @@ def suites(recommendations: str, users: str, items: str, splits: str, list_lengt
         splits: the same for `core.splits`.
         list_length: K; a user with fewer items left to recommend has all of those. Every model ranks the items
             with training rows; those without are ranked only where it sees their content.
+        refit: whether the models were trained on validation rows too.
     """
+    labels = f"('{TRAIN}', '{VALID}')" if refit else f"('{TRAIN}')"
+    trained = f"SELECT DISTINCT item FROM {splits} WHERE split IN {labels}"
     return [
         _places(recommendations, users, items, splits),
-        _lists(recommendations, users, items, splits, list_length),
+        _lists(recommendations, users, items, _seen(splits), trained=trained, list_length=list_length),
     ]
 
 
@@ -67,19 +72,21 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
     )
 
 
-def _lists(recommendations: str, users: str, items: str, splits: str, list_length: int) -> Suite:
+def _lists(
+    recommendations: str, users: str, items: str, seen: str, *, trained: str, list_length: int
+) -> Suite:
     frame = f"""
         SELECT least(coalesce(lists.rows, 0) - least({list_length}, n_warm - coalesce(seen.rows, 0)), 0)
                + greatest(coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)), 0)
                AS surplus,
                lists.rows - lists.items AS repeated, lists.misnumbered
         FROM {users} AS users CROSS JOIN (SELECT count(*) AS n_items FROM {items})
-        CROSS JOIN (SELECT count(DISTINCT item) AS n_warm FROM {splits} WHERE split = '{TRAIN}')
+        CROSS JOIN (SELECT count(*) AS n_warm FROM ({trained}))
         LEFT JOIN (SELECT "user", count(*) AS rows, count(DISTINCT item) AS items,
                    (min(rank) != 1 OR max(rank) != count(*) OR count(DISTINCT rank) != count(*))::INTEGER AS misnumbered
                    FROM {recommendations} GROUP BY "user")
             AS lists ON lists."user" = users."user"
-        LEFT JOIN (SELECT "user", count(*) AS rows FROM ({_seen(splits)}) GROUP BY "user")
+        LEFT JOIN (SELECT "user", count(*) AS rows FROM ({seen}) GROUP BY "user")
             AS seen ON seen."user" = users."user"
     """
     exactly = {

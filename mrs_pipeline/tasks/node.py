@@ -20,6 +20,7 @@ class Kind(StrEnum):
     PRETRAINED = "pretrained"
     RAW_CONTENT = "raw_content"
     TRAINED = "trained"
+    FINAL = "final"
     RECOMMENDATIONS = "recommendations"
     METRICS = "metrics"
     EXPERIMENTS = "experiments"

@@ -42,6 +42,7 @@ _STORES: Final[Mapping[Kind, str]] = {
     Kind.PRETRAINED: "pretrained",
     Kind.RAW_CONTENT: "raw_content",
     Kind.TRAINED: "models",
+    Kind.FINAL: "final",
 }
 """Kinds that are directories of arrays -> the stage's store."""
 

@@ -58,6 +58,11 @@ class Stage:
         """Trained weights."""
         return ArtifactStore(self.home.models)
 
+    @cached_property
+    def final(self) -> ArtifactStore:
+        """Weights of models trained again on all of the history."""
+        return ArtifactStore(self.home.final)
+
     def table(self, schema: str, name: str, *, window: str | None = None, **keys: str) -> Table:
         """The partition of a table that belongs to this dataset and window."""
         return Table.of(schema, name, dataset=self.config.name, window=window or self.window, **keys)

@@ -100,7 +100,7 @@ def _tables(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | 
 
 
 def _artifacts(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:
-    for root in (home.features, home.graphs, home.pretrained, home.raw_content, home.models):
+    for root in (home.features, home.graphs, home.pretrained, home.raw_content, home.models, home.final):
         store = ArtifactStore(root)
         for keys in store.names():
             if len(keys) != 3 or dataset not in (None, keys[0]):
@@ -112,12 +112,14 @@ def _artifacts(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault
 
 
 def _checkpoints(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:
-    for path in sorted(home.models.glob(f"{dataset or '*'}/*/*/resume/seed=*/{CHECKPOINT}")):
-        owner, window, model, *_ = path.relative_to(home.models).parts
-        reason = checkpoint_fault(path)
-        if reason and discard:
-            path.unlink()
-        yield Fault(f"checkpoint of {model}, {path.parent.name}", owner, window, reason) if reason else None
+    for root in (home.models, home.final):
+        for path in sorted(root.glob(f"{dataset or '*'}/*/*/resume/seed=*/{CHECKPOINT}")):
+            owner, window, model, *_ = path.relative_to(root).parts
+            reason = checkpoint_fault(path)
+            if reason and discard:
+                path.unlink()
+            name = f"{root.name}/{model}, {path.parent.name}"
+            yield Fault(f"checkpoint of {name}", owner, window, reason) if reason else None
 
 
 def _pages(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:

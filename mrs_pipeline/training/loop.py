@@ -1,6 +1,7 @@
 """The one training loop: sums a model's loss terms, steps, validates, stops; may be killed at any moment.
 
-Losses belong to models, batches to `batches`, ranking quality to whoever passes `validate`.
+Losses belong to models, batches to `batches`, ranking quality to whoever passes `validate`. Without `validate` it runs
+for as many epochs as it is told, and the last one's weights are kept.
 """
 
 import math
@@ -54,7 +55,7 @@ class FitResult:
     Attributes:
         history: one record an epoch, those before an interruption included.
         best_epoch: the epoch whose weights the model has now.
-        best_score: its validation score; NaN where nothing was held out (only possible in closed form).
+        best_score: its validation score; NaN where nothing was held out.
         seconds: wall time of all epochs and validations.
         peak_memory_mb: highest resident memory seen after an epoch; on a GPU the most it had allocated.
     """
@@ -70,10 +71,17 @@ def train(
     model: Recommender[ModelConfig, BatchT],
     inputs: ModelInputs,
     options: TrainingOptions,
-    validate: Validate,
+    validate: Validate | None,
     checkpoint: CheckpointFile | None = None,
 ) -> FitResult:
     """Trains `model` in place and leaves it with the weights of its best epoch.
+
+    Args:
+        model: as it was built.
+        inputs: what it was built from.
+        options: epochs, batches, patience.
+        validate: chooses the epoch; if None the model is trained for `options.epochs` and has the last one's weights.
+        checkpoint: where the run's state is kept.
 
     Raises:
         NonFiniteLossError: a loss term was NaN or infinite; names model, epoch, step and term.
@@ -84,12 +92,12 @@ def train(
     return _Run(model, source, options, validate, checkpoint).go()
 
 
-def _solve(model: AnyRecommender, validate: Validate) -> FitResult:
+def _solve(model: AnyRecommender, validate: Validate | None) -> FitResult:
     started = time.perf_counter()
     model.fit_closed_form()
     solved = time.perf_counter()
     model.eval()
-    score = validate(model)
+    score = math.nan if validate is None else validate(model)
     ended = time.perf_counter()
     record = EpochRecord(1, solved - started, ended - solved, {}, score)
     return FitResult((record,), 1, score, ended - started, _memory_mb(model.device))
@@ -102,7 +110,7 @@ class _Run(Generic[BatchT]):
     model: Recommender[ModelConfig, BatchT]
     source: BatchSource[BatchT]
     options: TrainingOptions
-    validate: Validate
+    validate: Validate | None
     checkpoint: CheckpointFile | None
     history: list[EpochRecord] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -133,12 +141,13 @@ class _Run(Generic[BatchT]):
                     break
                 record = self._epoch(epoch)
                 bar.set_postfix(loss=sum(record.losses.values()), best=self.stopping.best_score)
-        self.model.load_state_dict(self.best)
+        if self.validate is not None:
+            self.model.load_state_dict(self.best)
         self.model.eval()
         return FitResult(
             history=tuple(self.history),
-            best_epoch=self.stopping.best_epoch,
-            best_score=self.stopping.best_score,
+            best_epoch=len(self.history) if self.validate is None else self.stopping.best_epoch,
+            best_score=math.nan if self.validate is None else self.stopping.best_score,
             seconds=sum(record.seconds + record.validation_seconds for record in self.history),
             peak_memory_mb=self.peak_memory_mb,
         )
@@ -147,8 +156,7 @@ class _Run(Generic[BatchT]):
         started = time.perf_counter()
         losses = self._steps(epoch)
         trained = time.perf_counter()
-        last = epoch == self.options.epochs
-        score = self._validated(epoch) if last or epoch % self.options.eval_every == 0 else None
+        score = self._validated(epoch)
         seconds = 0.0 if score is None else time.perf_counter() - trained
         record = EpochRecord(epoch, trained - started, seconds, losses, score)
         self.history.append(record)
@@ -194,7 +202,11 @@ class _Run(Generic[BatchT]):
                 f"at epoch {epoch}, step {step + 1}; lower learning_rate, or look for extreme feature values"
             )
 
-    def _validated(self, epoch: int) -> float:
+    def _validated(self, epoch: int) -> float | None:
+        """The epoch's score; None where it is not validated."""
+        last = epoch == self.options.epochs
+        if self.validate is None or not (last or epoch % self.options.eval_every == 0):
+            return None
         self.model.eval()
         score = self.validate(self.model)
         if not math.isfinite(score):
@@ -207,11 +219,13 @@ class _Run(Generic[BatchT]):
 
     def _keep(self, epoch: int) -> None:
         every = self.options.checkpoint_every
-        if self.checkpoint is None or not every or epoch % every or not self.best:
+        if self.checkpoint is None or not every or epoch % every:
+            return
+        if self.validate is not None and not self.best:
             return
         facts: dict[str, Any] = {
             "history": [asdict(record) for record in self.history],
-            "stopping": self.stopping.state(),
+            "stopping": self.stopping.state() if self.best else None,
             "peak_memory_mb": self.peak_memory_mb,
         }
         optimizer = optimizer_tensors(self.optimizer)
@@ -226,7 +240,8 @@ class _Run(Generic[BatchT]):
         restore_optimizer(self.optimizer, state.optimizer)
         self.model.generator.set_state(state.generator)
         self.best = dict(state.best)
-        self.stopping = EarlyStopping(**{**state.facts["stopping"], "patience": self.options.patience})
+        if state.facts["stopping"] is not None:
+            self.stopping = EarlyStopping(**{**state.facts["stopping"], "patience": self.options.patience})
         self.history = [EpochRecord(**record) for record in state.facts["history"]]
         self.peak_memory_mb = state.facts["peak_memory_mb"]
 

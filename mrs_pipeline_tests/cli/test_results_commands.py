@@ -9,7 +9,7 @@ import pytest
 
 from mrs_pipeline_tests.cli.shops import N_ROWS, Mrs, add_shop
 
-BELOW_THE_REPORT = ("raw", "core", "features", "trained", "recommendations", "metrics", "eval")
+BELOW_THE_REPORT = ("raw", "core", "features", "trained", "final", "recommendations", "metrics", "eval")
 
 
 def rows(mrs: Mrs, sql: str) -> list[dict[str, str]]:

@@ -37,7 +37,9 @@ def _stage(root: Path, strategy: str) -> Stage:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_models_are_trained_and_measured(half: Path, strategy: str) -> None:
     stage = _stage(half, strategy)
-    names = [f"{kind}/{model}" for kind in ("trained", "metrics", "recommendations") for model in LISTED]
+    names = [
+        f"{kind}/{model}" for kind in ("trained", "final", "metrics", "recommendations") for model in LISTED
+    ]
     done = perform(stage, names)
     assert set(done) == set(names)
     for name in names:

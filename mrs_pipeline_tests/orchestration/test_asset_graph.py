@@ -60,7 +60,7 @@ def test_the_code_version_follows_the_settings(project: Project, node: Callable[
 @pytest.mark.parametrize("name", LISTED)
 def test_models_carry_their_cells_and_stand_with_their_family(name: str, node: Callable[..., Any]) -> None:
     cells = {cell.tag for cell in MODELS[name].spec.cells}
-    for stage in ("trained", "recommendations", "metrics"):
+    for stage in ("trained", "final", "recommendations", "metrics"):
         asset = node(f"{stage}/{name}")
         assert {tag for tag in asset.tags if "/" in tag and not tag.startswith("dagster/")} == cells
         assert asset.group_name == f"tiny__{MODELS[name].__module__.split('.')[2]}"

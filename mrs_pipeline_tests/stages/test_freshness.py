@@ -16,6 +16,7 @@ from mrs_pipeline_tests.stages.working import WINDOW, perform, stage_of, stale, 
 
 RAW = {"raw/interactions", "raw/items"}
 QUALITY = {"quality/text_tfidf_svd", "quality/image_color_gradient"}
+BY_STEPS = ("bpr_mf", "freedom")
 INTERACTIONS = Path("data/raw/demo/interactions")
 
 
@@ -59,7 +60,14 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
         ({"evaluation": {"select_on": "ndcg@20"}}, _models("trained") | _models("metrics") | QUALITY),
         (
             {"models": {"most_pop": None, "bpr_mf": {"embedding_size": 16}, "freedom": None}},
-            _models("trained", "bpr_mf"),
+            _models("trained", "bpr_mf") | _models("final", "bpr_mf"),
+        ),
+        ({"seeds": [2]}, _models("trained") | _models("final") | _models("recommendations")),
+        ({"serving": {"refit": False}}, _models("recommendations")),
+        ({"evaluation": {"refit": True}}, _models("metrics")),
+        (
+            {"evaluation": {"refit": True}, "seeds": [1, 2]},
+            _models("trained", *BY_STEPS) | _models("final", *BY_STEPS) | _models("metrics"),
         ),
         ({"models": {"most_pop": None, "bpr_mf": None}}, {"eval/leaderboard"}),
         (
@@ -146,9 +154,11 @@ def test_metrics_of_other_weights_are_refused(root: Path) -> None:
     """Weights of the old split: neither lists nor metrics may be made from them."""
     stage = stage_of(root, split={"valid": 0.3})
     perform(stage, ["core/splits"])
-    for name in ("recommendations/bpr_mf", "metrics/bpr_mf"):
-        with pytest.raises(StaleInputError, match="trained/bpr_mf of tiny 2024-06 was made from core/splits"):
-            perform(stage, [name])
+    read = {"final": "trained", "metrics": "trained", "recommendations": "final"}
+    for kind, weights in read.items():
+        refusal = f"{weights}/bpr_mf of tiny 2024-06 was made from core/splits"
+        with pytest.raises(StaleInputError, match=refusal):
+            perform(stage, [f"{kind}/bpr_mf"])
 
 
 def test_provenance_names_every_input_and_file(worked: Path) -> None:

@@ -95,7 +95,7 @@ def test_triples_from_a_file_follow_the_file(tmp_path: Path) -> None:
 
 def test_a_model_gets_the_graph_and_only_one_that_asks(tmp_path: Path) -> None:
     stage = shop(tmp_path)
-    perform(stage, [*TO_GRAPH, "core/splits", "trained/kgat", "recommendations/kgat"])
+    perform(stage, [*TO_GRAPH, "core/splits", "trained/kgat", "final/kgat", "recommendations/kgat"])
     assert training_data(stage, MODELS["kgat"].spec).knowledge is not None
     assert training_data(stage, MODELS["most_pop"].spec).knowledge is None
     assert KNOWLEDGE_GRAPH in task_of(stage, "trained/kgat").inputs

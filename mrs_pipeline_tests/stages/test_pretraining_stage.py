@@ -38,7 +38,7 @@ def pretrained(worked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-_KINDS = ("trained", "recommendations", "metrics")
+_KINDS = ("trained", "final", "recommendations", "metrics")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def newer(worked: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     rows.head(len(rows) * 9 // 10).write_parquet(raw)
     stage = stage_of(root)
     before = ["raw/interactions", "core/tables", "core/splits"]
-    own = [f"{kind}/most_pop" for kind in ("trained", "recommendations", "metrics")]
+    own = [f"{kind}/most_pop" for kind in ("trained", "final", "recommendations", "metrics")]
     perform(stage, [*before, *own, "eval/leaderboard"])
     return stage
 

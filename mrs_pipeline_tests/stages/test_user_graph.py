@@ -41,9 +41,13 @@ def test_it_is_planned_only_where_a_model_needs_it(worked: Path) -> None:
     assert NODE not in {task.name for task in plan(stage_of(worked).config)}
     asked = stage_of(worked, **ASKED)
     assert [task.name for task in plan(asked.config)].count(NODE) == 1
-    for kind in ("trained", "recommendations", "metrics"):
+    for kind in ("trained", "metrics"):
         assert USER_GRAPH in task_of(asked, f"{kind}/dualgnn").inputs
         assert USER_GRAPH not in task_of(asked, f"{kind}/most_pop").inputs
+    for kind in ("final", "recommendations"):  # of all rows, so it is another graph
+        assert USER_GRAPH not in task_of(asked, f"{kind}/dualgnn").inputs
+    as_chosen = stage_of(worked, **ASKED, serving={"refit": False})
+    assert USER_GRAPH in task_of(as_chosen, "recommendations/dualgnn").inputs
 
 
 def test_it_stands_with_the_other_graphs(worked: Path) -> None:
@@ -73,11 +77,12 @@ def test_it_counts_what_users_share_in_training(asked: Stage) -> None:
 def test_a_model_is_trained_and_measured_with_it(asked: Stage) -> None:
     with pytest.raises(InputError, match=r"needs graphs/users, which is not materialised yet"):
         upstream(asked, task_of(asked, "trained/dualgnn"))
-    done = perform(asked, [NODE, *(f"{kind}/dualgnn" for kind in ("trained", "recommendations", "metrics"))])
+    kinds = ("trained", "final", "recommendations", "metrics")
+    done = perform(asked, [NODE, *(f"{kind}/dualgnn" for kind in kinds)])
     assert done["recommendations/dualgnn"].facts["users"] > 0
     assert training_data(asked, MODELS["dualgnn"].spec).user_graph is not None
     assert training_data(asked, MODELS["freedom"].spec).user_graph is None
-    assert not stale(asked) & {NODE, "trained/dualgnn", "recommendations/dualgnn", "metrics/dualgnn"}
+    assert not stale(asked) & {NODE, *(f"{kind}/dualgnn" for kind in kinds)}
 
 
 @pytest.mark.parametrize(

@@ -152,14 +152,26 @@ def test_what_came_later_is_no_candidate_and_its_events_are_counted(tmp_path: Pa
 
 
 def test_nobody_is_served_zeros(sold: Stage) -> None:
+    """What is served is trained on all of the history, so that nobody is new to it."""
     users = sold.lake.read(sold.table("core", "users"))
-    late = users.filter(user_id=LATE)["user"].item()
     for model in ("ease", "item_knn", "most_pop"):
         lists = sold.lake.read(sold.table("serving", "recommendations", model=model))
         assert lists["user"].n_unique() == users.height
-        mine = lists.filter(user=late)
-        assert set(mine["ranked_by"]) == {"history"}
+        assert set(lists["ranked_by"]) == {"model"}
+        mine = lists.filter(user_id=LATE)
         assert mine["score"].n_unique() > 1
-        assert set(lists.filter(pl.col("user") != late)["ranked_by"]) == {"model"}
         if model != "most_pop":  # the two items of the last days say which taste it is
             assert {int(item[1:]) % 3 for item in mine.sort("rank")["item_id"].head(5)} == {0}
+
+
+def test_nor_by_models_that_were_not_trained_on_validation_rows(tmp_path: Path) -> None:
+    stage = shop(tmp_path, serving={"refit": False})
+    perform(stage)
+    for model in ("ease", "item_knn", "most_pop"):
+        lists = stage.lake.read(stage.table("serving", "recommendations", model=model))
+        mine = pl.col("user_id") == LATE
+        assert set(lists.filter(mine)["ranked_by"]) == {"history"}
+        assert set(lists.filter(~mine)["ranked_by"]) == {"model"}
+        assert lists.filter(mine)["score"].n_unique() > 1
+        if model != "most_pop":
+            assert {int(item[1:]) % 3 for item in lists.filter(mine).sort("rank")["item_id"].head(5)} == {0}

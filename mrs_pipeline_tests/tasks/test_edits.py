@@ -24,12 +24,13 @@ SETTINGS = {
 }
 TASKS = {task.name: task for task in plan(DatasetConfig.model_validate(SETTINGS))}
 TRAINED_BY_STEPS = ("bpr_mf", "lightgcn", "freedom")
-ALL_MODELS = ("trained/*", "recommendations/*", "metrics/*")
+KINDS = ("trained", "final", "recommendations", "metrics")
+ALL_MODELS = tuple(f"{kind}/*" for kind in KINDS)
 
 
 def of(*models: str) -> tuple[str, ...]:
-    """The three tasks of each model."""
-    return tuple(f"{kind}/{name}" for name in models for kind in ("trained", "recommendations", "metrics"))
+    """The tasks of each model."""
+    return tuple(f"{kind}/{name}" for name in models for kind in KINDS)
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ EDITS = (
     Edit(
         "what a model is given",
         "stored/training_data.py",
-        "valid=interactions(stage, VALID),",
-        "valid=interactions(stage, TRAIN),",
+        "TrainingData(interactions(stage, TRAIN), interactions(stage, VALID))",
+        "TrainingData(interactions(stage, TRAIN), interactions(stage, TRAIN))",
         ALL_MODELS,
     ),
     Edit(
@@ -142,7 +143,22 @@ EDITS = (
         "training/loop.py",
         "lr=config.learning_rate, fused=True",
         "lr=config.learning_rate, fused=False",
-        ("trained/*", "quality/*"),
+        ("trained/*", "final/*", "quality/*"),
+    ),
+    Edit(
+        "how a model is trained again",
+        "fitting.py",
+        'update={"epochs": epochs}',
+        'update={"epochs": epochs + 1}',
+        ("final/*",),
+    ),
+    Edit("the stage that does so", "stages/final.py", "whole=True", "whole=False", ("final/*",)),
+    Edit(
+        "what all of the history is",
+        "evaluation/history.py",
+        "train=together(data.train, valid)",
+        "train=together(valid, data.train)",
+        (*ALL_MODELS, "quality/*"),
     ),
     # results
     Edit(

@@ -87,18 +87,24 @@ def test_what_is_cut_short_or_gone_is_found(stage: Stage) -> None:
 def test_pages_and_checkpoints_are_looked_at(stage: Stage) -> None:
     page = stage.home.reports / "tiny" / "report.html"
     write_page(page, "<html>", Provenance("v"))
-    folder = stage.home.models / "tiny" / stage.window / "bpr_mf" / "resume" / "seed=1"
+    folder, other = (
+        root / "tiny" / stage.window / "bpr_mf" / "resume" / "seed=1"
+        for root in (stage.home.models, stage.home.final)
+    )
     state = RunState(
         {"w": torch.ones(3)}, {"w": torch.ones(3)}, {}, torch.Generator().get_state(), {"epoch": 1}
     )
     CheckpointFile(folder, "f").write(state)
+    CheckpointFile(other, "f").write(state)
     assert _verify(stage).faults == ()
     page.write_text("<html><body>")
     _flip(folder / CHECKPOINT, -4)
+    _flip(other / CHECKPOINT, -4)
     found = {fault.what: fault.reason for fault in _verify(stage).faults}
     assert found == {
         "page report.html": "is not what was written",
-        "checkpoint of bpr_mf, seed=1": "is not what was written",
+        "checkpoint of models/bpr_mf, seed=1": "is not what was written",
+        "checkpoint of final/bpr_mf, seed=1": "is not what was written",
     }
     assert CheckpointFile(folder, "f").read(torch.device("cpu")) is None
 

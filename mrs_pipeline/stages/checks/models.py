@@ -26,6 +26,11 @@ def trained_specs(name: str) -> tuple[CheckSpec, ...]:
     )
 
 
+def final_specs(name: str) -> tuple[CheckSpec, ...]:
+    """What a model that is served should show."""
+    return (CheckSpec("finite", Node(Kind.FINAL, name), "All weights are finite numbers.", blocking=False),)
+
+
 def recommendation_specs(name: str) -> tuple[CheckSpec, ...]:
     """Lists fit to be served."""
     return (
@@ -49,18 +54,11 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """Finite weights, and better than popularity on validation."""
     name = task.subject
     finite, better = trained_specs(name)
-    broken = [key for key, weights in stored_weights(stage, name) if not np.isfinite(weights).all()]
     runs = stage.lake.read(stage.table("models", "runs", model=name))
     score, baseline = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
     told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {baseline:.4f}"
     return [
-        CheckOutcome(
-            finite.name,
-            finite.output,
-            not broken,
-            False,
-            f"not finite: {', '.join(broken)}" if broken else finite.description,
-        ),
+        _all_finite(stage, finite),
         CheckOutcome(
             better.name,
             better.output,
@@ -70,6 +68,17 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             {"model": score, "popularity": baseline},
         ),
     ]
+
+
+def check_final(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
+    """Finite weights."""
+    return [_all_finite(stage, spec) for spec in final_specs(task.subject)]
+
+
+def _all_finite(stage: Stage, spec: CheckSpec) -> CheckOutcome:
+    broken = [key for key, weights in stored_weights(stage, spec.output) if not np.isfinite(weights).all()]
+    told = f"not finite: {', '.join(broken)}" if broken else spec.description
+    return CheckOutcome(spec.name, spec.output, not broken, spec.blocking, told)
 
 
 def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -82,7 +91,9 @@ def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         suite_outcome(
             stage,
             recommendation_specs(name)[0],
-            recommendations.suites(lists, user_rows, item_rows, splits, LIST_LENGTH),
+            recommendations.suites(
+                lists, user_rows, item_rows, splits, LIST_LENGTH, refit=stage.config.serving.refit
+            ),
         )
     ]
 
