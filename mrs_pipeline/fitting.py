@@ -39,6 +39,7 @@ from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_PO
 from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
+from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
@@ -142,7 +143,7 @@ def fit(
     code = _code_of("mrs_pipeline.fitting:fit", begun.model, metric_roots([evaluation.select_metric]))
     chosen = (str(training.eval_every), evaluation.select_on)
     checkpoint = _checkpoint(checkpoints, begun, seed, training, code, *chosen)
-    result = train(begun.model, begun.inputs, training, validate, checkpoint)
+    result = train(begun.model, begun.inputs, training, validate, checkpoint, memory=begun.memory)
     return Fitted(begun.model, seed, result, begun.pretraining)
 
 
@@ -179,7 +180,7 @@ def refit(
     # a state of more epochs than are wanted now cannot be gone on from
     code, wanted = _code_of("mrs_pipeline.fitting:refit", begun.model), f"{epochs} epochs"
     checkpoint = _checkpoint(checkpoints, begun, seed, training, code, wanted)
-    result = train(begun.model, begun.inputs, training, None, checkpoint)
+    result = train(begun.model, begun.inputs, training, None, checkpoint, memory=begun.memory)
     return Fitted(begun.model, seed, result, begun.pretraining)
 
 
@@ -439,6 +440,7 @@ class _Begun:
     inputs: ModelInputs
     model: AnyRecommender
     pretraining: PretrainingConfig | None
+    memory: MemoryMeter
 
 
 def _begin(
@@ -452,10 +454,11 @@ def _begin(
 ) -> _Begun:
     settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
     device = resolve_device(training)
+    memory = MemoryMeter(device)
     first_step = _first_step(data, model, pretraining)
     data = prepare(data, model, settings, device=device, pretraining=first_step)
     inputs = ModelInputs.from_data(data, device)
-    return _Begun(data, inputs, _build(model, settings, inputs, seed), first_step)
+    return _Begun(data, inputs, _build(model, settings, inputs, seed), first_step, memory)
 
 
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> AnyRecommender:

@@ -18,10 +18,25 @@ def peak_memory_mb() -> float:
     On Linux `getrusage` survives the exec of a fresh process and would tell the parent's peak as the child's; the
     kernel's own high-water mark starts again.
     """
-    if _STATUS.exists():
-        (peak,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(peak.split()[1]) / 1024
-    return float(psutil.Process().memory_info().rss) / 1e6
+    return _told("VmHWM") or resident_memory_mb()
+
+
+def resident_memory_mb() -> float:
+    """The resident memory that this process holds now."""
+    return _told("VmRSS") or float(psutil.Process().memory_info().rss) / 2**20
+
+
+def file_memory_mb() -> float:
+    """The part of the resident memory that is pages of mapped files; 0 where the kernel does not tell."""
+    return _told("RssFile") or 0.0
+
+
+def _told(name: str) -> float | None:
+    """MB of a line of the kernel's account of this process; None where there is none."""
+    if not _STATUS.exists():
+        return None
+    found = [line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(found[0].split()[1]) / 1024 if found else None
 
 
 def forget_peak() -> None:

@@ -1,8 +1,6 @@
 """Metrics of a fitted model on the test rows of a dataset."""
 
 from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import polars as pl
 
@@ -31,15 +29,14 @@ def evaluate(
     Raises:
         InputError: there is no test row, an id is unknown, or the model was trained on some of the test rows.
     """
-    options: EvaluationOptions = _options(EvaluationOptions, _given(ks, exclude), "evaluate")
+    given = {"ks": tuple(ks), "exclude": exclude, "refit": model.refitted}
+    options: EvaluationOptions = _options(EvaluationOptions, given, "evaluate")
     found = fitting.measure(model.recommender, model.data, _test(model, dataset), options, seed=model.seed)
     metrics = found.metrics.drop("data_digest", "code_digest")
+    if model.refitted:
+        metrics = metrics.with_columns(pl.col("protocol") + "; trained on train + valid")
     first = ["model", "seed", "slice", "metric", "k", "value", "ci_low", "ci_high", "users"]
     return metrics.select(*first, pl.exclude(first))
-
-
-def _given(ks: Sequence[int], exclude: str) -> dict[str, Any]:
-    return {"ks": tuple(ks), "exclude": exclude}
 
 
 def _test(model: FittedModel, dataset: Dataset) -> Interactions:

@@ -16,6 +16,7 @@ from mrs_pipeline.api.dataset import Dataset
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.history import with_whole_history
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.models.registry import MODELS, model_class
@@ -38,7 +39,8 @@ class FittedModel:
         items: the catalogue.
         data: what it was built on; no test row is among it.
         seed: of its training.
-        history: epoch, measure, value; empty for a model that was loaded.
+        history: epoch, measure, value, of the training that chose the epoch; empty for a model that was loaded.
+        refitted: whether it was trained again on training and validation rows together.
     """
 
     recommender: AnyRecommender
@@ -47,6 +49,7 @@ class FittedModel:
     data: TrainingData
     seed: int
     history: pl.DataFrame
+    refitted: bool = False
 
     @property
     def name(self) -> str:
@@ -79,7 +82,12 @@ class FittedModel:
             write_data(self.data, work)
             self.users.values.to_frame().write_parquet(work / _USERS)
             self.items.values.to_frame().write_parquet(work / _ITEMS)
-            facts = {"format": _FORMAT, "model": self.name, "package": MODELS.distribution(self.name)}
+            facts = {
+                "format": _FORMAT,
+                "model": self.name,
+                "package": MODELS.distribution(self.name),
+                "refitted": self.refitted,
+            }
             (work / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
             if target.exists():
                 shutil.rmtree(target)
@@ -99,6 +107,7 @@ def fit(
     seed: int = 1,
     training: TrainingOptions | Mapping[str, Any] | None = None,
     select_on: str = "recall@20",
+    refit: bool = False,
     checkpoints: str | Path | None = None,
     pretraining: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -111,6 +120,8 @@ def fit(
         seed: same data, settings, seed and threads give the same weights, bit by bit on a CPU.
         training: epochs, batch_size, patience, device and the like, as `training:` in a defs.yaml.
         select_on: validation metric that chooses the epoch.
+        refit: train once more, on training and validation rows together, for the epochs that were chosen: what is to
+            recommend should know the latest rows too. Item vectors of a first step stay as they are.
         checkpoints: folder of the run's state; a run that was interrupted goes on from there.
         pretraining: settings of the first of two steps, where the model is the second.
         settings: of the model, in place of its defaults.
@@ -139,18 +150,19 @@ def fit(
     data = dataset.training_data()
     if spec.features is FeatureUse.IGNORED:
         data = replace(data, features={})
-    data = fitting.prepare(data, model, config, device=resolve_device(options), pretraining=pretraining)
+    device, state = resolve_device(options), Path(checkpoints) if checkpoints else None
+    data = fitting.prepare(data, model, config, device=device, pretraining=pretraining)
     fitted = fitting.fit(
-        data,
-        model,
-        config,
-        seed=seed,
-        training=options,
-        evaluation=evaluation,
-        checkpoints=Path(checkpoints) if checkpoints else None,
+        data, model, config, seed=seed, training=options, evaluation=evaluation, checkpoints=state
     )
     history = fitting.history_table(fitted.result)
-    return FittedModel(fitted.model, dataset.users, dataset.items, data, seed, history)
+    if refit:
+        data = fitting.prepare(with_whole_history(data), model, config, device=device)
+        epochs, state = fitted.result.best_epoch, state / "refit" if state else None
+        fitted = fitting.refit(
+            data, model, config, epochs=epochs, seed=seed, training=options, checkpoints=state
+        )
+    return FittedModel(fitted.model, dataset.users, dataset.items, data, seed, history, refit)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> FittedModel:
@@ -171,7 +183,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> FittedModel:
     recommender = fitting.load(root, data, device=device)
     seed = json_file(root / "config.json")["seed"]
     history = pl.DataFrame(schema={"epoch": pl.Int64, "measure": pl.String, "value": pl.Float64})
-    return FittedModel(recommender, users, items, data, seed, history)
+    return FittedModel(recommender, users, items, data, seed, history, bool(facts.get("refitted", False)))
 
 
 def _facts(root: Path) -> dict[str, Any]:

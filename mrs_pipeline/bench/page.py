@@ -165,7 +165,7 @@ def _headers(*, cold: bool, peers: bool, searched: bool) -> list[str]:
     names += ["warm recall@20", "cold recall@20"] if cold else []
     names += ["peer recall@20"] if peers else []
     names += ["validation", "seeds", *(["trials"] if searched else [])]
-    return [*names, "epochs", "s / epoch", "MB"]
+    return [*names, "epochs", "s / epoch", "MB above data"]
 
 
 def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float], searched: bool) -> list[str]:
@@ -176,7 +176,13 @@ def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float], sear
     cells += [places(peers.get(row["model"]))] if peers else []
     cells += [places(row["best_score"]), str(row["seeds"])]
     cells += ["" if row["trials"] is None else str(row["trials"])] if searched else []
-    return [*cells, f"{row['epochs']:.0f}", f"{row['seconds_per_epoch']:.2f}", f"{row['peak_memory_mb']:.0f}"]
+    return [*cells, f"{row['epochs']:.0f}", f"{row['seconds_per_epoch']:.2f}", _megabytes(row, "peak")]
+
+
+def _megabytes(row: Mapping[str, Any], which: str) -> str:
+    """A figure of memory; empty where rows of earlier versions have only the size of the whole process."""
+    value = row.get(f"{which}_memory_mb")
+    return "" if value is None else f"{value:.0f}"
 
 
 def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -192,7 +198,7 @@ def _arms(own: pl.DataFrame) -> dict[str, Any]:
     cold = own["cold"].null_count() < len(own)
     value = f"{own['metric'][0]} (± over seeds)"
     return {
-        "headers": ["arm", value, *(["cold"] if cold else []), "against control", "p", "s", "MB"],
+        "headers": ["arm", value, *(["cold"] if cold else []), "against control", "p", "s", "MB above data"],
         "seeds": int(own["seeds"].max()),  # type: ignore[arg-type]
         "rows": [_arm(row, cold=cold) for row in own.to_dicts()],
     }
@@ -206,7 +212,7 @@ def _arm(row: Mapping[str, Any], *, cold: bool) -> list[str]:
         if difference is None
         else f"{difference:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
     )
-    cost = [f"{row['seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"] if whole else ["", ""]
+    cost = [f"{row['seconds']:.1f}", _megabytes(row, "peak")] if whole else ["", ""]
     return [
         row["arm"] if whole else f"{row['arm']}: {row['part']} alone",
         places(row["value"]) + ("" if row["spread"] is None else f" ± {places(row['spread'])}"),
@@ -222,8 +228,7 @@ def _cost_row(row: Mapping[str, Any]) -> list[str]:
     for name, digits in (("seconds_per_epoch", 3), ("seconds_per_evaluation", 3)):
         own, peer = row[name], row[f"peer_{name}"]
         cells += [f"{own:.{digits}f}", *(["", ""] if peer is None else [f"{peer:g}", f"{own / peer:.0%}"])]
-    peer = row["peer_peak_memory_mb"]
-    return [*cells, f"{row['peak_memory_mb']:.0f}", "" if peer is None else f"{peer:.0f}"]
+    return [*cells, *(_megabytes(row, which) for which in ("peak", "process", "peer_peak"))]
 
 
 def _cost_sentences(costs: pl.DataFrame) -> list[str]:

@@ -104,7 +104,7 @@ def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
         "chance",
         "trials",
         "s",
-        "MB",
+        "MB above data",
     ):
         table.add_column(name, justify="right")
     with_cold = set(board.drop_nulls("cold_value")["window"]) if "cold_value" in board.columns else set()
@@ -172,7 +172,17 @@ def bench_table(rows: pl.DataFrame, title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("dataset")
     table.add_column("model")
-    for name in ("s / epoch", "peer", "share", "s / evaluation", "peer", "share", "peak MB", "peer"):
+    for name in (
+        "s / epoch",
+        "peer",
+        "share",
+        "s / evaluation",
+        "peer",
+        "share",
+        "MB above data",
+        "process MB",
+        "peer",
+    ):
         table.add_column(name, justify="right")
     for row in rows.iter_rows(named=True):
         epoch, evaluation = row["seconds_per_epoch"], row["seconds_per_evaluation"]
@@ -182,7 +192,7 @@ def bench_table(rows: pl.DataFrame, title: str) -> Table:
             row["model"],
             *(_number(epoch, 3), _number(peers[0], 2), _share(epoch, peers[0])),
             *(_number(evaluation, 3), _number(peers[1], 2), _share(evaluation, peers[1])),
-            *(_number(row["peak_memory_mb"], 0), _number(row["peer_peak_memory_mb"], 0)),
+            *(_number(row.get(f"{whose}_memory_mb"), 0) for whose in ("peak", "process", "peer_peak")),
         )
     return table
 
@@ -191,7 +201,7 @@ def experiment_table(rows: pl.DataFrame, title: str) -> Table:
     """The arms of an experiment, each held against the control."""
     table = Table(title=title, title_justify="left")
     table.add_column("arm")
-    for name in (rows["metric"][0], "over seeds", "cold", "against control", "p", "seconds", "MB"):
+    for name in (rows["metric"][0], "over seeds", "cold", "against control", "p", "seconds", "MB above data"):
         table.add_column(name, justify="right")
     for row in rows.iter_rows(named=True):
         whole = row["part"] == "whole"

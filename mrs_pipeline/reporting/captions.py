@@ -82,7 +82,10 @@ EXPERIMENT_WORDS: Final[Words] = {
         "Accuracy and its price in time",
         "Up is better, left is cheaper. The grey line joins the arms that nothing cheaper beats.",
     ),
-    "memory": ("Accuracy and its price in memory", "The most memory that each arm's process held."),
+    "memory": (
+        "Accuracy and its price in memory",
+        "The most memory that training an arm took above what the data take.",
+    ),
     "removed": (
         "Accuracy as content goes missing",
         "A line a model; the band is the 95 % interval over users and seeds. The dashed line never saw any content.",

@@ -147,7 +147,7 @@ def arms_table(rows: pl.DataFrame) -> PageTable:
         Header("seconds", hint="training, validation and preparation, mean over seeds"),
         Header("s / epoch"),
         Header("epochs"),
-        Header("MB", hint="peak memory"),
+        Header("MB above data", hint="the most memory held while training, above what the data take"),
     )
     return without_empty_columns(PageTable(headers, tuple(_row(row) for row in rows.to_dicts())))
 
@@ -188,7 +188,7 @@ def _plots(inputs: ExperimentPageInputs) -> list[Plot]:
     figures = {"arms": plots.accuracy_by_arm(rows)}
     if inputs.cost:
         figures["seconds"] = plots.accuracy_against_cost(rows, "seconds", "seconds, preparation included")
-        figures["memory"] = plots.accuracy_against_cost(rows, "peak_memory_mb", "peak memory, MB")
+        figures["memory"] = plots.accuracy_against_cost(rows, "peak_memory_mb", "memory above data, MB")
     if rows["removed"].max():
         figures = {"removed": plots.accuracy_by_share_removed(rows)}
     if (rows["part"] != plots.WHOLE_MODEL).any():

@@ -176,7 +176,7 @@ def _deploy(rows: list[dict[str, Any]], metric: str) -> str:
 def _cost(row: Row) -> str:
     seconds, memory = row["seconds"], row["peak_memory_mb"]
     parts = [] if seconds is None else [f"{seconds_text(seconds)} of training"]
-    parts += [] if memory is None else [f"{memory:,.0f} MB"]
+    parts += [] if memory is None else [f"{memory:,.0f} MB of memory above the data"]
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -89,7 +89,7 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
         ),
         Header("Searched", "settings that were tried on validation rows before the ones it has"),
         Header("Training", "wall-clock time, mean over seeds"),
-        Header("Memory", "peak while training"),
+        Header("Memory", "the most held while training, above what the data take"),
     ]
     top = max((row[first] or 0 for row in rows), default=0) or 1
     reference = next((row[first] for row in rows if row["model"] == popularity and not row["stale"]), None)

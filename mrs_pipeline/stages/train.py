@@ -98,7 +98,7 @@ def show_training(stage: Stage, task: Task) -> dict[str, object]:
         "best epoch": runs["best_epoch"].to_list(),
         f"validation {stage.config.evaluation.select_on}": runs["best_score"].round(5).to_list(),
         "seconds": round(float(runs["seconds"].sum()), 2),
-        "peak memory MB": round(float(runs["peak_memory_mb"].max())),  # type: ignore[arg-type]
+        "memory above data, peak MB": round(float(runs["peak_memory_mb"].max())),  # type: ignore[arg-type]
         "settings": json.loads(runs["config"][0]),
     }
     if history["epoch"].n_unique() > 1:

@@ -24,7 +24,6 @@ from mrs_pipeline.evaluation.slices import ALL
 from mrs_pipeline.evaluation.summary import shorter_than_catalogue
 from mrs_pipeline.fitting import Fitted, fit, measure, run_facts
 from mrs_pipeline.functional.independence import mean_dependence
-from mrs_pipeline.memory import peak_memory_mb
 from mrs_pipeline.models.base import AnyRecommender, HasParts, Recommender, Scorer
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.spec import ModelSpec
@@ -218,9 +217,4 @@ def _facts(fitted: Fitted) -> dict[str, Any]:
     facts = dict(run_facts(fitted))
     settings = facts.pop("config")
     del facts["model"], facts["seed"]
-    return facts | {"settings": settings, "peak_memory_mb": _peak_mb(fitted)}
-
-
-def _peak_mb(fitted: Fitted) -> float:
-    """Of this process on a CPU; on a GPU what the training loop has seen allocated there."""
-    return peak_memory_mb() if fitted.model.device.type == "cpu" else fitted.result.peak_memory_mb
+    return facts | {"settings": settings}

@@ -5,6 +5,11 @@ from typing import Final
 
 from mrs_pipeline.tables.columns import Column
 
+_MEMORY: Final = (
+    "The most memory held while training and validating, above what was held when the data had been read and the model "
+    "was not built yet; on a GPU, memory of the GPU."
+)
+
 RESULTS: Final[Mapping[str, Column]] = {
     # models and their training
     "model": Column("VARCHAR", "Name of the model."),
@@ -36,11 +41,8 @@ RESULTS: Final[Mapping[str, Column]] = {
     "seconds_per_epoch": Column("DOUBLE", "Median time of an epoch.", "seconds"),
     "seconds_per_epoch:mean": Column("DOUBLE", "Time of an epoch, mean over seeds.", "seconds"),
     "seconds_evaluation": Column("DOUBLE", "Time of ranking and measuring, mean over seeds.", "seconds"),
-    "peak_memory_mb": Column("DOUBLE", "The most memory held while training; on a GPU, there.", "MB"),
-    "peak_memory_mb:arm": Column(
-        "DOUBLE", "The most memory that the arm's process held; on a GPU, there.", "MB"
-    ),
-    "peak_memory_mb:max": Column("DOUBLE", "Memory, maximum over seeds.", "MB"),
+    "peak_memory_mb": Column("DOUBLE", _MEMORY, "MB"),
+    "peak_memory_mb:max": Column("DOUBLE", f"{_MEMORY} Maximum over seeds.", "MB"),
     "trials": Column(
         "BIGINT",
         "Settings that a search tried for this model before the ones it has; 0 without a search, NULL if unknown.",

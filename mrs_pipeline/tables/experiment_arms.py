@@ -27,7 +27,7 @@ EXPERIMENT_ARMS = TableSchema(
         "seconds:arm",
         "seconds_per_epoch",
         "epochs",
-        "peak_memory_mb:arm",
+        "peak_memory_mb",
         "parameters",
         "threads",
         "dependence",

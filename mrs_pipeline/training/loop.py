@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic
 
-import psutil
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,6 +22,7 @@ from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.batches import BatchSource, BatchT, batch_source
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer_tensors, restore_optimizer
 from mrs_pipeline.training.early_stopping import EarlyStopping
+from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.options import TrainingOptions
 
 Validate = Callable[[AnyRecommender], float]
@@ -57,7 +57,7 @@ class FitResult:
         best_epoch: the epoch whose weights the model has now.
         best_score: its validation score; NaN where nothing was held out.
         seconds: wall time of all epochs and validations.
-        peak_memory_mb: highest resident memory seen after an epoch; on a GPU the most it had allocated.
+        peak_memory_mb: the most memory held above what was held before the model was built (`held_memory`).
     """
 
     history: tuple[EpochRecord, ...]
@@ -73,6 +73,8 @@ def train(
     options: TrainingOptions,
     validate: Validate | None,
     checkpoint: CheckpointFile | None = None,
+    *,
+    memory: MemoryMeter | None = None,
 ) -> FitResult:
     """Trains `model` in place and leaves it with the weights of its best epoch.
 
@@ -82,17 +84,19 @@ def train(
         options: epochs, batches, patience.
         validate: chooses the epoch; if None the model is trained for `options.epochs` and has the last one's weights.
         checkpoint: where the run's state is kept.
+        memory: measures since before the model was built; from now on if None.
 
     Raises:
         NonFiniteLossError: a loss term was NaN or infinite; names model, epoch, step and term.
     """
+    memory = memory or MemoryMeter(model.device)
     if model.spec.batches is BatchKind.NONE:
-        return _solve(model, validate)
+        return _solve(model, validate, memory)
     source = batch_source(model, inputs, options.batch_size)
-    return _Run(model, source, options, validate, checkpoint).go()
+    return _Run(model, source, options, validate, checkpoint, memory).go()
 
 
-def _solve(model: AnyRecommender, validate: Validate | None) -> FitResult:
+def _solve(model: AnyRecommender, validate: Validate | None, memory: MemoryMeter) -> FitResult:
     started = time.perf_counter()
     model.fit_closed_form()
     solved = time.perf_counter()
@@ -100,7 +104,7 @@ def _solve(model: AnyRecommender, validate: Validate | None) -> FitResult:
     score = math.nan if validate is None else validate(model)
     ended = time.perf_counter()
     record = EpochRecord(1, solved - started, ended - solved, {}, score)
-    return FitResult((record,), 1, score, ended - started, _memory_mb(model.device))
+    return FitResult((record,), 1, score, ended - started, memory.megabytes())
 
 
 @dataclass
@@ -112,6 +116,7 @@ class _Run(Generic[BatchT]):
     options: TrainingOptions
     validate: Validate | None
     checkpoint: CheckpointFile | None
+    memory: MemoryMeter
     history: list[EpochRecord] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     peak_memory_mb: float = 0.0
@@ -160,7 +165,7 @@ class _Run(Generic[BatchT]):
         seconds = 0.0 if score is None else time.perf_counter() - trained
         record = EpochRecord(epoch, trained - started, seconds, losses, score)
         self.history.append(record)
-        self.peak_memory_mb = max(self.peak_memory_mb, _memory_mb(self.model.device))
+        self.peak_memory_mb = max(self.peak_memory_mb, self.memory.megabytes())
         self._keep(epoch)
         return record
 
@@ -244,9 +249,3 @@ class _Run(Generic[BatchT]):
             self.stopping = EarlyStopping(**{**state.facts["stopping"], "patience": self.options.patience})
         self.history = [EpochRecord(**record) for record in state.facts["history"]]
         self.peak_memory_mb = state.facts["peak_memory_mb"]
-
-
-def _memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return float(psutil.Process().memory_info().rss) / 1e6

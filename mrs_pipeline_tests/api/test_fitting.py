@@ -54,6 +54,37 @@ def test_lists_leave_out_what_was_seen_unless_asked(dataset: Dataset, ease: Fitt
     assert lists.to_pandas()["sku"].dtype == np.int64
 
 
+@pytest.mark.parametrize("name", ["ease", "vbpr", "sasrec", "dualgnn", "pmgt"])
+def test_a_refitted_model_knows_the_validation_rows(dataset: Dataset, name: str, tmp_path: Path) -> None:
+    settings = {"embedding_size": 8} if "embedding_size" in MODELS[name].Config.model_fields else {}
+    first_step = {"epochs": 1, "n_layers": 1, "hops": (4, 2), "embedding_size": 8} if name == "pmgt" else None
+    options = {"training": FEW, "pretraining": first_step, "checkpoints": tmp_path / "state", **settings}
+    chosen, model = fit(dataset, name, **options), fit(dataset, name, refit=True, **options)
+    rows = len(dataset.train) + len(dataset.valid)
+    assert (len(model.data.train), len(model.data.valid), model.refitted) == (rows, 0, True)
+    assert (len(chosen.data.train), chosen.refitted) == (len(dataset.train), False)
+    for each in (chosen, model):
+        known = pl.concat([dataset.train, dataset.valid]).select("customer", "sku")
+        assert recommend(each, k=40).join(known, on=["customer", "sku"]).is_empty()
+    if name == "dualgnn":  # which users share items is asked again
+        assert model.data.user_graph is not None and chosen.data.user_graph is not None
+        assert model.data.user_graph.weights.sum() > chosen.data.user_graph.weights.sum()
+    if name == "pmgt":  # the first step is not
+        assert model.data.pretrained["pmgt"] is chosen.data.pretrained["pmgt"] or np.array_equal(
+            model.data.pretrained["pmgt"].values, chosen.data.pretrained["pmgt"].values
+        )
+    (rule,) = evaluate(model, dataset)["protocol"].unique().str.split("; trained on ").list.last().unique()
+    assert rule == "train + valid"
+    again = load(model.save(tmp_path / "kept"))
+    assert again.refitted and recommend(again, k=6).equals(recommend(model, k=6))
+    assert not recommend(model, k=6).equals(recommend(chosen, k=6))
+
+
+def test_a_refitted_model_has_no_validation_rows_among_its_candidates(dataset: Dataset) -> None:
+    with pytest.raises(InputError, match="leave exclude at train_valid"):
+        evaluate(fit(dataset, "most_pop", refit=True), dataset, exclude="train")
+
+
 @pytest.mark.parametrize("name", ["ease", "vbpr", "sasrec", "lattice", "pmgt"])
 def test_a_saved_model_answers_alike_without_the_data(dataset: Dataset, name: str, tmp_path: Path) -> None:
     settings = {"embedding_size": 8} if "embedding_size" in MODELS[name].Config.model_fields else {}

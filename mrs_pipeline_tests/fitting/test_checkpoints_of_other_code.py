@@ -10,7 +10,7 @@ import pytest
 
 from mrs_pipeline import fitting
 from mrs_pipeline.code import Closure
-from mrs_pipeline.fitting import fit
+from mrs_pipeline.fitting import fit, refit
 from mrs_pipeline.training import loop
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.types import SparseGraph, TrainingData
@@ -81,3 +81,29 @@ def test_other_code_starts_afresh(
     with caplog.at_level(logging.WARNING, "mrs_pipeline"):
         assert _fit(data, tmp_path, 4) == [1, 2, 3, 4]
     assert "training starts afresh" in caplog.text
+
+
+def test_a_refit_of_other_epochs_starts_afresh(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Validation has chosen fewer epochs since: a state that has gone beyond them is of no use."""
+    options = TrainingOptions(batch_size=64, checkpoint_every=1)
+    trained: list[int] = []
+    steps = loop._Run._steps
+
+    def noted(self: Any, epoch: int) -> dict[str, float]:
+        trained.append(epoch)
+        return steps(self, epoch)
+
+    monkeypatch.setattr(loop._Run, "_steps", noted)
+    for epochs in (3, 3, 2):
+        fitted = refit(
+            data,
+            "freedom",
+            small_config("freedom"),
+            epochs=epochs,
+            training=options,
+            checkpoints=tmp_path,
+        )
+        assert fitted.result.best_epoch == epochs
+    assert trained == [1, 2, 3, 1, 2]

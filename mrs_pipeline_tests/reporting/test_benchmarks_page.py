@@ -47,7 +47,7 @@ def test_one_row_a_model_best_first_with_its_spread() -> None:
         "seeds": "2",
         "epochs": "15",
         "s / epoch": "0.25",
-        "MB": "500",
+        "MB above data": "500",
     }
     assert table.standard_error == pytest.approx(0.005)
 
@@ -177,12 +177,12 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
     cost = {
         "dataset": "tiktok", "model": "bm3", "seconds_per_epoch": 0.5, "peer_seconds_per_epoch": 2.0,
         "seconds_per_evaluation": 0.1, "peer_seconds_per_evaluation": None,
-        "peak_memory_mb": 512.0, "peer_peak_memory_mb": 761.0,
+        "peak_memory_mb": 112.0, "process_memory_mb": 512.0, "peer_peak_memory_mb": 761.0,
     }  # fmt: skip
     slower = {**cost, "model": "vbpr", "peer_seconds_per_epoch": 1.0}
     alone = {**cost, "model": "dmrl", "peer_seconds_per_epoch": None, "peer_peak_memory_mb": None}
     page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost, slower, alone]), NOTHING, NOTHING)
-    assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 512 | 761 |" in page
+    assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 112 | 512 | 761 |" in page
     assert "| tiktok | `dmrl` | 0.500 |  |  | 0.100 |  |  | 512 |  |" in page
     assert "An epoch takes at most a third of the peer's with `bm3` on tiktok (25%)." in page
     assert "An epoch takes more than a third of the peer's with `vbpr` on tiktok (50%)." in page
@@ -216,7 +216,7 @@ def test_experiments_have_a_row_an_arm_and_a_cold_column_only_where_it_is_filled
         schema_overrides={"cold": pl.Float64},
     )  # fmt: skip
     page = benchmarks_page(RUNS, arms, NOTHING, NOTHING, NOTHING)
-    assert "| arm | recall@20 (± over seeds) | against control | p | s | MB |" in page
+    assert "| arm | recall@20 (± over seeds) | against control | p | s | MB above data |" in page
     assert "| text | .2500 ± .0100 | +0.0500 (+0.0400 to +0.0600) | < 0.001 | 3.0 | 400 |" in page
     assert page.index("| none |") < page.index("| text |")
     with_cold = benchmarks_page(RUNS, arms.with_columns(cold=pl.lit(0.03)), NOTHING, NOTHING, NOTHING)

@@ -116,7 +116,7 @@ def test_a_process_of_its_own_gives_the_same_numbers() -> None:
     here, there = measure_arm(task), run_arm(task)
     assert here.metrics.equals(there.metrics)
     assert here.users.equals(there.users)
-    assert there.facts["peak_memory_mb"] > 50
+    assert 0 < there.facts["peak_memory_mb"] < 200
     assert there.facts["seconds"] > 0
 
 

@@ -1,5 +1,7 @@
 """The loop: gradients cleared, best weights kept, interruptions without a trace, divergence named."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
+from mrs_pipeline.training import loop
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.loop import train
 from mrs_pipeline.training.options import TrainingOptions
@@ -148,6 +151,36 @@ def test_a_finished_run_is_not_trained_again(inputs, tmp_path):
     model = Probe(inputs)
     assert len(train(model, inputs, OPTIONS, lambda _: 0.0, file).history) == 6
     assert model.steps == 0
+
+
+def test_without_validation_it_runs_to_its_last_epoch(inputs):
+    model = Probe(inputs)
+    result = train(model, inputs, OPTIONS, None)
+    assert (len(result.history), result.best_epoch) == (6, 6)
+    assert math.isnan(result.best_score)
+    assert all(record.score is None for record in result.history)
+    assert torch.allclose(model.weight, torch.full((2,), 1 - 0.1 * model.steps), atol=1e-3)
+
+
+@pytest.mark.parametrize("killed_at", [2, 4])
+def test_without_validation_it_goes_on_bit_equal(killed_at, market, tmp_path, monkeypatch):
+    model, inputs = build("bm3", market.data)
+    train(model, inputs, OPTIONS, None)
+    file, steps = CheckpointFile(tmp_path, "same"), loop._Run._steps
+
+    def dying(self, epoch):
+        if epoch == killed_at + 1:
+            raise KilledError
+        return steps(self, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_steps", dying)
+        with pytest.raises(KilledError):
+            train(build("bm3", market.data)[0], inputs, OPTIONS, None, file)
+    resumed, _ = build("bm3", market.data)
+    result = train(resumed, inputs, OPTIONS, None, file)
+    assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in model.state_dict().items())
 
 
 def test_patience_may_be_raised_for_a_run_that_goes_on(inputs, tmp_path):
