@@ -1,6 +1,7 @@
 """Metrics of a fitted model on the test rows of a dataset."""
 
 from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 

@@ -26,8 +26,8 @@ class MemoryMeter:
     On a CPU it is the kernel's high-water mark less the resident size at the start: earlier garbage is collected and
     returned to the system before, and pages of files that are mapped meanwhile, libraries and stored features, do not
     count. On systems that keep no such mark it is what is held at the moments of asking. On a GPU it is the most
-    that tensors took of it. In a process that has trained other models it comes within some ten MB of what it is
-    in a fresh one.
+    that tensors took of it. What was trained before in the process moves it by no more than two fresh processes
+    differ: some ten MB and a tensor or two, whose moment of being freed is up to the threads.
     """
 
     def __init__(self, device: torch.device) -> None:

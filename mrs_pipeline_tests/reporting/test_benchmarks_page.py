@@ -183,7 +183,7 @@ def test_costs_stand_beside_the_peer_where_there_is_one() -> None:
     alone = {**cost, "model": "dmrl", "peer_seconds_per_epoch": None, "peer_peak_memory_mb": None}
     page = benchmarks_page(RUNS, NOTHING, pl.DataFrame([cost, slower, alone]), NOTHING, NOTHING)
     assert "| tiktok | `bm3` | 0.500 | 2 | 25% | 0.100 |  |  | 112 | 512 | 761 |" in page
-    assert "| tiktok | `dmrl` | 0.500 |  |  | 0.100 |  |  | 512 |  |" in page
+    assert "| tiktok | `dmrl` | 0.500 |  |  | 0.100 |  |  | 112 | 512 |  |" in page
     assert "An epoch takes at most a third of the peer's with `bm3` on tiktok (25%)." in page
     assert "An epoch takes more than a third of the peer's with `vbpr` on tiktok (50%)." in page
     without = benchmarks_page(

@@ -60,19 +60,24 @@ def told(script: str, *args: str) -> dict[str, float] | list[float]:
     return found
 
 
+def alike(one: float, other: float) -> bool:
+    """Two runs in fresh processes differ by as much: when a gradient is freed is the threads' affair."""
+    return abs(one - other) < 20 + 0.2 * max(one, other)
+
+
 def test_the_order_of_training_changes_it_by_little() -> None:
     names = ["most_pop", "ease", "bpr_mf"]
     one, other = (told(ORDERS, *order) for order in (names, names[::-1]))
     assert isinstance(one, dict) and isinstance(other, dict)
     assert one["bpr_mf"] > 150 and one["ease"] > 40 > one["most_pop"]
     for name in names:
-        assert abs(one[name] - other[name]) < 40, (name, one, other)
+        assert alike(one[name], other[name]), (name, one, other)
 
 
 def test_what_a_process_held_before_is_not_the_model_s() -> None:
     beside, alone = told(BALLAST)
     assert 150 < alone < 350
-    assert abs(beside - alone) < 40
+    assert alike(beside, alone)
 
 
 def test_what_was_freed_again_counts_for_its_own_time_only() -> None:
