@@ -158,7 +158,7 @@ EDITS = (
         "evaluation/history.py",
         "train=together(data.train, valid)",
         "train=together(valid, data.train)",
-        (*ALL_MODELS, "quality/*"),
+        ALL_MODELS,
     ),
     # results
     Edit(
