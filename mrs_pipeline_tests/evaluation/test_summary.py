@@ -74,3 +74,9 @@ def test_only_lists_that_are_shorter_than_the_catalogue_stay():
         *(("warm", k) for k in (1, 2, None)),
         *(("cold", k) for k in (1, None)),
     ]
+
+
+def test_what_models_are_compared_by_stays_in_a_small_catalogue():
+    train = Interactions(np.array([0, 0, 1]), np.array([0, 1, 4]), 2, 5)
+    rows = pl.DataFrame({"slice": ["all", "all", "warm", "cold"], "k": [20, 50, 20, 20]})
+    assert rows.filter(shorter_than_catalogue(train)).rows() == [("all", 20)]

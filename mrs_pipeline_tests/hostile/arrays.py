@@ -132,7 +132,7 @@ CASES = tuple(
             "refers to something outside it",
         ),
         ("pickle: a plain list", sparse(pickle.dumps([1, 2])), "holds no sparse matrix"),
-        ("pickle: text", sparse(b"user item\n"), "is no pickled sparse matrix"),
+        ("pickle: text", sparse(b"user item\n"), "only pickled SciPy matrices are read"),
         ("pickle: cut", sparse(GOOD_MATRIX[:-40]), "is no pickled sparse matrix"),
         (
             "pickle: ten bytes that ask for 32 GB",

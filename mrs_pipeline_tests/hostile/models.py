@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a case a line
 """Hostile models: saved models, checkpoints, manifests, and folders of pretrained weights."""
 
 import io
@@ -43,6 +44,7 @@ def network() -> Path:
     """A healthy folder of a tiny language model."""
     import transformers as hf
 
+    hf.logging.set_verbosity_error()  # its handler keeps the stream of the test that loaded it
     folder = Path(tempfile.mkdtemp(prefix="hostile-network-")) / "bert"
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     hf.BertModel(hf.BertConfig(vocab_size=16, max_position_embeddings=8, **sizes)).save_pretrained(folder)
@@ -217,7 +219,7 @@ CASES = tuple(
         ("network: config.json that is a list", pretrained("config.json", "[]"), "config.json: this holds a list"),
         ("network: config.json nested 100,000 deep", pretrained("config.json", DEEP), "config.json"),
         ("network: config.json that is gone", pretrained("config.json", None), "holds no config.json"),
-        ("network: code of its own", pretrained("config.json", config(**REMOTE), evil_py=EVIL), "evil"),
+        ("network: code of its own", pretrained("config.json", config(**REMOTE), evil_py=EVIL), "brings code of its own, which is never run"),
         ("network: a pickle in place of weights", pretrained("model.safetensors", None, **{"pytorch_model.bin": torch_file()}), "cannot be loaded"),
         ("network: weights in noise", pretrained("model.safetensors", bytes(range(256))), "cannot be loaded"),
         ("network: weights of another network", pretrained("model.safetensors", tensors(evil=torch.ones(2))), "lack"),

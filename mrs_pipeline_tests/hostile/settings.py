@@ -1,8 +1,13 @@
 """Hostile YAML: `defs.yaml`, `dagster.yaml` and `presets.yaml`."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.launch import load_project
 from mrs_pipeline.orchestration.settings_files import require_instance_settings
 from mrs_pipeline.storage.home import Home
@@ -20,11 +25,17 @@ def defs(content: str | bytes) -> Callable[[Path], None]:
     """A home whose only `defs.yaml` has this content, loaded."""
 
     def meets(root: Path) -> None:
-        put(root, "dg.toml", 'directory_type = "project"\n\n[project]\nroot_module = "defs"\n')
+        make_home(root)
+        shutil.rmtree(root / "defs" / "demo")
         put(root, "raw/interactions.csv", GOOD)
         put(root, "defs/shop/defs.yaml", content)
         put(root, "defs/shop/evil.py", f"import os\nos.system('touch {CANARY}')\n")
-        load_project(Home(root))
+        with pytest.MonkeyPatch.context() as patch:  # as the command line enters a home
+            for name in [name for name in sys.modules if name.split(".")[0] == "defs"]:
+                patch.delitem(sys.modules, name)
+            patch.syspath_prepend(root)
+            patch.setenv("MRS_HOME", str(root))
+            load_project(Home(root))
 
     return meets
 

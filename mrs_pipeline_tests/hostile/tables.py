@@ -135,6 +135,16 @@ CASES = tuple(
             interactions(f"{GOOD}u,b,c,1,1\n"),
             "line 4: 5 fields, but the header names 4",
         ),
+        (
+            "mixed line ends",
+            interactions(f"{HEADER}u,a,1,1\r\nu,b,1,1\n"),
+            "line 2 ends otherwise than the line before",
+        ),
+        (
+            "mixed line ends, one of an old Mac",
+            interactions("user_id,item_id\r\nu,a\ru,b\r\n"),
+            "line 2 ends otherwise",
+        ),
         ("two columns of one name", interactions("user_id,item_id,ITEM_ID\nu,a,b\n"), "has two columns"),
         ("a column __row__", interactions("user_id,item_id,__row__\nu,a,1\n"), "a column '__row__'"),
         ("a column __ROW__ of the items", items("item_id,__ROW__\na,1\n"), "a column '__row__'"),
@@ -161,7 +171,7 @@ CASES = tuple(
             interactions(f"{GOOD}u,b,'); DROP TABLE parsed; --,1\n"),
             "line 4, column timestamp",
         ),
-        ("a time of 5 MB", interactions(f"{GOOD}u,b,{LONG},1\n"), "line 4, column timestamp"),
+        ("a title of 5 MB", items(f"{ITEMS}c,{LONG}\n"), "items.csv, line 4 is longer than any line may be"),
         (
             "a split that is none",
             interactions("user_id,item_id,split\nu,a,train\nu,b,holdout\n"),
@@ -195,11 +205,6 @@ CASES = tuple(
                 f'{{"user_id":"u","item_id":"a","timestamp":{"9" * 1_000_000}}}\n', "interactions.jsonl"
             ),
             "interactions.jsonl",
-        ),
-        (
-            "JSON keys that differ by case",
-            interactions('{"user_id":"u","item_id":"a","User_ID":"v"}\n', "interactions.jsonl"),
-            "has two columns",
         ),
         (
             "text called Parquet",

@@ -72,11 +72,12 @@ class _Inert:
         self._content = content
 
     def _require_plain(self) -> None:
-        """Look at the instructions without following them: a far place in the memory of a pickle is made by filling it
-        up to there, so that ten bytes could ask for more than a machine has.
+        """Look at the instructions without following them.
+
+        A far place in the memory of a pickle is made by filling it up to there: ten bytes could ask for all there is.
         """
         for instruction, argument, _ in pickletools.genops(self._content):
-            if instruction.name in _PUTS and int(argument) > _MOST_REMEMBERED:
+            if instruction.name in _PUTS and int(argument or 0) > _MOST_REMEMBERED:
                 raise InputError("the pickle asks for more memory than it has contents")
 
     def load(self) -> Any:
