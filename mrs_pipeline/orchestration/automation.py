@@ -114,7 +114,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory = Memory.parse(context.cursor)
-        found = watch(Stage(config, home), memory, config.automation.settle_seconds)
+        found = look_at(Stage(config, home), memory, config.automation.settle_seconds)
         news = {name: fault for name, fault in found.faults.items() if memory.faults.get(name) != fault}
         for fault in news.values():
             context.log.error(fault)
