@@ -15,7 +15,22 @@ from mrs_pipeline.reporting.narrative import p_value
 if TYPE_CHECKING:
     from jinja2 import Template
 
-CONTENT_FREE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn", "sasrec")
+CONTENT_FREE: Final = (
+    *(
+        "most_pop",
+        "item_knn",
+        "user_knn",
+        "slim",
+        "ease",
+        "edlae",
+        "rlae",
+        "ials",
+        "bpr_mf",
+        "lightgcn",
+        "lightgode",
+    ),
+    *("sgl", "simgcl", "sasrec"),
+)
 """Models that see identifiers alone, the baselines of every table."""
 _LINEAR: Final = "ease"
 _SHOWN: Final = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
