@@ -15,7 +15,7 @@ def leaderboard(
     *,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
 ) -> None:
-    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
+    """Print the leaderboard: recall and ndcg with 95 % intervals, seconds and memory of training."""
     print_leaderboard(enter_home(), dataset, [window] if window else None)
 
 
@@ -81,15 +81,25 @@ def query(
         str, typer.Argument(metavar="SQL", help='A SELECT, e.g. "SELECT * FROM eval.leaderboard".')
     ],
     *,
-    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV instead of a table.")] = False,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print all rows as CSV instead of a table. A text that a spreadsheet would take for a formula gets an "
+            "apostrophe before it.",
+        ),
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="With --csv: texts as they are, for programs.")] = False,
 ) -> None:
-    """Ask the DuckDB catalogue a question; works while runs go on."""
+    """Ask the DuckDB catalogue a question; works while runs go on and while notebooks have it open."""
     from mrs_pipeline.cli.tables import csv_text, frame_table
     from mrs_pipeline.storage.catalogue import query as ask
 
+    if raw and not csv:
+        raise typer.BadParameter("--raw goes with --csv", param_hint="--raw")
     frame = ask(enter_home(), sql)
     if csv:
-        sys.stdout.write(csv_text(frame))
+        sys.stdout.write(csv_text(frame, raw=raw))
     else:
         out.print(frame_table(frame))
 
@@ -147,9 +157,11 @@ def models(
 
 def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
     """The leaderboard of some windows, or of all, as a table on stdout."""
-    from mrs_pipeline.cli.tables import leaderboard_table
+    from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
     from mrs_pipeline.storage.lake import Lake
     from mrs_pipeline.stored.results import read_leaderboard
 
     board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals"))
+    for line in leaderboard_notes(board, dataset):
+        out.print(line, markup=False)

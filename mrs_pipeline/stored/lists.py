@@ -10,9 +10,9 @@ from typing import Any, Final
 import polars as pl
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.schema import MODEL, TRAIN, VALID, WINDOW
+from mrs_pipeline.schema import MODEL, RANKED_BY_HISTORY, RANKED_BY_MODEL, TRAIN, VALID, WINDOW
 from mrs_pipeline.storage.lake import Lake
-from mrs_pipeline.stored.results import one_of, partition, read_leaderboard, require_results
+from mrs_pipeline.stored.results import partition, read_leaderboard, require_one_of, require_results
 
 _EXAMPLES: Final = 3
 
@@ -49,14 +49,16 @@ class _Lists:
         require_results(lake, "serving", "recommendations", dataset)
         found = [dict(table.keys) for table in lake.partitions("serving", "recommendations", dataset=dataset)]
         windows = sorted({keys[WINDOW] for keys in found})
-        window = one_of(windows, window or windows[-1], f"{dataset} has no recommendations for window")
+        window = require_one_of(
+            windows, window or windows[-1], f"{dataset} has no recommendations for window"
+        )
         return cls(lake, dataset, window, [keys[MODEL] for keys in found if keys[WINDOW] == window])
 
     def best_first(self, model: str | None) -> list[str]:
         """The model that was asked for; the models of the leaderboard, best first, if None."""
         if model is not None:
             sentence = f"{self.dataset} has no recommendations for window {self.window} by model"
-            return [one_of(self.models, model, sentence)]
+            return [require_one_of(self.models, model, sentence)]
         board = read_leaderboard(self.lake, self.dataset)
         own = (pl.col(WINDOW) == self.window) & pl.col(MODEL).is_in(list(self.models))
         ranked = board.filter(own & pl.col("rank").is_not_null()).sort("rank")[MODEL].to_list()
@@ -107,14 +109,16 @@ def list_of_user(
     stored = _Lists.of(lake, dataset, window)
     chosen = stored.best_first(model)[0]
     rows = stored.ask(
-        f"SELECT lists.rank, lists.item_id, items.title, lists.score FROM {stored.lists(chosen)} AS lists "
+        "SELECT lists.rank, lists.item_id, items.title, lists.score, lists.ranked_by "
+        f"FROM {stored.lists(chosen)} AS lists "
         f"LEFT JOIN {stored.scan('core', 'items')} AS items USING (item) WHERE lists.user_id = ? "
         "ORDER BY lists.rank LIMIT ?",
         user_id,
         k,
     )
     if len(rows):
-        return ShownList(stored.window, chosen, rows)
+        notice = _ranked_without_training(user_id, chosen, rows["ranked_by"][0])
+        return ShownList(stored.window, chosen, rows.drop("ranked_by"), notice)
     notice = _why_without_list(stored, user_id)
     return ShownList(stored.window, "popularity", _popular(stored, k), notice)
 
@@ -168,6 +172,18 @@ def _popular(stored: _Lists, k: int) -> pl.DataFrame:
         """,
         k,
     )
+
+
+def _ranked_without_training(user_id: str, model: str, ranked_by: str) -> str | None:
+    """What stood in for training rows that a user does not have."""
+    if ranked_by == RANKED_BY_MODEL:
+        return None
+    what = (
+        f"{model} ranked from what the user did since"
+        if ranked_by == RANKED_BY_HISTORY
+        else f"{model} knows nothing of the user, so that what is popular is shown"
+    )
+    return f"{user_id} has no training row, all of the history is recent: {what}."
 
 
 def _why_without_list(stored: _Lists, user_id: str) -> str:

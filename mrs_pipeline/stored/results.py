@@ -15,13 +15,18 @@ from mrs_pipeline.storage.table import Table
 
 
 def read_leaderboard(lake: Lake, dataset: str, windows: Sequence[str] | None = None) -> pl.DataFrame:
-    """The leaderboard of some windows (all if None), windows in order, best first in each.
+    """The leaderboard of some windows (all if None), windows in order, best first in each, stale rows last.
 
     Raises:
         InputError: the dataset has no leaderboard, or none of the windows is on it.
     """
     require_results(lake, "eval", "leaderboard", dataset)
-    board = lake.read(Table.of("eval", "leaderboard", dataset=dataset)).sort(WINDOW, "protocol", "rank")
+    board = lake.read(Table.of("eval", "leaderboard", dataset=dataset))
+    if "stale" not in board.columns:
+        raise InputError(
+            f"the leaderboard of {dataset} was made by an earlier version: `mrs run {dataset}` makes it again."
+        )
+    board = board.sort(WINDOW, "protocol", "rank", nulls_last=True, maintain_order=True)
     if windows is None:
         return board
     chosen = board.filter(pl.col(WINDOW).is_in(list(windows)))
@@ -44,7 +49,7 @@ def require_results(lake: Lake, schema: str, name: str, dataset: str) -> None:
         )
 
 
-def one_of(known: Sequence[str], wanted: str, sentence: str) -> str:
+def require_one_of(known: Sequence[str], wanted: str, sentence: str) -> str:
     """`wanted`; InputError that begins with `sentence` where it is none of `known`."""
     if wanted not in known:
         raise InputError(f"{sentence} {wanted}; there are {', '.join(known)}.")

@@ -2,7 +2,7 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.schema import TRAIN, VALID
+from mrs_pipeline.schema import RANKED_BY, TRAIN, VALID
 from mrs_pipeline.tables.base import TableSchema, copied
 from mrs_pipeline.tables.columns import listed_columns
 
@@ -16,6 +16,7 @@ RECOMMENDATIONS = TableSchema(
         "user_id",
         "item_id",
         "score",
+        "ranked_by",
     ),
     lineage={**copied("core/users", "user", "user_id"), **copied("core/items", "item", "item_id")},
 )
@@ -43,7 +44,7 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
         SELECT CASE WHEN users.user_id IS NULL THEN rows.user_id END AS stranger,
                CASE WHEN items.item_id IS NULL THEN rows.item_id END AS uncatalogued,
                CASE WHEN seen.item IS NOT NULL THEN rows.item_id END AS seen_before,
-               CASE WHEN isfinite(score) THEN score END AS score,
+               CASE WHEN isfinite(score) THEN score END AS score, ranked_by,
                score - lag(score) OVER (PARTITION BY rows."user" ORDER BY rank) AS gain
         FROM {recommendations} AS rows
         LEFT JOIN {users} AS users USING ("user", user_id)
@@ -60,6 +61,7 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
         [
             *(expect.no_offender(column, description) for column, description in offenders.items()),
             expect.not_null("score", "every score is finite"),
+            expect.one_of("ranked_by", [*RANKED_BY], "lists come from the model, a history or popularity"),
             expect.between("gain", None, 0, "scores do not rise along a list"),
         ],
     )

@@ -221,7 +221,9 @@ def test_two_feature_sets_of_one_modality(tmp_path: Path) -> None:
     )
     inspection = found(tmp_path, log(), features={"clip.npy": "image"})
     assert inspection.settings["source"]["matrices"] == {"clip": "clip.npy", "image": "image_features.csv"}
-    assert has(inspection, "image: models read clip, the first of its feature sets; also made: image")
+    assert has(
+        inspection, "image: models read image_clip, the first of its feature sets; also made: image_identity"
+    )
     without = found(tmp_path, log(), without=["image"])
     assert [each["modality"] for each in without.settings["features"]] == ["text"]
 

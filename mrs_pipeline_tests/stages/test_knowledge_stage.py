@@ -128,3 +128,29 @@ def test_a_planted_fault_blocks(tmp_path: Path) -> None:
         found = checked(stage)["expectations"]
         assert not found.passed and found.blocking
         assert sentence in found.description
+
+
+def test_recbole_files_make_the_graph_and_a_changed_link_makes_it_due(tmp_path: Path) -> None:
+    """Items are entities by the links alone: entity i00 of the triples is not item i00."""
+    kg = "head_id:token\trelation_id:token\ttail_id:token\n"
+    triples = [(f"m.{item}", "genre", f"g.{item % 3}") for item in range(ITEMS - 2)] + [
+        ("i00", "near", "m.1")
+    ]
+    links = [(f"i{item:02}", f"m.{item}") for item in range(ITEMS)]
+    stage = shop(tmp_path, knowledge={"triples": "shop.kg", "links": "shop.link"})
+    folder = tmp_path / "shop"
+    (folder / "shop.kg").write_text(kg + "".join("\t".join(row) + "\n" for row in triples))
+    (folder / "shop.link").write_text(
+        "item_id:token\tentity_id:token\n" + "".join("\t".join(row) + "\n" for row in links)
+    )
+    outcome = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)]
+    table = stage.lake.read(stage.table("core", "knowledge"))
+    assert all(found.passed for found in checked(stage).values())
+    assert outcome.facts["items without any triple"] == 3  # two by the triples, and the one that nobody took
+    assert outcome.facts["other entities"] == 4  # three genres and the entity that is called like an item
+    near = table.row(by_predicate=pl.col("relation_name") == "near", named=True)
+    assert near["head_name"] == "i00" and near["head"] > ITEMS
+    assert near["tail_name"] == "i01" and near["tail"] < ITEMS
+    assert str(KNOWLEDGE_GRAPH) not in stale(stage)
+    (folder / "shop.link").write_text("item_id:token\tentity_id:token\ni01\tm.1\n")
+    assert str(KNOWLEDGE_GRAPH) in stale(stage)

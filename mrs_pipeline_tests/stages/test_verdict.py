@@ -149,3 +149,17 @@ def test_what_came_later_is_no_candidate_and_its_events_are_counted(tmp_path: Pa
     # they are there to be recommended for all that
     lists = stage.lake.read(stage.table("serving", "recommendations", model="item_knn"))
     assert {f"i{item}" for item in range(WARM, WARM + NEW)} <= set(lists["item_id"])
+
+
+def test_nobody_is_served_zeros(sold: Stage) -> None:
+    users = sold.lake.read(sold.table("core", "users"))
+    late = users.filter(user_id=LATE)["user"].item()
+    for model in ("ease", "item_knn", "most_pop"):
+        lists = sold.lake.read(sold.table("serving", "recommendations", model=model))
+        assert lists["user"].n_unique() == users.height
+        mine = lists.filter(user=late)
+        assert set(mine["ranked_by"]) == {"history"}
+        assert mine["score"].n_unique() > 1
+        assert set(lists.filter(pl.col("user") != late)["ranked_by"]) == {"model"}
+        if model != "most_pop":  # the two items of the last days say which taste it is
+            assert {int(item[1:]) % 3 for item in mine.sort("rank")["item_id"].head(5)} == {0}

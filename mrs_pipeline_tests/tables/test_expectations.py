@@ -52,7 +52,7 @@ CREATE OR REPLACE TABLE features AS
            CASE WHEN item != 2 THEN [item::FLOAT, 1.0::FLOAT] END AS vector FROM items;
 CREATE OR REPLACE TABLE recommendations AS
     SELECT users."user", row_number() OVER (PARTITION BY users."user" ORDER BY item)::INTEGER AS rank, item,
-           user_id, item_id, (10.0 - item)::FLOAT AS score
+           user_id, item_id, (10.0 - item)::FLOAT AS score, 'model' AS ranked_by
     FROM users, items WHERE item > 3 OR (users."user" = 3 AND item = 3);
 CREATE OR REPLACE TABLE user_metrics AS
     SELECT "user", 'all' AS slice, metric, k::BIGINT AS k, 0.5::FLOAT AS value, 1::BIGINT AS seed
@@ -67,8 +67,10 @@ CREATE OR REPLACE TABLE metrics AS
         ('all', 'coverage', 10, 3, 0.6, NULL, NULL, 1, 'model'), ('all', 'gini', 5, 3, 0.6, NULL, NULL, 1, 'model'),
         ('all', 'gini', 10, 3, 0.4, NULL, NULL, 1, 'model'), ('all', 'novelty', 5, 3, 7.5, 7.1, 7.9, 1, 'model');
 CREATE OR REPLACE TABLE leaderboard AS
-    SELECT n AS rank, 'p' AS protocol, w AS "window", 'm' || n AS model, 1.0 / n AS "recall@20"
-    FROM range(1, 4) AS t(n), (VALUES ('2023'), ('2024')) AS v(w);
+    SELECT n AS rank, 'p' AS protocol, w AS "window", 'm' || n AS model, 1.0 / n AS "recall@20", false AS stale,
+        0.9 / n AS "recall@20_ci_low", 1.0 / n AS "recall@20_ci_high", -0.2 AS best_low, 0.05 - n / 20 AS best_high,
+        0.08 / n AS best_p FROM range(1, 4) AS t(n), (VALUES ('2023'), ('2024')) AS v(w)
+    UNION ALL VALUES (NULL, 'p', '2024', 'old', 0.9, true, 0.8, 0.95, NULL, NULL, NULL);
 """
 
 KNOWN = "(SELECT * REPLACE ('train' AS split) FROM splits WHERE split <> 'test')"
@@ -142,7 +144,7 @@ FAULTS = [
     ("features", "UPDATE features SET item_id = 'i9' WHERE item = 0", "every row is an item of core.items"),
     ("features", "UPDATE features SET present = true WHERE item = 2", "an item has a vector exactly where it is present"),
     ("features", "UPDATE features SET vector = [1.0, 2.0, 3.0] WHERE item = 0", "all vectors have one width"),
-    ("features", "UPDATE features SET vector = [1.0, 1.0] WHERE present", "the vectors are not all the same"),
+    ("features", "UPDATE features SET vector = [1.0, 1.0] WHERE present", "the vectors tell items apart (else leave the feature set out)"),
     ("features", "INSERT INTO items SELECT n, 'i' || n, true, true FROM range(5, 500) AS t(n); INSERT INTO features SELECT item, item_id, false, NULL FROM items WHERE item > 4", "enough items have a vector"),
     ("features", "UPDATE features SET vector = ['nan'::FLOAT, 1.0] WHERE item = 0", "every vector is finite"),
     ("features", "UPDATE features SET vector = ['infinity'::FLOAT, 1.0] WHERE item = 0", "every vector is finite"),
@@ -150,6 +152,7 @@ FAULTS = [
     ("recommendations", "UPDATE recommendations SET user_id = 'u9' WHERE \"user\" = 0", "every user is one of core.users"),
     ("recommendations", "UPDATE recommendations SET item_id = 'i9' WHERE \"user\" = 0", "every item is one of core.items"),
     ("recommendations", "UPDATE recommendations SET item = 0, item_id = 'i0' WHERE \"user\" = 0", "nobody is recommended what they already had"),
+    ("recommendations", "UPDATE recommendations SET ranked_by = 'oracle' WHERE \"user\" = 0", "lists come from the model, a history or popularity"),
     ("recommendations", "UPDATE recommendations SET score = 'nan' WHERE \"user\" = 0", "every score is finite"),
     ("recommendations", "UPDATE recommendations SET score = -score", "scores do not rise along a list"),
     ("recommendations", "DELETE FROM recommendations WHERE \"user\" = 3", "every user has 2 items, or all that are left to rank"),
@@ -174,6 +177,9 @@ FAULTS = [
     ("metrics", "UPDATE metrics SET value = 0.3 WHERE k = 10 AND metric = 'coverage'", "what a longer list can only raise does not fall with k"),
     ("metrics", "INSERT INTO metrics SELECT * FROM metrics WHERE metric = 'auc'", "no metric stands there twice"),
     ("leaderboard", "UPDATE leaderboard SET rank = rank - 1", "ranks begin at 1"),
+    ("leaderboard", "UPDATE leaderboard SET rank = 1 WHERE stale", "no model measured on other data is ranked"),
+    ("leaderboard", "UPDATE leaderboard SET best_p = 0.06 WHERE rank = 3", "a difference excludes 0 exactly where its p is below .05"),
+    ("leaderboard", "UPDATE leaderboard SET \"recall@20_ci_low\" = -0.01 WHERE rank = 3", "intervals of recall lie between 0 and 1"),
     ("leaderboard", "UPDATE leaderboard SET \"recall@20\" = 1.5 WHERE rank = 1", "recall lies between 0 and 1"),
     ("leaderboard", "UPDATE leaderboard SET model = 'm1'", "no model is ranked twice"),
     ("leaderboard", "UPDATE leaderboard SET rank = 4 - rank", "no model stands above a better one"),

@@ -19,6 +19,7 @@ from mrs_pipeline.ingest.inspection.looking import Tables, look
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.items import CANONICAL
 from mrs_pipeline.ingest.mmrec import MMREC_COLUMNS
+from mrs_pipeline.ingest.packing import data_stem, data_suffix
 from mrs_pipeline.schema import DESCRIPTION, FIRST_SEEN, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
     """
     tables = look(con, root, overrides.encoding)
     files, setting = _interactions(con, root, tables, overrides)
-    reader = "mmrec" if files[0].path.suffix == ".inter" else "folder"
+    reader = "mmrec" if data_suffix(files[0].path) == ".inter" else "folder"
     columns = _interaction_columns(files, overrides)
     rest = [
         table
         for table in tables.readable
-        if table.path not in {file.path for file in files} and table.path.suffix != ".inter"
+        if table.path not in {file.path for file in files} and data_suffix(table.path) != ".inter"
     ]
     judged = {table.name: feature_tables.judge(con, table, columns[ITEM_ID]) for table in rest}
     others = [table for table in rest if not _is_features(judged[table.name], table.name, overrides)]
@@ -87,7 +88,7 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
         "reader": reader,
         "path": root.as_posix(),
         "interactions": setting,
-        "items": items.name if items and items.path.stem != "items" else None,
+        "items": items.name if items and data_stem(items.path) != "items" else None,
         "columns": list(overrides.columns) if overrides.columns else None,
         "items_header": list(overrides.items_header) if overrides.items_header else None,
         "encoding": overrides.encoding or _encoding(tables, used, found.findings),
@@ -137,7 +138,7 @@ def _interactions(
             if name in tables.headless
             else tables.unreadable[name]
         )
-    return [file], None if file.path.suffix == ".inter" else name
+    return [file], None if data_suffix(file.path) == ".inter" else name
 
 
 def _only(root: Path, names: Sequence[str]) -> str:
@@ -343,12 +344,12 @@ def _unused(
     told = {
         name for name, judgement in judged.items() if judgement and (judgement.features or judgement.finding)
     }
-    names = [table.name for table in tables.readable if table.path.suffix != ".inter"]
+    names = [table.name for table in tables.readable if data_suffix(table.path) != ".inter"]
     reasons = dict.fromkeys(names, "") | dict.fromkeys(tables.headless, "no header")
     reasons |= {
         name: reason.removeprefix(name).strip(" ,:")
         for name, reason in tables.unreadable.items()
-        if not name.endswith(".inter")
+        if data_suffix(Path(name)) != ".inter"
     }
     return {name: reason for name, reason in sorted(reasons.items()) if name not in used and name not in told}
 
