@@ -18,7 +18,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
 from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline.tasks.watching import Look
+from mrs_pipeline.tasks.watching import Look, look_at
 from mrs_pipeline.windows import CRON, scored_keys
 
 ON_REQUEST = "experiments"
