@@ -4,6 +4,7 @@ import sys
 
 import dagster as dg
 
+from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.threads import yield_while_waiting
 
@@ -16,6 +17,7 @@ def defs() -> dg.Definitions:
     """All datasets of the home that the environment or the working directory names."""
     yield_while_waiting()  # before torch is loaded, here and in the steps, which inherit the environment
     home = find_home()
+    require_settings(home.root)
     sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
     executor = dg.multiprocess_executor.configured(
         {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}}

@@ -14,6 +14,7 @@ from mrs_pipeline import fitting
 from mrs_pipeline.api.arrays import read_data, write_data
 from mrs_pipeline.api.dataset import Dataset
 from mrs_pipeline.api.ids import Ids
+from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.models.base import AnyRecommender
@@ -168,7 +169,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> FittedModel:
     users, items = (_ids(root / name) for name in (_USERS, _ITEMS))
     data = read_data(root, len(users), len(items))
     recommender = fitting.load(root, data, device=device)
-    seed = json.loads((root / "config.json").read_text())["seed"]
+    seed = json_file(root / "config.json")["seed"]
     history = pl.DataFrame(schema={"epoch": pl.Int64, "measure": pl.String, "value": pl.Float64})
     return FittedModel(recommender, users, items, data, seed, history)
 
@@ -176,18 +177,14 @@ def load(folder: str | Path, *, device: str = "cpu") -> FittedModel:
 def _facts(root: Path) -> dict[str, Any]:
     path = root / _FACTS
     try:
-        facts = json.loads(path.read_text())
+        facts = json_file(path)
     except FileNotFoundError:
         raise InputError(
             f"{root} holds no saved model ({_FACTS} is not there); name the folder given to save"
         ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); save the model again") from error
-    if (
-        not isinstance(facts, dict)
-        or facts.get("format") != _FORMAT
-        or not {"model", "package"} <= facts.keys()
-    ):
+    except DocumentError as error:
+        raise error.of(path, "save the model again") from error
+    if facts.get("format") != _FORMAT or not {"model", "package"} <= facts.keys():
         raise InputError(f"{path} is of another version of this package; save the model again with this one")
     return facts
 

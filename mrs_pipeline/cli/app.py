@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli.bench import bench
+from mrs_pipeline.cli.interruption import hand_over_interrupts, watch_for_interrupts
 from mrs_pipeline.cli.terminal import (
     DatasetName,
     ModelNames,
@@ -35,6 +36,8 @@ from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
 from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.machine import machine_fault
+from mrs_pipeline.remote.media import remove_temporary
 from mrs_pipeline.storage.home import HOME_VARIABLE
 from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.threads import yield_while_waiting
@@ -50,8 +53,11 @@ class _OneSentence(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except MrsError as error:
-            err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        except Exception as error:
+            sentence = str(error) if isinstance(error, MrsError) else machine_fault(error)
+            if sentence is None:  # usage, which Click says, or a fault of the program, said in full
+                raise
+            err.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
             raise typer.Exit(1) from error
 
 
@@ -68,6 +74,7 @@ app = typer.Typer(
 def main() -> NoReturn:
     """Entry point: run the command line and leave with its exit code."""
     yield_while_waiting()  # before a command loads torch
+    watch_for_interrupts(sys.argv[1:], remove_copies)
     code = 0
     try:
         app()
@@ -87,6 +94,7 @@ def _leave(code: int) -> NoReturn:
     """
     logging.shutdown()
     remove_copies()
+    remove_temporary()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -95,9 +103,10 @@ def _leave(code: int) -> NoReturn:
 @app.command()
 def init(
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
-            help="A folder with interactions, items, images/, audio/, *.npy. Without it, only a home is made."
+            help="A folder with interactions, items, images/, audio/, *.npy; a .zip; or an address such as "
+            "s3://bucket/folder or https://host/file.csv.gz. Without it, only a home is made."
         ),
     ] = None,
     *,
@@ -116,7 +125,8 @@ def init(
         list[str] | None,
         typer.Option(
             metavar="NAME=COLUMN",
-            help="A column of the items file: item_id, title, description, image, audio or video; may be repeated.",
+            help="A column of the items file: item_id, title, description, image, audio, video or first_seen (since "
+            "when it can be recommended); may be repeated.",
         ),
     ] = None,
     columns: Annotated[
@@ -185,7 +195,7 @@ def init(
         reader=reader,
         choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
-    inspection = inspect_folder(folder.resolve(), overrides, root) if folder else None
+    inspection = inspect_folder(folder, overrides, root) if folder else None
     for path in make_home(root):
         out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:
@@ -276,16 +286,17 @@ def experiment(
 @app.command()
 def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
     """Open the Dagster UI with this home's assets and runs, on localhost only."""
-    import dagster as dg
-
     from mrs_pipeline.orchestration.accelerators import guard_accelerators
+    from mrs_pipeline.orchestration.instance import open_instance
 
-    workspace = enter_home().root / "workspace.yaml"
+    home = enter_home()
+    workspace = home.root / "workspace.yaml"
     if not workspace.is_file():
         raise InputError(f"{workspace} is not there; run `mrs init` to have it written again.")
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home.root) as instance:
         guard_accelerators(instance)
     where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    hand_over_interrupts()
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
 
 

@@ -1,6 +1,7 @@
 """How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,12 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from mrs_pipeline.reporting.leaderboard import ONE_SEED
+from mrs_pipeline.reporting.narrative import p_value, tuning_told
+from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.tasks.tracing import Origin
 
 SHOWN_ROWS = 60
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 6
 _DIGITS = 12
+_FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that a spreadsheet would compute."""
+_NUMBER = r"^[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?$"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal would obey: all controls but tab and line feed."""
 
 
 def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
@@ -44,40 +53,118 @@ def cell_text(value: Any) -> str:
             more = f", … {len(value)} in all" if len(value) > _LONGEST_LIST else ""
             return f"[{', '.join(map(cell_text, value[:_LONGEST_LIST]))}{more}]"
         case _:
-            text = str(value)
+            text = _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", str(value))
             return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
-def csv_text(frame: pl.DataFrame) -> str:
-    """A frame as CSV; lists become JSON-like text, since CSV has no lists."""
+def csv_text(frame: pl.DataFrame, *, raw: bool = False) -> str:
+    """A frame as CSV; lists become JSON-like text, since CSV has no lists.
+
+    Args:
+        frame: the rows.
+        raw: texts as they are. Otherwise one that a spreadsheet would take for a formula gets an apostrophe before it,
+            as spreadsheets themselves mark a text; numbers keep their sign.
+    """
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     texts = (
         pl.Series(name, [None if row is None else str(row) for row in frame[name].to_list()])
         for name in nested
     )
-    return frame.with_columns(*texts).write_csv()
+    shown = frame.with_columns(*texts)
+    if not raw:
+        shown = shown.with_columns(
+            _harmless(name) for name, kind in shown.schema.items() if kind == pl.String
+        )
+        shown = shown.rename({name: _harmless_name(name) for name in shown.columns})
+    return shown.write_csv()
+
+
+def _harmless(column: str) -> pl.Expr:
+    text = pl.col(column)
+    formula = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return pl.when(formula).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(column)
+
+
+def _harmless_name(name: str) -> str:
+    return f"'{name}" if re.match(_FORMULA, name) else name
 
 
 def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
-    """The columns of a leaderboard that a terminal has room for."""
+    """The columns of a leaderboard that a terminal has room for; `=` is not to be told apart from the leader."""
     table = Table(title=title, title_justify="left")
     for name in ("window", "rank", "model"):
         table.add_column(name)
-    for name in ("recall@20", "95 % interval", "ndcg@20", "cold recall@20", "seconds", "MB"):
+    for name in (
+        "recall@20",
+        "95 % interval",
+        "to leader",
+        "p",
+        "ndcg@20",
+        "cold",
+        "chance",
+        "trials",
+        "s",
+        "MB",
+    ):
         table.add_column(name, justify="right")
+    with_cold = set(board.drop_nulls("cold_value")["window"]) if "cold_value" in board.columns else set()
     for row in board.iter_rows(named=True):
+        stale, difference, p = row["stale"], row["best_difference"], row["best_p"]
         table.add_row(
             row["window"],
-            str(row["rank"]),
+            "stale" if stale else f"{row['rank']}{' =' if p is not None and p >= ALPHA else ''}",
             row["model"],
             _number(row["recall@20"]),
             f"{_number(row['recall@20_ci_low'])} to {_number(row['recall@20_ci_high'])}",
+            "" if difference is None else f"{difference:+.4f}",
+            "" if p is None else p_value(p),
             _number(row["ndcg@20"]),
-            _number(row.get("cold_recall@20")),
+            _cold(row, row["window"] in with_cold),
+            _number(row.get("cold_chance")),
+            _number(row["trials"], 0),
             _number(row["seconds"], 1),
             _number(row["peak_memory_mb"], 0),
+            style="dim" if stale else None,
         )
     return table
+
+
+def _cold(row: Mapping[str, Any], measured: bool) -> str:
+    """The value on cold items; empty where nobody's was measured."""
+    if row.get("cold_value") is not None:
+        return f"{row['cold_value']:.4f}"
+    return "cannot rank" if measured and not row["stale"] else ""
+
+
+def leaderboard_notes(board: pl.DataFrame, dataset: str) -> list[str]:
+    """What has to be known to read the ranks: ties, stale rows, models of one seed, uneven searches."""
+    ranked = board.drop_nulls("rank")
+    notes = []
+    if "cold_value" in board.columns:
+        seen = board.drop_nulls("cold_value").unique("window", maintain_order=True)
+        notes += [
+            f"cold, {row['window']}: {row['cold_metric']} of {row['cold_users']} users among the {row['cold_items']} "
+            "items without an event in training; chance is what a random order finds"
+            for row in seen.to_dicts()
+        ]
+    if (ranked["best_p"] >= ALPHA).any():
+        notes.append(
+            "=  not to be told apart from the leader on the same users: p, adjusted for all models, is .05 or more"
+        )
+    stale = board.filter("stale")
+    if len(stale):
+        windows = ",".join(stale["window"].unique().sort())
+        notes.append(
+            "stale: measured on other data than the window's of today, so neither ranked nor tested; "
+            f"`mrs run {dataset} --window {windows}` measures it again"
+        )
+    once = ranked.filter(interval_over=ONE_SEED)["model"].unique(maintain_order=True)
+    if len(once):
+        notes.append(
+            f"intervals and p cover users alone, not luck in training, for {', '.join(once)}: one seed"
+        )
+    last = ranked.filter(pl.col("window") == pl.col("window").max())
+    return [note for note in (*notes, tuning_told(last.to_dicts())) if note]
 
 
 def bench_table(rows: pl.DataFrame, title: str) -> Table:

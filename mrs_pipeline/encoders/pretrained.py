@@ -6,7 +6,6 @@ revision or a folder. What goes in and how hidden states become a vector belongs
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mrs_pipeline.documents import DocumentError, json_file, json_list_file
 from mrs_pipeline.encoders.options import PretrainedOptions, feature_set_name
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
@@ -47,15 +47,24 @@ class ModelFolder:
     origin: str
     name: str
 
-    def read_json(self, name: str) -> Any:
-        """A JSON file of the folder, None where it is absent."""
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The object in a JSON file of the folder, an empty one where there is no such file."""
+        return self._read(name, json_file) or {}
+
+    def read_json_list(self, name: str) -> list[Any] | None:
+        """The list in a JSON file of the folder, None where there is no such file."""
+        return self._read(name, json_list_file)
+
+    def _read(self, name: str, read: Callable[[Path], Made]) -> Made | None:
         path = self.path / name
-        if not path.exists():
-            return None
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise InputError(f"{self.path}: its files name {name}, outside the folder; fetch the model again")
         try:
-            return json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(f"{path}: is not valid JSON ({error}); fetch the model again") from error
+            return read(path)
+        except FileNotFoundError:
+            return None
+        except DocumentError as error:
+            raise error.of(path, "fetch the model again") from error
 
     def open(self, what: str, make: Callable[[], Made]) -> Made:
         """Call a `from_pretrained`; its failures become one sentence that names the folder."""

@@ -43,27 +43,31 @@ class SentenceLayout:
 
 def sentence_layout(folder: ModelFolder) -> SentenceLayout | None:
     """The layout of a folder, None where it has none; InputError where it declares what is not known here."""
-    modules = folder.read_json("modules.json")
+    modules = folder.read_json_list("modules.json")
     if modules is None:
         return None
-    parts = [(str(part["type"]).rpartition(".")[2], str(part["path"])) for part in modules]
+    try:
+        parts = [(str(part["type"]).rpartition(".")[2], str(part["path"])) for part in modules]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder.path / 'modules.json'} does not list parts with type and path; fetch the model again"
+        ) from error
     unknown = [kind for kind, _ in parts if kind not in ("Transformer", "Pooling", "Dense", "Normalize")]
     if unknown or [kind for kind, _ in parts[:2]] != ["Transformer", "Pooling"] or parts[0][1]:
         raise InputError(
             f"{folder.path / 'modules.json'}: its parts {', '.join(kind for kind, _ in parts)} are not a network at "
             f"the top of the folder followed by pooling, dense layers and normalisation; use another model"
         )
-    limits = folder.read_json("sentence_bert_config.json") or {}
     return SentenceLayout(
         pooling=_pooling(folder, parts[1][1]),
-        max_tokens=limits.get("max_seq_length"),
-        prefix=_default_prompt(folder.read_json("config_sentence_transformers.json") or {}),
+        max_tokens=_max_tokens(folder),
+        prefix=_default_prompt(folder.read_json("config_sentence_transformers.json")),
         projections=tuple(path for kind, path in parts if kind == "Dense"),
     )
 
 
 def _pooling(folder: ModelFolder, path: str) -> str:
-    declared = folder.read_json(f"{path}/config.json") or {}
+    declared = folder.read_json(f"{path}/config.json")
     chosen = [name for key, name in _POOLINGS.items() if declared.get(key)]
     other = [key for key, value in declared.items() if key.startswith("pooling_mode_") and value is True]
     if "pooling_mode" in declared:
@@ -76,9 +80,19 @@ def _pooling(folder: ModelFolder, path: str) -> str:
     return chosen[0]
 
 
+def _max_tokens(folder: ModelFolder) -> int | None:
+    file = "sentence_bert_config.json"
+    most = folder.read_json(file).get("max_seq_length")
+    if most is not None and not (isinstance(most, int) and most > 0):
+        raise InputError(
+            f"{folder.path / file}: max_seq_length {str(most)[:40]} is no length; fetch the model again"
+        )
+    return most
+
+
 def _default_prompt(declared: Mapping[str, Any]) -> str:
-    name = declared.get("default_prompt_name")
-    return str(declared.get("prompts", {}).get(name, "")) if name else ""
+    name, prompts = declared.get("default_prompt_name"), declared.get("prompts")
+    return str(prompts.get(name, "")) if isinstance(name, str) and isinstance(prompts, Mapping) else ""
 
 
 def load_projection(folder: ModelFolder, path: str) -> "Module":
@@ -86,13 +100,21 @@ def load_projection(folder: ModelFolder, path: str) -> "Module":
     from safetensors.torch import load_file
     from torch import nn
 
-    declared = folder.read_json(f"{path}/config.json") or {}
+    declared = folder.read_json(f"{path}/config.json")
     activation = str(declared.get("activation_function", "Identity")).rpartition(".")[2]
     if activation not in _ACTIVATIONS:
         raise InputError(
             f"{folder.path / path / 'config.json'}: activation {activation} is not known; use another model"
         )
-    weights = folder.open("a dense layer", lambda: load_file(folder.path / path / "model.safetensors"))
-    linear = nn.Linear(declared["in_features"], declared["out_features"], bias=declared.get("bias", True))
-    linear.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})
-    return nn.Sequential(linear, getattr(nn, activation)())
+
+    def linear() -> nn.Linear:
+        weights = load_file(folder.path / path / "model.safetensors")
+        # The shape is that of the weights that are there, so a file cannot ask for more memory than it has itself.
+        width = tuple(reversed(weights["linear.weight"].shape))
+        if width != (declared.get("in_features"), declared.get("out_features")):
+            raise ValueError(f"its weights are of shape {width}, which {path}/config.json does not say")
+        layer = nn.Linear(*width, bias="linear.bias" in weights)
+        layer.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})
+        return layer
+
+    return nn.Sequential(folder.open("a dense layer", linear), getattr(nn, activation)())

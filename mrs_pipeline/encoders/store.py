@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 from numpy.lib.format import open_memmap
 
+from mrs_pipeline.documents import json_file
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import BoolArray, IntArray
 
@@ -98,7 +99,7 @@ class PreviousExtraction:
     def read(cls, directory: Path) -> "PreviousExtraction":
         """The finished extraction in a directory; InputError if it is none."""
         try:
-            plan = Plan(**json.loads((directory / SUMMARY).read_text()))
+            plan = Plan(**json_file(directory / SUMMARY))
             values = np.load(directory / MATRIX, mmap_mode="r", allow_pickle=False)
             rows = pl.read_parquet(directory / ROWS)
         except (OSError, ValueError, TypeError, pl.exceptions.PolarsError) as error:

@@ -17,7 +17,7 @@ from mrs_pipeline.ingest.interactions import InteractionLayout, interactions_sel
 from mrs_pipeline.ingest.items import bare_items_select, item_columns, items_select, read_ids
 from mrs_pipeline.ingest.matrices import MatrixFile, SourceMatrix, read_matrix
 from mrs_pipeline.ingest.sql import first_row
-from mrs_pipeline.schema import ITEM_ID
+from mrs_pipeline.schema import FIRST_SEEN, ITEM_ID, TIMESTAMP
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -281,11 +281,17 @@ class TabularSource:
         return {modality: table for modality, table in tables.items() if table is not None}
 
     def _bare_ids(self, con: "DuckDBPyConnection") -> str:
-        """SELECT of the item ids of a source without an items file."""
+        """SELECT of the item ids of a source without an items file, and since when each is known."""
         if self.numbered_items and self.matrix_files:
             # Items that nobody has touched have a row in the matrices too.
-            return f"SELECT CAST(unnest(range({self._highest_number(con) + 1})) AS VARCHAR) AS {ITEM_ID}"
-        return f"SELECT DISTINCT {ITEM_ID} FROM ({self.interactions_sql(con)}) WHERE {ITEM_ID} IS NOT NULL"
+            return (
+                f"SELECT CAST(unnest(range({self._highest_number(con) + 1})) AS VARCHAR) AS {ITEM_ID}, "
+                f"CAST(NULL AS TIMESTAMP) AS {FIRST_SEEN}"
+            )
+        return (
+            f"SELECT {ITEM_ID}, min({TIMESTAMP}) AS {FIRST_SEEN} FROM ({self.interactions_sql(con)}) "
+            f"WHERE {ITEM_ID} IS NOT NULL GROUP BY {ITEM_ID}"
+        )
 
     def _row_order(self, con: "DuckDBPyConnection") -> tuple[str, list[str]]:
         """What fixes the rows of an `.npy` matrix, for messages, and the item of each row."""

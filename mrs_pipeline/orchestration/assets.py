@@ -14,6 +14,7 @@ import dagster as dg
 from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
+from mrs_pipeline.machine import machine_fault
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
@@ -118,8 +119,8 @@ def _perform(
             outcomes = list(task.run(stage, task, provenance_of(stage, task)))
         _require_code_as_loaded()
         record_outcomes(stage, task, outcomes, context.run.run_id)
-    except MrsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except Exception as error:
+        raise _failure(stage, error) from error
     reasons = "; ".join(found.reasons) if found else "asked for with force"
     LOG.info(
         "%s %s %s: %.1f s (%s)",
@@ -131,6 +132,12 @@ def _perform(
     )
     facts = {**(task.show(stage, task) if task.show else {}), "why it was made": reasons}
     return [replace(outcome, facts={**outcome.facts, **facts}) for outcome in outcomes]
+
+
+def _failure(stage: Stage, error: Exception) -> Exception:
+    """What a user can mend as one sentence, which no retry would change; a fault of the program as it is."""
+    sentence = str(error) if isinstance(error, MrsError) else machine_fault(error, stage.home.root)
+    return error if sentence is None else dg.Failure(description=sentence, allow_retries=False)
 
 
 def _require_code_as_loaded() -> None:
@@ -171,7 +178,10 @@ def _checked(
     """The outcomes of a task's checks, as recorded where nothing has changed, unless they are asked for alone."""
     if run.asset_selection and FORCE_TAG not in run.tags and standing(stage, task).current:
         return recorded_checks(stage, task)
-    outcomes = list(check(stage, task))
+    try:
+        outcomes = list(check(stage, task))
+    except Exception as error:
+        raise _failure(stage, error) from error
     record_checks(stage, task, outcomes, run.run_id)
     return outcomes
 

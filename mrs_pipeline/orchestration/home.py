@@ -19,7 +19,7 @@ from mrs_pipeline.tuning.presets import PRESETS_FILE
 
 _DEMO: Final = ("defs.yaml", PRESETS_FILE)
 _PACKAGE = files("mrs_pipeline")
-_COMPONENT = "mrs_pipeline.orchestration.Dataset"
+COMPONENT = "mrs_pipeline.orchestration.Dataset"
 _TEMPLATES: Final = {
     "dg.toml": "dg.toml",
     "workspace.yaml": "workspace.yaml",
@@ -57,7 +57,7 @@ def add_dataset(root: Path, inspection: Inspection, overwrite: bool) -> Path:
         raise InputError(f"{path} exists already; give another --name, or --overwrite to replace it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     attributes = textwrap.indent(to_yaml(inspection.settings), "  ")
-    path.write_text(f"type: {_COMPONENT}\nattributes:\n{attributes}", encoding="utf-8")
+    path.write_text(f"type: {COMPONENT}\nattributes:\n{attributes}", encoding="utf-8")
     return path
 
 

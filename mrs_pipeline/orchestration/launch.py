@@ -23,7 +23,9 @@ from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
+from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.ingest import check_source, forget_source
@@ -64,6 +66,7 @@ class Project:
 
 def load_project(home: Home) -> Project:
     """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
+    require_settings(home.root)
     try:
         tree = ComponentTree.for_project(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
@@ -141,7 +144,7 @@ def run_dataset(
     tasks = _chosen(config, models, also)
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(project.home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
         raw = _stale_raw(project, config, windows, force)
@@ -190,7 +193,7 @@ def run_on_request(project: Project, name: str, output: Node, window: str, force
         yield f"{name}: {output} at window {window} is current"
         return
     yield f"{name}: {output} at window {window}"
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(project.home.root) as instance:
         _Execution(project, instance, config, force).run(
             on_request_job_name(name), tasks[output].outputs, [window]
         )

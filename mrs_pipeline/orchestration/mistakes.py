@@ -3,9 +3,7 @@
 Which settings there are is declared in `dataset` and the rooms below it; other errors are not explained here.
 """
 
-from dagster_shared.error import DagsterUnresolvableSymbolError
 from pydantic import ValidationError
-from yaml import MarkedYAMLError
 
 from mrs_pipeline.errors import MrsError
 
@@ -20,12 +18,6 @@ def explain(error: BaseException) -> str | None:
             return str(cause)
         if isinstance(cause, ValidationError):
             return "; ".join(_settings(cause))
-        if isinstance(cause, MarkedYAMLError):
-            return _syntax(cause)
-        if isinstance(cause, DagsterUnresolvableSymbolError):
-            return (
-                f"the type: of a defs.yaml cannot be found, write mrs_pipeline.orchestration.Dataset: {cause}"
-            )
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -38,9 +30,3 @@ def _settings(error: ValidationError) -> list[str]:
         words = _WORDS.get(wrong["type"]) or wrong["msg"].removeprefix("Value error, ")
         clauses.append(": ".join(part for part in (place, key.removeprefix("attributes."), words) if part))
     return clauses
-
-
-def _syntax(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    place = f"{mark.name}:{mark.line + 1}" if mark else "a defs.yaml"
-    return f"{place}: this is not YAML: {error.problem or error.context}"

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from filelock import FileLock
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.documents import DocumentError, json_file
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.storage.digests import file_digest, text_digest
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import is_safe_name
@@ -95,27 +95,34 @@ class ArtifactStore:
 
         Raises:
             InputError: it has not been written.
+            UnreadableError: its manifest is damaged.
         """
         home = self._home(keys)
         if not (home / MANIFEST).is_file():
             raise InputError(
                 f"{home.relative_to(self.root.parent)} has not been made yet: materialise it first."
             )
-        record: dict[str, Any] = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
-        return ArtifactManifest(
-            name=record["name"],
-            digest=record["digest"],
-            provenance=Provenance.from_json(record["provenance"]),
-            facts=record["facts"],
-            directory=home / record["digest"][:_DIGEST_DIGITS],
-        )
+        try:
+            record = json_file(home / MANIFEST)
+            return ArtifactManifest(
+                name=record["name"],
+                digest=record["digest"],
+                provenance=Provenance.from_json(record["provenance"]),
+                facts=record["facts"],
+                directory=home / record["digest"][:_DIGEST_DIGITS],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnreadableError(
+                f"{home / MANIFEST} was not written by mrs ({_reason(error)}): remove it and run "
+                f"`mrs run {keys[0]}`, which makes again what belongs there."
+            ) from error
 
     def fault(self, *keys: str) -> str | None:
         """What is wrong with an artifact's files, in words; None where they are what was written."""
         try:
             manifest = self.read(*keys)
-        except (ValueError, KeyError, TypeError) as error:
-            return f"has no readable manifest ({error})"
+        except UnreadableError as error:
+            return f"has no readable manifest ({_reason(error.__cause__)})"
         if not manifest.directory.is_dir():
             return "has lost its files"
         found = directory_digest(manifest.directory)
@@ -173,6 +180,11 @@ def directory_digest(directory: Path) -> str:
     """Digest of the relative names and contents of all files below a directory."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return text_digest(*(part for path in files for part in _name_and_digest(directory, path)))
+
+
+def _reason(error: BaseException | None) -> str:
+    """What is wrong with a manifest; what a document says of itself, else what its record lacks."""
+    return str(error) if isinstance(error, DocumentError) else "it is no manifest"
 
 
 def _name_and_digest(directory: Path, path: Path) -> tuple[str, str]:

@@ -7,6 +7,7 @@ others only until the next refresh. The tables themselves are `lake`'s.
 """
 
 import logging
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ FEATURES_SCHEMA = "features"
 VECTOR = "vector"
 LOG = logging.getLogger("mrs_pipeline")
 _ATTEMPTS = 5
+_LOCKED = "Could not set lock"
+_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
 _DAMAGE = ("too small to be a Parquet file", "No magic bytes", "TProtocolException", "Invalid data")
 """What DuckDB says of a file that is not Parquet, in errors of several classes."""
 
@@ -54,6 +57,9 @@ def refresh(home: Home) -> tuple[str, ...]:
 def query(home: Home, sql: str) -> pl.DataFrame:
     """Answer a SELECT from the catalogue, which is made first where it is missing.
 
+    Nothing else is executed: a statement that writes, attaches or loads something is refused before it runs. Where
+    another program holds the file open for writing, as a notebook does by default, the same views are made in memory.
+
     DuckDB opens a Parquet file more than once in a query and stumbles where the file is replaced in between;
     such a query is simply asked again. Where a file has become unreadable since the views were made, they are made
     again without it, with a warning in the log.
@@ -61,6 +67,7 @@ def query(home: Home, sql: str) -> pl.DataFrame:
     Raises:
         InputError: DuckDB refuses the statement, or it is no query; carries DuckDB's first line.
     """
+    _require_query(sql)
     if not home.catalogue.is_file():
         _refresh_aloud(home)
     for attempt in range(_ATTEMPTS):
@@ -85,13 +92,46 @@ def _is_damage(error: duckdb.Error) -> bool:
     return any(words in str(error) for words in _DAMAGE)
 
 
+def _require_query(sql: str) -> None:
+    """Refuse all but one SELECT, or the explanation of one.
+
+    COPY and EXPORT write files although the catalogue is read only; ATTACH, INSTALL and LOAD bring in something else.
+    """
+    with connect() as con:
+        try:
+            found = [str(each.type).rpartition(".")[2] for each in con.extract_statements(sql)]
+        except duckdb.Error as error:
+            raise InputError(f"the query cannot be answered: {str(error).splitlines()[0]}") from error
+    explained = _EXPLAIN.match(sql) if found == ["EXPLAIN"] else None
+    if explained:
+        _require_query(sql[explained.end() :])
+    elif found != ["SELECT"]:
+        what = f"the statement is {found[0]}" if len(found) == 1 else f"these are {len(found)} statements"
+        raise InputError(
+            f"{what if found else 'the statement is empty'}, not a query: the catalogue answers one SELECT; "
+            "`duckdb` runs everything else (`ATTACH 'data/mrs.duckdb' (READ_ONLY)`)."
+        )
+
+
 def _answer(home: Home, sql: str) -> pl.DataFrame:
-    with connect(home.catalogue, read_only=True) as con:
+    with _opened(home) as con:
         relation = con.sql(sql)
-        if relation is None:
-            raise InputError("the statement is not a query: the catalogue answers SELECT only.")
+        assert relation is not None, "a SELECT has a result"
         frame: pl.DataFrame = relation.pl()
         return frame
+
+
+def _opened(home: Home) -> duckdb.DuckDBPyConnection:
+    """The catalogue, or where it is locked, views like its own in memory."""
+    try:
+        return connect(home.catalogue, read_only=True)
+    except duckdb.IOException as error:
+        if _LOCKED not in str(error):
+            raise
+    con = connect()
+    for sentence in _create_views(con, Lake(home.lake)):
+        LOG.warning("left out: %s", sentence)
+    return con
 
 
 def _create_views(con: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.documents import json_file
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.provenance import Provenance
 
@@ -48,11 +48,17 @@ def read_page(path: Path) -> PageManifest:
 
     Raises:
         InputError: the page has not been made.
+        UnreadableError: its manifest is damaged.
     """
     if not page_exists(path):
         raise InputError(f"{path} has not been made yet: materialise it first.")
-    record: dict[str, Any] = json.loads(manifest_path(path).read_text(encoding="utf-8"))
-    return PageManifest(record["digest"], Provenance.from_json(record["provenance"]))
+    try:
+        record = json_file(manifest_path(path))
+        return PageManifest(record["digest"], Provenance.from_json(record["provenance"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableError(
+            f"{manifest_path(path)} was not written by mrs: remove it and run `mrs run`, which makes the page again."
+        ) from error
 
 
 def manifests(root: Path) -> list[Path]:
@@ -65,7 +71,7 @@ def page_fault(path: Path) -> str | None:
     if not path.is_file():
         return "is gone"
     try:
-        digest = json.loads(manifest_path(path).read_text(encoding="utf-8"))["digest"]
+        digest = json_file(manifest_path(path))["digest"]
     except (OSError, ValueError, KeyError) as error:
         return f"has no readable manifest ({error})"
     return None if file_digest(path) == digest else "is not what was written"

@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from mrs_pipeline.documents import json_object
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.schema import DATASET, MODEL, SEED, WINDOW
 from mrs_pipeline.storage.provenance import Provenance
@@ -91,7 +91,7 @@ class TableManifest:
     @classmethod
     def from_json(cls, text: str) -> "TableManifest":
         """Read what `to_json` wrote."""
-        record: dict[str, Any] = json.loads(text)
+        record = json_object(text)
         return cls(
             table=Table.of(record["schema"], record["name"], **record["keys"]),
             digest=record["digest"],

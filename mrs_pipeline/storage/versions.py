@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrs_pipeline.documents import json_file
+
 
 @dataclass(frozen=True)
 class VersionRecord:
@@ -45,7 +47,7 @@ class VersionStore:
         """The record of a version; None where none is kept or it cannot be read."""
         path = self._path(version)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json_file(path)
             return VersionRecord(content["definitions"], content["settings"])
         except (OSError, ValueError, KeyError, TypeError):
             return None  # it serves explanations only: without it a change is told without its name

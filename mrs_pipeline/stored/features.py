@@ -45,12 +45,13 @@ def previous_extraction(stage: Stage, store: ArtifactStore, name: str) -> Previo
     earlier = [key for key in windows(stage.config) if key <= stage.window]
     for window in reversed(earlier):
         if store.exists(stage.config.name, window, name):
-            directory = store.read(stage.config.name, window, name).directory
             damage = store.fault(stage.config.name, window, name)
             if damage:
                 LOG.warning(
                     "%s of %s %s %s: none of its rows is taken over", name, stage.config.name, window, damage
                 )
-            elif (directory / SUMMARY).is_file():
+                continue
+            directory = store.read(stage.config.name, window, name).directory
+            if (directory / SUMMARY).is_file():
                 return PreviousExtraction.read(directory)
     return None

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mrs_pipeline.documents import DocumentError, yaml_file
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
 
@@ -95,19 +96,14 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     remedy = "correct it, or remove the file and run `mrs tune --save` again"
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(
-            f"{path}{line}: this is not YAML: {error.problem or error.context}; {remedy}."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not YAML in UTF-8; {remedy}.") from error
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise InputError(f"{path}: this must map names of models to presets; {remedy}.")
+        documents = yaml_file(path)
+        if not documents:
+            return {}
+        entries = documents[0].value
+        if len(documents) > 1 or not isinstance(entries, dict):
+            raise DocumentError("this must map names of models to presets")
+    except DocumentError as error:
+        raise error.of(path, remedy) from error
     return entries
 
 

@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 
+import pytest
+
 from mrs_pipeline_tests.cli.shops import N_ROWS, Mrs, add_shop
 
 BELOW_THE_REPORT = ("raw", "core", "features", "trained", "recommendations", "metrics", "eval")
@@ -55,7 +57,6 @@ def test_recommend_of_another_model(finished: Mrs) -> None:
 
 def test_recommend_refusals(finished: Mrs) -> None:
     refusals = {
-        ("shop", "nobody"): "shop has no user nobody in window full; its users are called like u0, u1, u10.",
         (
             "shop",
             "u1",
@@ -63,11 +64,46 @@ def test_recommend_refusals(finished: Mrs) -> None:
             "vbpr",
         ): "shop has no recommendations for window full by model vbpr; there are ",
         ("shop", "u1", "--window", "2020"): "shop has no recommendations for window 2020; there are full.",
+        ("shop",): "name a user (`mrs recommend shop USER_ID`) or an item",
+        ("shop", "u1", "--item", "i1"): "name a user (`mrs recommend shop USER_ID`) or an item",
+        ("shop", "--item", "stone"): "shop has no item stone in window full; its items are called like ",
         ("shoe", "u1"): "there are no results of a dataset shoe in ",
     }
     for arguments, sentence in refusals.items():
         told = finished("recommend", *arguments)
         assert told.code == 1 and told.sentence.startswith(sentence)
+
+
+def test_who_has_no_history_is_shown_what_is_popular(finished: Mrs) -> None:
+    shown = finished("recommend", "shop", "nobody", "-k", "3")
+    assert shown.code == 0
+    assert "shop, user nobody: popularity, window full" in " ".join(shown.out.split())
+    assert "shop knows no user nobody at window full (they are called like u0, u1, u10)" in shown.err
+    counted = rows(
+        finished,
+        "SELECT item, count(DISTINCT \"user\") AS users FROM core.splits WHERE split <> 'test' GROUP BY item "
+        "ORDER BY users DESC, item LIMIT 3",
+    )
+    lines = [line for line in shown.out.splitlines() if "Thing " in line]
+    assert [line.split("│")[-2].strip() for line in lines] == [row["users"] for row in counted]
+
+
+def test_the_users_of_an_item(finished: Mrs) -> None:
+    item = rows(
+        finished,
+        "SELECT item_id, count(*) AS n FROM serving.recommendations WHERE model = 'most_pop' GROUP BY item_id "
+        "ORDER BY n DESC, item_id LIMIT 1",
+    )[0]["item_id"]
+    shown = finished("recommend", "shop", "--item", item, "--model", "most_pop", "-k", "5")
+    assert shown.code == 0 and f"shop, item {item}: most_pop" in shown.out
+    wanted = rows(
+        finished,
+        f"SELECT user_id FROM serving.recommendations WHERE model = 'most_pop' AND item_id = '{item}' "
+        "ORDER BY rank, score DESC, user_id LIMIT 5",
+    )
+    assert [line.split("│")[2].strip() for line in shown.out.splitlines() if "│ u" in line] == [
+        row["user_id"] for row in wanted
+    ]
 
 
 def test_lineage_leads_from_the_report_to_the_digests_of_the_raw_files(finished: Mrs) -> None:
@@ -121,8 +157,8 @@ def test_query_of_vectors(finished: Mrs) -> None:
 def test_query_refusals(finished: Mrs) -> None:
     for sql, clause in {
         "SELECT * FROM core.itms": "Table with name itms does not exist",
-        "DROP VIEW core.items": "read-only",
-        "": "the statement is not a query",
+        "DROP VIEW core.items": "the statement is DROP, not a query",
+        "": "the statement is empty, not a query",
     }.items():
         told = finished("query", sql)
         assert told.code == 1 and clause in told.sentence
@@ -165,3 +201,32 @@ def test_digests_of_the_lineage_are_those_of_the_files(finished: Mrs) -> None:
 def test_texts_are_printed_as_they_are(finished: Mrs) -> None:
     told = finished("query", "SELECT ':x: :smile: [bold]b[/bold]' AS text")
     assert ":x: :smile: [bold]b[/bold]" in told.out
+
+
+def test_controls_of_a_terminal_are_shown_not_obeyed(finished: Mrs) -> None:
+    told = finished("query", "SELECT chr(27) || '[2J' AS text")
+    assert "\\x1b[2J" in told.out and "\x1b" not in told.out
+
+
+FORMULAS = ("=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-1+1", "+49 30 1234")
+HARMLESS = ("-1.5", "+3", "-1e-3", "1,5", "a=b", "'=1", "", "-1,000.5")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_in_a_csv_is_a_text(finished: Mrs, text: str) -> None:
+    sql = f"SELECT '{text.replace(chr(39), chr(39) * 2)}' AS text, -1.5 AS number, ['=1'] AS list"
+    told = list(csv.DictReader(io.StringIO(finished("query", "--csv", sql).out, newline="")))
+    assert told == [{"text": f"'{text}", "number": "-1.5", "list": "['=1']"}]
+    raw = list(csv.DictReader(io.StringIO(finished("query", "--csv", "--raw", sql).out, newline="")))
+    assert raw == [{"text": text, "number": "-1.5", "list": "['=1']"}]
+
+
+def test_what_is_no_formula_stays_as_it_is(finished: Mrs) -> None:
+    values = ", ".join(f"('{text.replace(chr(39), chr(39) * 2)}')" for text in HARMLESS)
+    told = finished("query", "--csv", f"SELECT text FROM (VALUES {values}) AS t(text)").out
+    assert [row["text"] for row in csv.DictReader(io.StringIO(told))] == list(HARMLESS)
+    assert finished("query", "--csv", 'SELECT 1 AS "=1+1"').out.startswith("'=1+1\n")
+
+
+def test_raw_goes_with_csv(finished: Mrs) -> None:
+    assert finished("query", "--raw", "SELECT 1").code == 2

@@ -84,7 +84,9 @@ def test_an_unknown_component_is_refused(tmp_path: Path) -> None:
     home = homes.make(tmp_path, homes.BARE)
     path = home.root / "defs" / "tiny" / "defs.yaml"
     path.write_text(YAML.replace("orchestration.Dataset", "orchestration.Datasets"))
-    with pytest.raises(InputError, match="write mrs_pipeline.orchestration.Dataset"):
+    with pytest.raises(
+        InputError, match="Datasets is no dataset; write `type: mrs_pipeline.orchestration.Dataset`"
+    ):
         homes.load(home)
 
 

@@ -118,6 +118,72 @@ def test_the_catalogue_cannot_be_written(sql: str, home: Home, lake: Lake) -> No
         query(home, sql)
 
 
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("COPY (SELECT 1) TO '{}'", "COPY"),
+        ("COPY core.items TO '{}' (FORMAT parquet)", "COPY"),
+        ("EXPORT DATABASE '{}'", "EXPORT"),
+        ("ATTACH '{}'", "ATTACH"),
+        ("INSTALL httpfs", "LOAD"),
+        ("LOAD json", "LOAD"),
+        ("SET memory_limit = '1TB'", "SET"),
+        ("PRAGMA database_list", "PRAGMA"),
+        ("CALL pragma_version()", "CALL"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO '{}'", "COPY"),
+        ("SELECT 1; COPY (SELECT 1) TO '{}'", "2 statements"),
+        ("PREPARE p AS COPY (SELECT 1) TO '{}'", "PREPARE"),
+    ],
+)
+def test_what_is_no_query_is_refused_before_it_runs(
+    sql: str, kind: str, home: Home, lake: Lake, tmp_path: Path
+) -> None:
+    _write(lake, "full", 1)
+    target = tmp_path / "written"
+    with pytest.raises(InputError, match=kind):
+        query(home, sql.format(target))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DESCRIBE core.items",
+        "SHOW ALL TABLES",
+        "EXPLAIN SELECT * FROM core.items",
+        "FROM core.items",
+        "VALUES (1)",
+    ],
+)
+def test_all_forms_of_a_query_are_answered(sql: str, home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1)
+    assert query(home, sql).height
+
+
+def test_a_notebook_that_holds_the_file_blocks_no_query(home: Home, lake: Lake) -> None:
+    _write(lake, "full", 1, 2)
+    _write_features(lake, "full", [[1.0, 0.0]])
+    refresh(home)
+    script = (
+        f"import duckdb; con = duckdb.connect({str(home.catalogue)!r}); print('open', flush=True); input()"
+    )
+    notebook = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert notebook.stdout is not None and notebook.stdout.readline() == "open\n"
+        with pytest.raises(duckdb.IOException, match="lock"):
+            duckdb.connect(str(home.catalogue), read_only=True)
+        assert query(home, "SELECT value FROM core.items ORDER BY value").rows() == [(1,), (2,)]
+        assert query(home, "SELECT any_value(typeof(vector)) FROM features.demo_image_x").item() == "FLOAT[2]"
+        _write(lake, "later", 3)  # while it is held, what is new is seen too
+        assert query(home, "SELECT count(*) FROM core.items").item() == 3
+        refresh(home)
+    finally:
+        notebook.communicate("\n", timeout=30)
+    assert query(home, "SELECT count(*) FROM core.items").item() == 3
+
+
 def _foreign(path: Path, how: str) -> None:
     """A file of some kind that is no partition of ours."""
     path.parent.mkdir(parents=True, exist_ok=True)

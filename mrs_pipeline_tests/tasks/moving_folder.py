@@ -15,7 +15,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.currency import is_current, keep_version, provenance_of, refuse_stale
 from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage, Task
-from mrs_pipeline.tasks.watching import Look, look_at_source
+from mrs_pipeline.tasks.watching import Look, look_at
 
 WINDOWS = tuple(f"2024-{month:02}" for month in range(1, 5))
 SCORED = WINDOWS[2:]
@@ -229,7 +229,7 @@ class Follower:
     def look(self) -> Look:
         """One tick; what it asks for joins the queue."""
         self.memory = Memory.parse(self.memory.model_dump_json(exclude_defaults=True))
-        found = look_at_source(self.stage, self.memory, SETTLE, self.folder.now)
+        found = look_at(self.stage, self.memory, SETTLE, self.folder.now)
         self.memory = found.memory
         self.queue += found.due
         return found

@@ -21,6 +21,9 @@ _ENOUGH_LEFT: Final = 0.5
 _SMALLEST: Final = 20
 """Users and items that a k-core must leave."""
 
+_USUAL_CUT: Final = 20
+"""The cut-off at which leaderboards compare."""
+
 CountArray = npt.NDArray[np.int64]
 
 
@@ -64,6 +67,19 @@ def _core(users: CountArray, items: CountArray, k: int) -> npt.NDArray[np.bool_]
         if thin.sum() == kept.sum():
             return kept
         kept = thin
+
+
+def propose_selection(facts: SourceFacts) -> Proposal | None:
+    """Another validation metric for a catalogue so small that the usual list holds all of it; None for others."""
+    if facts.items > _USUAL_CUT:
+        return None
+    k = max(1, facts.items // 4)
+    items = f"{facts.items} item{'' if facts.items == 1 else 's'}"
+    reason = (
+        f"catalogue: {items}, so recall@{_USUAL_CUT} is 1 for every model; epochs are chosen by "
+        f"recall@{k}, and the leaderboard ranks by ndcg@{_USUAL_CUT}"
+    )
+    return Proposal({"select_on": f"recall@{k}"}, reason)
 
 
 def propose_split(facts: SourceFacts, *, windowed: bool) -> Proposal:

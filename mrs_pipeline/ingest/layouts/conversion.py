@@ -20,6 +20,7 @@ from mrs_pipeline.ingest.layouts import workbench as tools
 from mrs_pipeline.ingest.layouts.base import LayoutTable
 from mrs_pipeline.ingest.layouts.workbench import Workbench
 from mrs_pipeline.ingest.sql import quoted_text
+from mrs_pipeline.machine import machine_fault
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -120,7 +121,7 @@ def _convert(
             select = _completed(con, interactions, bench, table.entries[0].shown)
         con.execute(f"COPY ({select}) TO {quoted_text(path.as_posix())} (FORMAT parquet, COMPRESSION zstd)")
     except duckdb.Error as error:
-        raise InputError(_fault(table, str(error))) from error
+        raise InputError(machine_fault(error) or _fault(table, str(error))) from error
     finally:
         con.execute("DROP TABLE IF EXISTS made_items")
 

@@ -42,7 +42,9 @@ CORE_SPECS = tuple(
         strict=True,
     )
 )
-SPLITS_SPECS = (expectations(SPLITS, "a partition without leakage; every tested user has training rows."),)
+SPLITS_SPECS = (
+    expectations(SPLITS, "every row of core.interactions has one label; order in time where it is promised."),
+)
 
 
 _SHOWN = 5
@@ -96,11 +98,9 @@ def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of `core.splits`; order in time where the strategy promises it."""
     in_time_order = stage.config.windowed or stage.config.split.strategy == "global_time"
-    disjoint = stage.config.interactions.deduplicate != "none"
     suite = splits_table.suites(
         scan_of(stage, SPLITS),
         scan_of(stage, CORE_INTERACTIONS),
-        disjoint=disjoint,
         in_time_order=in_time_order,
     )
     return [suite_outcome(stage, SPLITS_SPECS[0], suite)]
