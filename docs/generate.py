@@ -54,6 +54,27 @@ def tables() -> str:
     return "\n".join(parts) + "\n"
 
 
+_CERTAINTY = (
+    "**How sure a number is.** The mean would come out differently with other users and with other random seeds "
+    "of training. Intervals of the leaderboard, the report and the experiments allow for both: users and seeds "
+    "are crossed random effects, the variance of the mean is var_user / U + var_seed / S + var_rest / (U S), with "
+    "Satterthwaite's degrees of freedom (`statistics.py` has formulas and sources). Where a model was trained "
+    "with one seed the interval is over users alone, and `interval_over` of `eval.leaderboard` says so; three "
+    "seeds are the least that tell much. A model that is solved in closed form has no luck in training. "
+    "`eval.metrics` holds one seed a row, so its intervals are over users alone.",
+    "",
+    "Intervals of metrics with two bounds stay inside them: they are Wilson's for a share, with the effective "
+    "number of users and Student's t, and have a width also where nobody or everybody is served. Metrics with one "
+    "bound have Student's t, cut there.",
+    "",
+    "**Whether two models differ** is asked of the same users, in every table and page by the same paired test "
+    "over users and seeds. Where several models are held against one, p and interval are both adjusted by "
+    "Bonferroni: all intervals of a table hold together with 95 %, and one excludes 0 exactly when its p is below "
+    ".05. Rows that were measured on other data than the window's split of today are `stale`: shown, without rank "
+    "and without test.",
+)
+
+
 def metrics() -> str:
     """Every metric of the package; those that installed packages bring have pages of their own."""
     own = [METRICS[name] for name in METRICS.own]
@@ -68,10 +89,11 @@ def metrics() -> str:
         f"{', '.join(f'`{name}`' for name in MEASURED)}. `select_on` takes one of "
         f"{', '.join(f'`{each.name}`' for each in own if each.selects)}, at a cut-off.",
         "",
-        "A metric **of each user** is reported as the mean over users with its 95 % interval (Student's t over users; "
-        "none for a single user), and user by user in `eval.user_metrics`. A metric **over all users** is one number: "
-        "no sample of users has it as its mean, so its interval is NULL. Users for whom a metric is not defined do not "
-        "count; `users` says how many do.",
+        "A metric **of each user** is reported as the mean over users with its 95 % interval, and user by user in "
+        "`eval.user_metrics`. A metric **over all users** is one number: no sample of users has it as its mean, so its "
+        "interval is NULL. Users for whom a metric is not defined do not count; `users` says how many do.",
+        "",
+        *_CERTAINTY,
         "",
         "Lists are made only where a metric that reads them is measured; the others need the places of the held-out "
         "items alone.",

@@ -4,11 +4,12 @@ Each part is declared where it is used (source in `ingest`, rules in `tables`, .
 together and holds what spans them. Reading YAML with file and line is the component's work (`orchestration`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -32,6 +33,7 @@ from mrs_pipeline.models.spec import BatchKind, Needs, unmet_need
 from mrs_pipeline.open_settings import ByName
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
+from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.windows import WindowOptions
 
@@ -49,7 +51,10 @@ class AutomationOptions(BaseModel):
     retrain: bool = False
     """At the start of each window, score the window that has closed and train for the one that opens."""
     watch: bool = False
-    """Look at the source's files once a minute and run the windows whose rows have newly landed."""
+    """Look at the source's files once a minute and run the windows whose rows have landed, changed or gone."""
+    settle_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    """How long a file must have been unchanged before `watch` takes it for complete; a text whose last line has no end,
+    a minute at least."""
     verify: bool = False
     """Every night, recompute the digests of all that is kept, and fail where something is not what was written."""
 
@@ -65,6 +70,14 @@ class ExperimentOptions(BaseModel):
     """Validations without a gain after which an arm stops."""
     seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
     """Each arm is trained once a seed."""
+
+
+FeatureSets = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda named: [named] if isinstance(named, str) else named),
+    Field(min_length=1),
+]
+"""Names of feature sets; one alone needs no list."""
 
 
 class DatasetConfig(BaseModel):
@@ -83,7 +96,13 @@ class DatasetConfig(BaseModel):
     interactions: InteractionRules = InteractionRules()
     """De-duplication, rating threshold and k-core."""
     features: tuple[FeatureOptions, ...] = ()
-    """Feature sets; where a modality has several, models use the first of it."""
+    """Feature sets; where a modality has several, models use the first of it, or what `modalities` says."""
+    modalities: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], FeatureSets] = Field(
+        default_factory=dict
+    )
+    """What models receive: name -> one feature set or several, which are put side by side (`image: [image_clip,
+    image_color_gradient]`). Under names of their own (`clip: image_clip`, `color: image_color_gradient`) they are
+    modalities of their own. Sets that are not named here are made and not read."""
     knowledge: KnowledgeOptions | None = None
     """A knowledge graph of the items, for SQL and for the models that need one."""
     raw: tuple[RawOptions, ...] = ()
@@ -121,6 +140,7 @@ class DatasetConfig(BaseModel):
     automation: AutomationOptions = AutomationOptions()
     """Schedule and sensor."""
     _presets: Mapping[str, Mapping[str, Any]] = PrivateAttr(default_factory=dict)
+    _trials: Mapping[str, int] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -154,6 +174,7 @@ class DatasetConfig(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"features: {twice[0]} is listed twice; give one of them another name")
+        self._require_sets(names)
         raw = self.raw_modalities
         if len(set(raw)) < len(raw):
             raise ValueError(f"raw: {max(raw, key=raw.count)} is listed twice; leave one of the entries out")
@@ -162,6 +183,22 @@ class DatasetConfig(BaseModel):
                 "missing: neighbours looks them up in another modality; list features of a second one"
             )
         return self
+
+    def _require_sets(self, names: Sequence[str]) -> None:
+        """Refuses modalities of feature sets that are not listed, or that are called like another modality."""
+        for modality, sets in self.modalities.items():
+            for name in sets:
+                place = f"modalities.{modality}"
+                if name not in names:
+                    raise ValueError(
+                        f"{place}: there is no feature set '{name}' (there are: {', '.join(names) or 'none'}); list it "
+                        "under features"
+                    )
+                own = str(self.feature(name).modality)
+                if modality in tuple(Modality) and own != modality:
+                    raise ValueError(f"{place}: {name} describes {own}; give the entry a name of its own")
+            if len(set(sets)) < len(sets):
+                raise ValueError(f"modalities.{modality} names a feature set twice; leave one out")
 
     @model_validator(mode="after")
     def _metrics_can_be_measured(self) -> "DatasetConfig":
@@ -204,14 +241,21 @@ class DatasetConfig(BaseModel):
         for name, config in self.pretraining_configs.items():
             self._require_needs(f"pretraining.{name}", PRETRAINERS[name].spec, config)
 
-    def with_presets(self, presets: Mapping[str, Mapping[str, Any]]) -> "DatasetConfig":
-        """These settings, with models starting from `presets`: model -> settings that fit the model.
+    def with_presets(
+        self, presets: Mapping[str, Mapping[str, Any]], trials: Mapping[str, int] | None = None
+    ) -> "DatasetConfig":
+        """These settings, with models starting from presets.
+
+        Args:
+            presets: model -> settings that fit the model.
+            trials: model -> how many settings the search tried that found them.
 
         Raises:
             ValueError: a preset does not go together with what is said here; the sentence names the model.
         """
         config = self.model_copy()
         config._presets = dict(presets)
+        config._trials = dict(trials or {})
         for name in presets:
             try:
                 config.config_of(name)
@@ -272,6 +316,12 @@ class DatasetConfig(BaseModel):
         settings: dict[str, Any] = self.config_of(model).model_dump(mode="json", exclude_unset=True)
         return settings
 
+    def trials_of(self, model: str) -> int | None:
+        """How many settings a search tried for a model: 0 without a search, None where there is nothing to search."""
+        config = MODELS[model].Config
+        searchable = config.search_space or MODELS[model].spec.batches is not BatchKind.NONE
+        return self._trials.get(model, 0) if searchable else None
+
     def written(self, model: str) -> dict[str, Any]:
         """What is said of a model under `models:`, without its preset; empty for one that is not listed."""
         listed = self.models.get(model)
@@ -299,12 +349,17 @@ class DatasetConfig(BaseModel):
         return tuple(str(entry.modality) for entry in self.raw)
 
     @property
-    def model_features(self) -> dict[str, str]:
-        """Modality -> name of the feature set that models receive for it."""
+    def first_features(self) -> dict[str, str]:
+        """Modality -> name of its first feature set."""
         chosen: dict[str, str] = {}
         for feature in self.features:
             chosen.setdefault(feature.modality, feature_set_name(feature))
         return chosen
+
+    @property
+    def model_features(self) -> dict[str, tuple[str, ...]]:
+        """Modality, as models know it -> names of the feature sets that they receive for it, side by side."""
+        return dict(self.modalities) or {modality: (name,) for modality, name in self.first_features.items()}
 
     def raw_entry(self, modality: str) -> RawOptions:
         """The entry of `raw:` for `modality`; KeyError if there is none."""

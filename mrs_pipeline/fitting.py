@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from safetensors import SafetensorError
@@ -22,7 +23,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
-from mrs_pipeline.evaluation.slices import Selection, evaluate
+from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
 from mrs_pipeline.evaluation.summary import summary_table, user_table
 from mrs_pipeline.functional.graphs import with_item_graphs
 from mrs_pipeline.functional.user_graph import user_graph
@@ -34,6 +35,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
 from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
@@ -71,7 +73,8 @@ class Measurement:
 
     Attributes:
         metrics: one row a slice, metric and k: model, seed, slice, metric, k, value, ci_low, ci_high (95 %,
-            over users; null for metrics over all users), users, protocol, data_digest, code_digest.
+            over users; null for metrics over all users), users, chance (null where it is not known), candidates,
+            ranked_by, protocol, data_digest, code_digest.
         user_metrics: one row a user, slice, metric and k: user, slice, metric, k, value.
     """
 
@@ -203,6 +206,31 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyReco
     return model.eval()
 
 
+def knowing(model: AnyRecommender, data: TrainingData, rows: Interactions) -> AnyRecommender:
+    """`model` with the histories of users who have no part in any weight: built on their rows too, weights as trained.
+
+    Args:
+        model: for which a user is their history (`spec.histories`).
+        data: what it was trained on.
+        rows: of further users, or of users without training rows; `n_users` counts them all.
+    """
+    train = data.train
+    times = None
+    if train.times is not None and rows.times is not None:
+        times = np.concatenate([train.times, rows.times])
+    users, items = (np.concatenate(pair) for pair in ((train.users, rows.users), (train.items, rows.items)))
+    order = np.lexsort((items, items if times is None else times, users))
+    grown = Interactions(
+        users[order], items[order], rows.n_users, train.n_items, None if times is None else times[order]
+    )
+    inputs = ModelInputs.from_data(
+        prepare(replace(data, train=grown), model.spec.name, model.config, device=model.device), model.device
+    )
+    new = _build(model.spec.name, model.config, inputs, 0)
+    new.load_state_dict(model.state_dict())
+    return new.eval()
+
+
 def recommend(
     model: AnyRecommender,
     k: int,
@@ -225,6 +253,34 @@ def recommend(
         return rank(model, everyone, k, exclude)
 
 
+def served(model: AnyRecommender, data: TrainingData, k: int) -> tuple[TopK, npt.NDArray[np.str_]]:
+    """The `k` best items of every user, without what they had in training or validation, and who ranked them.
+
+    Users without training rows are ranked for from their validation rows (`history`) by models for which a user is
+    their history, and by popularity by the others, which would give all items one score.
+
+    Args:
+        model: a trained model.
+        data: what it was trained on.
+        k: length of a list.
+
+    Returns:
+        The lists, and [U] `schema.RANKED_BY`.
+    """
+    timed = data.valid.times is not None
+    lists = recommend(model, k, [data.train, data.valid], known=data.valid if timed else None)
+    ranked_by = np.full(model.n_users, RANKED_BY_MODEL, dtype=object)
+    new = np.flatnonzero(~data.users_trained)
+    if len(new):
+        rows = _rows_of(data.valid, new)
+        uses_rows = model.spec.histories and len(rows) > 0
+        stand_in = knowing(model, data, rows) if uses_rows else most_popular(data)
+        theirs = recommend(stand_in, k, [data.train, data.valid], new)
+        lists.items[new], lists.scores[new] = theirs.items, theirs.scores
+        ranked_by[new] = RANKED_BY_HISTORY if uses_rows else RANKED_BY_POPULARITY
+    return lists, ranked_by.astype(np.str_)
+
+
 def measure(
     model: AnyRecommender,
     data: TrainingData,
@@ -236,7 +292,7 @@ def measure(
     data_digest: str = "",
     code_digest: str = "",
 ) -> Measurement:
-    """Metrics on `test` for all, warm and cold items. For finished models, never to choose anything.
+    """Metrics on `test` for all, warm and cold items and for new users. For finished models, never to choose anything.
 
     A sequence model is shown the validation rows that precede a user's test rows; see `evaluation.history`.
 
@@ -251,7 +307,15 @@ def measure(
         code_digest: of the code, for the table.
     """
     with observing(model, known_before(data.valid, test)):
-        slices = evaluate(model, data, test, options or EvaluationOptions(), facts)
+        slices = evaluate(
+            model,
+            data,
+            test,
+            options or EvaluationOptions(),
+            facts,
+            knowing_new_users=_knowing_new_users(model, data, test),
+            tie_seed=seed,
+        )
     metrics = summary_table(slices).with_columns(
         pl.lit(model.spec.name).alias("model"),
         pl.lit(seed, pl.Int64).alias("seed"),
@@ -259,6 +323,26 @@ def measure(
         pl.lit(code_digest).alias("code_digest"),
     )
     return Measurement(metrics, user_table(slices))
+
+
+def _knowing_new_users(
+    model: AnyRecommender, data: TrainingData, test: Interactions
+) -> AnyRecommender | None:
+    """The model with what users without training rows did before their test rows; None where it can use none of it."""
+    rows = data.valid if test.times is None else known_before(data.valid, test)
+    if rows is None or not model.spec.histories:
+        return None
+    new = ~data.users_trained
+    asked = new & (np.bincount(test.users, minlength=test.n_users) > 0)
+    mine = _rows_of(rows, np.flatnonzero(new))
+    return knowing(model, data, mine) if asked.any() and len(mine) else None
+
+
+def _rows_of(rows: Interactions, users: IntArray) -> Interactions:
+    """The rows of some users."""
+    mine = np.isin(rows.users, users)
+    times = None if rows.times is None else rows.times[mine]
+    return Interactions(rows.users[mine], rows.items[mine], rows.n_users, rows.n_items, times)
 
 
 def history_table(result: FitResult) -> pl.DataFrame:
@@ -363,7 +447,7 @@ def _fingerprint(
         str(training.eval_every),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
         evaluation.select_on,
-        array_digest(*arrays),
+        array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),
     )
 
 

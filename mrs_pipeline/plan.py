@@ -15,7 +15,7 @@ from mrs_pipeline.stages.raw_content import raw_content_task
 from mrs_pipeline.stages.report import report_tasks
 from mrs_pipeline.stages.study import experiment_tasks
 from mrs_pipeline.stages.user_graph import user_graph_task
-from mrs_pipeline.stored.training_data import stores_graphs
+from mrs_pipeline.stored.training_data import single_sets, stores_graphs
 from mrs_pipeline.tasks.task import Task
 
 
@@ -27,7 +27,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *(PRETRAINERS[name].spec for name in first_steps),
     ]
     wanted = stores_graphs(config) and any(spec.item_graph for spec in asking)
-    graphs = config.model_features.values() if wanted else ()
+    graphs = single_sets(config) if wanted else ()
     needs_user_graph = any(spec.user_graph for spec in asking)
     return [
         *ingest_tasks(config),

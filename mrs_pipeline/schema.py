@@ -18,6 +18,8 @@ ITEM: Final = "item"
 """Dense item number 0..I-1, fixed by `core.items`."""
 TITLE: Final = "title"
 DESCRIPTION: Final = "description"
+FIRST_SEEN: Final = "first_seen"
+"""Moment from which an item can be recommended, TIMESTAMP in UTC without zone; NULL for always."""
 SOURCE_FILE: Final = "source_file"
 SOURCE_ROW: Final = "source_row"
 """1-based data row in `SOURCE_FILE` (a CSV's header is not counted)."""
@@ -30,6 +32,13 @@ SEED: Final = "seed"
 
 FULL_WINDOW: Final = "full"
 """The only window of a dataset without time windows."""
+
+RANKED_BY_MODEL: Final = "model"
+RANKED_BY_HISTORY: Final = "history"
+"""The model, shown what a user did whom it was not trained on."""
+RANKED_BY_POPULARITY: Final = "popularity"
+"""Nothing is known of the user: the items with the most training users."""
+RANKED_BY: Final = (RANKED_BY_MODEL, RANKED_BY_HISTORY, RANKED_BY_POPULARITY)
 
 TRAIN: Final = "train"
 VALID: Final = "valid"

@@ -150,6 +150,7 @@ class TrainingData:
             `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
         knowledge: what is known of the items, or None.
         raw: modality -> decoded content, for models that train their encoder; may be empty.
+        candidates: [I] bool items that are ranked when models are chosen and measured; None for all.
     """
 
     train: Interactions
@@ -160,6 +161,12 @@ class TrainingData:
     pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     knowledge: KnowledgeGraph | None = None
     raw: Mapping[str, RawContent] = field(default_factory=dict)
+    candidates: BoolArray | None = None
+
+    @property
+    def users_trained(self) -> BoolArray:
+        """[U] users with a training row."""
+        return np.bincount(self.train.users, minlength=self.train.n_users) > 0
 
     def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
         """The part of `pretrained` that the pretrainer of that name has made."""

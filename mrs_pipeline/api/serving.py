@@ -1,21 +1,16 @@
 """Ranked lists with the user's own ids, for users that were trained on and for histories of anybody."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
-import torch
 
 from mrs_pipeline import fitting
 from mrs_pipeline.api.frames import AnyTable, as_frame, as_series, column
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.api.model import FittedModel
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import AnyRecommender
-from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.types import Interactions, TopK
@@ -59,7 +54,7 @@ def recommend(
     if users is not None:
         raise InputError("give `users` or `histories`, not both")
     names, rows = _rows(model, histories)
-    recommender = _knowing(model, rows, len(names))
+    recommender = fitting.knowing(model.recommender, model.data, rows)
     shown = np.arange(model.data.train.n_users, model.data.train.n_users + len(names))
     lists = fitting.recommend(recommender, k, [rows] if exclude_seen else [], shown)
     return _frame(model, names, lists)
@@ -124,18 +119,3 @@ def _concat(parts: list[pl.Series], what: str) -> pl.Series:
         raise InputError(
             f"{what} hold ids of several types; give all items as the dataset has them"
         ) from error
-
-
-def _knowing(model: FittedModel, rows: Interactions, n_more: int) -> AnyRecommender:
-    """The model with further users, who have no part in any weight: built on the rows of both, weights as trained."""
-    train, old = model.data.train, model.recommender
-    parts = [(train.users, rows.users), (train.items, rows.items)]
-    users, items = (np.concatenate(pair) for pair in parts)
-    times: npt.NDArray[np.int64] | None = None
-    if train.times is not None and rows.times is not None:
-        times = np.concatenate([train.times, rows.times])
-    grown = replace(train, users=users, items=items, n_users=train.n_users + n_more, times=times)
-    inputs = ModelInputs.from_data(replace(model.data, train=grown), old.device)
-    new = type(old)(old.config, inputs, torch.Generator(old.device).manual_seed(model.seed))
-    new.load_state_dict(old.state_dict())
-    return new.eval()

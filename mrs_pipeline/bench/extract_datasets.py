@@ -18,7 +18,8 @@ from mrs_pipeline.encoders.image_transformer import ImageTransformerOptions
 from mrs_pipeline.encoders.options import EncoderOptions
 from mrs_pipeline.encoders.text_transformer import TextTransformerOptions
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.tasks.files import engine_settings, source_of
+from mrs_pipeline.tasks.files import engine_settings
+from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.taxonomy import Modality
 

@@ -15,20 +15,23 @@ import polars as pl
 
 from mrs_pipeline.bench.page import benchmarks_page
 from mrs_pipeline.bench.tables import keep_rows, kept_rows, write_table
+from mrs_pipeline.bench.verdicts import COMPARED_WITH
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.plan import on_request
+from mrs_pipeline.reporting.leaderboard import against
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
 from mrs_pipeline.stages.model_tasks import model_tasks
+from mrs_pipeline.stages.report import UserMetrics, measured
 from mrs_pipeline.storage.digests import text_digest
-from mrs_pipeline.stored.training_data import seeds_of
+from mrs_pipeline.stored.training_data import seeds_of, split_digest
 from mrs_pipeline.studies.running import WHOLE
 from mrs_pipeline.tasks.currency import version
 from mrs_pipeline.tasks.node import SPLITS, Kind, Node
-from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
 
-RESULTS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION = (
-    f"benchmarks/{name}.csv" for name in ("results", "experiments", "train", "extract", "ingest")
+RESULTS, COMPARISONS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION = (
+    f"benchmarks/{name}.csv"
+    for name in ("results", "comparisons", "experiments", "train", "extract", "ingest")
 )
 """Files below the folder of the page."""
 _DIGITS: Final = 16
@@ -95,7 +98,7 @@ def due_experiments(stage: Stage, benchmark: Benchmark, folder: Path) -> list[st
     """The same for its experiments, which are on request and whose results are means over seeds."""
     tasks = {task.name: task for task in on_request(stage.config)}
     kept = kept_rows(folder / EXPERIMENTS)
-    data = record(stage, SPLITS)[0][:_DIGITS]
+    data = split_digest(stage)
     due = []
     for name in benchmark.experiments:
         wanted = {
@@ -112,49 +115,79 @@ def results(stage: Stage) -> pl.DataFrame:
     """One row a run (model and seed) that the stage's lake holds: metrics, settings, costs, protocol, digests.
 
     Metrics are those at 10 and 20; those of the slices `warm` and `cold` have the slice in front: `cold_recall@20`.
+    Runs that were measured on other data than today's split are left out.
     """
     keys = {DATASET: stage.config.name, WINDOW: stage.window}
     models = [dict(table.keys)[MODEL] for table in stage.lake.partitions("eval", "metrics", **keys)]
-    if not models:
+    found = [_of_model(stage, name) for name in models]
+    today = split_digest(stage)
+    fresh = [rows for rows in found if (rows["data_digest"] == today).all()]
+    return pl.concat(fresh, how="diagonal_relaxed") if fresh else pl.DataFrame()
+
+
+def comparisons(stage: Stage) -> pl.DataFrame:
+    """The paired tests that the page's sentences rest on, each with the version of both models, as in `results`.
+
+    One row a model and reference: EASE on all items, nearest neighbours on cold ones.
+    """
+    keys = {DATASET: stage.config.name, WINDOW: stage.window}
+    if not stage.lake.partitions("eval", "user_metrics", **keys):
         return pl.DataFrame()
-    return pl.concat([_of_model(stage, name) for name in models], how="diagonal_relaxed")
+    metrics = measured(stage).filter(pl.col(WINDOW) == stage.window)
+    tables = stage.lake.partitions("eval", "metrics", **keys)
+    versions = {model: _version_of(stage, model) for model in (dict(table.keys)[MODEL] for table in tables)}
+    found = [
+        against(metrics, UserMetrics(stage, stage.window), reference, column)
+        .drop_nulls("p")
+        .with_columns(
+            column=pl.lit(column),
+            reference=pl.lit(reference),
+            version=pl.col(MODEL).replace_strict(versions, default=None, return_dtype=pl.String),
+            reference_version=pl.lit(versions.get(reference)),
+        )
+        for column, reference in COMPARED_WITH.items()
+    ]
+    return pl.concat(found).drop("protocol")
 
 
 def _of_model(stage: Stage, model: str) -> pl.DataFrame:
     lake = stage.lake
-    measured, trained = (
-        stage.table("eval", "metrics", model=model),
-        stage.table("models", "runs", model=model),
-    )
+    tables = stage.table("eval", "metrics", model=model), stage.table("models", "runs", model=model)
     name = pl.concat_str(
         pl.when(pl.col("slice") == "all").then(pl.lit("")).otherwise(pl.col("slice") + "_"),
         "metric",
         pl.lit("@"),
         pl.col("k").cast(pl.String),
     )
-    metrics = lake.read(measured).with_columns(name=name)
+    metrics = lake.read(tables[0]).with_columns(name=name)
     wide = metrics.filter(pl.col("name").str.contains("|".join(f"{each}$" for each in _METRICS))).pivot(
         "name", index=[SEED, "protocol", "data_digest", "code_digest"], values="value"
     )
     shown = metrics.filter(name="recall@20").select(
         SEED, "users", low="ci_low", high="ci_high", seconds_evaluation="seconds_evaluation"
     )
-    runs = lake.read(trained).select(SEED, pl.col("cells").list.join(" "), *_FACTS)
-    made_by = _made_by(
-        lake.manifest(trained).provenance.code_version, lake.manifest(measured).provenance.code_version
-    )
+    runs = lake.read(tables[1]).select(SEED, pl.col("cells").list.join(" "), *_FACTS)
     facts = {
         DATASET: stage.config.name,
         WINDOW: stage.window,
         MODEL: model,
-        "version": made_by,
+        "version": _version_of(stage, model),
         "machine": _machine(),
     }
+    searched = pl.when(pl.col("config") == stage.config.config_of(model).model_dump_json())
     return (
         wide.join(shown, on=SEED)
         .join(runs, on=SEED)
         .select(*(pl.lit(value).alias(key) for key, value in facts.items()), pl.all())
+        .with_columns(
+            trials=searched.then(pl.lit(stage.config.trials_of(model), pl.Int64)), stale=pl.lit(value=False)
+        )
     )
+
+
+def _version_of(stage: Stage, model: str) -> str:
+    tables = (stage.table("models", "runs", model=model), stage.table("eval", "metrics", model=model))
+    return _made_by(*(stage.lake.manifest(table).provenance.code_version for table in tables))
 
 
 def _is_kept(stage: Stage, kept: pl.DataFrame, model: str) -> bool:
@@ -166,7 +199,7 @@ def _is_kept(stage: Stage, kept: pl.DataFrame, model: str) -> bool:
     wanted = {
         MODEL: model,
         "version": _made_by(version(tasks[Kind.TRAINED]), version(tasks[Kind.METRICS])),
-        "data_digest": record(stage, SPLITS)[0][:_DIGITS],
+        "data_digest": split_digest(stage),
     }
     rows = _of(kept, stage).filter(**wanted)
     return set(seeds_of(stage.config, model)) <= set(rows[SEED])
@@ -216,10 +249,27 @@ def experiment_results(stage: Stage, benchmark: Benchmark) -> pl.DataFrame:
 
 
 def collect(stage: Stage, benchmark: Benchmark, folder: Path) -> None:
-    """Put what the lake holds of a benchmark beside its page; results of other homes stay."""
+    """Put what the lake holds of a benchmark beside its page; results of other homes stay, marked where stale."""
     keep_rows(folder / RESULTS, results(stage), RUN_KEYS)
+    _mark_stale(folder / RESULTS, stage)
+    keep_rows(folder / COMPARISONS, comparisons(stage), (DATASET, WINDOW, "column", MODEL))
     keys = (DATASET, WINDOW, "experiment", "arm", "part")
     keep_rows(folder / EXPERIMENTS, experiment_results(stage, benchmark), keys)
+
+
+def _mark_stale(path: Path, stage: Stage) -> None:
+    """Say of each kept row of the stage's dataset and window whether it is of the split as it is now."""
+    rows, today = kept_rows(path), split_digest(stage)
+    if rows.is_empty() or today is None:
+        return
+    own = (pl.col(DATASET) == stage.config.name) & (pl.col(WINDOW) == stage.window)
+    known = pl.col("stale") if "stale" in rows.columns else pl.lit(value=False)
+    write_table(
+        rows.with_columns(
+            stale=pl.when(own).then(pl.col("data_digest") != today).otherwise(known.fill_null(value=False))
+        ),
+        path,
+    )
 
 
 def write_benchmark_page(folder: Path, benches: Path) -> Path:
@@ -244,7 +294,8 @@ def render_page(folder: Path) -> str:
     """The page that belongs to the CSV files below `folder`."""
     order = [each.dataset for each in BENCHMARKS]
     in_order = pl.col(DATASET).replace_strict({name: at for at, name in enumerate(order)}, default=len(order))
-    kept = {name: kept_rows(folder / name) for name in (RESULTS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION)}
+    names = (RESULTS, COMPARISONS, EXPERIMENTS, COSTS, EXTRACTION, INGESTION)
+    kept = {name: kept_rows(folder / name) for name in names}
     frames = {
         name: frame.sort(in_order, maintain_order=True) if DATASET in frame.columns else frame
         for name, frame in kept.items()
@@ -263,6 +314,7 @@ def render_page(folder: Path) -> str:
         costs = costs.sort(in_order, pl.col("peer_seconds_per_epoch").is_null(), maintain_order=True)
     return benchmarks_page(
         results=frames[RESULTS],
+        comparisons=frames[COMPARISONS],
         experiments=experiments,
         costs=costs,
         extraction=frames[EXTRACTION],

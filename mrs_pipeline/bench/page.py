@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from mrs_pipeline.reporting.narrative import p_value
+from mrs_pipeline.bench.verdicts import (
+    PEER_RECALL,
+    against_peer,
+    cold_against_neighbours,
+    content_against_none,
+    listed_models,
+    places,
+    tests_of,
+)
+from mrs_pipeline.reporting.narrative import p_value, tuning_told
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-CONTENT_FREE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn", "sasrec")
-"""Models that see identifiers alone, the baselines of every table."""
-_LINEAR: Final = "ease"
 _SHOWN: Final = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 _MEANS: Final = (
     *_SHOWN,
@@ -28,20 +34,6 @@ _MEANS: Final = (
     "peak_memory_mb",
     "best_score",
 )
-
-_NEIGHBOURS: Final = "item_knn"
-_BY_CONTENT: Final = r'"source":\s*"content"'
-
-PEER_RECALL: Final[Mapping[tuple[str, str], float]] = {
-    ("tiktok", "lightgcn"): 0.0922,
-    ("tiktok", "vbpr"): 0.0224,
-    ("tiktok", "bm3"): 0.0918,
-    ("tiktok", "freedom"): 0.0885,
-    ("tiktok", "mgcn"): 0.1074,
-    ("tiktok", "mmgcn"): 0.0846,
-    ("baby", "lightgcn"): 0.0750,
-}
-"""recall@20 on test of MMRec e775373, measured once (one seed) on the same packs and splits."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +64,8 @@ def benchmarks_page(
     costs: pl.DataFrame,
     extraction: pl.DataFrame,
     ingestion: pl.DataFrame,
+    *,
+    comparisons: pl.DataFrame | None = None,
 ) -> str:
     """The page as Markdown.
 
@@ -81,10 +75,11 @@ def benchmarks_page(
         costs: what `mrs bench train` wrote; may be empty.
         extraction: what `mrs bench extract` wrote; may be empty.
         ingestion: what `mrs bench ingest` wrote; may be empty.
+        comparisons: the paired tests of these runs, see `bench.models.comparisons`; may be empty.
     """
     return _template().render(
         machines=[] if results.is_empty() else _machines(results),
-        tables=[] if results.is_empty() else _tables(results),
+        tables=[] if results.is_empty() else _tables(results, comparisons),
         experiments=_experiments(experiments),
         costs=[_cost_row(row) for row in costs.to_dicts()],
         cost_sentences=_cost_sentences(costs),
@@ -101,19 +96,44 @@ def _machines(results: pl.DataFrame) -> list[str]:
     ]
 
 
-def _tables(results: pl.DataFrame) -> list[BenchmarkTable]:
-    return [benchmark_table(part) for _, part in results.group_by("dataset", "window", maintain_order=True)]
+def _tables(results: pl.DataFrame, comparisons: pl.DataFrame | None) -> list[BenchmarkTable]:
+    """One table a dataset, window and version of the data, without stale runs."""
+    keys = ["dataset", "window", "data_digest"]
+    fresh, left_out = _without_stale(results)
+    tables = []
+    for _, part in fresh.group_by(keys, maintain_order=True):
+        gone = left_out.join(part.select(keys[:2]).unique(), on=keys[:2], how="semi")
+        tables.append(benchmark_table(part, comparisons, gone["model"].unique(maintain_order=True).to_list()))
+    return tables
 
 
-def benchmark_table(runs: pl.DataFrame) -> BenchmarkTable:
-    """The table of one dataset and window: means over seeds, the spread of recall@20, costs."""
+def _without_stale(results: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The runs on their dataset's data of today, and the others."""
+    if "stale" not in results.columns:
+        return results, results.clear()
+    stale = pl.col("stale").fill_null(value=False)
+    return results.filter(~stale), results.filter(stale)
+
+
+def benchmark_table(
+    runs: pl.DataFrame, comparisons: pl.DataFrame | None = None, left_out: Sequence[str] = ()
+) -> BenchmarkTable:
+    """The table of one dataset and window: means over seeds, the spread of recall@20, costs.
+
+    Args:
+        runs: one row a run.
+        comparisons: paired tests, of these runs and perhaps of others.
+        left_out: models that were measured on other data.
+    """
     present = [name for name in _MEANS if name in runs.columns]
+    searched = [pl.col("trials").first()] if "trials" in runs.columns else []
     board = (
         runs.group_by("model", maintain_order=True)
         .agg(
             pl.len().alias("seeds"),
             pl.col(present).mean(),
             pl.col("recall@20").std().alias("spread"),
+            *searched,
         )
         .sort("recall@20", "model", descending=[True, False])
     )
@@ -121,100 +141,42 @@ def benchmark_table(runs: pl.DataFrame) -> BenchmarkTable:
     error = float(((runs["high"] - runs["low"]) / 2 / 1.96).median() or 0.0)  # type: ignore[arg-type]
     dataset = str(runs["dataset"][0])
     peers = {model: value for (own, model), value in PEER_RECALL.items() if own == dataset}
+    tests = tests_of(runs, comparisons)
     return BenchmarkTable(
         dataset=dataset,
         window=str(runs["window"][0]),
         protocol=str(runs["protocol"][0]),
         users=int(runs["users"].max()),  # type: ignore[arg-type]
         standard_error=error,
-        headers=_headers(cold=cold, peers=bool(peers)),
-        rows=[_row(row, cold=cold, peers=peers) for row in board.to_dicts()],
+        headers=_headers(cold=cold, peers=bool(peers), searched=bool(searched)),
+        rows=[_row(row, cold=cold, peers=peers, searched=bool(searched)) for row in board.to_dicts()],
         sentences=[
-            *_content_against_none(board, error),
-            *_cold_against_floor(runs, board),
-            *_against_peer(board, peers, error),
+            *content_against_none(board, tests),
+            *cold_against_neighbours(runs, board, tests),
+            *against_peer(runs, board["model"].to_list(), peers),
+            *([tuning_told(board.to_dicts())] if searched else []),
+            *([f"Left out, since measured on other data: {listed_models(left_out)}."] if left_out else []),
         ],
     )
 
 
-def _headers(*, cold: bool, peers: bool) -> list[str]:
+def _headers(*, cold: bool, peers: bool, searched: bool) -> list[str]:
     names = ["model", *_SHOWN[:2], "recall@20 (± over seeds)", "ndcg@20"]
     names += ["warm recall@20", "cold recall@20"] if cold else []
     names += ["peer recall@20"] if peers else []
-    return [*names, "validation", "seeds", "epochs", "s / epoch", "MB"]
+    names += ["validation", "seeds", *(["trials"] if searched else [])]
+    return [*names, "epochs", "s / epoch", "MB"]
 
 
-def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float]) -> list[str]:
-    spread = "" if row["spread"] is None else f" ± {_places(row['spread'])}"
-    cells = [f"`{row['model']}`", *(_places(row[name]) for name in _SHOWN[:2])]
-    cells += [f"**{_places(row['recall@20'])}**{spread}", _places(row["ndcg@20"])]
-    cells += [_places(row[f"{part}_recall@20"]) for part in ("warm", "cold")] if cold else []
-    cells += [_places(peers.get(row["model"]))] if peers else []
-    cells += [_places(row["best_score"]), str(row["seeds"]), f"{row['epochs']:.0f}"]
-    return [*cells, f"{row['seconds_per_epoch']:.2f}", f"{row['peak_memory_mb']:.0f}"]
-
-
-def _content_against_none(board: pl.DataFrame, error: float) -> list[str]:
-    """Where the linear baseline stands among the models that see content."""
-    linear = board.filter(model=_LINEAR)
-    content = board.filter(~pl.col("model").is_in(CONTENT_FREE))
-    if linear.is_empty() or content.is_empty():
-        return []
-    baseline = float(linear["recall@20"][0])
-    above = content.filter(pl.col("recall@20") > baseline + 2 * error)["model"].to_list()
-    below = content.filter(pl.col("recall@20") < baseline)["model"].to_list()
-    sentence = (
-        f"EASE, which sees no content and is solved in closed form, reaches {_places(baseline)}: it is ahead of "
-        f"{len(below)} of the {len(content)} models that see content"
-    )
-    if above:
-        return [f"{sentence}; more than two standard errors above it are {_listed(above)}."]
-    return [f"{sentence}; none of them is more than two standard errors above it."]
-
-
-def _cold_against_floor(runs: pl.DataFrame, board: pl.DataFrame) -> list[str]:
-    """Who ranks cold items better than nearest neighbours by content, which learn nothing, and who worse."""
-    if "cold_recall@20" not in board.columns:
-        return []
-    baselines = runs.filter((pl.col("model") == _NEIGHBOURS) & pl.col("config").str.contains(_BY_CONTENT))
-    others = board.filter(pl.col("model") != _NEIGHBOURS).drop_nulls("cold_recall@20")
-    if baselines.is_empty() or others.is_empty():
-        return []
-    baseline = float(baselines["cold_recall@20"].mean())  # type: ignore[arg-type]  # a number: the column is a float
-    ranked = others.sort("cold_recall@20", descending=True)
-    above = ranked.filter(pl.col("cold_recall@20") > baseline)["model"].to_list()
-    below = ranked.filter(pl.col("cold_recall@20") <= baseline)["model"].to_list()
-    sentence = f"Among cold items the baseline, `{_NEIGHBOURS}` by content, finds {_places(baseline)}"
-    parts = [
-        f"{name}: {_listed(models)}"
-        for name, models in (("above it", above), ("not above it", below))
-        if models
-    ]
-    return [f"{sentence}; {'; '.join(parts)}."]
-
-
-def _against_peer(board: pl.DataFrame, peers: Mapping[str, float], error: float) -> list[str]:
-    """Who falls short of the peer by more than chance.
-
-    The peer's figures are of one seed. With a spread s over our n seeds, and the peer's taken to spread alike, the
-    difference has the standard error s sqrt(1 + 1/n); where we have one seed too, that over users stands in.
-    """
-    theirs = pl.DataFrame(list(peers.items()), schema={"model": pl.String, "peer": pl.Float64}, orient="row")
-    measured = board.join(theirs, on="model", maintain_order="left").select(
-        "model",
-        gap=pl.col("peer") - pl.col("recall@20"),
-        error=(pl.col("spread") * (1 + 1 / pl.col("seeds")).sqrt()).fill_null(error),
-    )
-    short = measured.filter(pl.col("gap") > pl.col("error"))
-    level = _listed(measured.filter(pl.col("gap") <= pl.col("error"))["model"].to_list())
-    sentences = (
-        [f"At or above the peer within the standard error of the difference: {level}."] if level else []
-    )
-    sentences += [
-        f"Below the peer by more than that error: `{model}`, by {_places(gap)} (error {_places(own)})."
-        for model, gap, own in short.iter_rows()
-    ]
-    return sentences
+def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float], searched: bool) -> list[str]:
+    spread = "" if row["spread"] is None else f" ± {places(row['spread'])}"
+    cells = [f"`{row['model']}`", *(places(row[name]) for name in _SHOWN[:2])]
+    cells += [f"**{places(row['recall@20'])}**{spread}", places(row["ndcg@20"])]
+    cells += [places(row[f"{part}_recall@20"]) for part in ("warm", "cold")] if cold else []
+    cells += [places(peers.get(row["model"]))] if peers else []
+    cells += [places(row["best_score"]), str(row["seeds"])]
+    cells += ["" if row["trials"] is None else str(row["trials"])] if searched else []
+    return [*cells, f"{row['epochs']:.0f}", f"{row['seconds_per_epoch']:.2f}", f"{row['peak_memory_mb']:.0f}"]
 
 
 def _experiments(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -247,8 +209,8 @@ def _arm(row: Mapping[str, Any], *, cold: bool) -> list[str]:
     cost = [f"{row['seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"] if whole else ["", ""]
     return [
         row["arm"] if whole else f"{row['arm']}: {row['part']} alone",
-        _places(row["value"]) + ("" if row["spread"] is None else f" ± {_places(row['spread'])}"),
-        *([_places(row["cold"])] if cold else []),
+        places(row["value"]) + ("" if row["spread"] is None else f" ± {places(row['spread'])}"),
+        *([places(row["cold"])] if cold else []),
         effect,
         "" if row["p"] is None else p_value(row["p"]),
         *cost,
@@ -296,15 +258,6 @@ def _ingestion_row(row: Mapping[str, Any]) -> list[str]:
         f"{row['peak_memory_mb']:.0f}",
         f"{row['disk_mb']:.1f}" if row["disk_mb"] else "",
     ]
-
-
-def _places(value: float | None) -> str:
-    """Four places without the zero before the point."""
-    return "" if value is None else f"{value:.4f}".removeprefix("0")
-
-
-def _listed(models: Sequence[str]) -> str:
-    return ", ".join(f"`{model}`" for model in models)
 
 
 @cache

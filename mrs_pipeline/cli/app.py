@@ -37,6 +37,7 @@ from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
 from mrs_pipeline.ingest.values import TimeUnit
 from mrs_pipeline.machine import machine_fault
+from mrs_pipeline.remote.media import remove_temporary
 from mrs_pipeline.storage.home import HOME_VARIABLE
 from mrs_pipeline.taxonomy import Modality
 from mrs_pipeline.threads import yield_while_waiting
@@ -93,6 +94,7 @@ def _leave(code: int) -> NoReturn:
     """
     logging.shutdown()
     remove_copies()
+    remove_temporary()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -101,9 +103,10 @@ def _leave(code: int) -> NoReturn:
 @app.command()
 def init(
     folder: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
-            help="A folder with interactions, items, images/, audio/, *.npy. Without it, only a home is made."
+            help="A folder with interactions, items, images/, audio/, *.npy; a .zip; or an address such as "
+            "s3://bucket/folder or https://host/file.csv.gz. Without it, only a home is made."
         ),
     ] = None,
     *,
@@ -122,7 +125,8 @@ def init(
         list[str] | None,
         typer.Option(
             metavar="NAME=COLUMN",
-            help="A column of the items file: item_id, title, description, image, audio or video; may be repeated.",
+            help="A column of the items file: item_id, title, description, image, audio, video or first_seen (since "
+            "when it can be recommended); may be repeated.",
         ),
     ] = None,
     columns: Annotated[
@@ -191,7 +195,7 @@ def init(
         reader=reader,
         choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
-    inspection = inspect_folder(folder.resolve(), overrides, root) if folder else None
+    inspection = inspect_folder(folder, overrides, root) if folder else None
     for path in make_home(root):
         out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:

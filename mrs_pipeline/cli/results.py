@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, out
 from mrs_pipeline.storage.home import Home
 
 
@@ -15,26 +15,49 @@ def leaderboard(
     *,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
 ) -> None:
-    """Print the leaderboard: recall and ndcg with 95 % intervals over users, seconds and memory of training."""
+    """Print the leaderboard: recall and ndcg with 95 % intervals, seconds and memory of training."""
     print_leaderboard(enter_home(), dataset, [window] if window else None)
 
 
 def recommend(
     dataset: DatasetName,
-    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The user, as the raw files call them.")],
+    user_id: Annotated[
+        str | None, typer.Argument(metavar="[USER_ID]", help="The user, as the raw files call them.")
+    ] = None,
     *,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ITEM_ID", help="Instead of a user: the users in whose lists this item stands highest."
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
     window: Window = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many places.")] = 10,
 ) -> None:
-    """Print the items that a trained model recommends to a user, from the stored lists."""
-    from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.storage.lake import Lake
-    from mrs_pipeline.stored.results import recommended
+    """Print the items that a trained model recommends to a user, from the stored lists, or the users of an item.
 
-    found = recommended(Lake(enter_home().lake), dataset, user_id, model=model, window=window, k=k)
-    title = f"{dataset}, user {user_id}: {found.model}, window {found.window}"
-    out.print(frame_table(found.items, escape(title)))
+    Users without a history are shown what is popular; the answer says so.
+    """
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.errors import InputError
+    from mrs_pipeline.storage.lake import Lake
+    from mrs_pipeline.stored.lists import list_of_user, users_of_item
+
+    if (user_id is None) == (item is None):
+        raise InputError(f"name a user (`mrs recommend {dataset} USER_ID`) or an item (`--item ITEM_ID`).")
+    lake = Lake(enter_home().lake)
+    if user_id is not None:
+        found = list_of_user(lake, dataset, user_id, model=model, window=window, k=k)
+        subject = f"user {user_id}"
+    else:
+        assert item is not None
+        found = users_of_item(lake, dataset, item, model=model, window=window, k=k)
+        subject = f"item {item}"
+    if found.notice:
+        err.print(f"notice: {found.notice}", markup=False, soft_wrap=True)
+    title = f"{dataset}, {subject}: {found.model}, window {found.window}"
+    out.print(frame_table(found.rows, escape(title)))
 
 
 def lineage(
@@ -134,9 +157,11 @@ def models(
 
 def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
     """The leaderboard of some windows, or of all, as a table on stdout."""
-    from mrs_pipeline.cli.tables import leaderboard_table
+    from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
     from mrs_pipeline.storage.lake import Lake
     from mrs_pipeline.stored.results import read_leaderboard
 
     board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals over users"))
+    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals"))
+    for line in leaderboard_notes(board, dataset):
+        out.print(line, markup=False)

@@ -1,7 +1,7 @@
 """How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,6 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from mrs_pipeline.reporting.leaderboard import ONE_SEED
+from mrs_pipeline.reporting.narrative import p_value, tuning_told
+from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.tasks.tracing import Origin
 
 SHOWN_ROWS = 60
@@ -87,25 +90,81 @@ def _harmless_name(name: str) -> str:
 
 
 def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
-    """The columns of a leaderboard that a terminal has room for."""
+    """The columns of a leaderboard that a terminal has room for; `=` is not to be told apart from the leader."""
     table = Table(title=title, title_justify="left")
     for name in ("window", "rank", "model"):
         table.add_column(name)
-    for name in ("recall@20", "95 % interval", "ndcg@20", "cold recall@20", "seconds", "MB"):
+    for name in (
+        "recall@20",
+        "95 % interval",
+        "to leader",
+        "p",
+        "ndcg@20",
+        "cold",
+        "chance",
+        "trials",
+        "s",
+        "MB",
+    ):
         table.add_column(name, justify="right")
+    with_cold = set(board.drop_nulls("cold_value")["window"]) if "cold_value" in board.columns else set()
     for row in board.iter_rows(named=True):
+        stale, difference, p = row["stale"], row["best_difference"], row["best_p"]
         table.add_row(
             row["window"],
-            str(row["rank"]),
+            "stale" if stale else f"{row['rank']}{' =' if p is not None and p >= ALPHA else ''}",
             row["model"],
             _number(row["recall@20"]),
             f"{_number(row['recall@20_ci_low'])} to {_number(row['recall@20_ci_high'])}",
+            "" if difference is None else f"{difference:+.4f}",
+            "" if p is None else p_value(p),
             _number(row["ndcg@20"]),
-            _number(row.get("cold_recall@20")),
+            _cold(row, row["window"] in with_cold),
+            _number(row.get("cold_chance")),
+            _number(row["trials"], 0),
             _number(row["seconds"], 1),
             _number(row["peak_memory_mb"], 0),
+            style="dim" if stale else None,
         )
     return table
+
+
+def _cold(row: Mapping[str, Any], measured: bool) -> str:
+    """The value on cold items; empty where nobody's was measured."""
+    if row.get("cold_value") is not None:
+        return f"{row['cold_value']:.4f}"
+    return "cannot rank" if measured and not row["stale"] else ""
+
+
+def leaderboard_notes(board: pl.DataFrame, dataset: str) -> list[str]:
+    """What has to be known to read the ranks: ties, stale rows, models of one seed, uneven searches."""
+    ranked = board.drop_nulls("rank")
+    notes = []
+    if "cold_value" in board.columns:
+        seen = board.drop_nulls("cold_value").unique("window", maintain_order=True)
+        notes += [
+            f"cold, {row['window']}: {row['cold_metric']} of {row['cold_users']} users among the {row['cold_items']} "
+            "items without an event in training; chance is what a random order finds"
+            for row in seen.to_dicts()
+        ]
+    if (ranked["best_p"] >= ALPHA).any():
+        notes.append(
+            "=  not to be told apart from the leader on the same users: p, adjusted for all models, is .05 or more"
+        )
+    stale = board.filter("stale")
+    if len(stale):
+        windows = ",".join(stale["window"].unique().sort())
+        notes.append(
+            "stale: measured on other data than the window's of today, so neither ranked nor tested; "
+            f"`mrs run {dataset} --window {windows}` measures it again"
+        )
+    once = ranked.filter(interval_over=ONE_SEED)["model"].unique(maintain_order=True)
+    if len(once):
+        notes.append(
+            f"intervals and p cover users alone, not luck in training, for {', '.join(once)}: one seed"
+        )
+    last = ranked.filter(pl.col("window") == pl.col("window").max())
+    return [note for note in (*notes, tuning_told(last.to_dicts())) if note]
 
 
 def bench_table(rows: pl.DataFrame, title: str) -> Table:

@@ -6,13 +6,14 @@ What is inside the bytes is the business of `images.py`, `audio.py` and `video.p
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from mrs_pipeline.encoders.base import Content, ContentError, bytes_digest, require_columns
 from mrs_pipeline.encoders.options import MediaOptions
+from mrs_pipeline.remote.media import RemoteMedia, media_of
 
 MEGABYTE = 1_000_000
 
@@ -32,10 +33,15 @@ class MediaFolder:
     Attributes:
         root: the folder.
         max_bytes: larger files are refused unread.
+        remote: where the files themselves are, if the folder is the copy of a remote one.
     """
 
     root: Path
     max_bytes: int
+    remote: RemoteMedia | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remote", media_of(self.root))
 
     def resolve(self, reference: str) -> Path:
         """The regular file behind a relative path; ContentError if absent, outside, empty or too large."""
@@ -65,11 +71,16 @@ class MediaFolder:
             )
 
     def read(self, reference: str) -> Content:
-        """The bytes of a file and their digest."""
+        """The bytes of a file and their digest; InputError where a remote folder does not answer."""
         path = self.resolve(reference)
         try:
-            with path.open("rb") as file:
-                data = file.read(self.max_bytes + 1)
+            if self.remote is not None:
+                data = self.remote.read(self._below(path), self.max_bytes + 1)
+            else:
+                with path.open("rb") as file:
+                    data = file.read(self.max_bytes + 1)
+        except FileNotFoundError:
+            raise ContentError("file not found") from None
         except OSError as error:
             raise ContentError(f"file cannot be read: {error.strerror}") from None
         return Content(bytes_digest(data), len(data), data)
@@ -78,11 +89,18 @@ class MediaFolder:
         """The path of a file and the digest of its bytes, for content too large to hold in memory."""
         path = self.resolve(reference)
         try:
+            if self.remote is not None:
+                path = self.remote.fetch(self._below(path), self.max_bytes)
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except FileNotFoundError:
+            raise ContentError("file not found") from None
         except OSError as error:
             raise ContentError(f"file cannot be read: {error.strerror}") from None
         return Content(digest, path.stat().st_size, path)
+
+    def _below(self, path: Path) -> str:
+        return path.relative_to(self.root.resolve()).as_posix()
 
 
 def media_folder(options: MediaOptions, root: Path) -> MediaFolder:

@@ -70,15 +70,17 @@ def _plugin(data: bytes) -> tuple[str, ...]:
     wanted = _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
     if wanted is None:
         return ()
-    if wanted == "AVIF" and features.check("avif"):
-        return ("AVIF",)
+    if wanted == "AVIF":
+        if features.check("avif"):
+            return (wanted,)
+        raise ContentError("AVIF image; this Pillow cannot decode it: install version 11.3 or later")
     try:
         import pillow_heif
     except ImportError:
-        raise ContentError(f"{wanted} image; install pillow-heif to have it decoded") from None
+        raise ContentError(
+            f"{wanted} image; install pillow-heif (`pip install 'mrs-pipeline[heif]'`) to have it decoded"
+        ) from None
     pillow_heif.register_heif_opener()
-    if wanted == "AVIF":
-        pillow_heif.register_avif_opener()
     return (wanted,)
 
 

@@ -29,6 +29,7 @@ class RankingTask:
         excluded: items of each of them that are not ranked.
         truth: items of each of them that are looked for, at least one.
         blocked: [I] bool items that are no candidates for anyone; None where all are.
+        ties: [I] int64 a permutation drawn by seed: the order of items with equal scores.
         catalogue: how many items are candidates.
         candidates: [B] int64 how many of these are ranked for each user.
     """
@@ -37,6 +38,7 @@ class RankingTask:
     excluded: RowItems
     truth: RowItems
     blocked: Tensor | None
+    ties: Tensor
     catalogue: int
     candidates: IntArray
 
@@ -46,6 +48,8 @@ def ranking_task(
     exclude: Sequence[Interactions],
     *,
     candidates: BoolArray | None = None,
+    asked: BoolArray | None = None,
+    tie_seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> RankingTask:
     """The task of finding `truth` for each user who has any.
@@ -56,12 +60,16 @@ def ranking_task(
         truth: held-out interactions.
         exclude: interactions whose pairs are never ranked.
         candidates: [I] bool items to rank; None for all.
+        asked: [U] bool users to rank for; None for all.
+        tie_seed: by which the order of equal scores is drawn: an order of the items' numbers would favour some.
         device: where ranking will run.
     """
     excluded, wanted = pair_keys(exclude, truth.n_items), pair_keys([truth], truth.n_items)
     wanted = np.setdiff1d(wanted, excluded, assume_unique=True)
     if candidates is not None:
         wanted = wanted[candidates[wanted % truth.n_items]]
+    if asked is not None:
+        wanted = wanted[asked[wanted // truth.n_items]]
     users = np.unique(wanted // truth.n_items)
     out = RowItems.of_users(excluded, users, truth.n_items, device)
     catalogue = truth.n_items if candidates is None else int(candidates.sum())
@@ -72,6 +80,7 @@ def ranking_task(
         excluded=out,
         truth=RowItems.of_users(wanted, users, truth.n_items, device),
         blocked=None if candidates is None else torch.from_numpy(~candidates).to(device),
+        ties=torch.randperm(truth.n_items, generator=torch.Generator().manual_seed(tie_seed)).to(device),
         catalogue=catalogue,
         candidates=catalogue - np.bincount(taken, minlength=len(users)),
     )
@@ -82,6 +91,8 @@ def ranking_evidence(
 ) -> Evidence:
     """Rank all candidates for the users of `task`.
 
+    Relevant items that the model cannot rank stand at the very end, and in no list.
+
     Args:
         model: scores every item.
         task: whom and what to rank.
@@ -91,12 +102,13 @@ def ranking_evidence(
     ranks = [torch.zeros(0, dtype=torch.int64, device=task.users.device)]
     lists = np.full((len(task.users), list_length), -1, dtype=np.int32) if list_length else None
     for rows, scores in masked_scores(model, task.users, task.excluded, task.blocked):
-        ranks.append(ranks_of(scores, *task.truth.part(rows.start, rows.stop)))
+        ranks.append(ranks_of(scores, *task.truth.part(rows.start, rows.stop), task.ties))
         if lists is not None:
-            _fill(lists[rows], scores)
+            _fill(lists[rows], scores, task.ties)
     places, rows_of, items = (
         part.cpu().numpy() for part in (torch.cat(ranks), task.truth.rows, task.truth.items)
     )
+    places = _unranked_last(places, rows_of, model.rankable.cpu().numpy()[items], task.candidates)
     order = np.lexsort((places, rows_of))
     return Evidence(
         users=task.users.cpu().numpy(),
@@ -110,9 +122,21 @@ def ranking_evidence(
     )
 
 
-def _fill(lists: np.ndarray, scores: Tensor) -> None:
+def _unranked_last(places: IntArray, rows: IntArray, ranked: BoolArray, candidates: IntArray) -> IntArray:
+    """[T] `places`, with the last ones of each row for those of its items that are not `ranked` [T]."""
+    lost = np.flatnonzero(~ranked)
+    if not len(lost):
+        return places
+    owners, first, counts = np.unique(rows[lost], return_index=True, return_counts=True)
+    nth = np.arange(len(lost)) - np.repeat(first, counts)
+    moved = places.copy()
+    moved[lost] = np.repeat(candidates[owners] - counts, counts) + 1 + nth
+    return moved
+
+
+def _fill(lists: np.ndarray, scores: Tensor, ties: Tensor) -> None:
     """The best items of `scores` [b, I] into `lists` [b, K]; what may not be ranked scores -inf and stays out."""
-    values, columns = top_k(scores, min(lists.shape[1], scores.shape[1]))
+    values, columns = top_k(scores, min(lists.shape[1], scores.shape[1]), ties)
     found = columns.masked_fill(values == -torch.inf, -1)
     lists[:, : found.shape[1]] = found.cpu().numpy()
 
@@ -129,6 +153,16 @@ def user_metrics(evidence: Evidence, metrics: Sequence[Metric], ks: Sequence[int
         for k in ks
         for metric in metrics
         if metric.per_user is not None and (metric.cutoff or k == ks[0])
+    }
+
+
+def chance_levels(evidence: Evidence, metrics: Sequence[Metric], ks: Sequence[int]) -> dict[str, float]:
+    """`Metric.label` -> mean over users of the value that a random order of the candidates is expected to have."""
+    return {
+        metric.label(k): float(np.mean(metric.chance(evidence, k)))
+        for k in ks
+        for metric in metrics
+        if metric.chance is not None and (metric.cutoff or k == ks[0])
     }
 
 

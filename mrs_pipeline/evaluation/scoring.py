@@ -67,13 +67,16 @@ def masked_scores(
         model: scores every item.
         users: whom for.
         excluded: items of each of these users that get -inf.
-        blocked: [I] bool items that get -inf for everyone.
+        blocked: [I] bool items that get -inf for everyone, beside those that the model cannot rank.
 
     Raises:
         InputError: the model gives a NaN or an infinite score.
     """
     model.eval()
     scorer = model.scorer()
+    unranked = ~model.rankable
+    hidden = unranked if blocked is None else unranked | blocked
+    masked = bool(hidden.any())
     size = max(1, _SCORES_AT_ONCE // max(model.n_items, 1))
     for start in range(0, len(users), size):
         rows = slice(start, min(start + size, len(users)))
@@ -84,6 +87,6 @@ def masked_scores(
                 "train it again with a lower learning_rate"
             )
         scores[excluded.part(rows.start, rows.stop)] = -torch.inf
-        if blocked is not None:
-            scores.masked_fill_(blocked, -torch.inf)
+        if masked:
+            scores.masked_fill_(hidden, -torch.inf)
         yield rows, scores

@@ -10,6 +10,7 @@ import torch
 
 from mrs_pipeline.evaluation.evaluator import (
     RankingTask,
+    chance_levels,
     list_length,
     overall_metrics,
     ranking_evidence,
@@ -21,10 +22,18 @@ from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, ItemFacts
 from mrs_pipeline.metrics.registry import metrics_of
 from mrs_pipeline.models.base import AnyRecommender
+from mrs_pipeline.models.baselines.most_pop import MostPop
+from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions, TrainingData
 
 ALL: Final = "all"
-"""The slice that ranks every item; `warm` and `cold` rank, and look for, only items with / without training rows."""
+"""The slice that ranks every candidate; `warm` and `cold` rank, and look for, only items with / without training rows.
+
+All three ask for users with training rows.
+"""
+NEW_USERS: Final = "new users"
+"""The slice of the other test users: they are ranked for from what else they did, or by popularity."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +41,16 @@ class SliceMetrics:
     """What one slice came to.
 
     Attributes:
-        slice: all, warm or cold.
+        slice: all, warm, cold or new users.
         protocol: how candidates were chosen, in words that tell comparable rows from others.
         users: [B] int64 users who have a relevant item in the slice.
         values: `Metric.label` -> [B] float32; NaN where a metric is not defined for a user.
         overall: `Metric.label` -> value of a metric over all users.
+        chance: `Metric.label` -> mean over users of what a random order of the candidates would give, for the
+            metrics that know it.
+        candidates: how many items are ranked in it.
+        ranked_by: `model`; for new users `history` (what the user did after the training rows, shown to the model) or
+            `popularity`.
     """
 
     slice: str
@@ -44,6 +58,9 @@ class SliceMetrics:
     users: IntArray
     values: Mapping[str, FloatArray]
     overall: Mapping[str, float] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+    candidates: int = 0
+    ranked_by: str = RANKED_BY_MODEL
 
 
 def evaluate(
@@ -52,8 +69,13 @@ def evaluate(
     test: Interactions,
     options: EvaluationOptions,
     facts: ItemFacts | None = None,
+    *,
+    knowing_new_users: AnyRecommender | None = None,
+    tie_seed: int = 0,
 ) -> tuple[SliceMetrics, ...]:
     """Metrics of `model` on `test` for each slice that has users; to be called once a model.
+
+    A slice is left out where the model can rank none of its items.
 
     Args:
         model: a trained model.
@@ -62,17 +84,40 @@ def evaluate(
         options: metrics, cut-offs, exclusion rule.
         facts: features and attribute of the items, the same for all models that are compared; the features in `data`
             if None. Metrics that lack theirs are left out, see `left_out`.
+        knowing_new_users: the model as it ranks for users without training rows; they get what is popular if None.
+        tie_seed: by which the order of equal scores is drawn.
     """
     exclude = [data.train] if options.exclude == "train" else [data.train, data.valid]
     background = Background(data.train, ItemFacts(data.features) if facts is None else facts)
     lacking = left_out(options, background.facts)
     chosen = [metric for metric in metrics_of(options.metrics) if metric.name not in lacking]
     found = []
-    for name, candidates in _candidates(data.train).items():
-        task = ranking_task(test, exclude, candidates=candidates, device=model.device)
-        if len(task.users):
-            found.append(_on_slice(model, task, (name, background), chosen, options))
+    trained = data.users_trained
+    for name, candidates in _candidates(data).items():
+        asked, by, ranker = trained, RANKED_BY_MODEL, model
+        if name == NEW_USERS:
+            asked = ~trained
+            by = RANKED_BY_HISTORY if knowing_new_users else RANKED_BY_POPULARITY
+            ranker = knowing_new_users or most_popular(data)
+        task = ranking_task(
+            test, exclude, candidates=candidates, asked=asked, tie_seed=tie_seed, device=ranker.device
+        )
+        if len(task.users) and _ranks_any(ranker, candidates):
+            found.append(_on_slice(ranker, task, (name, by, background), chosen, options))
     return tuple(found)
+
+
+def _ranks_any(model: AnyRecommender, candidates: BoolArray | None) -> bool:
+    ranked = model.rankable.cpu().numpy()
+    return bool((ranked if candidates is None else ranked & candidates).any())
+
+
+def most_popular(data: TrainingData) -> AnyRecommender:
+    """What users of whom nothing is known are shown: the items with the most training users."""
+    inputs = ModelInputs.from_data(TrainingData(data.train, data.valid))
+    model = MostPop(MostPop.Config(), inputs, torch.Generator())
+    model.fit_closed_form()
+    return model
 
 
 def left_out(options: EvaluationOptions, facts: ItemFacts) -> dict[str, str]:
@@ -86,19 +131,20 @@ def left_out(options: EvaluationOptions, facts: ItemFacts) -> dict[str, str]:
     return reasons
 
 
-def _candidates(train: Interactions) -> dict[str, BoolArray | None]:
-    seen = np.bincount(train.items, minlength=train.n_items) > 0
-    return {ALL: None, "warm": seen, "cold": ~seen}
+def _candidates(data: TrainingData) -> dict[str, BoolArray | None]:
+    seen = np.bincount(data.train.items, minlength=data.train.n_items) > 0
+    cold = ~seen if data.candidates is None else ~seen & data.candidates
+    return {ALL: data.candidates, "warm": seen, "cold": cold, NEW_USERS: data.candidates}
 
 
 def _on_slice(
     model: AnyRecommender,
     task: RankingTask,
-    named: tuple[str, Background],
+    named: tuple[str, str, Background],
     metrics: Sequence[Metric],
     options: EvaluationOptions,
 ) -> SliceMetrics:
-    name, background = named
+    name, ranked_by, background = named
     evidence = ranking_evidence(model, task, background, list_length(metrics, options.ks))
     return SliceMetrics(
         slice=name,
@@ -106,19 +152,24 @@ def _on_slice(
         users=evidence.users,
         values=user_metrics(evidence, metrics, options.ks),
         overall=overall_metrics(evidence, metrics, options.ks),
+        chance=chance_levels(evidence, metrics, options.ks),
+        candidates=task.catalogue,
+        ranked_by=ranked_by,
     )
 
 
 def protocol_of_slice(options: EvaluationOptions, slice_name: str) -> str:
     """The rules behind a number; rows with different protocols must not be compared."""
-    return f"full ranking; candidates={slice_name} items; exclude={options.exclude}; ties by item number"
+    return f"full ranking; candidates={slice_name} items; exclude={options.exclude}; ties by lot"
 
 
 class Selection:
     """The validation score that chooses epochs and settings; holds no test row."""
 
     def __init__(self, data: TrainingData, options: EvaluationOptions, device: torch.device) -> None:
-        self._task = ranking_task(data.valid, [data.train], device=device)
+        self._task = ranking_task(
+            data.valid, [data.train], candidates=data.candidates, asked=data.users_trained, device=device
+        )
         self._background = Background(data.train)
         self._metric = metrics_of([options.select_metric])
         self._k = options.select_k

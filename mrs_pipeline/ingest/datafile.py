@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.encodings import as_utf8, marked_encoding
+from mrs_pipeline.ingest.packing import data_suffix, is_packed, plain
 from mrs_pipeline.ingest.sql import first_row, quoted_text
 from mrs_pipeline.machine import machine_fault
 
@@ -32,10 +33,13 @@ _KINDS: dict[str, FileKind] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".inter": "csv",
+    ".kg": "csv",
+    ".link": "csv",
     ".parquet": "parquet",
     ".jsonl": "json",
     ".ndjson": "json",
 }
+_TABBED = (".tsv", ".inter", ".kg", ".link")
 _DELIMITERS = (",", ";", "\t", "|")
 _BLOCK = 1 << 20
 _TOO_LONG = ("Maximum line size", "maximum_object_size")
@@ -53,7 +57,7 @@ class DataFile:
         columns: column -> DuckDB type; for text formats VARCHAR, or JSON where a value may be a JSON list.
         delimiter: of a CSV.
         header: whether the first line of a CSV names the columns.
-        copy: the same text in UTF-8, where the file has another encoding.
+        copy: the same text, unpacked and in UTF-8, where the file is packed or has another encoding.
     """
 
     path: Path
@@ -66,7 +70,7 @@ class DataFile:
 
     @property
     def text(self) -> Path:
-        """What is read: the file, or its copy in UTF-8."""
+        """What is read: the file, or its copy."""
         return self.copy or self.path
 
     def scan_sql(self) -> str:
@@ -152,12 +156,14 @@ def open_data_file(
         names: of the columns of a CSV without a header; `-` or nothing for one that is not read.
     """
     name = path.relative_to(root).as_posix()
-    kind = _KINDS[path.suffix.lower()]
-    if path.stat().st_size == 0:
+    kind = _KINDS[data_suffix(path)]
+    text = plain(path, name)
+    if text.stat().st_size == 0:
         raise InputError(f"{name} is empty; it needs {'a header line and ' if kind == 'csv' else ''}rows")
     if kind == "parquet":
         return _described(con, DataFile(path, name, kind, {}))
-    copy, quotes = _utf8(path, name, encoding)
+    copy, quotes = _utf8(text, name, encoding)
+    copy = copy or (text if is_packed(path) else None)
     if kind == "json":
         return _with_keys(con, DataFile(path, name, kind, {}, copy=copy))
     file = _with_header(DataFile(path, name, kind, {}, copy=copy), names)
@@ -171,6 +177,7 @@ def open_data_file(
 
 def first_cells(path: Path, rows: int, encoding: str | None = None) -> list[list[str]]:
     """The first records of a CSV, its header among them, without judging them."""
+    path = plain(path, path.name)
     copy, _ = _utf8(path, path.name, encoding)
     csv.field_size_limit(_LONGEST_FIELD)
     with (copy or path).open(encoding="utf-8-sig", newline="") as stream:
@@ -185,7 +192,7 @@ def first_cells(path: Path, rows: int, encoding: str | None = None) -> list[list
 def is_utf8(path: Path) -> bool:
     """Whether a file of text is UTF-8, or UTF-16 with its mark, which is read as well."""
     try:
-        _utf8(path, path.name, None)
+        _utf8(plain(path, path.name), path.name, None)
     except InputError:
         return False
     return True
@@ -207,7 +214,7 @@ def _utf8(path: Path, name: str, encoding: str | None) -> tuple[Path | None, int
 
 
 def _delimiter(path: Path, first: str) -> str:
-    if path.suffix.lower() in (".tsv", ".inter"):
+    if data_suffix(path) in _TABBED:
         return "\t"
     return max(_DELIMITERS, key=first.count)
 
@@ -262,6 +269,8 @@ def _with_header(file: DataFile, names: Sequence[str] | None) -> DataFile:
         delimiter = _delimiter(file.path, stream.readline())
         stream.seek(0)
         cells = next(csv.reader(stream, delimiter=delimiter), [])
+    if not cells:
+        raise InputError(f"{file.name} begins with an empty line; its first line must name the columns")
     if names is not None and len(names) != len(cells):
         raise InputError(
             f"{file.name} has {len(cells)} columns, but {len(names)} are named; write one name a column, in order, and "

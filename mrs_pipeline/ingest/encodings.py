@@ -64,7 +64,7 @@ def _copied(path: Path, name: str, encoding: str, _size: int, _modified: int) ->
     with (
         (
             tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", newline="", dir=_folder(), suffix=path.suffix, delete=False
+                "w", encoding="utf-8", newline="", dir=copies_folder(), suffix=path.suffix, delete=False
             )
         ) as copy,
         path.open("rb") as stream,
@@ -84,7 +84,8 @@ def _copied(path: Path, name: str, encoding: str, _size: int, _modified: int) ->
 
 
 @cache
-def _folder() -> str:
+def copies_folder() -> str:
+    """The temporary folder of this process for copies of raw files."""
     return _temporary().name
 
 

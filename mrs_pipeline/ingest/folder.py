@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from mrs_pipeline.ingest import paths
 from mrs_pipeline.ingest.interactions import InteractionLayout
+from mrs_pipeline.ingest.locating import source_folder
 from mrs_pipeline.ingest.matrices import MatrixFile
 from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.ingest.reader import Reader
@@ -40,7 +41,7 @@ class FolderReader(Reader[FolderOptions]):
     @classmethod
     def open(cls, options: FolderOptions, home_root: Path) -> TabularSource:
         """The source below `options.path`; InputError where a file that the settings name is not there."""
-        root = paths.source_folder(options.path, home_root)
+        root = source_folder(options.path, home_root)
         return TabularSource(
             root=root,
             interaction_files=interaction_files(options, root),

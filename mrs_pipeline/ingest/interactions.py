@@ -70,17 +70,24 @@ def interactions_select(
     files: Sequence[DataFile],
     layout: InteractionLayout,
     *,
-    may_be_empty: bool = False,
+    alone: bool = False,
 ) -> str:
     """SELECT with the columns of `raw.interactions` over all files, once every value has been checked.
+
+    Args:
+        con: the connection that the SELECT is for.
+        files: one or more.
+        layout: how their columns are called.
+        alone: whether this is one landing file of several, which may be empty and lack columns that others have.
 
     Raises:
         InputError: a column is missing, a value cannot be read (with its line), or there is no row at all.
     """
-    _require_mapped(files, layout)
+    if not alone:
+        _require_mapped(files, layout)
     branches = [_branch(file, layout) for file in files]
     rows = sum(_checked_rows(con, file, branch, layout) for file, branch in zip(files, branches, strict=True))
-    if rows == 0 and not may_be_empty:
+    if rows == 0 and not alone:
         where = files[0].name if len(files) == 1 else f"each of {len(files)} files, from {files[0].name} on,"
         raise InputError(f"{where} has no rows below its header; put interactions there or name another file")
     return " UNION ALL ".join(branch.select for branch in branches)

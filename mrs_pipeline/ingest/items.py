@@ -19,6 +19,7 @@ from mrs_pipeline.ingest.sql import first_row, quoted_name
 from mrs_pipeline.schema import (
     DATASET,
     DESCRIPTION,
+    FIRST_SEEN,
     ITEM,
     ITEM_ID,
     REASON,
@@ -35,10 +36,21 @@ if TYPE_CHECKING:
 
 _TEXTS: Final = (TITLE, DESCRIPTION)
 
-CANONICAL: Final = (ITEM_ID, *_TEXTS, *MEDIA_COLUMNS)
+CANONICAL: Final = (ITEM_ID, *_TEXTS, *MEDIA_COLUMNS, FIRST_SEEN)
 """Columns that every catalogue has, in this order around the attributes."""
 
-RESERVED: Final = (DATASET, WINDOW, ITEM, USER, USER_ID, REASON, SOURCE_FILE, SOURCE_ROW, "is_cold")
+RESERVED: Final = (
+    DATASET,
+    WINDOW,
+    ITEM,
+    USER,
+    USER_ID,
+    REASON,
+    SOURCE_FILE,
+    SOURCE_ROW,
+    "is_cold",
+    "is_candidate",
+)
 """Names that the lake's own columns carry; an attribute of that name becomes `item_<name>`."""
 
 
@@ -118,16 +130,18 @@ def items_select(
     inner += [
         f"{values.text(actual, file.columns[actual])} AS {quoted_name(name)}"
         for name, actual in columns.items()
-        if name != ITEM_ID
+        if name not in (ITEM_ID, FIRST_SEEN)
     ]
+    if FIRST_SEEN in columns:
+        inner.append(f"{_first_seen(con, file, columns[FIRST_SEEN])} AS {FIRST_SEEN}")
     relation = f"SELECT {', '.join(inner)} FROM ({file.scan_sql()})"
     file.readable_rows(con, relation)
     return _joined(relation, list(columns), media)
 
 
 def bare_items_select(ids: str, media: Mapping[str, MediaTable]) -> str:
-    """The same for a source without an items file; `ids` is a SELECT of distinct `item_id`s."""
-    return _joined(ids, [ITEM_ID], media)
+    """The same for a source without an items file; `ids` is a SELECT of `item_id`s and `first_seen`."""
+    return _joined(ids, [ITEM_ID, FIRST_SEEN], media)
 
 
 def read_ids(con: "DuckDBPyConnection", file: DataFile, column: str, ids: IdOptions) -> list[str]:
@@ -151,6 +165,30 @@ def _identifier(file: DataFile, column: str, ids: IdOptions) -> str:
     return sql
 
 
+def _first_seen(con: "DuckDBPyConnection", file: DataFile, column: str) -> str:
+    """SQL of the moment since when an item exists, checked; four digits are a year."""
+    moment = values.timestamp(column, file.columns[column])
+    if moment is None:
+        raise InputError(
+            f"{file.name}, column {column}: type {file.columns[column]} cannot be the time since when an item exists; "
+            "map another column to first_seen under source.item_columns"
+        )
+    year = f"TRY_CAST({quoted_name(column)} AS INTEGER)"
+    is_year = f"regexp_full_match(CAST({quoted_name(column)} AS VARCHAR), ' *(1[89]|20)[0-9][0-9] *')"
+    with file.reading():
+        (bad,) = first_row(
+            con,
+            f"SELECT arg_min({{'row': {ROW}, 'shown': {moment.shown}}}, {ROW}) FILTER ({moment.wrong}) "
+            f"FROM ({file.scan_sql()})",
+        )
+    if bad:
+        raise InputError(
+            f"{file.place(bad['row'])}, column {column}: '{bad['shown']}' is neither unix seconds, milliseconds nor an "
+            "ISO date; correct it, or map another column to first_seen under source.item_columns"
+        )
+    return f"CASE WHEN {is_year} THEN make_timestamp({year}, 1, 1, 0, 0, 0.0) ELSE {moment.sql} END"
+
+
 def _joined(relation: str, present: Sequence[str], media: Mapping[str, MediaTable]) -> str:
     """The columns in their order, with media paths from the tables of files that exist."""
     chosen = [f"items.{ITEM_ID}"]
@@ -163,4 +201,7 @@ def _joined(relation: str, present: Sequence[str], media: Mapping[str, MediaTabl
         if table:
             key = ITEM_ID if table.by_item else quoted_name(modality)
             joins += f" LEFT JOIN {table.name} ON {table.name}.key = items.{key}"
+    chosen.append(
+        f"items.{FIRST_SEEN}" if FIRST_SEEN in present else f"CAST(NULL AS TIMESTAMP) AS {FIRST_SEEN}"
+    )
     return f"SELECT {', '.join(chosen)} FROM ({relation}) AS items{joins}"

@@ -36,7 +36,11 @@ class KnowledgeOptions(BaseModel):
     min_items: int = Field(default=2, ge=1)
     """Values that fewer items have are left out: what one item has alone joins it to no other."""
     triples: str | None = None
-    """A file below `source.path` with the columns head, relation and tail; ids of items are told by `item_id`."""
+    """A file below `source.path` with the columns head, relation and tail, or RecBole's `.kg`; ids of items are told by
+    `item_id`."""
+    links: str | None = None
+    """A file below `source.path`, such as RecBole's `.link`, with the columns item_id and entity_id: which entity of
+    the triples each item is. With it, no other entity is taken for an item."""
     triple_columns: dict[Literal["head", "relation", "tail"], str] = Field(default_factory=dict)
     """Our name -> the file's name, where they differ."""
 
@@ -45,8 +49,9 @@ class KnowledgeOptions(BaseModel):
         from_items = bool(self.attributes or self.decade)
         if from_items == (self.triples is not None):
             raise ValueError("knowledge needs either attributes (or decade) or triples, and not both")
-        if self.triple_columns and self.triples is None:
-            raise ValueError("knowledge.triple_columns goes with triples")
+        for name in ("triple_columns", "links"):
+            if getattr(self, name) and self.triples is None:
+                raise ValueError(f"knowledge.{name} goes with triples")
         return self
 
     @model_validator(mode="after")

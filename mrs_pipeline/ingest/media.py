@@ -58,14 +58,9 @@ def from_column(
             f"SELECT {ROW}, path FROM {relation} WHERE regexp_matches(path, '^([/\\\\]|[A-Za-z]:[/\\\\])') "
             f"OR regexp_matches(path, '(^|[/\\\\])[.][.]([/\\\\]|$)') ORDER BY {ROW} LIMIT 1",
         )
-        folders = con.execute(
-            f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') AS folder FROM {relation} "
-            "WHERE path IS NOT NULL ORDER BY 1"
-        ).fetchall()
     if outside:
         _refuse(items.place(outside[0]), column, outside[1], modality)
-    # Only folders of this file system are listed; a URL in the column is a file that does not exist.
-    found, leading_out = _list(root, (row[0] for row in folders if "://" not in row[0]))
+    found, leading_out = _list(root, named_folders(con, items, column))
     if leading_out:
         row = first_row(
             con,
@@ -75,6 +70,17 @@ def from_column(
         if row:
             _refuse(items.place(row[0]), column, row[1], modality)
     return _table(con, f"media_{modality}", found, found, by_item=False)
+
+
+def named_folders(con: "DuckDBPyConnection", items: DataFile, column: str) -> list[str]:
+    """The folders that a column of paths names, each with a `/` at its end; those of URLs are none of this machine."""
+    value = text(column, items.columns[column])
+    with items.reading():
+        folders = con.execute(
+            f"SELECT DISTINCT regexp_replace(path, '[^/]*$', '') AS folder FROM (SELECT {value} AS path "
+            f"FROM ({items.scan_sql()})) WHERE path IS NOT NULL ORDER BY 1"
+        ).fetchall()
+    return [row[0] for row in folders if "://" not in row[0]]
 
 
 def from_folder(

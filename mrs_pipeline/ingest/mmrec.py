@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest import folder
+from mrs_pipeline.ingest import folder, paths
+from mrs_pipeline.ingest.locating import source_folder
 from mrs_pipeline.ingest.matrices import MatrixFile
 from mrs_pipeline.ingest.options import FileSourceOptions
-from mrs_pipeline.ingest.paths import source_folder
+from mrs_pipeline.ingest.packing import data_suffix
 from mrs_pipeline.ingest.reader import Reader
 from mrs_pipeline.ingest.source import TabularSource
 from mrs_pipeline.schema import ITEM_ID, SPLIT, TEST, TRAIN, USER_ID, VALID
@@ -59,7 +60,7 @@ class MmrecReader(Reader[MmrecOptions]):
 def _inter_files(options: MmrecOptions, root: Path) -> tuple[Path, ...]:
     if options.interactions is not None:
         return folder.interaction_files(options, root)
-    found = sorted(root.glob("*.inter"))
+    found = [path for path in paths.top_tables(root) if data_suffix(path) == ".inter"]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise InputError(

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mrs_pipeline.ingest.encodings import known_encoding
 from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.remote.address import secret_in
 from mrs_pipeline.taxonomy import Modality
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -40,6 +41,17 @@ def _bare_file(value: Any) -> Any:
     return {"file": value} if isinstance(value, str) else value
 
 
+def _without_secrets(path: str) -> str:
+    fault = secret_in(path)
+    if fault:
+        raise ValueError(fault)
+    return path
+
+
+SourcePath = Annotated[str, AfterValidator(_without_secrets)]
+"""Where a source lies; an address that holds a key is refused."""
+
+
 class SourceOptions(BaseModel):
     """What every reader is told: which one it is. A reader adds its own settings in a class below this one."""
 
@@ -57,8 +69,9 @@ class SourceOptions(BaseModel):
 class FileSourceOptions(SourceOptions):
     """What a reader of a folder of files is told."""
 
-    path: str
-    """The folder: absolute, or relative to the project; `$NAME` stands for an environment variable."""
+    path: SourcePath
+    """The folder, absolute or relative to the project, a `.zip`, or an address such as `s3://bucket/folder` or
+    `https://host/file.csv.gz`; `$NAME` stands for an environment variable."""
     interactions: str | None = None
     """File, folder or pattern below `path`; by default `interactions.*` or the files of `interactions/`."""
     items: str | None = None

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.packing import PACKED, data_suffix, is_packed
 
 DATA_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".inter")
-"""Formats that can be read, by the end of the file's name."""
+"""Formats that can be read, by the end of the file's name; text also packed (`.csv.gz`, `.jsonl.zst`)."""
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -20,12 +21,8 @@ class SourceAbsent(InputError):  # noqa: N818 - a state of the machine, not a fa
     """The source's folder is not on this machine; its dataset can be left out with a notice."""
 
 
-def expand_pattern(path: str, home_root: Path) -> Path:
-    """`source.path` as an absolute path: variables replaced, `~` expanded, relative to `home_root`.
-
-    Raises:
-        SourceAbsent: a variable is not set.
-    """
+def expanded(path: str) -> str:
+    """`source.path` with its variables replaced; SourceAbsent where one is not set."""
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
@@ -36,21 +33,12 @@ def expand_pattern(path: str, home_root: Path) -> Path:
             )
         return os.environ[name]
 
-    return (home_root / Path(_VARIABLE.sub(value, path)).expanduser()).resolve()
+    return _VARIABLE.sub(value, path)
 
 
-def source_folder(path: str, home_root: Path) -> Path:
-    """The existing folder that `source.path` names; SourceAbsent where there is none."""
-    root = expand_pattern(path, home_root)
-    if not root.exists():
-        raise SourceAbsent(
-            f"source folder {root} does not exist; correct source.path ('{path}') or put the data there"
-        )
-    if not root.is_dir():
-        raise InputError(
-            f"source.path {root} is a file; name its folder, and the file under source.interactions"
-        )
-    return root
+def expand_pattern(path: str, home_root: Path) -> Path:
+    """`source.path` as an absolute path: variables replaced, `~` expanded, relative to `home_root`."""
+    return (home_root / Path(expanded(path)).expanduser()).resolve()
 
 
 def inside(root: Path, relative: str, setting: str) -> Path:
@@ -121,14 +109,15 @@ def find_items(root: Path) -> Path | None:
 
 def _require_format(path: Path, setting: str, also: tuple[str, ...] = ()) -> None:
     readable = (*DATA_SUFFIXES, *also)
-    if path.suffix.lower() not in readable:
+    if data_suffix(path) not in readable:
         raise InputError(
             f"{setting}: '{path.name}' is none of the readable formats ({', '.join(readable)}); convert it"
         )
 
 
 def _single(root: Path, stem: str) -> Path | None:
-    found = [path for suffix in DATA_SUFFIXES if (path := root / f"{stem}{suffix}").is_file()]
+    candidates = (f"{stem}{suffix}{packing}" for suffix in DATA_SUFFIXES for packing in ("", *PACKED))
+    found = _without_twins(path for name in candidates if data_suffix(path := root / name) and path.is_file())
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise InputError(f"{root} holds {names}; name the one to read under source.{stem}")
@@ -138,11 +127,16 @@ def _single(root: Path, stem: str) -> Path | None:
 def _data_files(root: Path, paths: Iterable[Path]) -> list[Path]:
     """Files of a readable format in name order; hidden and unfinished (`.x`, `_x`) ones are not looked at."""
     found = [
-        path
-        for path in paths
-        if path.suffix.lower() in DATA_SUFFIXES and not path.name.startswith((".", "_"))
+        path for path in paths if data_suffix(path) in DATA_SUFFIXES and not path.name.startswith((".", "_"))
     ]
-    return sorted(inside(root, str(path.relative_to(root)), "source") for path in found if path.is_file())
+    files = _without_twins(path for path in found if path.is_file())
+    return sorted(inside(root, str(path.relative_to(root)), "source") for path in files)
+
+
+def _without_twins(paths: Iterable[Path]) -> list[Path]:
+    """Without packed files whose unpacked form lies beside them: an archiver has made one and not removed the other."""
+    found = list(paths)
+    return [path for path in found if not (is_packed(path) and path.with_suffix("") in found)]
 
 
 def _content(root: Path) -> str:

@@ -4,8 +4,8 @@ A reader (`folder`, `mmrec`, `demo`) only says which files there are and how the
 rest is here. Writing what the SELECTs yield is the lake's work (`storage`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,10 +17,23 @@ from mrs_pipeline.ingest.interactions import InteractionLayout, interactions_sel
 from mrs_pipeline.ingest.items import bare_items_select, item_columns, items_select, read_ids
 from mrs_pipeline.ingest.matrices import MatrixFile, SourceMatrix, read_matrix
 from mrs_pipeline.ingest.sql import first_row
-from mrs_pipeline.schema import ITEM_ID
+from mrs_pipeline.schema import FIRST_SEEN, ITEM_ID, TIMESTAMP
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class MediaPlaces:
+    """Where media files are looked for, relative to a source's root.
+
+    Attributes:
+        trees: folders of files named by item, with all folders in them.
+        folders: folders that the items name, each for itself.
+    """
+
+    trees: tuple[str, ...]
+    folders: tuple[str, ...]
 
 
 class Source(Protocol):
@@ -59,6 +72,21 @@ class Source(Protocol):
 
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows (`day`, `week`, `month`, `year`) that a landing file has rows in, in order."""
+
+    def landing_sql(self, con: "DuckDBPyConnection", file: Path) -> str:
+        """SELECT of the rows of one landing file, which may be empty, once every value has been checked."""
+
+    def row_names(self, file: Path) -> list[str]:
+        """What rows of a landing file have as `source_file`."""
+
+    def unreadable(self, con: "DuckDBPyConnection") -> dict[Path, str]:
+        """The landing files that cannot be read while others can, each with the sentence that says why."""
+
+    def without(self, files: Collection[Path]) -> "Source":
+        """The same source without some of its landing files."""
+
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:
+        """Where files of items are looked for."""
 
 
 def _nothing() -> None:
@@ -174,7 +202,47 @@ class TabularSource:
 
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows that a landing file touches."""
-        return landing.windows_of_file(con, self._landing(con, file), every)
+        keys = landing.keys_in(con, self.landing_sql(con, file), every)
+        return [key for key in keys if key != landing.UNTIMED]
+
+    def landing_sql(self, con: "DuckDBPyConnection", file: Path) -> str:
+        """SELECT of one landing file of several."""
+        return self._select(con, [file], alone=True)
+
+    def row_names(self, file: Path) -> list[str]:
+        """The file's path below the root."""
+        return [file.relative_to(self.root).as_posix()]
+
+    def unreadable(self, con: "DuckDBPyConnection") -> dict[Path, str]:
+        """The landing files with a fault of their own; every file is read."""
+        faults = {}
+        for path in self.landings():
+            try:
+                self.landing_sql(con, path)
+            except InputError as fault:
+                faults[path] = str(fault)
+        return faults
+
+    def without(self, files: Collection[Path]) -> "TabularSource":
+        """The same source without some of its files of interactions."""
+        return replace(
+            self, interaction_files=tuple(path for path in self.interaction_files if path not in files)
+        )
+
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:
+        """The media folders, and the folders that the items name."""
+        catalogue = self._catalogue(con)
+        if catalogue is None:
+            return MediaPlaces(tuple(self.media_folders.values()), ())
+        file, columns = catalogue
+        trees = (folder for modality, folder in self.media_folders.items() if modality not in columns)
+        named = {
+            folder
+            for modality in media.MEDIA_COLUMNS
+            if modality in columns
+            for folder in media.named_folders(con, file, columns[modality])
+        }
+        return MediaPlaces(tuple(trees), tuple(sorted(named)))
 
     def _opened(self, con: "DuckDBPyConnection", paths: Sequence[Path]) -> list[DataFile]:
         self.prepare()
@@ -185,12 +253,8 @@ class TabularSource:
             return self.open_file(con, self.root, path)
         return open_data_file(con, self.root, path, encoding=self.encoding, names=names)
 
-    def _landing(self, con: "DuckDBPyConnection", path: Path) -> str:
-        """SELECT of one landing file, which may be empty."""
-        return self._select(con, [path], may_be_empty=True)
-
-    def _select(self, con: "DuckDBPyConnection", paths: Sequence[Path], *, may_be_empty: bool = False) -> str:
-        return interactions_select(con, self._opened(con, paths), self.layout, may_be_empty=may_be_empty)
+    def _select(self, con: "DuckDBPyConnection", paths: Sequence[Path], *, alone: bool = False) -> str:
+        return interactions_select(con, self._opened(con, paths), self.layout, alone=alone)
 
     def _catalogue(self, con: "DuckDBPyConnection") -> tuple[DataFile, dict[str, str]] | None:
         """The items file and its columns by our names."""
@@ -217,11 +281,17 @@ class TabularSource:
         return {modality: table for modality, table in tables.items() if table is not None}
 
     def _bare_ids(self, con: "DuckDBPyConnection") -> str:
-        """SELECT of the item ids of a source without an items file."""
+        """SELECT of the item ids of a source without an items file, and since when each is known."""
         if self.numbered_items and self.matrix_files:
             # Items that nobody has touched have a row in the matrices too.
-            return f"SELECT CAST(unnest(range({self._highest_number(con) + 1})) AS VARCHAR) AS {ITEM_ID}"
-        return f"SELECT DISTINCT {ITEM_ID} FROM ({self.interactions_sql(con)}) WHERE {ITEM_ID} IS NOT NULL"
+            return (
+                f"SELECT CAST(unnest(range({self._highest_number(con) + 1})) AS VARCHAR) AS {ITEM_ID}, "
+                f"CAST(NULL AS TIMESTAMP) AS {FIRST_SEEN}"
+            )
+        return (
+            f"SELECT {ITEM_ID}, min({TIMESTAMP}) AS {FIRST_SEEN} FROM ({self.interactions_sql(con)}) "
+            f"WHERE {ITEM_ID} IS NOT NULL GROUP BY {ITEM_ID}"
+        )
 
     def _row_order(self, con: "DuckDBPyConnection") -> tuple[str, list[str]]:
         """What fixes the rows of an `.npy` matrix, for messages, and the item of each row."""

@@ -23,14 +23,19 @@ def user_auc(evidence: Evidence, _k: int = 0) -> Values:
     return divided(evidence.total(below.astype(np.float64)), n * (candidates - n))
 
 
+def _chance(evidence: Evidence, _k: int) -> Values:
+    return np.full(evidence.n_rows, 0.5)
+
+
 AUC = Metric(
     name="auc",
     title="Area under the ROC curve",
     formula="share of pairs (relevant item, other candidate) in which the relevant one stands higher",
     source="Rendle et al.: BPR, UAI 2009, section 4.1; Hanley, McNeil, Radiology 143 (1982)",
     per_user=user_auc,
+    chance=_chance,
     accuracy=True,
     cutoff=False,
-    note="Over the whole ranking, so without a cut-off. Equal scores are ordered by item number, not counted half. Not "
+    note="Over the whole ranking, so without a cut-off. Equal scores are ordered by lot, not counted half. Not "
     "defined for a user whose candidates are all relevant. Its mean is GAUC with equal weights.",
 )

@@ -40,6 +40,7 @@ class Metric:
         better: `higher`, `lower`, or `neither` where neither end is better by itself.
         per_user: value of each user.
         overall: one value over all users.
+        chance: what a random order of the candidates is expected to give each user; None where it is not known.
         needs: what it reads beside places and training rows.
         accuracy: whether it compares with held-out items, so that it may choose models (`select_on`).
         cutoff: whether it depends on k; False for a metric of the whole ranking, whose rows have no k.
@@ -57,6 +58,7 @@ class Metric:
     better: Literal["higher", "lower", "neither"] = "higher"
     per_user: PerUser | None = None
     overall: Overall | None = None
+    chance: PerUser | None = None
     needs: frozenset[Need] = frozenset()
     accuracy: bool = False
     cutoff: bool = True

@@ -118,7 +118,7 @@ class Evidence:
     Attributes:
         users: [B] int64 who they are.
         ranks: [T] int64 places, from 1, of the relevant items; ascending inside a row. Equal scores have been
-            ordered by item number, so no two items of a user share a place.
+            ordered by lot, so no two items of a user share a place.
         rows: [T] int64 ascending, 0..B-1: whose each of them is; every row at least once.
         items: [T] int64 the relevant items.
         candidates: [B] int64 how many items were ranked for each user.

@@ -7,6 +7,8 @@ One of two places each.
 array([0.5, 0.5])
 """
 
+import numpy as np
+
 from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.evidence import Evidence, Values
 
@@ -15,12 +17,17 @@ def _precision(evidence: Evidence, k: int) -> Values:
     return evidence.found(k) / k
 
 
+def _chance(evidence: Evidence, k: int) -> Values:
+    return evidence.relevant / evidence.candidates * np.minimum(k, evidence.candidates) / k
+
+
 PRECISION = Metric(
     name="precision",
     title="Precision",
     formula="hits among the first k / k",
     source="Manning, Raghavan, Schütze: Introduction to Information Retrieval (2008), chapter 8",
     per_user=_precision,
+    chance=_chance,
     accuracy=True,
     note="Divided by k also where a user has fewer candidates than k.",
 )

@@ -7,6 +7,8 @@ Of its two relevant items user 0 finds one among the first two, user 1 its only 
 array([0.5, 1. ])
 """
 
+import numpy as np
+
 from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.evidence import Evidence, Values
 
@@ -15,12 +17,17 @@ def _recall(evidence: Evidence, k: int) -> Values:
     return evidence.found(k) / evidence.relevant
 
 
+def _chance(evidence: Evidence, k: int) -> Values:
+    return np.minimum(k, evidence.candidates) / evidence.candidates
+
+
 RECALL = Metric(
     name="recall",
     title="Recall",
     formula="hits among the first k / relevant items",
     source="Manning, Raghavan, Schütze: Introduction to Information Retrieval (2008), chapter 8",
     per_user=_recall,
+    chance=_chance,
     accuracy=True,
     grows=True,
 )

@@ -17,7 +17,7 @@ from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.spec import BatchKind, ModelSpec, unmet_need
+from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec, unmet_need
 from mrs_pipeline.types import Interactions
 
 Scorer = Callable[[Tensor], Tensor]
@@ -120,6 +120,8 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         ) or config.misfit(inputs.features)
         if problem:
             raise InputError(f"model '{self.spec.name}' {problem}")
+        self._seen = inputs.items_seen()
+        self._with_content = _with_content(self.spec, inputs)
         if self.spec.batches is BatchKind.SEQUENCES and inputs.times is None:
             raise InputError(
                 f"model '{self.spec.name}' learns from the order of events, but not every interaction has a time; "
@@ -130,6 +132,19 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
                 f"'{self.spec.pretraining}' and the data hold none; call `fitting.prepare` first"
             )
+
+    @property
+    def sees_content(self) -> bool:
+        """Whether an item's content moves its scores, with these settings."""
+        return self.spec.needs_content
+
+    @property
+    def rankable(self) -> Tensor:
+        """[I] bool: items of which the model knows anything: a training row, or content that it sees.
+
+        The scores of the others are all alike and say nothing; they are ranked nowhere.
+        """
+        return self._seen | self._with_content if self.sees_content else self._seen
 
     @property
     def device(self) -> torch.device:
@@ -184,6 +199,20 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
             scores = self.scorer()(users)
         self.train(was_training)
         return scores
+
+
+def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
+    """[I] bool: items with any content of the kinds that a model looks at."""
+    masks = [torch.zeros(inputs.n_items, dtype=torch.bool, device=inputs.device)]
+    if spec.features is not FeatureUse.IGNORED:
+        masks += inputs.present.values()
+    if spec.raw is not FeatureUse.IGNORED:
+        masks += [content.present for content in inputs.raw.values()]
+    if spec.pretraining:
+        masks += [inputs.pretrained_present[key] for key in inputs.pretrained_by(spec.pretraining)]
+    if spec.knowledge and inputs.knowledge is not None:
+        masks.append(inputs.knowledge.named()[: inputs.n_items])
+    return torch.stack(masks).any(0)
 
 
 AnyRecommender = Recommender[ModelConfig, Never]

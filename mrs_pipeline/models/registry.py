@@ -17,9 +17,17 @@ _HERE: Final = "mrs_pipeline.models"
 _BASELINES: Final = {
     "most_pop": f"{_HERE}.baselines.most_pop:MostPop",
     "item_knn": f"{_HERE}.baselines.item_knn:ItemKnn",
+    "user_knn": f"{_HERE}.baselines.user_knn:UserKnn",
+    "slim": f"{_HERE}.baselines.slim:Slim",
     "ease": f"{_HERE}.baselines.ease:Ease",
+    "edlae": f"{_HERE}.baselines.edlae:Edlae",
+    "rlae": f"{_HERE}.baselines.rlae:Rlae",
+    "ials": f"{_HERE}.baselines.ials:Ials",
     "bpr_mf": f"{_HERE}.baselines.bpr_mf:BprMf",
     "lightgcn": f"{_HERE}.baselines.lightgcn:LightGcn",
+    "lightgode": f"{_HERE}.baselines.lightgode:LightGode",
+    "sgl": f"{_HERE}.baselines.sgl:Sgl",
+    "simgcl": f"{_HERE}.baselines.simgcl:SimGcl",
     "sasrec": f"{_HERE}.sequences.sasrec:SasRec",
 }
 _BRIDGES: Final = {
@@ -28,12 +36,14 @@ _BRIDGES: Final = {
     "lattice": f"{_HERE}.bridge.lattice:Lattice",
     "micro": f"{_HERE}.bridge.micro:Micro",
     "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
+    "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
     "mkgat": f"{_HERE}.bridge.mkgat:Mkgat",
 }
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",
     "nova": f"{_HERE}.fusion.nova:Nova",

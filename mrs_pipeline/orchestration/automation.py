@@ -3,25 +3,22 @@
 Schedule and sensor exist for every dataset and stand still until its YAML (or the UI) switches them on.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.ingest.opening import open_source
-from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.orchestration.assets import asset_key
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
-from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.storage.digests import text_digest
+from mrs_pipeline.stages.checks.data import FILES_SPEC
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
-from mrs_pipeline.tasks.places import exists, windows
+from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage
+from mrs_pipeline.tasks.watching import Look, look_at
 from mrs_pipeline.windows import CRON, scored_keys
 
 ON_REQUEST = "experiments"
@@ -106,61 +103,59 @@ def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition |
 
 
 def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefinition:
-    """Requests the windows whose rows stand in source files that are new or have changed."""
+    """Requests the windows that rows have come to, changed in or gone from; files that cannot be read fail a check."""
 
     @dg.sensor(
         name=f"{config.name}_watch",
         jobs=jobs[:2],
         minimum_interval_seconds=WATCH_SECONDS,
         default_status=_sensor_status(config.automation.watch),
-        description="Runs the windows whose raw files have newly landed.",
+        description="Runs the windows whose raw files have landed, changed or gone.",
     )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        source = open_source(config.source, home.root)
-        seen = json.loads(context.cursor) if context.cursor else {}
-        now = _signatures(source)
-        landed = [name for name, signature in now.items() if seen.get(name) != signature]
-        if not landed:
-            return dg.SkipReason("no new or changed file")
-        due = _windows_in(config, home, source, landed)
-        if not seen:  # the first look: what was read before the sensor was switched on is not new
-            due = [window for window in due if not exists(Stage(config, home), RAW_INTERACTIONS.at(window))]
-        requests = [_request(config, window, [now[name] for name in landed]) for window in due]
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        memory = Memory.parse(context.cursor)
+        found = look_at(Stage(config, home), memory, config.automation.settle_seconds)
+        news = {name: fault for name, fault in found.faults.items() if memory.faults.get(name) != fault}
+        for fault in news.values():
+            context.log.error(fault)
+        reported = [_files_check(config, found.faults)] if found.faults != memory.faults else []
+        return dg.SensorResult(
+            run_requests=[_request(config, window, why) for window, why in found.due.items()],
+            skip_reason=None if found.due else _why_nothing(found),
+            cursor=found.memory.model_dump_json(exclude_defaults=True),
+            asset_events=reported,
+        )
 
     return watch
 
 
-def _request(config: DatasetConfig, window: str, signatures: list[str]) -> dg.RunRequest:
+def _request(config: DatasetConfig, window: str, why: str) -> dg.RunRequest:
     scored = window in scored_keys(config.window, datetime.now(UTC))
     return dg.RunRequest(
-        run_key=f"{window}:{text_digest(*signatures)[:16]}",
+        run_key=f"{window}:{why[:16]}",
         job_name=pipeline_job_name(config.name) if scored else ingest_job_name(config.name),
         partition_key=window if config.windowed else None,
         tags={IN_ORDER: config.name},
     )
 
 
-def _signatures(source: Source) -> dict[str, str]:
-    """Landing file -> size and time of change: cheap enough for every minute."""
-    return {
-        str(path.relative_to(source.root)): f"{status.st_size}-{status.st_mtime_ns}"
-        for path in source.landings()
-        if (status := path.stat())
-    }
+def _files_check(config: DatasetConfig, faults: Mapping[str, str]) -> dg.AssetCheckEvaluation:
+    """The check `files` of the raw rows, as the sensor sees it: what it names is left out of all runs."""
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(config.name, RAW_INTERACTIONS),
+        check_name=FILES_SPEC.name,
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(faults.values()) or "every file can be read",
+        metadata={name: dg.MetadataValue.text(fault) for name, fault in faults.items()},
+    )
 
 
-def _windows_in(config: DatasetConfig, home: Home, source: Source, names: Sequence[str]) -> list[str]:
-    """The dataset's windows that rows of these files fall into; the first one also takes what is older."""
-    if not config.windowed:
-        return [FULL_WINDOW]
-    with Stage(config, home).lake.connect() as con:
-        touched = {
-            key for name in names for key in source.windows_of(con, source.root / name, config.window.every)
-        }
-    keys = windows(config)
-    due = {max(key, keys[0]) for key in touched} if keys else set()
-    return [key for key in keys if key in due]
+def _why_nothing(found: Look) -> str:
+    reasons = [*found.faults.values()]
+    if found.memory.waiting:
+        reasons.append(f"still being written: {', '.join(sorted(found.memory.waiting))}")
+    return "; ".join(reasons) or "no new or changed file"
 
 
 def _status(on: bool) -> dg.DefaultScheduleStatus:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.locating import is_remote
 from mrs_pipeline.ingest.opening import open_source
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.storage.home import find_home
@@ -49,7 +50,9 @@ class Dataset(dg.Component):
 
         home = find_home()
         try:
-            open_source(self.config.source, home.root)
+            # A remote source is asked for when a step needs it: definitions load without a network.
+            if not is_remote(self.config.source.place):
+                open_source(self.config.source, home.root)
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
@@ -70,9 +73,11 @@ class Dataset(dg.Component):
 def _with_presets(config: DatasetConfig, path: Path) -> DatasetConfig:
     if not config.presets:
         return config
-    presets = {model: preset.settings for model, preset in read_presets(path).items()}
+    presets = read_presets(path)
+    settings = {model: preset.settings for model, preset in presets.items()}
+    trials = {model: preset.found.trials for model, preset in presets.items()}
     try:
-        return config.with_presets(presets)
+        return config.with_presets(settings, trials)
     except ValueError as error:
         raise InputError(
             f"{path}: together with defs.yaml, {error}; change one of the two, or take the entry out."

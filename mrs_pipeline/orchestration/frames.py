@@ -29,14 +29,14 @@ _SHOWN = (
 
 LeaderboardFrame = create_dagster_pandas_dataframe_type(
     name="LeaderboardFrame",
-    description="Models of every window, best first: means over seeds, 95 % intervals over users.",
+    description="Models of every window, best first: means and 95 % intervals over users and seeds; no stale rows.",
     columns=[
         PandasColumn.string_column("window", non_nullable=True),
         PandasColumn.integer_column("rank", min_value=1, non_nullable=True),
         PandasColumn.string_column("model", non_nullable=True),
         PandasColumn.float_column("recall@20", min_value=0.0, max_value=1.0, non_nullable=True),
-        PandasColumn.float_column("recall@20_ci_low", max_value=1.0),
-        PandasColumn.float_column("recall@20_ci_high", min_value=0.0),
+        PandasColumn.float_column("recall@20_ci_low", min_value=0.0, max_value=1.0),
+        PandasColumn.float_column("recall@20_ci_high", min_value=0.0, max_value=1.0),
         PandasColumn.float_column("ndcg@20", min_value=0.0, max_value=1.0, non_nullable=True),
         PandasColumn.float_column("seconds", min_value=0.0),
     ],
@@ -48,8 +48,8 @@ FRAME_TYPES: Mapping[Node, dg.DagsterType] = {LEADERBOARD: LeaderboardFrame}
 
 def shown_frame(lake: Lake, dataset: str) -> pd.DataFrame:
     """The leaderboard of a dataset as the UI's frame."""
-    frame: pl.DataFrame = lake.read(Table.of("eval", "leaderboard", dataset=dataset)).select(_SHOWN)
-    return frame.to_pandas()
+    board: pl.DataFrame = lake.read(Table.of("eval", "leaderboard", dataset=dataset))
+    return board.drop_nulls("rank").select(_SHOWN).to_pandas()
 
 
 class LakeFrames(dg.IOManager):

@@ -8,7 +8,7 @@ Words = Mapping[str, tuple[str, str]]
 RESULT_WORDS: Final[Words] = {
     "accuracy": (
         "Accuracy by model",
-        "Each dot is a model's mean over users; the bar is the 95 % interval of that mean. Colour is the "
+        "Each dot is a model's mean over users and seeds; the bar is the 95 % interval of that mean. Colour is the "
         "branch of the taxonomy. Bars that overlap may still differ: the paired test in the table compares "
         "the same users.",
     ),
@@ -74,7 +74,7 @@ FEATURE_WORDS: Final[Words] = {
 EXPERIMENT_WORDS: Final[Words] = {
     "arms": (
         "Accuracy by arm",
-        "Each dot is an arm's mean over users and seeds, the bar its 95 % interval over users, the thin whisker one "
+        "Each dot is an arm's mean over users and seeds, the bar its 95 % interval over both, the thin whisker one "
         "standard deviation over seeds to either side; a dashed line is the one control of all. Bars that overlap may "
         "still differ: the table compares the same users.",
     ),
@@ -85,7 +85,7 @@ EXPERIMENT_WORDS: Final[Words] = {
     "memory": ("Accuracy and its price in memory", "The most memory that each arm's process held."),
     "removed": (
         "Accuracy as content goes missing",
-        "A line a model; the band is the 95 % interval over users. The dashed line never saw any content.",
+        "A line a model; the band is the 95 % interval over users and seeds. The dashed line never saw any content.",
     ),
     "parts": (
         "What each part knows",

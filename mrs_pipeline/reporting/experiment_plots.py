@@ -18,7 +18,7 @@ WHOLE_MODEL: Final = "whole"
 
 @d.styled
 def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
-    """Dots with 95 % intervals over users, whiskers over seeds, and a dashed line at the control if it is one.
+    """Dots with 95 % intervals, whiskers over seeds, and a dashed line at the control if it is one.
 
     Args:
         rows: `eval.experiments` of one experiment; parts other than the whole are left out.
@@ -39,7 +39,7 @@ def accuracy_by_arm(rows: pl.DataFrame) -> Figure:
     for row, right in enumerate(np.maximum(high, value + spread)):
         d.note(axes, f"{value[row]:.4f}", (right, row), (7, 0))
     d.row_names(axes, whole["arm"].to_list())
-    axes.set_xlabel(f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % over users{over_seeds})")
+    axes.set_xlabel(f"{whole['metric'][0]}, mean over users and seeds (bar: 95 % interval{over_seeds})")
     axes.margins(x=0.09)
     d.colour_key(axes, _legend(whole))
     return figure

@@ -34,7 +34,7 @@ from mrs_pipeline.reporting.inputs import (
     ReportInputs,
     conform,
 )
-from mrs_pipeline.reporting.leaderboard import leaderboard, walk_forward
+from mrs_pipeline.reporting.leaderboard import current, leaderboard, walk_forward
 from mrs_pipeline.reporting.narrative import best_baseline, best_content, summary
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
 from mrs_pipeline.schema import FULL_WINDOW
@@ -74,13 +74,17 @@ def report(inputs: ReportInputs) -> str:
         popularity=inputs.popularity_model,
     )
     metrics = conform(inputs.metrics, METRIC_FRAME, "metrics")
-    parts = board.partition_by("protocol", "dataset", maintain_order=True)
+    parts = [
+        part
+        for part in board.partition_by("protocol", "dataset", maintain_order=True)
+        if not part["stale"].all()
+    ]
     checks = conform(inputs.checks, CHECK_FRAME, "checks")
     return render(
         "report.html.j2",
         inputs=inputs,
         boards=[_board(part, inputs, number) for number, part in enumerate(parts)],
-        notices=_notices(board, metrics, checks),
+        notices=_notices(board, checks),
         data=[_data(statistics, number) for number, statistics in enumerate(inputs.data)],
         checks=sections.checks_table(checks) if len(checks) else None,
         n_passed=int(checks["passed"].sum()),
@@ -123,10 +127,11 @@ def feature_page(inputs: FeaturePageInputs) -> str:
 
 def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str, Any]:
     """Everything shown of one (protocol, dataset): its leading window, and the walk over the others."""
-    windows = part["window"].unique().sort()
+    windows = current(part)["window"].unique().sort()
     timed = windows.filter(windows != FULL_WINDOW)
     lead = timed[-1] if len(timed) else FULL_WINDOW
-    group = part.filter(pl.col("window") == lead)
+    listed = part.filter(pl.col("window") == lead)
+    part, group = current(part), current(listed)
     shown, popularity = inputs.metrics_shown, inputs.popularity_model
     models, matrix = sections.matrix_rows(group)
     several = len(timed) > 1
@@ -135,11 +140,12 @@ def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str
         "dataset": group["dataset"][0],
         "window": lead,
         "protocol": group["protocol"][0],
-        "summary": summary(group, shown[0], popularity),
+        "summary": summary(listed, shown[0], popularity),
         "tiles": sections.tiles(group, shown[0], popularity),
-        "table": sections.leaderboard_section(group, shown, popularity),
+        "table": sections.leaderboard_section(listed, shown, popularity),
         "beyond": sections.beyond_accuracy_table(group, shown[0]),
         "all_metrics": sections.all_metrics_table(group),
+        "compared": len(group),
         "walk": sections.walk_forward_table(walk_forward(part, shown[0])) if several else None,
         "axes": {
             axis.value: title for axis, title in AXIS_TITLES.items() if axis.value in set(group["axis"])
@@ -177,8 +183,8 @@ def _result_plots(
         (
             "cold",
             any(
-                f"{name}_{metric}" in part.columns and group[f"{name}_{metric}"].is_not_null().any()
-                for name in ("warm", "cold")
+                name in part.columns and group[name].is_not_null().any()
+                for name in (f"warm_{metric}", "cold_value")
             ),
             lambda: plots.warm_and_cold(group, metric),
         ),
@@ -239,20 +245,19 @@ def _data(statistics: DataStatistics, number: int) -> Mapping[str, Any]:
     }
 
 
-def _notices(board: pl.DataFrame, metrics: pl.DataFrame, checks: pl.DataFrame) -> list[str]:
+def _notices(board: pl.DataFrame, checks: pl.DataFrame) -> list[str]:
     """What a reader must know before comparing numbers."""
     notices = []
-    protocols = board["protocol"].n_unique()
+    protocols = current(board)["protocol"].n_unique()
     if protocols > 1:
         notices.append(
             f"The numbers come from {protocols} evaluation protocols; each has a ranking of its own."
         )
-    ranked = metrics.filter(pl.col("slice") == "all").group_by("protocol", "dataset", "window")
-    versions = ranked.agg(pl.col("data_digest").n_unique())
+    stale = board.filter("stale").group_by("dataset", "window", maintain_order=True)
     notices += [
-        f"Models of {row['dataset']} (window {row['window']}) were measured on {row['data_digest']} "
-        "versions of the data and are not strictly comparable; train the older ones again."
-        for row in versions.filter(pl.col("data_digest") > 1).sort("dataset", "window").to_dicts()
+        f"Measured on other data than today's window {row['window']} of {row['dataset']}, and therefore not ranked: "
+        f"{', '.join(row['model'])}. `mrs run {row['dataset']} --window {row['window']}` measures them again."
+        for row in stale.agg(pl.col("model").unique(maintain_order=True)).sort("dataset", "window").to_dicts()
     ]
     failed = checks.filter(~pl.col("passed"))
     if len(failed):

@@ -3,7 +3,7 @@
 Every frame may be absent (`pl.DataFrame()`), except `metrics`: the report then leaves that section out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,12 +26,15 @@ METRIC_FRAME: Final[FrameSchema] = frame_types(
     "value",
     "ci_low",
     "ci_high",
+    "chance",
+    "candidates",
     "n_users",
     "protocol",
     "data_digest",
     "code_digest",
+    "stale",
 )
-"""Long: one row a (run, slice, metric, k). `slice` is all, warm or cold.
+"""Long: one row a (run, slice, metric, k). `slice` is all, warm, cold or new users; `stale` rows are never ranked.
 
 A run is compared under the `protocol` of its rows of slice `all`; other slices may name theirs there."""
 RUN_FRAME: Final[FrameSchema] = frame_types(
@@ -47,12 +50,14 @@ RUN_FRAME: Final[FrameSchema] = frame_types(
     "n_parameters",
     "config",
     "select_value",
+    "solved",
+    "trials",
 )
 """One row a run; `cells`: values of `taxonomy.Cell`; `select_value`: the validation score at `best_epoch`."""
 HISTORY_FRAME: Final[FrameSchema] = frame_types(*_KEYS, "epoch", "seconds:epoch", "term", "value:term")
 """Long: one row a (run, epoch, term); the term `VALID_TERM` is the selection metric on validation."""
 USER_METRIC_FRAME: Final[FrameSchema] = frame_types(*_KEYS, "user")
-"""Wide: one row a (run, user) of the slice `all`, with one Float64 column a metric: `recall@20`, ..."""
+"""Wide: one row a (run, user), with one column a metric: `recall@20`, `cold_recall@20` of the slice `cold`, ..."""
 CHECK_FRAME: Final[FrameSchema] = frame_types("name", "asset", "severity", "passed", "description:check")
 QUARANTINE_FRAME: Final[FrameSchema] = frame_types("reason", "rows")
 SPLIT_ROWS: Final[FrameSchema] = frame_types("split", "rows")
@@ -181,7 +186,7 @@ class ReportInputs:
         metrics: `METRIC_FRAME` rows of one or many datasets, windows, models and seeds; must not be empty.
         runs: `RUN_FRAME` rows.
         history: `HISTORY_FRAME` rows.
-        user_metrics: `USER_METRIC_FRAME` rows plus metric columns; needed for paired tests.
+        user_metrics: `USER_METRIC_FRAME` rows plus metric columns, in one frame or in several; needed for paired tests.
         checks: `CHECK_FRAME` rows.
         data: statistics, one a dataset (of the window the report leads with).
         samples: example users.
@@ -195,7 +200,7 @@ class ReportInputs:
     metrics: pl.DataFrame
     runs: pl.DataFrame = field(default_factory=pl.DataFrame)
     history: pl.DataFrame = field(default_factory=pl.DataFrame)
-    user_metrics: pl.DataFrame = field(default_factory=pl.DataFrame)
+    user_metrics: pl.DataFrame | Iterable[pl.DataFrame] = ()
     checks: pl.DataFrame = field(default_factory=pl.DataFrame)
     data: tuple[DataStatistics, ...] = ()
     samples: tuple[SampleUser, ...] = ()

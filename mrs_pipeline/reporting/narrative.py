@@ -1,17 +1,19 @@
 """The report's sentences, written from the leaderboard's numbers: no claim that a column does not hold.
 
-A difference is called one only where the paired test says so; the lack of one is said as plainly.
+A difference is called one only where the paired test says so; the lack of one is said as plainly. Rows that were
+measured on other data are no part of any sentence but the one that says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from mrs_pipeline.reporting.leaderboard import ONE_SEED, USERS_AND_SEEDS, current
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
+from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.taxonomy import Axis
 
-ALPHA = 0.05
 Row = Mapping[str, Any]
 
 
@@ -23,17 +25,21 @@ def summary(group: pl.DataFrame, metric: str, popularity: str) -> list[str]:
         metric: the ranking column.
         popularity: name of the non-personal reference.
     """
-    rows = group.filter(pl.col(metric).is_not_null()).to_dicts()
+    rows = current(group).filter(pl.col(metric).is_not_null()).to_dicts()
     if not rows:
-        return [f"No model has a value of {metric} here."]
+        return [f"No model has a value of {metric} on today's data."]
     sentences = [
+        _deploy(rows, metric),
         _leader(rows, metric),
+        _certainty(rows, metric),
         _content_against_baseline(rows, metric, popularity),
         _ties(rows),
         _against_popularity(rows[0], rows, metric, popularity),
-        _cold(rows, metric, popularity),
+        _cold(rows, popularity),
         _cheapest(rows),
-        _caveat(rows),
+        _one_seed(rows),
+        tuning_told(rows),
+        _stale(group),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -69,12 +75,26 @@ def p_text(p: float) -> str:
 
 def _leader(rows: list[dict[str, Any]], metric: str) -> str:
     leader = rows[0]
-    low, high = leader[f"{metric}_ci_low"], leader[f"{metric}_ci_high"]
-    interval = f" (95 % interval {low:.4f} to {high:.4f})" if low is not None and high is not None else ""
     field = f"leads the {len(rows)} models" if len(rows) > 1 else "is the only model here,"
     users = f" over {leader['n_users']:,} users" if leader["n_users"] else ""
     kind = f" ({AXIS_TITLES[Axis(leader['axis'])].lower()})" if leader["axis"] else ""
-    return f"{leader['model']}{kind} {field} with {metric} {leader[metric]:.4f}{interval}{users}."
+    return f"{leader['model']}{kind} {field} with {metric} {leader[metric]:.4f}{users}."
+
+
+def _certainty(rows: list[dict[str, Any]], metric: str) -> str:
+    """What the leader's interval means, and what it allows for."""
+    leader = rows[0]
+    low, high = leader[f"{metric}_ci_low"], leader[f"{metric}_ci_high"]
+    if low is None or high is None:
+        return ""
+    chance = {
+        USERS_AND_SEEDS: f"chance in who was measured and in the random seeds of training ({leader['seeds']} of them)",
+        ONE_SEED: "chance in who was measured, not for luck in training, which was done once",
+    }
+    return (
+        f"With 95 % confidence its true value lies between {low:.4f} and {high:.4f}; that allows for "
+        f"{chance.get(leader['interval_over'], 'chance in who was measured')}."
+    )
 
 
 def _content_against_baseline(rows: list[dict[str, Any]], metric: str, popularity: str) -> str:
@@ -106,18 +126,25 @@ def _verdict(row: Row) -> str:
     if p is None:
         return "without per-user values this difference could not be tested"
     low, high = -row["best_high"], -row["best_low"]  # the leader's lead, not the follower's deficit
-    numbers = f"difference {-row['best_difference']:.4f}, 95 % interval {low:.4f} to {high:.4f}, {p_text(p)}"
+    ends = f"{low:.4f} to {high:.4f}".replace("-", "−")
+    numbers = (
+        f"a lead of {-row['best_difference']:.4f}, {ends} with all models taken into account, {p_text(p)}"
+    )
     if p < ALPHA:
-        return f"the paired test over users separates the two ({numbers})"
-    return f"the paired test over users does not separate the two ({numbers})"
+        return f"on the same users that is more than chance explains ({numbers})"
+    return f"on the same users that may be chance ({numbers})"
 
 
 def _ties(rows: list[dict[str, Any]]) -> str:
     tied = [row["model"] for row in rows[1:] if row["best_p"] is not None and row["best_p"] >= ALPHA]
     if not tied:
         tested = [row for row in rows[1:] if row["best_p"] is not None]
-        return f"It is separated from all {len(tested)} other models." if len(tested) > 1 else ""
-    return f"Not to be told apart from the leader on these users: {_listed(tied)}."
+        return (
+            f"Its lead over each of the {len(tested)} other models is more than chance."
+            if len(tested) > 1
+            else ""
+        )
+    return f"Not to be told apart from the leader, so that one of them may be as good: {_listed(tied)}."
 
 
 def _against_popularity(leader: Row, rows: list[dict[str, Any]], metric: str, popularity: str) -> str:
@@ -130,25 +157,78 @@ def _against_popularity(leader: Row, rows: list[dict[str, Any]], metric: str, po
     return text + (f" Below popularity: {_listed(losing)}." if losing else "")
 
 
-def _cold(rows: list[dict[str, Any]], metric: str, popularity: str) -> str:
-    """Whether content helps items without history; claimed only where the two intervals do not overlap."""
-    column = f"cold_{metric}"
-    known = sorted((row for row in rows if row.get(column) is not None), key=lambda row: -row[column])
-    content, baseline = best_content(known), best_baseline(known, popularity)
-    if content is None:
+def _deploy(rows: list[dict[str, Any]], metric: str) -> str:
+    """What a stranger wants to know first: which model for items with a history, which for new ones, at what cost."""
+    if len(rows) == 1:
         return ""
-    if baseline is None:
-        return f"On cold items {content['model']} is best of the content models with {content[column]:.4f}."
+    warm = _best_of(rows, f"warm_{metric}") or rows[0]
+    text = f"For items with a history deploy {warm['model']}{_cost(warm)}"
+    cold = _best_of(rows, "cold_value")
+    if cold is None:
+        return text + "."
+    if not _above_chance(cold):
+        return text + "; for new items no model is shown to be better than chance."
+    if cold["model"] == warm["model"]:
+        return text + ", and for new items too."
+    return text + f", for new items {cold['model']}{_cost(cold)}."
+
+
+def _cost(row: Row) -> str:
+    seconds, memory = row["seconds"], row["peak_memory_mb"]
+    parts = [] if seconds is None else [f"{seconds_text(seconds)} of training"]
+    parts += [] if memory is None else [f"{memory:,.0f} MB"]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _best_of(rows: Sequence[Row], column: str) -> Row | None:
+    """The first row by a column; None where nobody has a value of it."""
+    known = [row for row in rows if row.get(column) is not None]
+    return max(known, key=lambda row: float(row[column]), default=None)
+
+
+def _above_chance(row: Row) -> bool:
+    """Whether the whole interval on cold items lies above what a random order finds."""
+    low, chance = row["cold_low"], row["cold_chance"]
+    return low is not None and chance is not None and low > chance
+
+
+def _cold(rows: list[dict[str, Any]], popularity: str) -> str:
+    """What is found of items without history, beside chance and the best baseline that ranks them by content."""
+    best = _best_of(rows, "cold_value")
+    if best is None:
+        return ""
+    k = str(best["cold_metric"]).partition("@")[2]
     text = (
-        f"On cold items, which have no event in training, {content['model']} reaches {content[column]:.4f} "
-        f"and {baseline['model']}, the best without content, {baseline[column]:.4f}"
+        f"On the {best['cold_items']:,} cold items, which have no event in training, {best['model']} finds "
     )
-    ends = content.get(f"{column}_ci_low"), baseline.get(f"{column}_ci_high")
-    if content[column] <= baseline[column]:
-        return text + ": content does not help there."
-    if ends[0] is None or ends[1] is None:
-        return text + "; there are no intervals to judge this by."
-    return text + (": content helps there." if ends[0] > ends[1] else ", but their intervals overlap.")
+    text += (
+        f"{best['cold_value']:.4f} of what {best['cold_users']:,} users took, among the first {k} of a list"
+    )
+    if best["cold_low"] is not None:
+        text += f" ({best['cold_low']:.4f} to {best['cold_high']:.4f})"
+    if best["cold_chance"] is not None:
+        sure = ": that is more than chance" if _above_chance(best) else ", so it may be chance"
+        text += f"; a random order finds {best['cold_chance']:.4f}{sure}"
+    text += "."
+    known = sorted(
+        (row for row in rows if row.get("cold_value") is not None), key=lambda row: -row["cold_value"]
+    )
+    baseline = best_baseline(known, popularity)
+    if baseline is not None and baseline is not known[0]:
+        p = baseline["cold_best_p"]
+        told = (
+            "that could not be tested"
+            if p is None
+            else f"{'more than chance' if p < ALPHA else 'may be chance'}, {p_text(p)}"
+        )
+        text += (
+            f" {baseline['model']}, which compares content and learns nothing of it, finds "
+            f"{baseline['cold_value']:.4f} ({told})."
+        )
+    elif baseline is not None:
+        text += " No model that learns from content does better than this comparison of content."
+    blind = [row["model"] for row in rows if row.get("cold_value") is None]
+    return text + (f" They see no content and cannot rank these items: {_listed(blind)}." if blind else "")
 
 
 def _cheapest(rows: list[dict[str, Any]]) -> str:
@@ -168,12 +248,38 @@ def _cheapest(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _caveat(rows: list[dict[str, Any]]) -> str:
-    if len(rows) > 1 and max(row["seeds"] for row in rows) == 1:
+def _one_seed(rows: list[dict[str, Any]]) -> str:
+    once = [row["model"] for row in rows if row["interval_over"] == ONE_SEED]
+    if not once or len(rows) == 1:
+        return ""
+    whom = "all models" if len(once) == len(rows) else _listed(once)
+    return (
+        f"Trained with one seed, so that intervals and tests cover users alone, not luck in training: {whom}."
+    )
+
+
+def tuning_told(rows: Sequence[Row]) -> str:
+    """How evenly settings were searched; a model on its defaults may be worth more than its place."""
+    known = [row for row in rows if row["trials"] is not None]
+    searched = [row for row in known if row["trials"]]
+    if len(known) < 2:
+        return ""
+    if not searched:
         return (
-            "Each model was trained with one seed: intervals cover the draw of users, not luck in training."
+            "No model's settings were searched for: each runs on its defaults or on what was written by hand."
         )
-    return ""
+    counts = {row["trials"] for row in known}
+    if len(counts) == 1:
+        return f"Settings were searched for each model alike, with {counts.pop()} trials."
+    told = _listed([f"{row['model']} ({row['trials']} trials)" for row in searched])
+    rest = [row["model"] for row in known if not row["trials"]]
+    others = f"; not for {_listed(rest)}, whose places may understate them" if rest else ""
+    return f"Settings were not searched for evenly: for {told}{others}."
+
+
+def _stale(group: pl.DataFrame) -> str:
+    models = group.filter("stale")["model"].to_list()
+    return f"Measured on older data and therefore not ranked: {_listed(models)}." if models else ""
 
 
 def seconds_text(seconds: float) -> str:

@@ -23,7 +23,7 @@ MAX_WINDOW_LABELS: Final = 12
 
 @d.styled
 def accuracy_by_model(group: pl.DataFrame, metric: str, popularity: str) -> Figure:
-    """Dots with 95 % intervals over users, best on top, a dashed line at popularity.
+    """Dots with 95 % intervals, best on top, a dashed line at popularity.
 
     Args:
         group: rows of one (protocol, dataset, window) of the leaderboard, best first.
@@ -43,7 +43,7 @@ def accuracy_by_model(group: pl.DataFrame, metric: str, popularity: str) -> Figu
         d.note(axes, f"{value[row]:.4f}", (x, row), (7, 0))
     _reference_line(axes, rows, metric, popularity)
     d.row_names(axes, rows["model"].to_list())
-    axes.set_xlabel(f"{metric}, mean over users (bar: 95 % interval)")
+    axes.set_xlabel(f"{metric}, mean over users and seeds (bar: 95 % interval)")
     axes.margins(x=0.09)
     d.axis_key(axes, rows)
     return figure
@@ -98,21 +98,23 @@ def warm_and_cold(group: pl.DataFrame, metric: str) -> Figure:
     """Panels of bars: the metric on warm items and on cold ones, models in the order of the ranking.
 
     Args:
-        group: rows of one leaderboard group with `warm_<metric>` and/or `cold_<metric>`.
+        group: rows of one leaderboard group with `warm_<metric>` and/or `cold_items.COLD_COLUMNS`.
         metric: name without slice.
     """
-    slices = [name for name in ("warm", "cold") if f"{name}_{metric}" in group.columns]
-    rows = group.filter(pl.any_horizontal(pl.col(f"{name}_{metric}").is_not_null() for name in slices))
+    slices = {"warm": f"warm_{metric}", "cold": "cold_value"}
+    slices = {name: column for name, column in slices.items() if column in group.columns}
+    rows = group.filter(pl.any_horizontal(pl.col(column).is_not_null() for column in slices.values()))
     figure = d.empty(d.WIDE, 0.9 + 0.27 * len(rows))
     panels = figure.subplots(1, len(slices), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, slices, strict=True):
-        value = rows[f"{name}_{metric}"].fill_null(np.nan).to_numpy()
+    for axes, (name, column) in zip(panels, slices.items(), strict=True):
+        value = rows[column].fill_null(np.nan).to_numpy()
         axes.barh(np.arange(len(rows)), value, color=d.axis_colours(rows), height=0.62, alpha=0.85)
         for row, number in enumerate(value):
-            text = "not measured" if np.isnan(number) else f"{number:.4f}"
+            nothing = "cannot rank" if name == "cold" else "not measured"
+            text = nothing if np.isnan(number) else f"{number:.4f}"
             d.note(axes, text, (float(np.nan_to_num(number)), row), (5, 0))
         axes.set_title(f"{name} items")
-        axes.set_xlabel(metric)
+        axes.set_xlabel(metric if name == "warm" else _on_cold(axes, rows))
         axes.margins(x=0.16)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -120,6 +122,16 @@ def warm_and_cold(group: pl.DataFrame, metric: str) -> Figure:
         axes.tick_params(axis="y", length=0)
     d.row_names(panels[0], rows["model"].to_list())
     return figure
+
+
+def _on_cold(axes: Axes, rows: pl.DataFrame) -> str:
+    """Marks what a random order finds; returns what is shown."""
+    known = rows.drop_nulls("cold_metric")
+    chance = known["cold_chance"].mean()
+    if isinstance(chance, float):
+        axes.axvline(chance, color=d.INK, lw=1.0, ls=":")
+        d.note(axes, "chance", (chance, -0.6), (3, 0))
+    return str(known["cold_metric"][0])
 
 
 @d.styled

@@ -3,18 +3,19 @@
 Not here: HTML (`templates/`), figures (`plots`), sentences (`narrative`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.reporting.inputs import CHECK_FRAME, QUARANTINE_FRAME, RUN_FRAME, DataStatistics, conform
-from mrs_pipeline.reporting.leaderboard import GROUP_COLUMNS, metric_columns
-from mrs_pipeline.reporting.narrative import ALPHA, best_baseline, gain, p_text, seconds_text
+from mrs_pipeline.reporting.leaderboard import GROUP_COLUMNS, ONE_SEED, metric_columns
+from mrs_pipeline.reporting.narrative import best_baseline, gain, p_text, seconds_text
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES, as_cell, cell_title, taxonomy_matrix
+from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.taxonomy import Axis, Cell
 
 DASH = "–"
@@ -58,35 +59,70 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
     """The ranking of one (protocol, dataset, window).
 
     Args:
-        group: leaderboard rows, best first.
+        group: leaderboard rows, best first; stale ones are marked.
         shown: metrics with intervals.
         popularity: name of the reference model.
     """
     first, rows = shown[0], group.to_dicts()
-    slices = [column for column in (f"warm_{first}", f"cold_{first}") if column in group.columns]
+    slices = [column for column in (f"warm_{first}",) if column in group.columns]
+    cold = "cold_value" in group.columns
     headers = [
         Header("#", "rank by " + first),
         Header("Model", "coloured by the branch of the taxonomy it stands for", numeric=False),
-        *(Header(name, "mean over users and seeds; below it the 95 % interval over users") for name in shown),
+        *(
+            Header(
+                name, "mean over users and seeds; below it its 95 % interval, which allows for chance in both"
+            )
+            for name in shown
+        ),
         *(
             Header(name.replace("_", " "), "ranking, and looking for, items of this kind only")
             for name in slices
         ),
-        Header("vs. leader", "mean paired difference to the leader; p after Holm's correction"),
-        Header(f"vs. {popularity}", "multiple of what the most popular items reach"),
+        *((Header(f"cold {_cold_metric(group)}", _COLD),) if cold else ()),
+        Header(
+            "vs. leader",
+            "mean difference to the leader on the same users; below it interval and p, adjusted for how many there are",
+        ),
+        Header(
+            f"vs. {popularity}", "multiple of what the most popular items reach; p adjusted in the same way"
+        ),
+        Header("Searched", "settings that were tried on validation rows before the ones it has"),
         Header("Training", "wall-clock time, mean over seeds"),
         Header("Memory", "peak while training"),
     ]
     top = max((row[first] or 0 for row in rows), default=0) or 1
-    reference = next((row[first] for row in rows if row["model"] == popularity), None)
+    reference = next((row[first] for row in rows if row["model"] == popularity and not row["stale"]), None)
     body = []
     for row in rows:
         cells = [CellValue(str(row["rank"] or DASH), row["rank"]), _model_cell(row)]
         cells += [_metric_cell(row, name, top if name == first else None) for name in shown]
         cells += [shown_number(row[name]) for name in slices]
-        cells += [_leader_cell(row), _popularity_cell(row, first, reference), *_cost_cells(row)]
+        cells += [_cold_cell(row)] if cold else []
+        cells += [_leader_cell(row), _popularity_cell(row, first, reference), shown_number(row["trials"], 0)]
+        cells += _cost_cells(row)
         body.append(tuple(cells))
     return without_empty_columns(PageTable(tuple(headers), tuple(body)))
+
+
+_COLD: Final = (
+    "ranking, and looking for, items without an event in training only; below it its interval and what a random order "
+    "finds. Models that see no content cannot rank them"
+)
+
+
+def _cold_metric(group: pl.DataFrame) -> str:
+    known = group["cold_metric"].drop_nulls()
+    return str(known[0]) if len(known) else ""
+
+
+def _cold_cell(row: Mapping[str, Any]) -> CellValue:
+    value = row["cold_value"]
+    if value is None:
+        return CellValue(DASH if row["stale"] else "cannot rank")
+    notes = [] if row["cold_low"] is None else [f"{row['cold_low']:.4f} – {row['cold_high']:.4f}"]
+    notes += [] if row["cold_chance"] is None else [f"chance {row['cold_chance']:.4f}"]
+    return CellValue(f"{value:.4f}", value, tuple(notes))
 
 
 def without_empty_columns(table: PageTable) -> PageTable:
@@ -103,7 +139,8 @@ def without_empty_columns(table: PageTable) -> PageTable:
 def _model_cell(row: dict[str, Any]) -> CellValue:
     cells = [as_cell(cell) for cell in row["cells"] or ()]
     words = ", ".join(cell_title(cell) for cell in cells if cell is not Cell.BASELINE)
-    badges = ("tied with the leader",) if row["best_p"] is not None and row["best_p"] >= ALPHA else ()
+    tied = row["best_p"] is not None and row["best_p"] >= ALPHA
+    badges = ("older data, not ranked",) if row["stale"] else ("tied with the leader",) if tied else ()
     return CellValue(
         row["model"], row["model"], (words,) if words else (), badges=badges, kind=row["axis"] or ""
     )
@@ -116,20 +153,28 @@ def _metric_cell(row: dict[str, Any], name: str, top: float | None) -> CellValue
     notes = [f"{low:.4f}–{high:.4f}"] if low is not None and high is not None else []
     if spread is not None:
         notes.append(f"± {spread:.4f}, {row['seeds']} seeds")
+    elif row["interval_over"] == ONE_SEED and notes:
+        notes.append("users alone, 1 seed")
     return CellValue(f"{value:.4f}", value, tuple(notes), bar=value / top if top else None)
 
 
 def _leader_cell(row: dict[str, Any]) -> CellValue:
     if row["best_difference"] is None:
         return CellValue("leader" if row["rank"] == 1 else DASH, 0.0 if row["rank"] == 1 else None)
-    text = f"{row['best_difference']:+.4f}".replace("-", "−")
-    return CellValue(
-        text, row["best_difference"], (p_text(row["best_p"]),) if row["best_p"] is not None else ()
-    )
+    text = signed(row["best_difference"])
+    if row["best_p"] is None:
+        return CellValue(text, row["best_difference"])
+    ends = f"{signed(row['best_low'])} to {signed(row['best_high'])}"
+    return CellValue(text, row["best_difference"], (ends, p_text(row["best_p"])))
+
+
+def signed(value: float) -> str:
+    """`+0.0123`, `−0.0123`."""
+    return f"{value:+.4f}".replace("-", "−")
 
 
 def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) -> CellValue:
-    if not reference or row[metric] is None:
+    if not reference or row[metric] is None or row["stale"]:
         return CellValue(DASH)
     notes = (p_text(row["popularity_p"]),) if row["popularity_p"] is not None else ()
     return CellValue(f"{row[metric] / reference:.1f}×", row[metric] / reference, notes)

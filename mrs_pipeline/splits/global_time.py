@@ -14,8 +14,7 @@ from mrs_pipeline.types import IntArray
 def global_time(options: SplitOptions, times: IntArray | None) -> LabelArray:
     """Label by two moments, chosen so that the shares come closest to the ratios; a moment is never divided.
 
-    Rows of users who have nothing to be trained on are left out afterwards (`labels.labelled`), not moved to
-    training: their rows lie in the future of the model.
+    Rows of users who have nothing to be trained on are not moved to training: they lie in the future of the model.
 
     Args:
         options: the ratios.

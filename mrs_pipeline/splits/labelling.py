@@ -19,7 +19,7 @@ def label(
     times: IntArray | None = None,
     given: Sequence[str | None] | None = None,
 ) -> Labelled:
-    """Split a dataset by the strategy of the settings; every user of valid or test keeps a training row.
+    """Split a dataset by the strategy of the settings.
 
     Args:
         options: strategy, ratios, seed.

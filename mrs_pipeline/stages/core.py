@@ -13,7 +13,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.schema import SPLIT, TIMESTAMP
 from mrs_pipeline.schema import SPLIT_LABELS as LABELS
 from mrs_pipeline.splits.labelling import label, label_window
-from mrs_pipeline.splits.labels import LEFT_OUT, NO_TIME, Labelled
+from mrs_pipeline.splits.labels import NO_TIME, Labelled
 from mrs_pipeline.stages.checks.data import CORE_SPECS, SPLITS_SPECS, check_core, check_splits
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.raw_rows import bounds_of, raw_rows
@@ -70,7 +70,7 @@ def build_splits(stage: Stage, task: Task, provenance: Provenance) -> Sequence[O
         names = " ".join(f"WHEN {code} THEN '{name}'" for code, name in enumerate(LABELS))
         select = (
             f'SELECT "user", item, {TIMESTAMP}, CASE label {names} END AS {SPLIT} FROM {scan} POSITIONAL JOIN labels '
-            f'WHERE label <> {LEFT_OUT} ORDER BY "user", item, {TIMESTAMP} NULLS FIRST'
+            f'ORDER BY "user", item, {TIMESTAMP} NULLS FIRST'
         )
         manifest = stage.lake.write(con, table_of(stage, SPLITS), select, provenance)
     report = labelled.report
@@ -79,7 +79,7 @@ def build_splits(stage: Stage, task: Task, provenance: Provenance) -> Sequence[O
         **{f"{name} rows": rows for name, rows in report.rows.items()},
         **{f"{name} users": users for name, users in report.users.items()},
         "realised ratios": {name: round(share, 4) for name, share in report.ratios.items()},
-        "rows left out (user without a training row)": report.rows_without_history,
+        "new users (no training row)": report.new_users,
     }
     return [Outcome(SPLITS, manifest.digest, facts, manifest.columns)]
 

@@ -26,8 +26,9 @@ from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import DRIFT, features_in, previous_extraction, read_features
 from mrs_pipeline.stored.graphs import write_graph
-from mrs_pipeline.tasks.files import engine_settings, pretrained_part, source_of
+from mrs_pipeline.tasks.files import engine_settings, pretrained_part
 from mrs_pipeline.tasks.node import CORE_ITEMS, External, Files, Kind, Node
+from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.types import FeatureMatrix
 

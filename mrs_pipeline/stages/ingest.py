@@ -3,43 +3,62 @@
 How files are read is `ingest`; what is done with the rows afterwards is the core stage.
 """
 
-import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
+import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.identity import IdentityOptions
+from mrs_pipeline.errors import InputError, UnreadableError
 from mrs_pipeline.ingest.identities import id_notices
 from mrs_pipeline.ingest.landing import untimed_notices
-from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.registry import READERS
+from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW, ITEM_ID, SOURCE_FILE, SOURCE_ROW, TIMESTAMP
 from mrs_pipeline.stages.checks.data import (
     RAW_INTERACTIONS_SPECS,
     RAW_ITEMS_SPECS,
     check_raw_interactions,
     check_raw_items,
+    unreadable_files,
 )
-from mrs_pipeline.storage.home import Home
-from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.stages.parsing import Parsed, forget_source, parsed_source, readable
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.raw_rows import moment
-from mrs_pipeline.tasks.files import files_digests, source_of
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, External, Files
 from mrs_pipeline.tasks.places import windows
+from mrs_pipeline.tasks.source_files import at_rest, source_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.windows import window_end, window_start
+
+__all__ = [
+    "check_source",
+    "forget_source",
+    "ingest_interactions",
+    "ingest_items",
+    "ingest_tasks",
+    "parsed_source",
+]
 
 _SAMPLE = 8
 
 
 def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
-    """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost."""
-    con = parsed_source(stage)
+    """The rows of one window; the first also takes those of no window (earlier, later, no time), so none is lost.
+
+    Raises:
+        InputError: a file that the window has rows of can no longer be read, or any file where there are no windows.
+            The rows stay as they are.
+    """
+    parsed = parsed_source(stage)
+    _refuse_to_lose(stage, parsed)
+    con = parsed.con if stage.config.windowed else parsed.whole()
+    provenance = _of(provenance, parsed.digests)
     table = stage.table("raw", "interactions")
     select = f"SELECT * FROM parsed WHERE {_in_window(stage)} ORDER BY {SOURCE_FILE}, {SOURCE_ROW}"
+    _note_unreadable(stage, parsed.unreadable, provenance)
     manifest = stage.lake.write(con, table, select, provenance)
     scan = stage.lake.scan(table)
     summary = con.sql(
@@ -60,11 +79,17 @@ def ingest_interactions(stage: Stage, task: Task, provenance: Provenance) -> Seq
 
 def ingest_items(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The catalogue as it is now."""
-    source = source_of(stage)
     with stage.lake.connect() as con:
         table = stage.table("raw", "items", window=FULL_WINDOW)
-        select = f"SELECT * FROM ({source.items_sql(con)}) ORDER BY item_id"
-        manifest = stage.lake.write(con, table, select, provenance)
+
+        def read(source: Source, digests: Mapping[str, str]) -> None:
+            select, _ = readable(source, con, lambda each: each.items_sql(con))
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE read_items AS SELECT * FROM ({select}) ORDER BY item_id"
+            )
+
+        _, digests = at_rest(stage, read)
+        manifest = stage.lake.write_table(con, table, "read_items", _of(provenance, digests))
         scan = stage.lake.scan(table)
         coverage = con.sql(
             "SELECT "
@@ -86,7 +111,7 @@ def check_source(stage: Stage) -> list[str]:
     Raises:
         InputError: interactions, catalogue, media paths or a matrix that a feature set wants cannot be used.
     """
-    source, con = source_of(stage), parsed_source(stage)
+    source, con = source_of(stage), parsed_source(stage).whole()
     con.execute(f"CREATE OR REPLACE TEMP TABLE catalogue AS SELECT {ITEM_ID} FROM ({source.items_sql(con)})")
     notices = id_notices(con, "parsed", "catalogue", source.ids)
     if stage.config.windowed:
@@ -97,27 +122,46 @@ def check_source(stage: Stage) -> list[str]:
     return notices
 
 
-def parsed_source(stage: Stage) -> duckdb.DuckDBPyConnection:
-    """A connection on which the table `parsed` holds the checked interactions of the whole source."""
-    digests = json.dumps(files_digests(stage, External(Files.SOURCE)))
-    return _parsed(stage.home, stage.config.source.model_dump_json(), digests)
+def _of(provenance: Provenance, digests: Mapping[str, str]) -> Provenance:
+    """The provenance with the digests of the source's files as they were read, not as they were a moment before."""
+    others = {
+        name: digest
+        for name, digest in provenance.upstream.items()
+        if not name.startswith(f"{Files.SOURCE}/")
+    }
+    return replace(provenance, upstream={**others, **digests})
 
 
-@lru_cache(maxsize=1)
-def _parsed(home: Home, source: str, digests: str) -> duckdb.DuckDBPyConnection:
-    """A connection with the checked source in the table `parsed`, kept for the other windows of the same run.
+def _refuse_to_lose(stage: Stage, parsed: Parsed) -> None:
+    """Keep the rows of a file that has become unreadable, where this window has any."""
+    table = stage.table("raw", "interactions")
+    if not parsed.unreadable or not stage.lake.exists(table):
+        return
+    try:
+        scan = stage.lake.scan(table)
+    except UnreadableError:
+        return
+    counted = parsed.con.execute(
+        f"SELECT {SOURCE_FILE}, count(*) FROM {scan} WHERE list_contains($1, {SOURCE_FILE}) "
+        "GROUP BY 1 ORDER BY 1 LIMIT 1",
+        [list(parsed.unreadable)],
+    ).fetchall()
+    if counted:
+        name, rows = counted[0]
+        raise InputError(
+            f"{parsed.unreadable[name]} (window {stage.window} keeps the {rows:,} rows that it has of {name}, and is "
+            "read again when the file is mended or removed)"
+        )
 
-    Memory is DuckDB's bound (`database`); beyond it the table spills to disk.
-    """
-    con = Lake(home.lake).connect()
-    opened = open_source(source_options(json.loads(source)), home.root)
-    con.execute(f"CREATE TEMP TABLE parsed AS {opened.interactions_sql(con)}")
-    return con
 
-
-def forget_source() -> None:
-    """Let go of what was parsed: the stages below do not need it, and it holds memory."""
-    _parsed.cache_clear()
+def _note_unreadable(stage: Stage, faults: Mapping[str, str], provenance: Provenance) -> None:
+    """Keep the names and faults of files that were left out, for the check of this window."""
+    table = unreadable_files(stage)
+    if faults:
+        frame = pl.DataFrame({"file": list(faults), "reason": list(faults.values())})
+        stage.lake.write_frame(table, frame, provenance)
+    else:
+        stage.lake.delete(table)
 
 
 def _in_window(stage: Stage) -> str:
@@ -154,7 +198,7 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
         Task(
             outputs=(RAW_ITEMS,),
             inputs=(),
-            files=(External(Files.SOURCE),),
+            files=(External(Files.SOURCE), External(Files.MEDIA)),
             run=ingest_items,
             uses=(reader,),
             settings={"source": source},

@@ -17,9 +17,9 @@ from mrs_pipeline.stages.checks.suites import expectations, suite_outcome
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.knowledge import as_integers
 from mrs_pipeline.tables.knowledge import build_from_attributes, build_from_triples, suites
-from mrs_pipeline.tasks.files import source_of
 from mrs_pipeline.tasks.node import CORE_ITEMS, KNOWLEDGE_GRAPH, External, Files
 from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 
 _SAMPLE = 8
@@ -50,7 +50,10 @@ def build_knowledge(stage: Stage, task: Task, provenance: Provenance) -> Sequenc
             )
         else:
             columns = {str(part): column for part, column in options.triple_columns.items()}
-            triples = triples_select(con, source_of(stage).root, options.triples, columns)
+            source = source_of(stage)
+            triples = triples_select(
+                con, source.root, options.triples, columns, links=options.links, ids=source.ids
+            )
             built = build_from_triples(con, items, triples)
             facts["lines read"] = _one(con.sql(f"SELECT count(*) FROM ({triples})").pl())
         manifest = stage.lake.write(con, table, f"SELECT * FROM {built}", provenance)
@@ -84,7 +87,7 @@ def knowledge_task(config: DatasetConfig) -> Task:
     return Task(
         outputs=(KNOWLEDGE_GRAPH,),
         inputs=(CORE_ITEMS,),
-        files=(External(Files.TRIPLES, str(options.triples)),) if read else (),
+        files=tuple(External(Files.TRIPLES, name) for name in (options.triples, options.links) if name),
         run=build_knowledge,
         uses=(READERS.reference(config.source.reader),) if read else (),
         settings={"knowledge": options.model_dump(mode="json")},

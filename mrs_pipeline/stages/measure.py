@@ -56,7 +56,7 @@ def measure_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
             for seed, each in zip(seeds_of(stage.config, name), found, strict=True)
         ]
     )
-    shorter = shorter_than_catalogue(data.train)
+    shorter = shorter_than_catalogue(metrics)
     metrics, users = metrics.filter(shorter), users.filter(shorter)
     stage.lake.write_frame(stage.table("eval", "user_metrics", model=name), users, provenance)
     manifest = stage.lake.write_frame(table_of(stage, task.outputs[0]), metrics.drop("model"), provenance)

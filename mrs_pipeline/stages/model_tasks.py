@@ -17,7 +17,7 @@ from mrs_pipeline.stages.measure import measure_model
 from mrs_pipeline.stages.recommend import LIST_LENGTH, recommend_items
 from mrs_pipeline.stages.train import show_training, train_model
 from mrs_pipeline.stored.item_facts import facts_inputs
-from mrs_pipeline.stored.training_data import filling_of, seeds_of, sources_of
+from mrs_pipeline.stored.training_data import filling_of, joining_of, seeds_of, sources_of
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.task import Task
 
@@ -26,7 +26,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     """Train, recommend and measure for one model; inputs, tags and group derive from its spec."""
     model = MODELS[name]
     spec = model.spec
-    filling = filling_of(config, spec)
+    filling, joining = filling_of(config, spec), joining_of(config, spec)
     tags = tuple(sorted(cell.tag for cell in spec.cells))
     family = family_of(name)
     uses = (model, *(MODELS[other] for other in settings.wrapped()))
@@ -37,6 +37,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         "seeds": list(seeds_of(config, name)),
         "select_on": config.evaluation.select_on,
         "missing rows": filling,
+        **joining,
     }
     return [
         Task(
@@ -60,7 +61,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             inputs=(Node(Kind.TRAINED, name), *inputs),
             run=recommend_items,
             uses=uses,
-            settings={"missing rows": filling},
+            settings={"missing rows": filling, **joining},
             description=f"The {LIST_LENGTH} best items of every user by {spec.title}, without what they already had.",
             kinds=("duckdb",),
             pool="gpu",
@@ -74,7 +75,11 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             inputs=(Node(Kind.TRAINED, name), *dict.fromkeys([*inputs, *facts_inputs(config)])),
             run=measure_model,
             uses=(*uses, *metric_roots(config.evaluation.metrics)),
-            settings={"evaluation": config.evaluation.model_dump(mode="json"), "missing rows": filling},
+            settings={
+                "evaluation": config.evaluation.model_dump(mode="json"),
+                "missing rows": filling,
+                **joining,
+            },
             description=f"{spec.title} on the test rows: {', '.join(config.evaluation.metrics)}; all, warm and cold "
             "items.",
             kinds=("duckdb",),

@@ -21,7 +21,7 @@ from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import pretraining_curve
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.stored.training_data import filling_of, sources_of, training_data
+from mrs_pipeline.stored.training_data import filling_of, joining_of, sources_of, training_data
 from mrs_pipeline.stored.vectors import read_vectors, write_vectors
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
@@ -167,7 +167,11 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
         run=pretrain_items,
         uses=(pretrainer,),
         show=show_pretraining,
-        settings={"pretraining": settings.model_dump(mode="json"), "missing rows": filling},
+        settings={
+            "pretraining": settings.model_dump(mode="json"),
+            "missing rows": filling,
+            **joining_of(config, spec),
+        },
         group="pretraining",
         description=f"Item vectors of {spec.title} ({spec.paper}), learnt from what may be seen. {spec.url}",
         kinds=("pytorch",),

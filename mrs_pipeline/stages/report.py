@@ -3,7 +3,8 @@
 Figures, tables and words are `reporting`'s; here is only where their inputs come from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
@@ -12,7 +13,10 @@ from filelock import FileLock
 from mrs_pipeline import __version__
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.options import COMPARED
+from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.reporting.html import report as render
 from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
 from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, leaderboard
@@ -23,6 +27,7 @@ from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.cards import Cards
 from mrs_pipeline.stored.features import summary_of
 from mrs_pipeline.stored.trained import long_history
+from mrs_pipeline.stored.training_data import split_digest
 from mrs_pipeline.tasks.lineage import git_commit
 from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
 from mrs_pipeline.tasks.places import exists, page_of, table_of
@@ -34,8 +39,7 @@ _SAMPLE_ITEMS = 8
 
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
     """One row a protocol, window and model of the dataset, best first; see `reporting.leaderboard`."""
-    metrics = _measured(stage)
-    return leaderboard(_metrics(metrics), _runs(stage), _user_metrics(stage), popularity=POPULARITY_MODEL)
+    return leaderboard(measured(stage), _runs(stage), UserMetrics(stage), popularity=POPULARITY_MODEL)
 
 
 def make_leaderboard(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -70,10 +74,10 @@ def _inputs(stage: Stage) -> ReportInputs:
     return ReportInputs(
         title=f"{stage.config.name}: which recommender works here",
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        metrics=_metrics(_measured(stage)),
+        metrics=measured(stage),
         runs=_runs(stage),
         history=_history(stage),
-        user_metrics=_user_metrics(stage),
+        user_metrics=UserMetrics(stage),
         checks=_checks(latest),
         data=(_statistics(latest),),
         samples=_samples(latest, leader),
@@ -90,7 +94,8 @@ def _inputs(stage: Stage) -> ReportInputs:
     )
 
 
-def _measured(stage: Stage) -> pl.DataFrame:
+def measured(stage: Stage) -> pl.DataFrame:
+    """All metrics, those marked that were measured on other data than their window's split of today."""
     metrics = _all(stage, "eval", "metrics")
     if metrics.is_empty() and not stage.config.windowed:
         raise InputError(
@@ -102,7 +107,9 @@ def _measured(stage: Stage) -> pl.DataFrame:
             f"no window of {stage.config.name} that was run has test rows yet, so there is nothing to rank: run "
             f"one that has closed (`mrs run {stage.config.name}` takes the last)."
         )
-    return metrics
+    today = {window: split_digest(stage.at(window)) for window in metrics["window"].unique()}
+    split = pl.col("window").replace_strict(today, return_dtype=pl.String)
+    return metrics.rename({"users": "n_users"}).with_columns(stale=pl.col("data_digest").ne_missing(split))
 
 
 def _all(stage: Stage, schema: str, name: str, where: str = "true") -> pl.DataFrame:
@@ -117,26 +124,66 @@ def _all(stage: Stage, schema: str, name: str, where: str = "true") -> pl.DataFr
     return frame
 
 
-def _metrics(metrics: pl.DataFrame) -> pl.DataFrame:
-    return metrics.rename({"users": "n_users"})
-
-
 def _runs(stage: Stage) -> pl.DataFrame:
     evaluation = _all(stage, "eval", "metrics").select("window", "model", "seconds_evaluation").unique()
     runs = _all(stage, "models", "runs").rename({"parameters": "n_parameters", "best_score": "select_value"})
-    return runs.join(evaluation, on=["window", "model"], how="left")
+    config = stage.config
+    facts = [
+        (name, settings.model_dump_json(), config.trials_of(name), _solved(name))
+        for name, settings in config.model_configs.items()
+    ]
+    schema = {"model": pl.String, "today": pl.String, "trials": pl.Int64, "solved": pl.Boolean}
+    return (
+        runs.join(evaluation, on=["window", "model"], how="left")
+        .join(pl.DataFrame(facts, schema=schema, orient="row"), on="model", how="left")
+        .with_columns(trials=pl.when(pl.col("config") == pl.col("today")).then("trials"))
+        .drop("today")
+    )
+
+
+def _solved(model: str) -> bool:
+    return MODELS[model].spec.batches is BatchKind.NONE
 
 
 def _history(stage: Stage) -> pl.DataFrame:
     return long_history(_all(stage, "models", "history"))
 
 
-def _user_metrics(stage: Stage) -> pl.DataFrame:
-    """Wide, the metrics that the leaderboard tests."""
-    long = _all(stage, "eval", "user_metrics", "slice = 'all' AND k = 20 AND metric IN ('recall', 'ndcg')")
-    return long.with_columns(name=pl.format("{}@{}", "metric", "k")).pivot(
-        "name", index=["window", "dataset", "model", "seed", "user"], values="value"
-    )
+@dataclass(frozen=True)
+class UserMetrics:
+    """What the leaderboard tests, wide: one frame a window and model, read when its turn comes, so that one is held."""
+
+    stage: Stage
+    window: str = "*"
+    """Only this window; all of them by default."""
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """One row a seed and user, a column a metric: those compared, and the ranking one on warm and on cold items.
+
+        On cold items at every cut-off: the leaderboard chooses among them.
+        """
+        lake, models = self.stage.lake, set(self.stage.config.model_configs)
+        wanted = [(name, "all", name) for name in COMPARED]
+        wanted.append((f"warm_{COMPARED[0]}", "warm", COMPARED[0]))
+        cuts = [f"{parse_label(COMPARED[0])[0]}@{k}" for k in self.stage.config.evaluation.ks]
+        wanted += [(f"cold_{label}", "cold", label) for label in cuts]
+        columns = ", ".join(_column(*each) for each in wanted)
+        for table in lake.partitions(
+            "eval", "user_metrics", dataset=self.stage.config.name, window=self.window
+        ):
+            keys = dict(table.keys)
+            if keys["model"] not in models:
+                continue
+            with lake.connect() as con:
+                rows: pl.DataFrame = con.sql(
+                    f'SELECT seed, "user", {columns} FROM {lake.scan(table)} GROUP BY ALL'
+                ).pl()
+            yield rows.select(*(pl.lit(value).alias(key) for key, value in keys.items()), pl.all())
+
+
+def _column(name: str, part: str, label: str) -> str:
+    metric, k = parse_label(label)
+    return f"max(value) FILTER (slice = '{part}' AND metric = '{metric}' AND k = {k}) AS \"{name}\""
 
 
 def _checks(stage: Stage) -> pl.DataFrame:
@@ -261,9 +308,9 @@ def report_tasks(config: DatasetConfig) -> list[Task]:
             outputs=(LEADERBOARD,),
             inputs=metrics,
             run=make_leaderboard,
-            settings={"models": sorted(config.model_configs)},
+            settings={"trials": {name: config.trials_of(name) for name in sorted(config.model_configs)}},
             group="report",
-            description="Models of all windows, with 95 % intervals over users and paired tests against the leader.",
+            description="Models of all windows, with intervals and paired tests over users and seeds.",
             windowed=False,
             kinds=("duckdb",),
             check_specs=LEADERBOARD_SPECS,

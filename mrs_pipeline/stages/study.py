@@ -30,7 +30,7 @@ from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.stored.training_data import interactions, protocol, sources_of, training_data
+from mrs_pipeline.stored.training_data import interactions, joining_of, protocol, sources_of, training_data
 from mrs_pipeline.studies.base import Arm, Experiment
 from mrs_pipeline.studies.registry import EXPERIMENTS
 from mrs_pipeline.studies.running import ArmResult, ArmTask, run_arm
@@ -279,6 +279,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                 "evaluation": config.evaluation.accuracy_only().model_dump(mode="json"),
                 "missing": config.missing,
                 "item_graph_k": config.item_graph_k,
+                **joining_of(config, _needs(config, experiment)),
                 "models": {model: config.settings_of(model) for model in models},
             },
             group="experiments",

@@ -2,7 +2,7 @@
 
 from mrs_pipeline.ingest.landing import Activity, activity, last_testable
 from mrs_pipeline.schema import TIMESTAMP
-from mrs_pipeline.stages.ingest import parsed_source
+from mrs_pipeline.stages.parsing import parsed_source
 from mrs_pipeline.tasks.places import windows
 from mrs_pipeline.tasks.task import Stage
 
@@ -32,7 +32,7 @@ def _activity(stage: Stage, last: str, *, current: bool) -> list[Activity]:
     chosen = f"WHERE {' AND '.join(bounds)}" if bounds else ""
     every = stage.config.window.every
     if not current:
-        return activity(parsed_source(stage), f"SELECT * FROM parsed {chosen}", every)
+        return activity(parsed_source(stage).whole(), f"SELECT * FROM parsed {chosen}", every)
     partitions = [stage.at(key).table("raw", "interactions") for key in windows(stage.config) if key <= last]
     with stage.lake.connect() as con:
         return activity(con, f"SELECT * FROM {stage.lake.scan(*partitions)} {chosen}", every)

@@ -4,9 +4,9 @@ import polars as pl
 
 from mrs_pipeline.reporting.inputs import ItemCard
 from mrs_pipeline.reporting.thumbnails import item_thumbnail
-from mrs_pipeline.tasks.files import source_of
 from mrs_pipeline.tasks.node import CORE_ITEMS
 from mrs_pipeline.tasks.places import table_of
+from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import Stage
 
 

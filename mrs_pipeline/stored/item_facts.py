@@ -20,7 +20,7 @@ from mrs_pipeline.tasks.task import Stage
 def item_facts(stage: Stage) -> ItemFacts:
     """The features and the attribute that the dataset's metrics need; nothing else is read."""
     needs = _needs(stage.config.evaluation)
-    chosen = stage.config.model_features if Need.FEATURES in needs else {}
+    chosen = stage.config.first_features if Need.FEATURES in needs else {}
     return ItemFacts(
         features={modality: read_features(stage, name) for modality, name in chosen.items()},
         attribute=_attribute(stage) if Need.ATTRIBUTE in needs else None,
@@ -31,7 +31,7 @@ def facts_inputs(config: DatasetConfig) -> tuple[Node, ...]:
     """The features that `item_facts` reads; the catalogue is read by every model."""
     if Need.FEATURES not in _needs(config.evaluation):
         return ()
-    return tuple(Node(Kind.FEATURES, name) for name in config.model_features.values())
+    return tuple(Node(Kind.FEATURES, name) for name in config.first_features.values())
 
 
 def _needs(options: EvaluationOptions) -> set[Need]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.completion import complete
+from mrs_pipeline.encoders.joining import join
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, Needs
@@ -19,9 +20,12 @@ from mrs_pipeline.stored.knowledge import read_knowledge
 from mrs_pipeline.stored.raw_content import read_raw_content
 from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
-from mrs_pipeline.tasks.places import is_directory
+from mrs_pipeline.tasks.places import exists, is_directory, record
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline.types import Interactions, RawContent, SparseGraph, TrainingData
+from mrs_pipeline.types import BoolArray, Interactions, RawContent, SparseGraph, TrainingData
+
+_DIGITS = 16
+"""Of a split's digest that rows of results carry."""
 
 
 def training_data(stage: Stage, spec: Needs) -> TrainingData:
@@ -29,15 +33,17 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
     chosen = stage.config.model_features if spec.features is not FeatureUse.IGNORED else {}
     _require_intact(stage, spec)
     train = interactions(stage, TRAIN)
-    stored = {modality: read_features(stage, name) for modality, name in chosen.items()}
+    stored = {
+        modality: join([read_features(stage, name) for name in sets]) for modality, sets in chosen.items()
+    }
     features = complete(stored, stage.config.missing, train)
     graphs: dict[str, SparseGraph] = {}
     if spec.item_graph:
         graphs = {
-            modality: read_graph(stage, name)
-            if stores_graphs(stage.config)
+            modality: read_graph(stage, sets[0])
+            if stores_graphs(stage.config) and len(sets) == 1
             else knn_graph(features[modality], stage.config.item_graph_k)
-            for modality, name in chosen.items()
+            for modality, sets in chosen.items()
         }
     users = read_graph(stage, USER_GRAPH.name) if spec.user_graph else None
     vectors = read_vectors(stage, spec.pretraining) if spec.pretraining else {}
@@ -54,7 +60,18 @@ def training_data(stage: Stage, spec: Needs) -> TrainingData:
         pretrained=vectors,
         knowledge=knowledge,
         raw=raw,
+        candidates=_candidates(stage),
     )
+
+
+def _candidates(stage: Stage) -> BoolArray | None:
+    """[I] the items that tests rank; None for all."""
+    with stage.lake.connect() as con:
+        columns = con.execute(
+            f'SELECT is_candidate FROM {stage.lake.scan(stage.table("core", "items"))} ORDER BY "{ITEM}"'
+        ).fetchnumpy()
+    candidates = np.asarray(columns["is_candidate"], dtype=np.bool_)
+    return None if candidates.all() else candidates
 
 
 def _require_intact(stage: Stage, spec: Needs) -> None:
@@ -67,8 +84,16 @@ def _require_intact(stage: Stage, spec: Needs) -> None:
 
 
 def stores_graphs(config: DatasetConfig) -> bool:
-    """Whether the item graphs are assets; filled rows depend on interactions, so theirs are built where needed."""
+    """Whether the item graphs are assets; filled rows depend on interactions, so theirs are built where needed.
+
+    So are those of feature sets that are put side by side.
+    """
     return config.missing == "mask"
+
+
+def single_sets(config: DatasetConfig) -> list[str]:
+    """Names of the feature sets that models receive alone, each once."""
+    return list(dict.fromkeys(sets[0] for sets in config.model_features.values() if len(sets) == 1))
 
 
 def interactions(stage: Stage, split: str) -> Interactions:
@@ -90,6 +115,11 @@ def interactions(stage: Stage, split: str) -> Interactions:
     )
 
 
+def split_digest(stage: Stage) -> str | None:
+    """The `data_digest` of what is measured on the window's split as it is now; None where there is no split."""
+    return record(stage, SPLITS)[0][:_DIGITS] if exists(stage, SPLITS) else None
+
+
 def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
     """The seeds a model is trained with: a closed form has one solution, whatever the seed."""
     solved = MODELS[name].spec.batches is BatchKind.NONE
@@ -99,6 +129,11 @@ def seeds_of(config: DatasetConfig, name: str) -> tuple[int, ...]:
 def protocol(config: DatasetConfig) -> str:
     """The rules behind a dataset's numbers; rows under other rules are never ranked beside them."""
     excluded = config.evaluation.exclude.replace("_", " + ")
+    candidates = (
+        "the catalogue known at the window's start"
+        if config.windowed
+        else "items with an interaction that counts"
+    )
     if config.windowed:
         split = (
             f"walk-forward by {config.window.every}, validation the last {config.split.valid:.0%} of history"
@@ -109,13 +144,15 @@ def protocol(config: DatasetConfig) -> str:
             del settings["cold_items"]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
-    return f"full ranking of the slice's items; excluded: {excluded}; ties by item number; split: {split}"
+    return f"full ranking of {candidates}, by slice; excluded: {excluded}; ties by lot; split: {split}"
 
 
 def sources_of(config: DatasetConfig, spec: Needs) -> tuple[Node, ...]:
     """All that `training_data` reads."""
-    chosen = list(config.model_features.values()) if spec.features is not FeatureUse.IGNORED else []
-    graphs = chosen if spec.item_graph and stores_graphs(config) else []
+    uses_features = spec.features is not FeatureUse.IGNORED
+    named = [name for sets in config.model_features.values() for name in sets] if uses_features else []
+    chosen = list(dict.fromkeys(named))
+    graphs = single_sets(config) if chosen and spec.item_graph and stores_graphs(config) else []
     raw = config.raw_modalities if spec.raw is not FeatureUse.IGNORED else ()
     return (
         *(CORE_USERS, CORE_ITEMS, SPLITS),
@@ -134,3 +171,14 @@ def filling_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
     if not uses_features or config.missing == "mask":
         return {}
     return {"missing": config.missing, "item_graph_k": config.item_graph_k}
+
+
+def joining_of(config: DatasetConfig, spec: Needs) -> dict[str, object]:
+    """The settings by which `training_data` makes modalities of feature sets; empty where each has its first one."""
+    if not config.modalities or spec.features is FeatureUse.IGNORED:
+        return {}
+    joined = spec.item_graph and any(len(sets) > 1 for sets in config.modalities.values())
+    return {
+        "modalities": {modality: list(sets) for modality, sets in sorted(config.modalities.items())},
+        **({"item_graph_k": config.item_graph_k} if joined else {}),
+    }

@@ -110,7 +110,7 @@ def measure_arm(task: ArmTask) -> ArmResult:
     }
     return ArmResult(
         metrics=pl.concat(
-            table.metrics.filter(shorter_than_catalogue(data.train))
+            table.metrics.filter(shorter_than_catalogue(table.metrics))
             .drop("model", "seed", "data_digest", "code_digest")
             .with_columns(part=pl.lit(name))
             for name, table in tables.items()
@@ -197,6 +197,12 @@ class PartOnly(Recommender[ModelConfig, Never]):
         self.generator = model.generator
         self.n_users, self.n_items = model.n_users, model.n_items
         self._vectors = parts_of(model)[part]
+        self._rankable = model.rankable
+
+    @property
+    def rankable(self) -> Tensor:
+        """The items that the whole model ranks."""
+        return self._rankable
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """The part's vectors."""

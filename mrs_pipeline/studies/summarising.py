@@ -1,12 +1,13 @@
-"""From what arms came to, to one row an arm: means over seeds, intervals over users, paired against the control.
+"""From what arms came to, to one row an arm: means, intervals over users and seeds, paired against the control.
 
 Pure: frames in, frame out. How an arm is run is `running`, how the result is shown is `reporting`.
 """
 
-import numpy as np
 import polars as pl
 
-from mrs_pipeline.statistics import compare, holm, mean_interval
+from mrs_pipeline.metrics.base import parse_label
+from mrs_pipeline.metrics.registry import METRICS
+from mrs_pipeline.statistics import Sample, compare, interval, judged
 from mrs_pipeline.studies.running import WHOLE
 
 _COST = ("seconds", "seconds_per_epoch", "epochs")
@@ -23,8 +24,8 @@ def summarise(arms: pl.DataFrame, users: pl.DataFrame, metric: str) -> pl.DataFr
     Returns:
         The columns of `eval.experiments`.
     """
-    name, _, k = metric.partition("@")
-    shown = arms.filter(metric=name, k=int(k))
+    name, k = parse_label(metric)
+    shown = arms.filter(metric=name, k=k)
     means = (
         shown.filter(slice="all")
         .group_by("position", "arm", "series", "against", "part", "model", "removed", maintain_order=True)
@@ -42,43 +43,36 @@ def summarise(arms: pl.DataFrame, users: pl.DataFrame, metric: str) -> pl.DataFr
     for part in ("warm", "cold"):
         own = shown.filter(slice=part).group_by("arm", "part").agg(pl.col("value").mean().alias(part))
         means = means.join(own, on=["arm", "part"], how="left")
-    return _compared(means.sort("position", maintain_order=True), users)
+    return _compared(means.sort("position", maintain_order=True), users, name)
 
 
-def _compared(means: pl.DataFrame, users: pl.DataFrame) -> pl.DataFrame:
-    """With intervals over users, and differences to each arm's control over the users that both were measured on."""
-    wide = (
-        users.group_by("user", "arm", "part")
-        .agg(pl.col("value").cast(pl.Float64).mean())
-        .with_columns(key=pl.concat_str("arm", "part", separator="\n"))
-        .pivot(on="key", index="user", values="value")
-        .sort("user")
+def _compared(means: pl.DataFrame, users: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """With intervals, and differences to each arm's control over the users that both were measured on."""
+    samples = {
+        key: Sample.of(*(own[name].to_numpy() for name in ("user", "seed", "value")))
+        for key, own in users.partition_by("arm", "part", as_dict=True).items()
+    }
+    keys = means.select("arm", "part").rows()
+    controls = [(control, WHOLE) for control in means["against"]]
+    bounds = METRICS[metric].low, METRICS[metric].high
+    intervals = [interval(samples[key], *bounds) for key in keys]
+    tests = judged(
+        [
+            None if key == control else compare(samples[key], samples[control])
+            for key, control in zip(keys, controls, strict=True)
+        ]
     )
-    values = {
-        column: wide[column].fill_null(np.nan).to_numpy() for column in wide.columns if column != "user"
+    names = {
+        "difference": "difference",
+        "difference_low": "low",
+        "difference_high": "high",
+        "p": "p",
     }
-    controls = {
-        f"{arm}\n{part}": f"{control}\n{WHOLE}"
-        for arm, part, control in means.select("arm", "part", "against").iter_rows()
-    }
-    keys = list(controls)
-    intervals = [mean_interval(values[key]) for key in keys]
-    others = {
-        key: compare(values[key], values[control]) for key, control in controls.items() if key != control
-    }
-    adjusted = dict(zip(others, holm([each.p for each in others.values()]), strict=True))
     return means.with_columns(
-        pl.Series("ci_low", [interval.low for interval in intervals], pl.Float64),
-        pl.Series("ci_high", [interval.high for interval in intervals], pl.Float64),
+        pl.Series("ci_low", [each.low for each in intervals], pl.Float64),
+        pl.Series("ci_high", [each.high for each in intervals], pl.Float64),
         *(
-            pl.Series(
-                column, [getattr(others[key], field) if key in others else None for key in keys], pl.Float64
-            )
-            for column, field in (
-                ("difference", "difference"),
-                ("difference_low", "low"),
-                ("difference_high", "high"),
-            )
+            pl.Series(column, [getattr(test, field, None) for test in tests], pl.Float64)
+            for column, field in names.items()
         ),
-        pl.Series("p", [adjusted.get(key) for key in keys], pl.Float64),
     )

@@ -17,7 +17,8 @@ DATA: Final[Mapping[str, Column]] = {
     "user:numbered": Column("BIGINT", "Dense number from 0, in the order of the ids."),
     "item": Column("BIGINT", "Dense number of the item, see core.items."),
     "item:numbered": Column(
-        "BIGINT", "Dense number from 0: warm items in the order of the ids, then cold ones."
+        "BIGINT",
+        "Dense number from 0: warm items, then cold candidates, then the others, in the order of the ids.",
     ),
     "user_id": Column("VARCHAR", "The source's name of the user."),
     "user_id:raw": Column("VARCHAR", "The source's name of the user; NULL where it has none."),
@@ -38,7 +39,17 @@ DATA: Final[Mapping[str, Column]] = {
     "image": Column("VARCHAR", "Path of the picture inside the source's folder; NULL where it has none."),
     "audio": Column("VARCHAR", "Path of the sound inside the source's folder; NULL where it has none."),
     "video": Column("VARCHAR", "Path of the film inside the source's folder; NULL where it has none."),
-    "is_cold": Column("BOOLEAN", "Whether only the window's own events name it, not the history."),
+    "first_seen": Column(
+        "TIMESTAMP",
+        "Since when the item can be recommended: as the catalogue says, or its first event where there is no "
+        "catalogue; NULL for always.",
+        "UTC",
+    ),
+    "is_cold": Column("BOOLEAN", "Whether the history has no interaction with it that counts."),
+    "is_candidate": Column(
+        "BOOLEAN",
+        "Whether tests rank it: known at the window's start; without windows, with an interaction that counts.",
+    ),
     # knowledge
     "head": Column(
         "BIGINT", "Number of the entity that the triple starts at; an item's is its dense number."

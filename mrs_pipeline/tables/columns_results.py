@@ -41,10 +41,16 @@ RESULTS: Final[Mapping[str, Column]] = {
         "DOUBLE", "The most memory that the arm's process held; on a GPU, there.", "MB"
     ),
     "peak_memory_mb:max": Column("DOUBLE", "Memory, maximum over seeds.", "MB"),
+    "trials": Column(
+        "BIGINT",
+        "Settings that a search tried for this model before the ones it has; 0 without a search, NULL if unknown.",
+        "trials",
+    ),
+    "solved": Column("BOOLEAN", "Whether it is solved in closed form, so that a seed changes nothing."),
     "threads": Column("BIGINT", "CPU threads that it was given.", "threads"),
     "device": Column("VARCHAR", "Where it was trained: cpu, cuda or mps."),
     # metrics
-    "slice": Column("VARCHAR", "Which test items count: all, warm or cold."),
+    "slice": Column("VARCHAR", "Which test rows count: all, warm or cold items, or new users."),
     "protocol": Column("VARCHAR", "The rules behind the number; numbers of other rules are not comparable."),
     "metric": Column("VARCHAR", "Name of the metric; docs/metrics.md has its formula, range and unit."),
     "metric:label": Column("VARCHAR", "The metric, `<name>@<k>`."),
@@ -58,14 +64,32 @@ RESULTS: Final[Mapping[str, Column]] = {
     "value:seeds": Column("DOUBLE", "Mean over users and seeds, all items."),
     "ci_low": Column(
         "DOUBLE",
-        "Lower end of the 95 % interval over users; NULL for one user and for metrics over all users.",
+        "Lower end of the 95 % interval over users, inside the metric's range; NULL for one user and for metrics over "
+        "all users.",
     ),
-    "ci_low:seeds": Column("DOUBLE", "Lower end of the 95 % interval over users, of the mean over seeds."),
+    "ci_low:seeds": Column("DOUBLE", "Lower end of the 95 % interval over users and seeds."),
     "ci_high": Column("DOUBLE", "Upper end of the interval."),
+    "interval_over": Column(
+        "VARCHAR",
+        "What intervals and tests allow for: `users and seeds`; `users, one seed` where luck in training is not "
+        "covered; `users` where training has no chance in it.",
+    ),
+    "chance": Column(
+        "DOUBLE", "What a random order of the candidates is expected to give; NULL where that is not known."
+    ),
+    "candidates": Column("BIGINT", "Items that are ranked in the slice.", "items"),
+    "ranked_by": Column(
+        "VARCHAR",
+        "model; for new users history (shown to the model) or popularity (the model knows nothing of them).",
+    ),
     "data_digest": Column("VARCHAR", "Digest of the split that was measured on."),
+    "stale": Column(
+        "BOOLEAN",
+        "Whether it was measured on other data than today's split; it has no rank and no test then.",
+    ),
     "code_digest": Column("VARCHAR", "Version of the code that measured."),
     # lists and rankings
-    "rank": Column("BIGINT", "Place inside the protocol and window, from 1."),
+    "rank": Column("BIGINT", "Place inside the protocol and window, from 1; NULL for stale rows."),
     "rank:list": Column("INTEGER", "Place in the list, from 1, best first."),
     "score": Column("FLOAT", "The model's score; comparable inside one list only."),
     "recall@20": Column("DOUBLE", "Mean over seeds of recall at 20, over all items; it decides the rank."),
@@ -85,9 +109,17 @@ RESULTS: Final[Mapping[str, Column]] = {
     "warm": Column("DOUBLE", "The same on warm items; NULL where no test item is warm."),
     "cold": Column("DOUBLE", "The same on cold items; NULL where no test item is cold."),
     "difference": Column("DOUBLE", "Mean difference to its control over the same users; NULL for a control."),
-    "difference_low": Column("DOUBLE", "Lower end of its 95 % interval."),
-    "difference_high": Column("DOUBLE", "Upper end of its 95 % interval."),
-    "p": Column("DOUBLE", "p-value of the paired t-test, adjusted by Holm over the experiment.", "0 to 1"),
+    "difference_low": Column(
+        "DOUBLE",
+        "Lower end of its interval over users and seeds; those of an experiment hold together with 95 %.",
+    ),
+    "difference_high": Column("DOUBLE", "Upper end of that interval."),
+    "p": Column(
+        "DOUBLE",
+        "p-value of the paired test over users and seeds, adjusted by Bonferroni over the experiment; below .05 "
+        "exactly when the interval excludes 0.",
+        "0 to 1",
+    ),
     # lineage and checks
     "asset": Column("VARCHAR", "Name of what was made or checked, e.g. core/items."),
     "run": Column("VARCHAR", "The run that made it, or that checked it."),

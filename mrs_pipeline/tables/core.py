@@ -1,12 +1,20 @@
 """From raw rows to core tables: rejected rows get a reason, the rest dense numbers. Ids are fixed here alone.
 
-The order of the rules: ids, time, catalogue, rating, duplicates, k-core, users without history. Every row that was
-read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What the columns mean
-stands in the tables' own files.
+The order of the rules: ids, time, catalogue, rating, items unknown at the start, duplicates, k-core, users without
+history. Every row that was read ends in `core.interactions` or, with exactly one reason, in `core.quarantine`. What
+the columns mean stands in the tables' own files.
 
 With a window, what lies before its start is the history. Only the history shapes the core: its duplicates and
 its k-core are found without a look at the window's events, which come after it. An event is kept when its
-user is still in the history; items that only events name follow the others as cold items.
+user is still in the history and its item was known at the start.
+
+The whole catalogue has numbers, so that what nobody has touched can be recommended; the k-core decides what is trained
+and tested on. Which items are ranked in a test (`is_candidate`) must not follow from the test's own events:
+
+- with a window, the items that were known at its start: those without a `first_seen`, which the catalogue says
+  exist, those first seen before, and those that the history names;
+- without windows, the items with an interaction in the core: under a random split the others cannot be right, so they
+  would only count against the models that see content.
 """
 
 from collections.abc import Iterator
@@ -27,6 +35,7 @@ MISSING_TIME: Final = "missing timestamp"
 IMPOSSIBLE_TIME: Final = "impossible timestamp"
 AFTER_WINDOWS: Final = "after the last window"
 UNKNOWN_ITEM: Final = "unknown item"
+NEW_ITEM: Final = "item unknown at the window's start"
 MISSING_RATING: Final = "missing rating"
 LOW_RATING: Final = "below minimum rating"
 DUPLICATE: Final = "duplicate"
@@ -40,6 +49,7 @@ REASONS: Final = (
     UNKNOWN_ITEM,
     MISSING_RATING,
     LOW_RATING,
+    NEW_ITEM,
     DUPLICATE,
     USER_BELOW,
     ITEM_BELOW,
@@ -48,6 +58,9 @@ REASONS: Final = (
 """Why a raw row is not in the core, in the order in which the rules are applied."""
 
 _WORK = "core_work"
+_KNOWN = "core_known"
+_SOURCE_ORDER: Final = "source_file, source_row, user_id, item_id, timestamp, rating, split"
+"""One row of a file may hold several interactions; two that are equal in all of this are one as good as the other."""
 _ZERO_YEARS: Final = 1971
 """Up to this year a window may really hold second 0 of 1970: times that only count from 0."""
 
@@ -100,17 +113,19 @@ def build_core(
     _require_catalogue(con, raw_items)
     _stage(con, raw_interactions, raw_items, rules, window_start=window_start, window_end=window_end)
     _require_ratings(con, rules)
+    if window_start is not None:
+        _reject_new_items(con, raw_items, window_start)
     _reject_duplicates(con, rules)
     _reject_sparse(con, rules, window_start)
     _number_users(con)
-    _number_items(con, raw_items)
-    _number_interactions(con)
+    _number_items(con, raw_items, window_start, window_end)
+    _number_interactions(con, pairs_repeat=rules.deduplicate == "none")
     return _counted(con)
 
 
 def _require_catalogue(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
     names = {str(row[0]).lower() for row in con.execute(f"DESCRIBE SELECT * FROM {raw_items}").fetchall()}
-    clash = names & {"item", "is_cold"}
+    clash = names & {"item", "is_cold", "is_candidate"}
     if clash:
         raise InputError(
             f"the items have a column '{min(clash)}', which the core needs for itself: rename it."
@@ -131,17 +146,18 @@ def _stage(
     window_start: datetime | None,
     window_end: datetime | None,
 ) -> None:
-    """Copy the raw rows, with a number in source order, their side of the start, and why they are wrong by themselves.
+    """Copy the raw rows, with their side of the start, and why they are wrong by themselves.
 
-    With a window, a row without a time is neither: nobody knows whether it lies before the window.
+    With a window, a row without a time is neither: nobody knows whether it lies before the window. Rows are told
+    apart by `rowid`, which updates leave alone; their order in the source is `_SOURCE_ORDER`. Numbering all of them in
+    that order would need a sort of everything, in memory.
     """
     history = "true" if window_start is None else "coalesce(timestamp < CAST($start AS TIMESTAMP), false)"
     start = {} if window_start is None else {"start": window_start.astimezone(UTC).replace(tzinfo=None)}
     reason = _own_reason(raw_items, rules, window_start, window_end)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} "
-        "AS reason, row_number() OVER (ORDER BY source_file, source_row, user_id, item_id, timestamp, rating, split) "
-        f"AS place FROM {raw_interactions}",
+        f"CREATE OR REPLACE TEMP TABLE {_WORK} AS SELECT *, {history} AS is_history, {reason} AS reason "
+        f"FROM {raw_interactions}",
         start,
     )
     rows = _count(con, "true")
@@ -188,7 +204,7 @@ def _time_rules(
     if rules.latest is not None:
         yield IMPOSSIBLE_TIME, f"timestamp >= TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY"
     if window_end is not None:
-        yield AFTER_WINDOWS, f"timestamp >= TIMESTAMP '{window_end.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
+        yield AFTER_WINDOWS, f"timestamp >= {_moment(window_end)}"
 
 
 def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -197,6 +213,16 @@ def _require_ratings(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) 
             f"interactions.min_rating is {rules.min_rating:g}, but no interaction has a rating: map the "
             "rating column under source, or remove min_rating."
         )
+
+
+def _reject_new_items(con: "duckdb.DuckDBPyConnection", raw_items: str, window_start: datetime) -> None:
+    """Reject the window's events on items that nobody could have recommended at its start; they name the known ones."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_KNOWN} AS SELECT item_id FROM {raw_items} "
+        f"WHERE first_seen IS NULL OR first_seen < {_moment(window_start)} "
+        f"UNION SELECT DISTINCT item_id FROM {_WORK} WHERE is_history AND reason IS NULL"
+    )
+    _reject(con, NEW_ITEM, f"NOT is_history AND item_id NOT IN (SELECT item_id FROM {_KNOWN})")
 
 
 def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules) -> None:
@@ -212,10 +238,24 @@ def _reject_duplicates(con: "duckdb.DuckDBPyConnection", rules: InteractionRules
     _reject(
         con,
         DUPLICATE,
-        f"place IN (SELECT place FROM (SELECT place, row_number() OVER (PARTITION BY user_id, item_id "
-        f"ORDER BY is_history DESC, timestamp {direction} NULLS LAST, "
-        f"CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END) AS nth {pairs} AND (user_id, item_id) IN "
-        f"(SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1)) WHERE nth > 1)",
+        f"""
+        rowid IN (
+            SELECT row FROM (
+                SELECT row, row_number() OVER (
+                    PARTITION BY user_id, item_id
+                    ORDER BY is_history DESC, timestamp {direction} NULLS LAST,
+                             CASE WHEN timestamp IS NULL THEN place ELSE {sign}place END
+                ) AS nth
+                FROM (
+                    SELECT rowid AS row, user_id, item_id, is_history, timestamp,
+                           row_number() OVER (PARTITION BY user_id, item_id ORDER BY {_SOURCE_ORDER}) AS place
+                    {pairs} AND (user_id, item_id) IN (
+                        SELECT (user_id, item_id) {pairs} GROUP BY user_id, item_id HAVING count(*) > 1
+                    )
+                )
+            ) WHERE nth > 1
+        )
+        """,
     )
 
 
@@ -224,7 +264,7 @@ def _reject_sparse(
 ) -> None:
     """Reject what is below the k-core of the history, then events of users whom the history no longer has."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE core_history AS SELECT user_id, item_id, place, reason FROM {_WORK} "
+        f"CREATE OR REPLACE TEMP TABLE core_history AS SELECT user_id, item_id, rowid AS row, reason FROM {_WORK} "
         "WHERE is_history AND reason IS NULL"
     )
     before = _count(con, "is_history AND reason IS NULL")
@@ -234,7 +274,7 @@ def _reject_sparse(
         reject_below(con, "core_history", rules.k_core)
         con.execute(
             f"UPDATE {_WORK} SET reason = core_history.reason FROM core_history "
-            f"WHERE core_history.place = {_WORK}.place AND core_history.reason IS NOT NULL"
+            f"WHERE core_history.row = {_WORK}.rowid AND core_history.reason IS NOT NULL"
         )
     if _count(con, "is_history AND reason IS NULL") == 0:
         con.execute("UPDATE core_history SET reason = NULL")
@@ -254,35 +294,51 @@ def _number_users(con: "duckdb.DuckDBPyConnection") -> None:
     )
 
 
-def _number_items(con: "duckdb.DuckDBPyConnection", raw_items: str) -> None:
+def _number_items(
+    con: "duckdb.DuckDBPyConnection",
+    raw_items: str,
+    window_start: datetime | None,
+    window_end: datetime | None,
+) -> None:
+    """Warm items first, then the cold candidates, then what is ranked in no test, each in the order of the ids."""
+    seen = f"SELECT DISTINCT item_id FROM {_WORK} WHERE reason IS NULL AND is_history"
+    candidates = seen if window_start is None else f"SELECT item_id FROM {_KNOWN}"
+    exists = (
+        "true"
+        if window_end is None
+        else f"first_seen IS NULL OR first_seen < {_moment(window_end)} OR item_id IN ({candidates})"
+    )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE core_items AS
-        WITH seen AS (
-            SELECT item_id, NOT bool_or(is_history) AS is_cold
-            FROM {_WORK} WHERE reason IS NULL GROUP BY item_id
+        WITH catalogue AS (
+            SELECT *, item_id NOT IN ({seen}) AS is_cold, item_id IN ({candidates}) AS is_candidate
+            FROM {raw_items} WHERE {exists}
         )
-        SELECT row_number() OVER (ORDER BY seen.is_cold, item_id) - 1 AS item, item_id, seen.is_cold,
-               catalogue.* EXCLUDE (item_id)
-        FROM seen JOIN {raw_items} AS catalogue USING (item_id)
+        SELECT row_number() OVER (ORDER BY is_cold, NOT is_candidate, item_id) - 1 AS item, item_id,
+               is_cold, is_candidate, * EXCLUDE (item_id, is_cold, is_candidate)
+        FROM catalogue
         ORDER BY item
         """
     )
+    con.execute(f"DROP TABLE IF EXISTS {_KNOWN}")
 
 
-def _number_interactions(con: "duckdb.DuckDBPyConnection") -> None:
+def _number_interactions(con: "duckdb.DuckDBPyConnection", *, pairs_repeat: bool) -> None:
+    """Interactions and quarantine in their final order; where pairs repeat, the source's order decides the rest."""
+    ties = f", {_SOURCE_ORDER}" if pairs_repeat else ""
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE core_interactions AS
         SELECT users.user, items.item, user_id, item_id, timestamp, rating, split, is_history
         FROM {_WORK} JOIN core_users AS users USING (user_id) JOIN core_items AS items USING (item_id)
         WHERE reason IS NULL
-        ORDER BY users.user, timestamp NULLS FIRST, items.item, place
+        ORDER BY users.user, timestamp NULLS FIRST, items.item{ties}
         """
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE core_quarantine AS SELECT * EXCLUDE (is_history, place, reason), "
-        f"reason FROM {_WORK} WHERE reason IS NOT NULL ORDER BY place"
+        "CREATE OR REPLACE TEMP TABLE core_quarantine AS SELECT * EXCLUDE (is_history, reason), "
+        f"reason FROM {_WORK} WHERE reason IS NOT NULL ORDER BY {_SOURCE_ORDER}"
     )
 
 
@@ -309,6 +365,11 @@ def _reject(con: "duckdb.DuckDBPyConnection", reason: str, condition: str) -> No
 
 def _count(con: "duckdb.DuckDBPyConnection", condition: str) -> int:
     return int(con.execute(f"SELECT count(*) FROM {_WORK} WHERE {condition}").fetchall()[0][0])
+
+
+def _moment(time: datetime) -> str:
+    """A moment as SQL, in UTC."""
+    return f"TIMESTAMP '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
 
 
 def _where(window_start: datetime | None) -> str:

@@ -102,7 +102,8 @@ def build_from_triples(con: "duckdb.DuckDBPyConnection", items: str, triples: st
     Args:
         con: the connection that `triples` was made for.
         items: what to put after FROM to read `core.items`.
-        triples: SELECT of head, relation and tail as text.
+        triples: SELECT of head, relation and tail as text, with `head_linked` and `tail_linked`: whether it may be an
+            item.
 
     Raises:
         InputError: no triple names an item.
@@ -110,17 +111,19 @@ def build_from_triples(con: "duckdb.DuckDBPyConnection", items: str, triples: st
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {_NAMED} AS
-        SELECT heads.item AS head_item, head AS head_name, '' AS head_kind, 0 AS place, relation AS relation_name,
-               tails.item AS tail_item, tail AS tail_name, '' AS tail_kind
-        FROM (SELECT DISTINCT head, relation, tail FROM ({triples}) WHERE head <> tail)
-        LEFT JOIN {items} AS heads ON heads.item_id = head
-        LEFT JOIN {items} AS tails ON tails.item_id = tail
+        SELECT heads.item AS head_item, head AS head_name, if(head_linked, '', 'entity') AS head_kind, 0 AS place,
+               relation AS relation_name,
+               tails.item AS tail_item, tail AS tail_name, if(tail_linked, '', 'entity') AS tail_kind
+        FROM (SELECT DISTINCT head, relation, tail, head_linked, tail_linked FROM ({triples})
+              WHERE (head, head_linked) <> (tail, tail_linked))
+        LEFT JOIN {items} AS heads ON head_linked AND heads.item_id = head
+        LEFT JOIN {items} AS tails ON tail_linked AND tails.item_id = tail
         """
     )
     if _count(con, f"{_NAMED} WHERE head_item IS NOT NULL OR tail_item IS NOT NULL") == 0:
         raise InputError(
-            "knowledge.triples: none of the triples names an item_id of the dataset; the ids of items must be "
-            "written as in the items file"
+            "knowledge.triples: none of the triples names an item_id of the dataset; write the ids of items as in the "
+            "items file, or name the file that joins items and entities under knowledge.links"
         )
     return _numbered(con, items)
 
@@ -198,7 +201,7 @@ def suites(knowledge: str, items: str) -> list[Suite]:
 
 
 def _require_columns(relations: Mapping[str, str], known: Sequence[str]) -> None:
-    offered = [name for name in known if name not in ("item", "is_cold")]
+    offered = [name for name in known if name not in ("item", "is_cold", "is_candidate")]
     for column in relations.values():
         if column not in offered:
             raise InputError(

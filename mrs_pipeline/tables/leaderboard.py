@@ -2,6 +2,7 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed_columns
 
@@ -13,6 +14,9 @@ LEADERBOARD_TABLE = TableSchema(
         "protocol",
         "window:scored",
         "model",
+        "stale",
+        "interval_over",
+        "trials",
         "recall@20",
         "ndcg@20",
     ),
@@ -20,6 +24,7 @@ LEADERBOARD_TABLE = TableSchema(
         "recall@20": (("eval/metrics", "value"),),
         "ndcg@20": (("eval/metrics", "value"),),
         "protocol": (("eval/metrics", "protocol"),),
+        "stale": (("eval/metrics", "data_digest"),),
     },
     open=True,
 )
@@ -34,9 +39,16 @@ def suites(leaderboard: str) -> list[Suite]:
     return [
         Suite(
             'SELECT rank, protocol, "window", model, "recall@20", "recall@20" - lag("recall@20") OVER '
-            f'(PARTITION BY protocol, "window" ORDER BY rank) AS gain FROM {leaderboard}',
+            '(PARTITION BY protocol, "window", stale ORDER BY rank) AS gain, '
+            "CASE WHEN stale AND rank IS NOT NULL THEN model END AS ranked_stale, "
+            f"CASE WHEN (best_low > 0 OR best_high < 0) <> (best_p < {ALPHA}) THEN model END AS discord, "
+            'least("recall@20_ci_low", 1 - "recall@20_ci_high") AS inside '
+            f"FROM {leaderboard}",
             [
                 expect.between("rank", 1, None, "ranks begin at 1"),
+                expect.no_offender("ranked_stale", "no model measured on other data is ranked"),
+                expect.no_offender("discord", "a difference excludes 0 exactly where its p is below .05"),
+                expect.between("inside", 0, None, "intervals of recall lie between 0 and 1"),
                 expect.between("recall@20", 0, 1, "recall lies between 0 and 1"),
                 expect.unique_together(["protocol", "window", "model"], "no model is ranked twice"),
                 expect.between("gain", None, 0, "no model stands above a better one"),

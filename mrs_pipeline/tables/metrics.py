@@ -3,6 +3,7 @@
 from mrs_pipeline.metrics.registry import METRICS as KNOWN
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
+from mrs_pipeline.schema import RANKED_BY
 from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.columns import listed_columns
 from mrs_pipeline.tables.metric_bounds import OUTSIDE, bounds, number_literal
@@ -19,6 +20,9 @@ METRICS_TABLE = TableSchema(
         "value",
         "ci_low",
         "ci_high",
+        "chance",
+        "candidates",
+        "ranked_by",
         "seed",
         "data_digest",
         "code_digest",
@@ -29,6 +33,7 @@ METRICS_TABLE = TableSchema(
         "value": (("eval/user_metrics", "value"),),
         "ci_low": (("eval/user_metrics", "value"),),
         "ci_high": (("eval/user_metrics", "value"),),
+        "candidates": (("core/items", "is_candidate"),),
     },
 )
 
@@ -44,13 +49,15 @@ def suites(metrics: str) -> list[Suite]:
 
 def _values(metrics: str) -> Suite:
     return Suite(
-        f"SELECT seed, slice, metric, k, users, value, {OUTSIDE}, least(value - ci_low, ci_high - value) AS inside "
+        f"SELECT seed, slice, metric, k, users, value, ranked_by, {OUTSIDE}, "
+        "least(value - ci_low, ci_high - value) AS inside "
         f"FROM {metrics} AS rows LEFT JOIN {bounds()} USING (metric)",
         [
             expect.not_null("value", "every metric is a number"),
             expect.no_offender("outside", "every metric lies in its range"),
             expect.between("inside", -1e-9, None, "intervals enclose their mean"),
             expect.between("users", 1, None, "every metric is over at least one user"),
+            expect.one_of("ranked_by", [*RANKED_BY], "lists come from the model, a history or popularity"),
             expect.unique_together(["seed", "slice", "metric", "k"], "no metric stands there twice"),
         ],
     )

@@ -19,6 +19,7 @@ RAW_ITEMS_TABLE = TableSchema(
         "image",
         "audio",
         "video",
+        "first_seen",
     ),
     open=True,
 )

@@ -2,7 +2,7 @@
 
 from mrs_pipeline.quality import expect
 from mrs_pipeline.quality.expect import Suite
-from mrs_pipeline.schema import TRAIN, VALID
+from mrs_pipeline.schema import RANKED_BY, TRAIN, VALID
 from mrs_pipeline.tables.base import TableSchema, copied
 from mrs_pipeline.tables.columns import listed_columns
 
@@ -16,6 +16,7 @@ RECOMMENDATIONS = TableSchema(
         "user_id",
         "item_id",
         "score",
+        "ranked_by",
     ),
     lineage={**copied("core/users", "user", "user_id"), **copied("core/items", "item", "item_id")},
 )
@@ -29,7 +30,8 @@ def suites(recommendations: str, users: str, items: str, splits: str, list_lengt
         users: the same for `core.users`.
         items: the same for `core.items`.
         splits: the same for `core.splits`.
-        list_length: K; a user with fewer items left to recommend has all of those.
+        list_length: K; a user with fewer items left to recommend has all of those. Every model ranks the items
+            with training rows; those without are ranked only where it sees their content.
     """
     return [
         _places(recommendations, users, items, splits),
@@ -42,7 +44,7 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
         SELECT CASE WHEN users.user_id IS NULL THEN rows.user_id END AS stranger,
                CASE WHEN items.item_id IS NULL THEN rows.item_id END AS uncatalogued,
                CASE WHEN seen.item IS NOT NULL THEN rows.item_id END AS seen_before,
-               CASE WHEN isfinite(score) THEN score END AS score,
+               CASE WHEN isfinite(score) THEN score END AS score, ranked_by,
                score - lag(score) OVER (PARTITION BY rows."user" ORDER BY rank) AS gain
         FROM {recommendations} AS rows
         LEFT JOIN {users} AS users USING ("user", user_id)
@@ -59,6 +61,7 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
         [
             *(expect.no_offender(column, description) for column, description in offenders.items()),
             expect.not_null("score", "every score is finite"),
+            expect.one_of("ranked_by", [*RANKED_BY], "lists come from the model, a history or popularity"),
             expect.between("gain", None, 0, "scores do not rise along a list"),
         ],
     )
@@ -66,9 +69,12 @@ def _places(recommendations: str, users: str, items: str, splits: str) -> Suite:
 
 def _lists(recommendations: str, users: str, items: str, splits: str, list_length: int) -> Suite:
     frame = f"""
-        SELECT coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)) AS surplus,
+        SELECT least(coalesce(lists.rows, 0) - least({list_length}, n_warm - coalesce(seen.rows, 0)), 0)
+               + greatest(coalesce(lists.rows, 0) - least({list_length}, n_items - coalesce(seen.rows, 0)), 0)
+               AS surplus,
                lists.rows - lists.items AS repeated, lists.misnumbered
         FROM {users} AS users CROSS JOIN (SELECT count(*) AS n_items FROM {items})
+        CROSS JOIN (SELECT count(DISTINCT item) AS n_warm FROM {splits} WHERE split = '{TRAIN}')
         LEFT JOIN (SELECT "user", count(*) AS rows, count(DISTINCT item) AS items,
                    (min(rank) != 1 OR max(rank) != count(*) OR count(DISTINCT rank) != count(*))::INTEGER AS misnumbered
                    FROM {recommendations} GROUP BY "user")
@@ -77,7 +83,7 @@ def _lists(recommendations: str, users: str, items: str, splits: str, list_lengt
             AS seen ON seen."user" = users."user"
     """
     exactly = {
-        "surplus": f"every user has {list_length} items, or all that are left",
+        "surplus": f"every user has {list_length} items, or all that are left to rank",
         "repeated": "no item stands twice in a list",
         "misnumbered": "places are numbered from 1 without gaps",
     }

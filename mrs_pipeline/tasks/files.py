@@ -4,25 +4,20 @@ Media are compared by name, size and time of change, since reading every picture
 would cost as much as the work it saves; the extraction engine then compares contents row by row.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 from mrs_pipeline.encoders.frames import FramesOptions
 from mrs_pipeline.encoders.options import EncoderOptions, PretrainedOptions
 from mrs_pipeline.encoders.pretrained import files_signature, local_folder
 from mrs_pipeline.encoders.settings import EngineSettings
-from mrs_pipeline.ingest.opening import open_source
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.paths import inside
 from mrs_pipeline.ingest.source import Source
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.storage.digests import file_digest, text_digest
+from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.tasks.node import External, Files
+from mrs_pipeline.tasks.source_files import digest_at, file_state, media_states, source_digests, source_of
 from mrs_pipeline.tasks.task import Stage
-
-
-def source_of(stage: Stage) -> Source:
-    """The dataset's raw files; InputError where they are absent."""
-    return open_source(stage.config.source, stage.home.root)
 
 
 def files_digests(stage: Stage, files: External) -> dict[str, str]:
@@ -34,15 +29,27 @@ def files_digests(stage: Stage, files: External) -> dict[str, str]:
         return {str(files): _weights(stage, pretrained_part(stage.config.raw_entry(name)))}
     source = source_of(stage)
     if files.kind is Files.SOURCE:
-        return {f"{Files.SOURCE}/{path.relative_to(source.root)}": _digest(path) for path in source.files()}
+        return source_digests(source)
     if files.kind is Files.MATRIX:
         matrix = source.matrices().get(name)
         return {str(files): _digest(matrix.path) if matrix else "absent"}
     if files.kind is Files.TRIPLES:
-        triples = inside(source.root, name, "knowledge.triples")
-        return {str(files): _digest(triples) if triples.is_file() else "absent"}
-    paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[name].drop_nulls()
-    return {str(files): text_digest(*(_signature(source.root / path) for path in paths))}
+        return {str(files): _digest(inside(source.root, name, "knowledge.triples"))}
+    return {str(files): _media(stage, source, name) if name else _media_names(stage, source)}
+
+
+def _media(stage: Stage, source: Source, modality: str) -> str:
+    """Digest of the names, sizes and times of a modality's files."""
+    paths = stage.lake.read(stage.table("raw", "items", window=FULL_WINDOW))[modality].drop_nulls()
+    return text_digest(*(_signature(source.root / path) for path in paths))
+
+
+def _media_names(stage: Stage, source: Source) -> str:
+    """Digest of the names of the media; a catalogue that cannot be read is not the one that was read."""
+    try:
+        return text_digest(*sorted(media_states(stage, source)))
+    except InputError as fault:
+        return text_digest("unreadable", str(fault))
 
 
 def engine_settings(stage: Stage) -> EngineSettings:
@@ -65,13 +72,8 @@ def _weights(stage: Stage, options: PretrainedOptions | None) -> str:
 
 
 def _digest(path: Path) -> str:
-    status = path.stat()
-    return _cached_digest(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _cached_digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001 - part of the cache's key
-    return file_digest(path)
+    state = file_state(path)
+    return digest_at(path, state) if state else "absent"
 
 
 def _signature(path: Path) -> str:

@@ -69,7 +69,7 @@ class Files(StrEnum):
     SOURCE = "source"
     """All files of interactions and items."""
     MEDIA = "media"
-    """The media of one modality."""
+    """The media of one modality; without a name, only which media there are."""
     MATRIX = "matrix"
     """A ready matrix."""
     TRIPLES = "triples"

@@ -19,7 +19,7 @@ from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.stages.model_tasks import model_tasks
 from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.storage.digests import text_digest
-from mrs_pipeline.stored.training_data import filling_of, sources_of, training_data
+from mrs_pipeline.stored.training_data import filling_of, joining_of, sources_of, training_data
 from mrs_pipeline.tasks.currency import code_of
 from mrs_pipeline.tasks.places import record
 from mrs_pipeline.tasks.task import Stage
@@ -138,7 +138,8 @@ def _data_digest(stage: Stage, model: str) -> str:
     needs = _needs(model)
     nodes = sources_of(stage.config, needs)
     digests = (part for node in nodes for part in (str(node), record(stage, node)[0]))
-    return text_digest(*digests, json.dumps(filling_of(stage.config, needs), sort_keys=True))[:_DIGITS]
+    rules = filling_of(stage.config, needs) | joining_of(stage.config, needs)
+    return text_digest(*digests, json.dumps(rules, sort_keys=True))[:_DIGITS]
 
 
 def _code_digest(config: DatasetConfig, model: str) -> str:

@@ -57,7 +57,6 @@ def test_recommend_of_another_model(finished: Mrs) -> None:
 
 def test_recommend_refusals(finished: Mrs) -> None:
     refusals = {
-        ("shop", "nobody"): "shop has no user nobody in window full; its users are called like u0, u1, u10.",
         (
             "shop",
             "u1",
@@ -65,11 +64,46 @@ def test_recommend_refusals(finished: Mrs) -> None:
             "vbpr",
         ): "shop has no recommendations for window full by model vbpr; there are ",
         ("shop", "u1", "--window", "2020"): "shop has no recommendations for window 2020; there are full.",
+        ("shop",): "name a user (`mrs recommend shop USER_ID`) or an item",
+        ("shop", "u1", "--item", "i1"): "name a user (`mrs recommend shop USER_ID`) or an item",
+        ("shop", "--item", "stone"): "shop has no item stone in window full; its items are called like ",
         ("shoe", "u1"): "there are no results of a dataset shoe in ",
     }
     for arguments, sentence in refusals.items():
         told = finished("recommend", *arguments)
         assert told.code == 1 and told.sentence.startswith(sentence)
+
+
+def test_who_has_no_history_is_shown_what_is_popular(finished: Mrs) -> None:
+    shown = finished("recommend", "shop", "nobody", "-k", "3")
+    assert shown.code == 0
+    assert "shop, user nobody: popularity, window full" in " ".join(shown.out.split())
+    assert "shop knows no user nobody at window full (they are called like u0, u1, u10)" in shown.err
+    counted = rows(
+        finished,
+        "SELECT item, count(DISTINCT \"user\") AS users FROM core.splits WHERE split <> 'test' GROUP BY item "
+        "ORDER BY users DESC, item LIMIT 3",
+    )
+    lines = [line for line in shown.out.splitlines() if "Thing " in line]
+    assert [line.split("│")[-2].strip() for line in lines] == [row["users"] for row in counted]
+
+
+def test_the_users_of_an_item(finished: Mrs) -> None:
+    item = rows(
+        finished,
+        "SELECT item_id, count(*) AS n FROM serving.recommendations WHERE model = 'most_pop' GROUP BY item_id "
+        "ORDER BY n DESC, item_id LIMIT 1",
+    )[0]["item_id"]
+    shown = finished("recommend", "shop", "--item", item, "--model", "most_pop", "-k", "5")
+    assert shown.code == 0 and f"shop, item {item}: most_pop" in shown.out
+    wanted = rows(
+        finished,
+        f"SELECT user_id FROM serving.recommendations WHERE model = 'most_pop' AND item_id = '{item}' "
+        "ORDER BY rank, score DESC, user_id LIMIT 5",
+    )
+    assert [line.split("│")[2].strip() for line in shown.out.splitlines() if "│ u" in line] == [
+        row["user_id"] for row in wanted
+    ]
 
 
 def test_lineage_leads_from_the_report_to_the_digests_of_the_raw_files(finished: Mrs) -> None:

@@ -160,10 +160,44 @@ def test_former_names_are_refused_with_the_new_one(attributes: dict[str, Any], s
 def test_models_get_the_first_feature_set_of_a_modality() -> None:
     config = _config(features=[TEXT, {**TEXT, "name": "titles", "columns": ["title"]}])
     assert config.feature_names == ("text_tfidf_svd", "text_titles")
-    assert config.model_features == {"text": "text_tfidf_svd"}
+    assert config.model_features == {"text": ("text_tfidf_svd",)}
     assert config.feature("text_titles").columns == ("title",)
     with pytest.raises(KeyError):
         config.feature("text_other")
+
+
+TITLES = {**TEXT, "name": "titles", "columns": ["title"]}
+
+
+def test_models_get_the_sets_that_modalities_names() -> None:
+    joined = _config(features=[TEXT, TITLES, IMAGE], modalities={"text": ["text_titles", "text_tfidf_svd"]})
+    assert joined.model_features == {"text": ("text_titles", "text_tfidf_svd")}
+    apart = _config(features=[TEXT, TITLES], modalities={"titles": "text_titles", "texts": "text_tfidf_svd"})
+    assert apart.model_features == {"titles": ("text_titles",), "texts": ("text_tfidf_svd",)}
+    assert apart.first_features == {"text": "text_tfidf_svd"}
+    assert DatasetConfig.model_validate_json(apart.model_dump_json()) == apart
+
+
+@pytest.mark.parametrize(
+    ("modalities", "sentence"),
+    [
+        (
+            {"text": "text_bert"},
+            "there is no feature set 'text_bert' (there are: text_tfidf_svd, image_color_gradient)",
+        ),
+        (
+            {"text": ["text_tfidf_svd", "image_color_gradient"]},
+            "image_color_gradient describes image; give the entry",
+        ),
+        ({"both": ["text_tfidf_svd", "text_tfidf_svd"]}, "modalities.both names a feature set twice"),
+        ({"text": []}, "at least 1 item"),
+        ({"My Text": "text_tfidf_svd"}, "should match pattern"),
+    ],
+)
+def test_modalities_that_cannot_be(modalities: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        _config(features=[TEXT, IMAGE], modalities=modalities)
+    assert sentence in refused.value.errors()[0]["msg"]
 
 
 def test_settings_survive_json() -> None:

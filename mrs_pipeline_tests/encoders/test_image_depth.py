@@ -49,5 +49,24 @@ def test_avif() -> None:
 
 def test_heic_without_its_plugin_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    with pytest.raises(ContentError, match="^HEIF image; install pillow-heif to have it decoded$"):
+    with pytest.raises(ContentError, match="^HEIF image; install pillow-heif .* to have it decoded$"):
         decode_image(b"\0\0\0\x18ftypheic" + b"\0" * 32, max_pixels=10_000, shortest=1)
+
+
+def test_heic_with_its_plugin() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.repeat(np.rint(RAMP * 255).astype(np.uint8)[..., None], 3, axis=2)
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(buffer, quality=95)
+    image = decode_image(buffer.getvalue(), max_pixels=10_000, shortest=1)
+    assert np.abs(np.asarray(image)[..., 0].astype(int) - pixels[..., 0]).max() < 12
+    with pytest.raises(ContentError, match="more than max_pixels = 100"):
+        decode_image(buffer.getvalue(), max_pixels=100, shortest=1)
+
+
+def test_avif_that_pillow_cannot_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(
+        ContentError, match="^AVIF image; this Pillow cannot decode it: install version 11.3 or later$"
+    ):
+        decode_image(b"\0\0\0\x18ftypavif" + b"\0" * 32, max_pixels=10_000, shortest=1)

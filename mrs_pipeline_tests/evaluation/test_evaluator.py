@@ -29,10 +29,15 @@ class Table(Recommender):
     spec = ModelSpec("table", "Table", "-", "-", frozenset({Cell.BASELINE}), "-")
     Config = GradientConfig
 
-    def __init__(self, scores: np.ndarray) -> None:
+    def __init__(self, scores: np.ndarray, ranked: np.ndarray | None = None) -> None:
         none = torch.zeros(0, dtype=torch.int64)
         super().__init__(GradientConfig(), ModelInputs(*scores.shape, none, none), torch.Generator())
+        self.ranked = torch.from_numpy(np.ones(scores.shape[1], bool) if ranked is None else ranked)
         self.table = torch.from_numpy(scores.astype(np.float32))
+
+    @property
+    def rankable(self) -> torch.Tensor:
+        return self.ranked
 
     def scorer(self):
         return lambda users: self.table[users]  # bracketed rows are a copy, as a scorer must give
@@ -44,9 +49,11 @@ def recalls(model: Recommender, task, ks: list[int]) -> dict[str, np.ndarray]:
     return user_metrics(evidence, metrics_of(["recall"]), ks)
 
 
-def naive_list(scores: np.ndarray, banned: set[int], candidates: np.ndarray | None) -> list[int]:
+def naive_list(
+    scores: np.ndarray, banned: set[int], candidates: np.ndarray | None, ties: np.ndarray | None = None
+) -> list[int]:
     allowed = [i for i in range(len(scores)) if i not in banned and (candidates is None or candidates[i])]
-    return sorted(allowed, key=lambda item: (-scores[item], item))
+    return sorted(allowed, key=lambda item: (-scores[item], item if ties is None else ties[item]))
 
 
 def pairs_of(seed: int, density: float) -> Interactions:
@@ -65,14 +72,14 @@ def test_equal_to_a_loop_over_users(seed, restricted, excluded_share):
     scores = rng.integers(0, 5, size=(N_USERS, N_ITEMS)).astype(float)
     truth, train, valid = pairs_of(seed, 0.3), pairs_of(seed + 1, excluded_share), pairs_of(seed + 2, 0.1)
     candidates = rng.random(N_ITEMS) < 0.6 if restricted else None
-    task = ranking_task(truth, [train, valid], candidates=candidates)
+    task = ranking_task(truth, [train, valid], candidates=candidates, tie_seed=seed)
     found = recalls(Table(scores), task, [3])
     expected = {}
     for user in range(N_USERS):
         banned = taken(train, user) | taken(valid, user)
         wanted = {i for i in taken(truth, user) - banned if candidates is None or candidates[i]}
         if wanted:
-            top = naive_list(scores[user], banned, candidates)[:3]
+            top = naive_list(scores[user], banned, candidates, task.ties.numpy())[:3]
             expected[user] = len(wanted & set(top)) / len(wanted)
     assert task.users.tolist() == list(expected)
     assert found["recall@3"].tolist() == pytest.approx(list(expected.values()))
@@ -92,7 +99,7 @@ def test_evidence_is_what_a_loop_over_users_sees(seed, restricted, length):
     expected = []
     for row, user in enumerate(found.users.tolist()):
         banned = taken(train, user)
-        order = naive_list(scores[user], banned, candidates)
+        order = naive_list(scores[user], banned, candidates, task.ties.numpy())
         assert found.candidates[row] == len(order)
         wanted = {i for i in taken(truth, user) - banned if candidates is None or candidates[i]}
         expected += sorted((row, order.index(item) + 1, item) for item in wanted)
@@ -151,3 +158,48 @@ def test_scores_that_are_not_finite_are_refused(bad):
     scores[2, 3] = bad
     with pytest.raises(InputError, match="scores some items with NaN or infinity"):
         rank(Table(scores), np.arange(N_USERS), 2, [])
+
+
+def test_what_the_model_cannot_rank_stands_last_and_in_no_list():
+    scores = np.arange(N_USERS * N_ITEMS, dtype=float).reshape(N_USERS, N_ITEMS)
+    ranked = np.ones(N_ITEMS, bool)
+    ranked[[9, 10]] = False  # the highest scores, of items that the model knows nothing of
+    truth = interactions(np.array([[0, 8], [0, 9], [0, 10], [1, 7]]), N_USERS, N_ITEMS)
+    train = interactions(np.array([[1, 0]]), N_USERS, N_ITEMS)
+    task = ranking_task(truth, [train])
+    found = ranking_evidence(Table(scores, ranked), task, Background(train), 3)
+    assert list(zip(found.rows.tolist(), found.ranks.tolist(), strict=True)) == [
+        (0, 1),
+        (0, 10),
+        (0, 11),
+        (1, 2),
+    ]
+    assert found.lists is not None
+    assert found.lists.tolist() == [[8, 7, 6], [8, 7, 6]]
+    assert rank(Table(scores, ranked), np.array([0]), N_ITEMS, []).items[0].tolist() == [
+        *range(8, -1, -1),
+        -1,
+        -1,
+    ]
+
+
+def test_a_block_of_equal_scores_favours_no_number():
+    """Everything ties: over seeds each item is found as often as chance says, and relabelling changes nothing."""
+    n_items = 40
+    truth = interactions(np.array([[0, 0]]), 1, n_items)
+    relabelled = interactions(np.array([[0, n_items - 1]]), 1, n_items)
+    model, nothing = Table(np.zeros((1, n_items))), interactions(np.zeros((0, 2)), 1, n_items)
+    found = {"first": 0.0, "last": 0.0}
+    for seed in range(400):
+        for name, rows in {"first": truth, "last": relabelled}.items():
+            evidence = ranking_evidence(model, ranking_task(rows, [], tie_seed=seed), Background(nothing))
+            found[name] += float(evidence.ranks[0] <= 10) / 400
+    assert found["first"] == pytest.approx(0.25, abs=0.07)  # three standard errors
+    assert found["last"] == pytest.approx(0.25, abs=0.07)
+
+
+def test_only_users_that_are_asked_for_are_ranked_for():
+    truth = interactions(np.array([[0, 1], [2, 2], [3, 4]]), N_USERS, N_ITEMS)
+    asked = np.zeros(N_USERS, bool)
+    asked[[2, 5]] = True
+    assert ranking_task(truth, [], asked=asked).users.tolist() == [2]

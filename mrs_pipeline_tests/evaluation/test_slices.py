@@ -1,11 +1,15 @@
 """Slices, the exclusion rule and what selection may see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task, user_metrics
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.slices import Selection, evaluate
+from mrs_pipeline.fitting import measure
 from mrs_pipeline.metrics.evidence import Background
 from mrs_pipeline.metrics.registry import METRICS, metrics_of
 from mrs_pipeline_tests.toy import COLD_ITEMS, N_ITEMS, interactions, trained
@@ -103,3 +107,76 @@ def test_accuracy_only_keeps_the_rules_and_what_selects():
     assert arms.metrics == ("recall", "ndcg", "mrr")
     assert arms.ks == (5, 7, 20)
     assert (arms.select_on, arms.exclude) == ("mrr@7", "train")
+
+
+def test_models_without_content_rank_no_cold_item(market):
+    """Cold figures of a model that cannot see them would be an order of item numbers."""
+    options = EvaluationOptions(ks=(2,), metrics=("recall", "coverage"))
+    seeing, blind = (
+        by_name(evaluate(trained(name, market.data, epochs=1), market.data, market.test, options))
+        for name in ("vbpr", "bpr_mf")
+    )
+    assert set(seeing) == {"all", "warm", "cold"}
+    assert set(blind) == {"all", "warm"}
+    assert seeing["cold"].candidates == len(COLD_ITEMS)
+    assert seeing["cold"].chance["recall@2"] == pytest.approx(0.5)
+    assert seeing["all"].candidates == N_ITEMS
+
+
+def test_candidates_limit_what_is_ranked_and_looked_for(market):
+    candidates = np.ones(N_ITEMS, bool)
+    candidates[COLD_ITEMS[2:]] = False
+    data = replace(market.data, candidates=candidates)
+    options = EvaluationOptions(ks=(1,), metrics=("recall",))
+    found = by_name(evaluate(trained("vbpr", data, epochs=1), data, market.test, options))
+    assert found["all"].candidates == N_ITEMS - 2
+    assert found["cold"].candidates == 2
+    wanted = set(market.test.users[np.isin(market.test.items, COLD_ITEMS[:2])].tolist())
+    assert set(found["cold"].users.tolist()) <= wanted
+
+
+@pytest.fixture
+def with_new_users(market):
+    """The market with users 50 to 57 moved out of training: their training rows are the validation now."""
+    train, valid = market.data.train, market.data.valid
+    new = np.arange(50, 58)
+    late = np.isin(train.users, new)
+    pairs = np.stack([train.users, train.items], 1)
+    held = np.stack([valid.users, valid.items], 1)
+    return replace(
+        market.data,
+        train=interactions(pairs[~late]),
+        valid=interactions(np.concatenate([held, pairs[late]])),
+    )
+
+
+def test_new_users_have_a_slice_of_their_own(with_new_users, market):
+    data = with_new_users
+    test = interactions(np.stack([market.test.users, market.test.items], 1))
+    options = EvaluationOptions(ks=(5,), metrics=("recall",))
+    found = {}
+    for name in ("vbpr", "ease", "most_pop"):
+        metrics = measure(trained(name, data, epochs=1), data, test, options, seed=1).metrics
+        found[name] = {row["slice"]: row for row in metrics.to_dicts()}
+    asked = set(test.users.tolist())
+    new = asked & {user for user in asked if not data.users_trained[user]}
+    for name, rows in found.items():
+        assert rows["new users"]["users"] == len(new), name
+        assert rows["all"]["users"] + rows["new users"]["users"] == len(asked), name
+    # nothing is known of them to a model whose users are learned vectors, so they get what is popular
+    assert found["vbpr"]["new users"]["ranked_by"] == "popularity"
+    assert found["ease"]["new users"]["ranked_by"] == "history"
+    assert found["ease"]["all"]["ranked_by"] == "model"
+    assert found["vbpr"]["new users"]["value"] < found["ease"]["new users"]["value"]
+    # the history decides: without it EASE has nothing better than popularity to say
+    blank = replace(data, valid=interactions(np.zeros((0, 2))))
+    lists = measure(trained("ease", blank, epochs=1), blank, test, options, seed=1).metrics
+    (row,) = lists.filter(slice="new users").to_dicts()
+    assert row["ranked_by"] == "popularity"
+    assert row["value"] == found["vbpr"]["new users"]["value"] or row["users"] == len(new)
+
+
+def test_selection_asks_no_user_without_training_rows(with_new_users):
+    data = with_new_users
+    selection = Selection(data, EvaluationOptions(), torch.device("cpu"))
+    assert selection.n_users == len(set(data.valid.users.tolist()) & set(data.train.users.tolist()))

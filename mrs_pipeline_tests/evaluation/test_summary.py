@@ -7,7 +7,7 @@ from scipy import stats
 
 from mrs_pipeline.evaluation.slices import SliceMetrics
 from mrs_pipeline.evaluation.summary import shorter_than_catalogue, summary_table, user_table
-from mrs_pipeline.types import Interactions
+from mrs_pipeline.statistics import Sample, interval
 
 
 def of_users(values: list[float], label: str = "recall@5", **overall: float) -> SliceMetrics:
@@ -17,10 +17,10 @@ def of_users(values: list[float], label: str = "recall@5", **overall: float) -> 
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_a_row_is_the_mean_with_students_interval(n):
+def test_a_row_is_the_mean_with_the_interval_of_a_share(n):
     values = np.random.default_rng(n).random(n).astype(np.float32)
     (row,) = summary_table([of_users(values.tolist())]).to_dicts()
-    theirs = stats.ttest_1samp(values.astype(float), 0).confidence_interval(0.95)
+    theirs = interval(Sample.of_users(values), 0, 1)
     assert (row["slice"], row["protocol"], row["metric"], row["k"], row["users"]) == (
         "all",
         "rules",
@@ -30,6 +30,12 @@ def test_a_row_is_the_mean_with_students_interval(n):
     )
     assert row["value"] == pytest.approx(values.mean())
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_a_metric_without_an_upper_bound_has_students_interval():
+    (row,) = summary_table([of_users([3.0, 4.0, 8.0], "novelty@5")]).to_dicts()
+    theirs = stats.ttest_1samp([3.0, 4.0, 8.0], 0).confidence_interval(0.95)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((max(0, theirs.low), theirs.high))
 
 
 def test_one_user_has_no_interval():
@@ -62,13 +68,13 @@ def test_a_metric_that_is_defined_for_nobody_has_no_row():
 
 def test_only_lists_that_are_shorter_than_the_catalogue_stay():
     """5 items, 3 of them with training rows: a list of the slice's whole catalogue finds everything."""
-    train = Interactions(np.array([0, 0, 1]), np.array([0, 1, 4]), 2, 5)
+    counted = pl.DataFrame({"slice": ["all", "warm", "cold", "all"], "candidates": [5, 3, 2, 5]})
     rows = pl.DataFrame(
         [(part, k) for part in ("all", "warm", "cold") for k in (1, 2, 3, 4, 5, 6, None)],
         schema={"slice": pl.String, "k": pl.Int64},
         orient="row",
     )
-    kept = rows.filter(shorter_than_catalogue(train)).rows()
+    kept = rows.filter(shorter_than_catalogue(counted)).rows()
     assert kept == [
         *(("all", k) for k in (1, 2, 3, 4, None)),
         *(("warm", k) for k in (1, 2, None)),

@@ -153,7 +153,7 @@ def test_the_notebook_interface_fits_and_loads_it_and_names_the_package_where_it
     fit = """
 import json, sys
 from mrs_pipeline import Dataset, evaluate, fit, load, recommend
-rows = {"user_id": [1, 1, 1, 2, 2, 2], "item_id": list("abcacd"), "at": [1, 2, 3, 4, 5, 6]}
+rows = {"user_id": [1] * 5 + [2] * 5, "item_id": list("abcdebcade"), "at": list(range(10))}
 model = fit(Dataset.of(rows, time="at").split("leave_one_out"), "recent_pop", half_life_days=1.0)
 again = load(model.save(sys.argv[1]))
 print(json.dumps(recommend(again, histories={"me": ["a"]}, k=2)["item_id"].to_list()))

@@ -58,6 +58,7 @@ def test_measures_every_slice_and_user(fitted, market):
     metrics = found.metrics
     assert metrics.columns == [
         *("slice", "protocol", "metric", "k", "users", "value", "ci_low", "ci_high"),
+        *("chance", "candidates", "ranked_by"),
         *("model", "seed", "data_digest", "code_digest"),
     ]
     assert metrics.select("model", "seed", "data_digest", "code_digest").unique().rows() == [

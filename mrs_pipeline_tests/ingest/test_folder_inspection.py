@@ -12,6 +12,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, Overrides, inspect_folder, to_yaml
 from mrs_pipeline.ingest.inspection.columns import guess
 from mrs_pipeline.ingest.opening import source_options
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.taxonomy import Axis
 
 
 def events(
@@ -79,7 +81,9 @@ def test_a_folder_of_other_names(tmp_path: Path) -> None:
         {"modality": "image", "encoder": "color_gradient"},
         {"modality": "video", "encoder": "identity", "matrix": "trailer", "name": "trailer"},
     ]
-    assert list(found.settings["models"])[-2:] == ["vbpr", "freedom"]
+    proposed = [MODELS[name].spec for name in found.settings["models"]]
+    axes = {cell.axis for spec in proposed for cell in spec.cells}
+    assert len(proposed) == 12 and axes == set(Axis)
     assert any("image: files of 1 of 40 items" in line for line in found.findings)
 
 
@@ -206,11 +210,11 @@ def test_yaml_says_the_same_with_comments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pack", "every", "models"),
     [
-        ("xwines-slim", "year", 7),
-        ("ml-latest-small-mm", "none", 7),
-        ("tiktok-mmssl", "none", 7),
+        ("xwines-slim", "year", 12),
+        ("ml-latest-small-mm", "none", 12),
+        ("tiktok-mmssl", "none", 12),
         ("amazon-baby-5core", "none", 5),
-        ("emotify-audio", "none", 7),
+        ("emotify-audio", "none", 12),
     ],
 )
 def test_real_packs(packs: Path, pack: str, every: str, models: int) -> None:

@@ -5,6 +5,8 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from mrs_pipeline.errors import InputError
+
 COLUMNS = ["user_id", "item_id", "timestamp", "rating", "split", "source_file", "source_row"]
 
 
@@ -15,8 +17,17 @@ def test_canonical_columns_and_types(raw) -> None:
     assert frame.schema["source_row"] == pl.Int64
     assert frame.schema["rating"] == pl.Float64
     items = raw.items()
-    assert items.columns == ["item_id", "title", "description", "colour", "image", "audio", "video"]
-    assert items.row(1) == ("b", "Pear", None, "green", None, None, None)
+    assert items.columns == [
+        "item_id",
+        "title",
+        "description",
+        "colour",
+        "image",
+        "audio",
+        "video",
+        "first_seen",
+    ]
+    assert items.row(1) == ("b", "Pear", None, "green", None, None, None, None)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "semicolon.csv", "parquet", "jsonl", "ndjson"])
@@ -118,8 +129,37 @@ def test_attributes_are_snake_case_text(empty) -> None:
         "items.parquet", {"item_id": [1], "ReleaseYear": [1999], "tag list": [["x", "y"]], "2nd": [True]}
     )
     items = empty.items()
-    assert items.columns[3:-3] == ["release_year", "tag_list", "column_2nd"]
+    assert items.columns[3:-4] == ["release_year", "tag_list", "column_2nd"]
     assert items.row(0)[3:6] == ("1999", "x|y", "true")
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2024-02-03", datetime(2024, 2, 3)),
+        ("1706918400", datetime(2024, 2, 3)),
+        ("1999", datetime(1999, 1, 1)),
+        ("", None),
+    ],
+)
+def test_since_when_an_item_exists(empty, written: str, moment: datetime | None) -> None:
+    empty.write("interactions.csv", "user_id,item_id\nu,1\n")
+    empty.write("items.csv", f"item_id,first_seen,title\n1,{written},A\n2,2024-01-01,B\n")
+    assert empty.items().filter(item_id="1")["first_seen"].item() == moment
+
+
+def test_a_moment_that_cannot_be_read_is_named(empty) -> None:
+    empty.write("interactions.csv", "user_id,item_id\nu,1\n")
+    empty.write("items.csv", "item_id,first_seen\n1,2024-01-01\n2,last spring\n")
+    with pytest.raises(
+        InputError, match=r"items.csv, line 3, column first_seen: 'last spring' is neither .* map"
+    ):
+        empty.items()
+
+
+def test_without_a_catalogue_an_item_exists_since_its_first_event(empty) -> None:
+    empty.write("interactions.csv", "user_id,item_id,timestamp\nu,1,2024-03-01\nv,1,2024-02-01\nv,2,\n")
+    assert empty.items().sort("item_id")["first_seen"].to_list() == [datetime(2024, 2, 1), None]
 
 
 def test_facts_count_what_is_there(raw) -> None:

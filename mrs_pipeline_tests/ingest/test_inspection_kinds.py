@@ -221,7 +221,9 @@ def test_two_feature_sets_of_one_modality(tmp_path: Path) -> None:
     )
     inspection = found(tmp_path, log(), features={"clip.npy": "image"})
     assert inspection.settings["source"]["matrices"] == {"clip": "clip.npy", "image": "image_features.csv"}
-    assert has(inspection, "image: models read clip, the first of its feature sets; also made: image")
+    assert has(
+        inspection, "image: models read image_clip, the first of its feature sets; also made: image_identity"
+    )
     without = found(tmp_path, log(), without=["image"])
     assert [each["modality"] for each in without.settings["features"]] == ["text"]
 
@@ -279,3 +281,12 @@ def test_a_column_called_image(tmp_path: Path, present: int) -> None:
         if present
         else has(inspection, "names no file in the folder")
     )
+
+
+def test_since_when_items_exist(tmp_path: Path) -> None:
+    catalogue().with_columns(release_date=pl.lit("2020-01-01")).write_csv(tmp_path / "items.csv")
+    inspection = found(tmp_path, log())
+    assert has(inspection, "`--item-field first_seen=release_date`")
+    asked = found(tmp_path, log(), item_fields={"first_seen": "release_date"})
+    assert asked.settings["source"]["item_columns"]["first_seen"] == "release_date"
+    assert not has(asked, "first_seen=release_date`")

@@ -4,13 +4,52 @@ import pytest
 from pydantic import ValidationError
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.triples import triples_select
 
 
 def read(raw, **columns: str) -> list[tuple[str, str, str]]:
     select = triples_select(raw.con, raw.root, "kg.csv", columns)
+    return raw.con.sql(f"SELECT head, relation, tail FROM ({select}) ORDER BY ALL").fetchall()
+
+
+KG = "head_id:token\trelation_id:token\ttail_id:token\n"
+LINK = "item_id:token\tentity_id:token\n"
+
+
+def linked(raw, **options) -> list[tuple[object, ...]]:
+    select = triples_select(raw.con, raw.root, "x.kg", {}, links="x.link", **options)
     return raw.con.sql(f"SELECT * FROM ({select}) ORDER BY ALL").fetchall()
+
+
+def test_recbole_triples_name_their_items_by_the_links(raw) -> None:
+    """Entity 7 is not item 7, and an entity that is two items speaks of both."""
+    raw.write("x.kg", f"{KG}m.1\tgenre\tm.9\n7\tgenre\tm.1\nm.2\tby\tm.9\n")
+    raw.write("x.link", f"{LINK}7\tm.1\n8\tm.1\n008\tm.2\n")
+    assert linked(raw) == [
+        ("008", "by", "m.9", True, False),
+        ("7", "genre", "7", False, True),
+        ("7", "genre", "8", False, True),
+        ("7", "genre", "m.9", True, False),
+        ("8", "genre", "m.9", True, False),
+    ]
+    assert ("8", "by", "m.9", True, False) in linked(raw, ids=IdOptions(zeros=True))
+
+
+@pytest.mark.parametrize(
+    ("links", "sentence"),
+    [
+        (f"{LINK}7\t\n", r"x\.link, line 2: no entity_id:token; a link needs an item and an entity"),
+        ("item_id:token\tname:token\n7\tx\n", r"x\.link has the columns .*; a file of links has two"),
+        (LINK, r"x\.link has no rows"),
+    ],
+)
+def test_bad_links_are_refused_with_their_place(raw, links: str, sentence: str) -> None:
+    raw.write("x.kg", f"{KG}m.1\tgenre\tm.9\n")
+    raw.write("x.link", links)
+    with pytest.raises(InputError, match=sentence):
+        linked(raw)
 
 
 def test_triples_are_text_without_blanks_around(raw) -> None:

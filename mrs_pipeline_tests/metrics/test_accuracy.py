@@ -1,6 +1,8 @@
 """Accuracy from places: against a naive loop over users and against an outside library."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,3 +139,15 @@ def test_agrees_with_torch_geometric():
         measured.update(ranked, edges)
         mine = metric.per_user(evidence, 5).mean()
         assert mine == pytest.approx(float(measured.compute()), abs=1e-6), metric.name
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.chance is not None])
+@pytest.mark.parametrize("n_relevant", [1, 2, 4])
+def test_chance_is_the_mean_over_every_order(name, n_relevant):
+    orders = [list(order) for order in itertools.permutations(range(5))]
+    found = places(orders, [set(range(n_relevant))] * len(orders))
+    found = replace(found, candidates=np.full(len(orders), 5), catalogue=5)
+    metric = METRICS[name]
+    assert metric.per_user is not None and metric.chance is not None
+    for k in (1, 3, 5, 8):
+        assert metric.chance(found, k) == pytest.approx(metric.per_user(found, k).mean())

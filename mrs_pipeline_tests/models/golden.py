@@ -62,17 +62,25 @@ TRAINED = ("bpr_mf", "sasrec")
 """Models whose scores after three epochs are kept, for the training loop: one of pairs, one of sequences."""
 VARIANTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "bm3": ({"train_features": False},),
+    "bpr_mf": ({"item_bias": True},),
     "dropoutnet": ({"backbone": "bpr_mf"},),
     "fusion": (
         *({"fusion": fusion} for fusion in ("concat", "sum", "product", "gate")),
         {"backbone": "bpr_mf", "contrastive_weight": 0.1, "disentangled_weight": 0.1},
     ),
     "grcn": ({"pruning": "soft"},),
-    "item_knn": ({"source": "content"},),
+    "item_knn": (
+        {"source": "content"},
+        *({"similarity": similarity} for similarity in ("cosine", "asymmetric", "jaccard")),
+        {"neighbourhood": "target"},
+    ),
     "mkgat": ({"combine": "concat"},),
     "mmgcn": ({"combination": "sum"},),
     "nova": ({"fusion": "concat"}, {"fusion": "add"}),
     "sasrec": ({"n_negatives": 8},),
+    "sgl": ({"augmentation": "node"},),
+    "simgcl": ({"include_layer_0": True},),
+    "slim": ({"content_weight": 10.0},),
 }
 """Settings beside the defaults under which other formulas run."""
 SHOWN = 5

@@ -159,21 +159,3 @@ def test_ease():
 def test_ease_refuses_a_catalogue_that_does_not_fit():
     with pytest.raises(InputError, match=r"'ease' would need about 0\.0 GB for 6 items.*memory_limit_gb"):
         build("ease", DATA, memory_limit_gb=1e-9)
-
-
-@pytest.mark.parametrize("source", ["interactions", "content"])
-def test_item_knn(source):
-    model, _ = build("item_knn", DATA, source=source, n_neighbours=2, shrink=0.5)
-    vectors = (
-        RATINGS.T
-        if source == "interactions"
-        else np.concatenate([m.values for m in DATA.features.values()], 1)
-    )
-    norm = np.linalg.norm(vectors, axis=1)
-    cosine = vectors @ vectors.T / (np.outer(norm, norm) + 0.5)
-    np.fill_diagonal(cosine, -np.inf)
-    kept = np.zeros_like(cosine)
-    for item in range(N_ITEMS):
-        nearest = np.argsort(-cosine[item], kind="stable")[:2]
-        kept[item, nearest] = cosine[item, nearest]
-    assert np.allclose(scores(model), RATINGS @ kept, atol=1e-5)

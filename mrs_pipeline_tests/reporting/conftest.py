@@ -20,6 +20,8 @@ MODELS: dict[str, tuple[float, float, float, list[str]]] = {
 }
 BREADTH = {"most_pop": 0.05, "ease": 0.6, "lightgcn": 0.4, "freedom": 0.55, "bm3": 0.7}
 """Share of the catalogue that a model's lists show."""
+TRIALS = {"most_pop": None, "ease": 7, "lightgcn": 0, "freedom": 20, "bm3": 0}
+"""Settings that a search tried; popularity has none to search."""
 N_USERS = 300
 
 
@@ -60,12 +62,13 @@ def _metric_rows(users: pl.DataFrame, model: str, window: str, seed: int) -> pl.
     return pl.DataFrame(
         [
             ("demo", window, model, seed, part, metric, k, value,
-             *((None, None) if metric in ("coverage", "gini") else (value - 0.004, value + 0.004)), n,
-             protocol(part), "d" * 32, "c" * 32)
+             *((None, None) if metric in ("coverage", "gini") else (value - 0.004, value + 0.004)),
+             k / 1000 if k and part == "cold" else None, 1000 if part == "cold" else 5000, n,
+             protocol(part), "d" * 32, "c" * 32, False)
             for part, metric, k, value, n in rows
         ],
         schema=["dataset", "window", "model", "seed", "slice", "metric", "k", "value", "ci_low", "ci_high",
-                "n_users", "protocol", "data_digest", "code_digest"],
+                "chance", "candidates", "n_users", "protocol", "data_digest", "code_digest", "stale"],
         orient="row",
     )  # fmt: skip
 
@@ -79,6 +82,7 @@ def _run_row(model: str, window: str, seed: int) -> dict[str, object]:
         "epochs": 12 if trained else None, "best_epoch": 8 if trained else None, "seconds": seconds + seed,
         "seconds_per_epoch": seconds / 12, "seconds_evaluation": 0.3, "peak_memory_mb": 512.0,
         "n_parameters": 12345, "config": '{"embedding_size": 64}', "select_value": 0.1,
+        "solved": not trained, "trials": TRIALS[model],
     }  # fmt: skip
 
 

@@ -36,14 +36,10 @@ def test_says_what_is_best_what_is_apart_and_what_it_costs() -> None:
     assert cost == "The cheapest is none at 3 s, the dearest image at 1 min 30 s."
 
 
-def test_warns_where_seeds_differ_as_much_as_arms() -> None:
-    # two seeds: the difference .05 has the standard error sqrt(.05^2 / 2 + .001^2 / 2) = .035
-    loose = pl.DataFrame([CONTROL, arm("text", 0.25, 0.05, spread=0.05), arm("video", 0.25, 0.05)])
-    (warning,) = (sentence for sentence in answer(loose) if sentence.startswith("Beware"))
-    assert warning.startswith("Beware of text: the test is over users")
-    assert not any(sentence.startswith("Beware") for sentence in answer(ROWS))
-    one_seed = loose.with_columns(spread=pl.lit(None, dtype=pl.Float64), seeds=1)
-    assert not any(sentence.startswith("Beware") for sentence in answer(one_seed))
+def test_says_whether_the_test_allows_for_seeds() -> None:
+    assert "A paired test over these users and 2 seeds, adjusted for the number of arms" in answer(ROWS)[1]
+    once = answer(ROWS.with_columns(seeds=1))[1]
+    assert once.startswith("A paired test over these users (one seed: luck in training is not covered)")
 
 
 def test_says_what_each_model_loses_as_content_goes_missing() -> None:

@@ -26,30 +26,33 @@ def altered(board, model, **values):
 def test_leader_value_interval_and_users_are_told(board):
     leader = board.row(0, named=True)
     text = told(board)
-    assert text.startswith(f"{leader['model']} (feature ")
-    assert f"recall@20 {leader['recall@20']:.4f} (95 % interval {leader['recall@20_ci_low']:.4f} to" in text
-    assert "over 300 users" in text
-    assert "leads the 5 models" in text
+    assert text.partition("too. ")[2].startswith(f"{leader['model']} (feature ")
+    assert f"leads the 5 models with recall@20 {leader['recall@20']:.4f} over 300 users." in text
+    assert (
+        f"With 95 % confidence its true value lies between {leader['recall@20_ci_low']:.4f} and "
+        f"{leader['recall@20_ci_high']:.4f}; that allows for chance in who was measured and in the random seeds of "
+        "training (2 of them)."
+    ) in text
 
 
 def test_a_separated_baseline_is_called_separated_with_its_numbers(board):
     ease = board.row(by_predicate=pl.col("model") == "ease", named=True)
     text = told(board)
     assert f"{gain(board['recall@20'][0], ease['recall@20'])} against ease" in text
-    assert "separates the two" in text
-    assert f"difference {-ease['best_difference']:.4f}" in text
+    assert "more than chance explains" in text
+    assert f"a lead of {-ease['best_difference']:.4f}" in text
 
 
 def test_a_baseline_within_noise_is_not_called_beaten(board):
     text = told(altered(board, "ease", best_p=0.4))
-    assert "does not separate the two" in text
+    assert "may be chance" in text
     assert "p = 0.400" in text
-    assert "Not to be told apart from the leader on these users:" in text
+    assert "Not to be told apart from the leader, so that one of them may be as good:" in text
 
 
 def test_a_leading_baseline_is_said_plainly(board):
     text = told(altered(board, "ease", **{"recall@20": 0.5, "best_p": None, "best_difference": None}))
-    assert text.startswith("ease (collaborative baseline)")
+    assert "ease (collaborative baseline)" in text
     assert "No model that reads content does better" in text
     assert "That is" not in text
 
@@ -59,7 +62,7 @@ def test_a_leader_that_only_trains_its_encoders_is_one_that_reads_content(full_i
     runs = full_inputs.runs.with_columns(cells=cells)
     board = leaderboard(full_inputs.metrics, runs, full_inputs.user_metrics)
     text = told(altered(board, "freedom", **{"recall@20": 0.5}))
-    assert text.startswith("freedom (model optimisation) leads")
+    assert "freedom (model optimisation) leads" in text
     assert "the best model that sees no content" in text
 
 
@@ -71,20 +74,58 @@ def test_leading_popularity_is_said_plainly(board):
 def test_untested_differences_are_called_untested(full_inputs):
     text = told(leaderboard(full_inputs.metrics, full_inputs.runs))
     assert "could not be tested" in text
-    assert "separate" not in text
+    assert "chance explains" not in text and "may be chance" not in text
+
+
+def test_cold_items_stand_beside_chance_and_who_cannot_rank_them(board):
+    blind = board
+    for model in ("lightgcn", "ease", "most_pop"):
+        nothing = dict.fromkeys(("cold_metric", "cold_value", "cold_low", "cold_high", "cold_chance"))
+        blind = altered(blind, model, **nothing)
+    text = told(blind)
+    assert "for new items too" in text or "for new items " in text
+    assert (
+        "On the 1,000 cold items, which have no event in training, freedom finds 0.0500 of what 40 users took"
+        in text
+    )
+    assert "among the first 20 of a list" in text
+    assert "a random order finds 0.0200: that is more than chance." in text
+    assert "They see no content and cannot rank these items: ease, lightgcn and most_pop." in text
 
 
 @pytest.mark.parametrize(
-    ("low", "cold", "words"),
+    ("low", "p", "words"),
     [
-        (0.046, 0.05, "content helps there."),
-        (0.0001, 0.05, "their intervals overlap"),
-        (0.0, 0.0, "does not help there"),
+        (
+            0.01,
+            0.2,
+            (
+                "a random order finds 0.0200, so it may be chance",
+                "no model is shown to be better than chance",
+            ),
+        ),
+        (
+            0.03,
+            0.2,
+            (
+                "lightgcn, which compares content and learns nothing of it, finds 0.0300 (may be chance, p = 0.200)",
+            ),
+        ),
+        (0.03, 0.001, ("finds 0.0300 (more than chance, p = 0.001)",)),
+        (0.03, None, ("finds 0.0300 (that could not be tested)",)),
     ],
 )
-def test_cold_items(board, low, cold, words):
-    frame = board.filter(pl.col("model") != "bm3")
-    assert words in told(altered(frame, "freedom", **{"cold_recall@20": cold, "cold_recall@20_ci_low": low}))
+def test_what_is_claimed_of_cold_items(board, low, p, words):
+    frame = altered(board.filter(pl.col("model") != "bm3"), "lightgcn", cold_value=0.03, cold_best_p=p)
+    text = told(altered(frame, "freedom", cold_value=0.05, cold_low=low))
+    for part in words:
+        assert part in text
+
+
+def test_who_should_be_deployed_stands_first(board):
+    assert told(board).startswith("For items with a history deploy ")
+    other = altered(board, "bm3", cold_value=0.9, cold_low=0.8)
+    assert ", for new items bm3 (" in told(other)
 
 
 def test_no_cold_slice_no_cold_sentence(full_inputs):
@@ -106,7 +147,28 @@ def test_a_much_faster_tie_is_recommended(board):
 def test_one_seed_is_admitted(full_inputs, board):
     assert "one seed" not in told(board)
     first = full_inputs.metrics.filter(pl.col("seed") == 0)
-    assert "one seed" in told(leaderboard(first, full_inputs.runs, full_inputs.user_metrics))
+    text = told(leaderboard(first, full_inputs.runs, full_inputs.user_metrics))
+    assert "allows for chance in who was measured, not for luck in training, which was done once." in text
+    assert "cover users alone, not luck in training: " in text
+    assert "ease" not in text[text.index("cover users alone") :].split(".")[0]  # it has no luck in training
+
+
+def test_uneven_search_of_settings_is_told(board):
+    assert (
+        "Settings were not searched for evenly: for freedom (20 trials) and ease (7 trials); "
+        "not for bm3 and lightgcn, whose places may understate them."
+    ) in told(board)
+    alike = board.with_columns(trials=pl.when(pl.col("trials").is_not_null()).then(20))
+    assert "Settings were searched for each model alike, with 20 trials." in told(alike)
+    assert "No model's settings were searched for" in told(board.with_columns(trials=pl.col("trials") * 0))
+    assert "ettings" not in told(board.with_columns(trials=pl.lit(None, pl.Int64)))
+
+
+def test_stale_models_are_named_and_lead_nothing(full_inputs):
+    old = full_inputs.metrics.with_columns(stale=pl.col("model").is_in(["freedom", "bm3"]))
+    text = told(leaderboard(old, full_inputs.runs, full_inputs.user_metrics))
+    assert "ease (collaborative baseline) leads the 3 models" in text
+    assert "Measured on older data and therefore not ranked: " in text
 
 
 def test_one_model_without_anything(bare_inputs):

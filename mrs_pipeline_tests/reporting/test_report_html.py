@@ -215,13 +215,28 @@ def test_protocols_get_sections_of_their_own(full_inputs):
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_versions_of_data_that_differ_are_told(full_inputs):
+def test_models_of_older_data_are_named_and_shown_without_a_rank(full_inputs):
     full_inputs = replace(full_inputs, history=pl.DataFrame(), data=())
+    old = full_inputs.metrics.with_columns(stale=pl.col("model").is_in(["freedom", "bm3"]))
+    assert "older data" not in report(full_inputs)
+    page = report(replace(full_inputs, metrics=old))
+    assert "and therefore not ranked: " in page and "<code>" in page
+    assert page.count("older data, not ranked") == 2
+    assert "leads the 3 models" in page
+    assert "<dd>3<small>300 users measured</small></dd>" in page
+
+
+def test_a_board_of_older_data_alone_has_no_section(full_inputs):
+    full_inputs = replace(full_inputs, history=pl.DataFrame(), data=())
+    page = report(replace(full_inputs, metrics=full_inputs.metrics.with_columns(stale=pl.lit(value=True))))
+    assert 'id="board0"' not in page and "and therefore not ranked: " in page
+
+
+def test_numbers_of_different_data_are_not_ranked_as_one(full_inputs):
     digest = pl.when(pl.col("model") == "ease").then(pl.lit("e" * 32)).otherwise("data_digest")
-    assert "measured on" not in report(full_inputs)
-    assert "2 versions of the data" in report(
-        replace(full_inputs, metrics=full_inputs.metrics.with_columns(data_digest=digest))
-    )
+    mixed = full_inputs.metrics.with_columns(data_digest=digest)
+    with pytest.raises(InputError, match="2 versions of the data; mark those of older ones as stale"):
+        report(replace(full_inputs, metrics=mixed))
 
 
 def test_text_of_strangers_stays_text(full_inputs):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.splits.global_time import moment_from_which
 from mrs_pipeline.splits.labelling import label, label_window
-from mrs_pipeline.splits.labels import LEFT_OUT, NO_TIME, TEST_LABEL, TRAIN_LABEL, VALID_LABEL
+from mrs_pipeline.splits.labels import NO_TIME, TEST_LABEL, TRAIN_LABEL, VALID_LABEL
 from mrs_pipeline.splits.options import SplitOptions
 
 TIMED = ("random", "leave_one_out", "global_time")
@@ -59,13 +59,10 @@ def test_every_row_has_one_label_and_the_report_counts_them(options, data) -> No
     if (found := _try(options, *data)) is None:
         return
     assert found.labels.shape == users.shape
-    assert set(found.labels.tolist()) <= {LEFT_OUT, TRAIN_LABEL, VALID_LABEL, TEST_LABEL}
-    names = Counter(found.names)
-    assert names[None] == found.report.rows_without_history
-    assert {name: rows for name, rows in found.report.rows.items() if rows} == {
-        name: rows for name, rows in names.items() if name
-    }
-    assert sum(found.report.rows.values()) + found.report.rows_without_history == len(users)
+    assert set(found.labels.tolist()) <= {TRAIN_LABEL, VALID_LABEL, TEST_LABEL}
+    assert {name: rows for name, rows in found.report.rows.items() if rows} == Counter(found.names)
+    assert sum(found.report.rows.values()) == len(users)
+    assert found.report.new_users == len(set(users) - set(users[found.labels == TRAIN_LABEL]))
     assert sum(found.report.ratios.values()) == pytest.approx(1.0)
     for name, counted in found.report.users.items():
         assert counted == len({user for user, own in zip(users, found.names, strict=True) if own == name})
@@ -73,13 +70,11 @@ def test_every_row_has_one_label_and_the_report_counts_them(options, data) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(split_options(), interactions())
-def test_every_user_of_valid_and_test_trains(options, data) -> None:
+def test_every_user_trains_unless_time_or_held_out_items_forbid_it(options, data) -> None:
     if (found := _try(options, *data)) is None:
         return
-    users = data[0]
-    trained = set(users[found.labels == TRAIN_LABEL])
-    assert set(users[found.labels >= VALID_LABEL]) <= trained
-    assert not trained & set(users[found.labels == LEFT_OUT])
+    if options.strategy != "global_time" and not options.cold_items:
+        assert found.report.new_users == 0
 
 
 @settings(max_examples=150, deadline=None)
@@ -127,7 +122,7 @@ def test_cold_items_are_tested_whole_and_the_others_split_as_ever(data, share, s
     known = np.unique(items)
     cold = [item for item in known if not np.isin(labels[items == item], (TRAIN_LABEL, VALID_LABEL)).any()]
     assert len(cold) >= int(share * len(known) + 1e-9)
-    assert set(np.unique(labels[np.isin(items, cold)])) <= {TEST_LABEL, LEFT_OUT}
+    assert set(np.unique(labels[np.isin(items, cold)])) <= {TEST_LABEL}
     again = label(options, users[::-1], items[::-1]).labels[::-1]
     assert np.array_equal(labels, again)
 
@@ -184,13 +179,13 @@ def test_global_time_never_trains_on_what_comes_after(options, data) -> None:
             assert groups[earlier].max() < groups[later].min()
 
 
-def test_global_time_comes_close_to_its_ratios_and_leaves_out_who_has_no_past() -> None:
+def test_global_time_comes_close_to_its_ratios_and_counts_who_has_no_past() -> None:
     users = np.repeat(np.arange(100), 10)
     items = np.tile(np.arange(10), 100)
     times = np.arange(1000)  # user u acts from 10 u on: the last users have no training row
     found = label(SplitOptions(strategy="global_time", valid=0.1, test=0.2), users, items, times)
-    assert found.report.rows == {"train": 700, "valid": 0, "test": 0}
-    assert found.report.rows_without_history == 300
+    assert found.report.rows == {"train": 700, "valid": 100, "test": 200}
+    assert found.report.new_users == 30
     spread = label(SplitOptions(strategy="global_time", valid=0.1, test=0.2), users, items, times[::-1] % 10)
     assert spread.report.rows == {"train": 700, "valid": 100, "test": 200}
 
@@ -233,11 +228,11 @@ def test_global_time_gives_a_row_in_doubt_to_training() -> None:
 GIVEN = SplitOptions(strategy="given")
 
 
-def test_given_labels_are_taken_and_users_without_training_left_out() -> None:
+def test_given_labels_are_taken_and_users_without_training_counted() -> None:
     users = np.array([0, 0, 0, 1, 1])
     found = label(GIVEN, users, np.arange(5), None, ["train", "test", "valid", "test", "valid"])
-    assert found.names == ["train", "test", "valid", None, None]
-    assert found.report.rows_without_history == 2
+    assert found.names == ["train", "test", "valid", "test", "valid"]
+    assert found.report.new_users == 1
 
 
 @pytest.mark.parametrize(
@@ -258,7 +253,7 @@ def test_given_labels_that_cannot_be_used_are_named(given_labels, message: str) 
 @settings(max_examples=150, deadline=None)
 @given(interactions(), st.integers(1, 11), st.sampled_from([0.0, 0.1, 0.3]))
 def test_a_window_tests_its_events_and_validates_on_the_end_of_its_history(data, start, valid) -> None:
-    users, _items, times = data
+    users, _, times = data
     history = times < start
     options = SplitOptions(valid=valid)
     if valid and len(set(times[history])) == 1:
@@ -266,14 +261,13 @@ def test_a_window_tests_its_events_and_validates_on_the_end_of_its_history(data,
             label_window(options, users, times, history)
         return
     labels = label_window(options, users, times, history).labels
-    assert set(labels[~history]) <= {TEST_LABEL, LEFT_OUT}
+    assert set(labels[~history]) <= {TEST_LABEL}
     assert TEST_LABEL not in labels[history]
     assert valid > 0 or VALID_LABEL not in labels
     trained = times[labels == TRAIN_LABEL]
     for later in (VALID_LABEL, TEST_LABEL):
-        if (labels == later).any():
+        if (labels == later).any() and len(trained):
             assert trained.max() < times[labels == later].min()
-    assert set(users[labels > TRAIN_LABEL]) <= set(users[labels == TRAIN_LABEL])
 
 
 def test_a_window_without_events_yet_has_training_rows_only_besides_validation() -> None:

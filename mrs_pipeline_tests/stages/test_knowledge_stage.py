@@ -54,12 +54,12 @@ def test_the_graph_is_a_table_with_facts_and_comes_back_as_it_was(tmp_path: Path
     stage = shop(tmp_path)
     outcome = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)]
     table = stage.lake.read(stage.table("core", "knowledge"))
-    assert outcome.facts["triples"] == table.height == 2 * (ITEMS - 2)
+    assert outcome.facts["triples"] == table.height == 2 * (ITEMS - 2) + 1
     assert outcome.facts["items without any triple"] == 2
     assert outcome.facts["other entities"] == 4
-    assert outcome.facts["triples by relation"].rows() == [("kind", table.height, ITEMS - 2, 4)]
+    assert outcome.facts["triples by relation"].rows() == [("kind", table.height, ITEMS - 1, 4)]
     graph = read_knowledge(stage)
-    assert (graph.n_entities, graph.n_relations, len(graph)) == (ITEMS + 4, 1, table.height)
+    assert (graph.n_entities, graph.n_relations, len(graph)) == (ITEMS + 1 + 4, 1, table.height)
     assert graph.relation_names == ("kind",)
     names = set(zip(table["head_name"], table["tail_name"], strict=True))
     assert names == {
@@ -77,17 +77,17 @@ def test_triples_from_a_file_follow_the_file(tmp_path: Path) -> None:
     lines += ["maker 0,from,Here", "i00,by,maker 0", "i24,by,maker 1"]
     (tmp_path / "shop" / "kg.csv").write_text("\n".join(["head,relation,tail", *lines]) + "\n")
     facts = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)].facts
-    assert (facts["lines read"], facts["triples"], facts["items without any triple"]) == (9, 8, ITEMS - 6)
+    assert (facts["lines read"], facts["triples"], facts["items without any triple"]) == (9, 8, ITEMS + 1 - 7)
     graph = read_knowledge(stage)
     assert graph.entity_names[ITEMS:] == (
-        "Here",
         "i24",
+        "Here",
         "maker 0",
         "maker 1",
-    )  # nobody took i24: no item here
+    )  # nobody took i24, the last item
     thin = checked(stage)["coverage"]
     assert not thin.passed and not thin.blocking
-    assert "25% of the items" in thin.description
+    assert "28% of the items" in thin.description
     assert str(KNOWLEDGE_GRAPH) not in stale(stage)
     (tmp_path / "shop" / "kg.csv").write_text("head,relation,tail\ni00,by,maker 0\ni01,by,maker 0\n")
     assert str(KNOWLEDGE_GRAPH) in stale(stage)
@@ -128,3 +128,29 @@ def test_a_planted_fault_blocks(tmp_path: Path) -> None:
         found = checked(stage)["expectations"]
         assert not found.passed and found.blocking
         assert sentence in found.description
+
+
+def test_recbole_files_make_the_graph_and_a_changed_link_makes_it_due(tmp_path: Path) -> None:
+    """Items are entities by the links alone: entity i00 of the triples is not item i00."""
+    kg = "head_id:token\trelation_id:token\ttail_id:token\n"
+    triples = [(f"m.{item}", "genre", f"g.{item % 3}") for item in range(ITEMS - 2)] + [
+        ("i00", "near", "m.1")
+    ]
+    links = [(f"i{item:02}", f"m.{item}") for item in range(ITEMS)]
+    stage = shop(tmp_path, knowledge={"triples": "shop.kg", "links": "shop.link"})
+    folder = tmp_path / "shop"
+    (folder / "shop.kg").write_text(kg + "".join("\t".join(row) + "\n" for row in triples))
+    (folder / "shop.link").write_text(
+        "item_id:token\tentity_id:token\n" + "".join("\t".join(row) + "\n" for row in links)
+    )
+    outcome = perform(stage, TO_GRAPH)[str(KNOWLEDGE_GRAPH)]
+    table = stage.lake.read(stage.table("core", "knowledge"))
+    assert all(found.passed for found in checked(stage).values())
+    assert outcome.facts["items without any triple"] == 3  # two by the triples, and the one that nobody took
+    assert outcome.facts["other entities"] == 4  # three genres and the entity that is called like an item
+    near = table.row(by_predicate=pl.col("relation_name") == "near", named=True)
+    assert near["head_name"] == "i00" and near["head"] > ITEMS
+    assert near["tail_name"] == "i01" and near["tail"] < ITEMS
+    assert str(KNOWLEDGE_GRAPH) not in stale(stage)
+    (folder / "shop.link").write_text("item_id:token\tentity_id:token\ni01\tm.1\n")
+    assert str(KNOWLEDGE_GRAPH) in stale(stage)

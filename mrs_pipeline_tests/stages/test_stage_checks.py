@@ -95,7 +95,7 @@ def worked_stage(worked: Path) -> Stage:
             "metrics/bpr_mf",
             "metrics/bpr_mf",
             _first("value", 1.5),
-            "every metric lies in its range: 1 of 60 rows, e.g. recall = 1.5",
+            "every metric lies in its range: 1 of 70 rows, e.g. recall = 1.5",
         ),
         (
             "eval/leaderboard",

@@ -23,6 +23,7 @@ from mrs_pipeline.tables.rules import InteractionRules
 RAW = (
     "user_id VARCHAR, item_id VARCHAR, timestamp TIMESTAMP, rating DOUBLE, split VARCHAR, source_file VARCHAR"
 )
+ITEMS = "item_id VARCHAR, title VARCHAR, colour VARCHAR, first_seen TIMESTAMP"
 DAY = datetime(2024, 1, 1)
 CON = duckdb.connect(config={"threads": 1})
 DEFAULT = InteractionRules()
@@ -31,11 +32,14 @@ DEFAULT = InteractionRules()
 class Built:
     """The core tables of some rows (user, item, day, rating), as Python values."""
 
-    def __init__(self, rows, rules=DEFAULT, start=None, items="abcdefghij", order=None, end=None) -> None:
+    def __init__(
+        self, rows, rules=DEFAULT, start=None, items="abcdefghij", order=None, end=None, first_seen=None
+    ) -> None:
         con = CON
         con.execute(f"CREATE OR REPLACE TEMP TABLE raw_rows ({RAW}, source_row BIGINT)")
-        con.execute("CREATE OR REPLACE TEMP TABLE raw_items (item_id VARCHAR, title VARCHAR, colour VARCHAR)")
-        con.executemany("INSERT INTO raw_items VALUES (?, ?, ?)", [(i, f"title {i}", "red") for i in items])
+        con.execute(f"CREATE OR REPLACE TEMP TABLE raw_items ({ITEMS})")
+        catalogue = [(item, f"title {item}", "red", (first_seen or {}).get(item)) for item in items]
+        con.executemany("INSERT INTO raw_items VALUES (?, ?, ?, ?)", catalogue)
         values = [
             (user, item, None if day is None else DAY + timedelta(day), rating, None, "file.csv", number + 1)
             for number, (user, item, day, rating) in enumerate(rows)
@@ -68,12 +72,15 @@ def plain(*pairs: str) -> list[tuple]:
 
 
 def test_numbers_are_dense_in_the_order_of_ids_and_attributes_are_kept() -> None:
-    built = Built(plain("vb", "ud", "ua"))
+    built = Built(plain("vb", "ud", "ua"), items="abcde")
     assert built.rows("users", "*") == [(0, "u"), (1, "v")]
     assert built.rows("items", "*") == [
-        (0, "a", False, "title a", "red"),
-        (1, "b", False, "title b", "red"),
-        (2, "d", False, "title d", "red"),
+        (0, "a", False, True, "title a", "red", None),
+        (1, "b", False, True, "title b", "red", None),
+        (2, "d", False, True, "title d", "red", None),
+        # nobody has touched the others: they can be recommended, but a test without windows does not rank them
+        (3, "c", True, False, "title c", "red", None),
+        (4, "e", True, False, "title e", "red", None),
     ]
     assert built.rows("interactions", '"user", item, user_id, item_id, is_history') == [
         (0, 2, "u", "d", True),
@@ -144,15 +151,45 @@ def test_k_core_peels_until_stable_and_says_whose_fault_it_was() -> None:
 
 
 def test_a_window_numbers_cold_items_last_and_drops_users_without_history() -> None:
-    built = Built(plain("ub", "va", "vb", "ua", "ud", "xa", "vc"), InteractionRules(k_core=2), start=4)
-    assert built.rows("items", "item, item_id, is_cold") == [
-        (0, "a", False),
-        (1, "b", False),
-        (2, "c", True),
-        (3, "d", True),
+    built = Built(
+        plain("ub", "va", "vb", "ua", "ud", "xa", "vc"), InteractionRules(k_core=2), start=4, items="abcde"
+    )
+    assert built.rows("items", "item, item_id, is_cold, is_candidate") == [
+        (0, "a", False, True),
+        (1, "b", False, True),
+        (2, "c", True, True),
+        (3, "d", True, True),
+        (4, "e", True, True),  # no event names it, but the catalogue does
     ]
     assert built.rejected == [(6, "user without history")]
     assert built.rows("interactions", "item_id, is_history")[:3] == [("b", True), ("a", True), ("d", False)]
+
+
+def test_the_candidates_of_a_window_do_not_follow_from_its_events() -> None:
+    seen = {
+        "c": DAY + timedelta(3),
+        "d": DAY + timedelta(4),
+        "e": DAY + timedelta(9),
+        "a": DAY + timedelta(4),
+    }
+    rows = plain("ua", "ub", "va", "vb", "uc", "ud", "ve", "va", "vf")
+    built = Built(rows, start=4, end=9, items="abcdefg", first_seen=seen)
+    assert built.rows("items", "item_id, is_cold, is_candidate") == [
+        ("a", False, True),  # the history names it, whatever the catalogue says
+        ("b", False, True),
+        ("c", True, True),  # first seen before the window
+        ("f", True, True),  # without a date: always there
+        ("g", True, True),  # the same, without any event
+        ("d", True, False),  # first seen at its start: can be recommended later on, but not tested
+    ]  # and e did not exist yet
+    assert built.rejected == [
+        (6, "item unknown at the window's start"),
+        (7, "item unknown at the window's start"),
+        (8, "duplicate"),
+    ]
+    # without the window's events nothing changes but the rows themselves
+    alone = Built(rows[:4], start=4, end=9, items="abcdefg", first_seen=seen)
+    assert alone.rows("items", "*") == built.rows("items", "*")
 
 
 def test_an_event_that_repeats_the_history_does_not_reach_back() -> None:
@@ -216,7 +253,9 @@ def test_what_cannot_be_used_is_one_sentence(rows, rules, start, message) -> Non
 def test_a_catalogue_that_cannot_be_joined_is_refused() -> None:
     with pytest.raises(InputError, match="item_id 'a' more than once"):
         Built(plain("ua"), items="aab")
-    CON.execute("CREATE OR REPLACE TEMP TABLE odd_items AS SELECT 'a' AS item_id, 1 AS Is_Cold")
+    CON.execute(
+        "CREATE OR REPLACE TEMP TABLE odd_items AS SELECT 'a' AS item_id, 1 AS Is_Cold, NULL AS first_seen"
+    )
     with pytest.raises(InputError, match="column 'is_cold'"):
         build_core(CON, "raw_rows", "odd_items", InteractionRules())
 
@@ -331,5 +370,7 @@ def test_events_of_a_window_never_shape_its_history(history, events, rules, star
     for user, item, _ in before:
         warm[user].add(item)
     assert {user for user, _, _ in built.kept} == set(warm)
-    cold = {item for item, is_cold in built.rows("items", "item_id, is_cold") if is_cold}
+    items = built.rows("items", "item_id, is_cold, is_candidate")
+    assert items == alone.rows("items", "item_id, is_cold, is_candidate")
+    cold = {item for item, is_cold, _ in items if is_cold}
     assert not cold & set().union(*warm.values())

@@ -37,7 +37,8 @@ def by_attributes(con: duckdb.DuckDBPyConnection, relations: dict[str, str], **c
 
 def by_triples(con: duckdb.DuckDBPyConnection, rows: list[tuple[str, str, str]]) -> list[Row]:
     con.register("given", pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row").to_arrow())
-    return con.sql(f"SELECT * FROM {build_from_triples(con, 'items', 'SELECT * FROM given')}").fetchall()
+    given = "SELECT *, true AS head_linked, true AS tail_linked FROM given"
+    return con.sql(f"SELECT * FROM {build_from_triples(con, 'items', given)}").fetchall()
 
 
 def test_values_become_entities_of_their_attribute(con):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from mrs_pipeline.schema import DESCRIPTION, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
+from mrs_pipeline.schema import DESCRIPTION, FIRST_SEEN, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
 
 WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
     USER_ID: (
@@ -78,8 +78,24 @@ WELL_KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "image": ("image", "imagepath", "imagefile", "picture", "poster", "posterpath", "cover"),
     "audio": ("audio", "audiopath", "audiofile", "sound"),
     "video": ("video", "videopath", "videofile", "trailer"),
+    FIRST_SEEN: ("firstseen", "firstseenat"),
 }
 """Canonical column -> names that people give it, best first, in lower case without separators."""
+
+_DATES_OF_ITEMS: Final = (
+    *(
+        "releasedate",
+        "released",
+        "releasedat",
+        "availablefrom",
+        "availablesince",
+        "dateadded",
+        "addedat",
+        "createdat",
+    ),
+    *("publishedat", "publishdate", "publicationdate", "launchdate"),
+)
+"""Columns of items that may say since when they can be recommended; whether they do, their owner knows."""
 
 _KNOWN: Final = frozenset(name for names in WELL_KNOWN.values() for name in names) | {"id"}
 
@@ -101,6 +117,11 @@ def guess(columns: Iterable[str], wanted: Iterable[str], *, items_file: bool = F
         if free:
             found[canonical] = free[0]
     return found
+
+
+def date_of_items(columns: Iterable[str]) -> str | None:
+    """A column of the items that may say since when each can be recommended."""
+    return next((column for column in columns if _bare(column) in _DATES_OF_ITEMS), None)
 
 
 def is_well_known(name: str) -> bool:

@@ -13,13 +13,14 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import paths
 from mrs_pipeline.ingest.datafile import DataFile
 from mrs_pipeline.ingest.inspection import feature_tables, media_files
-from mrs_pipeline.ingest.inspection.columns import guess, item_columns_of
+from mrs_pipeline.ingest.inspection.columns import date_of_items, guess, item_columns_of
 from mrs_pipeline.ingest.inspection.joining import Pair, best, counted_pairs
 from mrs_pipeline.ingest.inspection.looking import Tables, look
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.items import CANONICAL
 from mrs_pipeline.ingest.mmrec import MMREC_COLUMNS
-from mrs_pipeline.schema import DESCRIPTION, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
+from mrs_pipeline.ingest.packing import data_stem, data_suffix
+from mrs_pipeline.schema import DESCRIPTION, FIRST_SEEN, ITEM_ID, RATING, SPLIT, TIMESTAMP, TITLE, USER_ID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,12 +64,12 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
     """
     tables = look(con, root, overrides.encoding)
     files, setting = _interactions(con, root, tables, overrides)
-    reader = "mmrec" if files[0].path.suffix == ".inter" else "folder"
+    reader = "mmrec" if data_suffix(files[0].path) == ".inter" else "folder"
     columns = _interaction_columns(files, overrides)
     rest = [
         table
         for table in tables.readable
-        if table.path not in {file.path for file in files} and table.path.suffix != ".inter"
+        if table.path not in {file.path for file in files} and data_suffix(table.path) != ".inter"
     ]
     judged = {table.name: feature_tables.judge(con, table, columns[ITEM_ID]) for table in rest}
     others = [table for table in rest if not _is_features(judged[table.name], table.name, overrides)]
@@ -76,6 +77,7 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
     items, pairs = _items(con, tables, others, files, columns=columns, overrides=overrides)
     chosen = _settle_items(found, items, pairs, columns, overrides)
     item_columns = _catalogue_columns(tables.root, items, chosen, overrides)
+    _mention_dates(items, item_columns, found)
     item_columns |= media_files.without_files(
         con, root, items, item_columns, without=overrides.without, findings=found.findings
     )
@@ -86,7 +88,7 @@ def discover(con: "DuckDBPyConnection", root: Path, overrides: Overrides) -> Dis
         "reader": reader,
         "path": root.as_posix(),
         "interactions": setting,
-        "items": items.name if items and items.path.stem != "items" else None,
+        "items": items.name if items and data_stem(items.path) != "items" else None,
         "columns": list(overrides.columns) if overrides.columns else None,
         "items_header": list(overrides.items_header) if overrides.items_header else None,
         "encoding": overrides.encoding or _encoding(tables, used, found.findings),
@@ -136,7 +138,7 @@ def _interactions(
             if name in tables.headless
             else tables.unreadable[name]
         )
-    return [file], None if file.path.suffix == ".inter" else name
+    return [file], None if data_suffix(file.path) == ".inter" else name
 
 
 def _only(root: Path, names: Sequence[str]) -> str:
@@ -270,6 +272,16 @@ def _catalogue_columns(
     return given | guess(free, [name for name in CANONICAL if name not in given], items_file=True)
 
 
+def _mention_dates(items: DataFile | None, chosen: Mapping[str, str], found: Discovery) -> None:
+    """A column of dates may keep items out of the tests of windows in which they did not exist yet."""
+    column = date_of_items(items.columns) if items is not None and FIRST_SEEN not in chosen else None
+    if items is not None and column is not None:
+        found.findings.append(
+            f"{items.name}: if {column} says since when an item can be recommended, run again with "
+            f"`--item-field first_seen={column}`: tests of earlier windows then leave it out"
+        )
+
+
 def _is_features(judgement: feature_tables.Judgement | None, name: str, overrides: Overrides) -> bool:
     return name in overrides.features or (judgement is not None and judgement.features)
 
@@ -332,12 +344,12 @@ def _unused(
     told = {
         name for name, judgement in judged.items() if judgement and (judgement.features or judgement.finding)
     }
-    names = [table.name for table in tables.readable if table.path.suffix != ".inter"]
+    names = [table.name for table in tables.readable if data_suffix(table.path) != ".inter"]
     reasons = dict.fromkeys(names, "") | dict.fromkeys(tables.headless, "no header")
     reasons |= {
         name: reason.removeprefix(name).strip(" ,:")
         for name, reason in tables.unreadable.items()
-        if not name.endswith(".inter")
+        if data_suffix(Path(name)) != ".inter"
     }
     return {name: reason for name, reason in sorted(reasons.items()) if name not in used and name not in told}
 

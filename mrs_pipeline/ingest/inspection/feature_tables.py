@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile
 from mrs_pipeline.ingest.inspection.columns import item_columns_of
+from mrs_pipeline.ingest.packing import data_stem
 from mrs_pipeline.ingest.sql import first_row, quoted_name
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Judgement:
 def judge(con: "DuckDBPyConnection", file: DataFile, item_column: str) -> Judgement | None:
     """Whether a table is features; None where it is not even numbers about items. `items.*` is the catalogue."""
     named = item_columns_of(file.columns, item_column)
-    if file.path.stem == "items" or len(named) != 1 or len(file.columns) < 3:
+    if data_stem(file.path) == "items" or len(named) != 1 or len(file.columns) < 3:
         return None
     columns = [column for column in file.columns if column != named[0]]
     numbers = [values.number(column, file.columns[column]) for column in columns]
@@ -102,7 +103,7 @@ def _judged(
 
 def matrix_name(file: str) -> str:
     """What the settings call a file of features: its stem in lower case without `_features` and the like."""
-    stem = Path(file).stem
+    stem = data_stem(Path(file))
     for ending in _ENDINGS:
         stem = stem.removesuffix(ending)
     return stem

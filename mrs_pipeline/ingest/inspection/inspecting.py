@@ -23,17 +23,22 @@ from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.inspection.proposal import Proposal
 from mrs_pipeline.ingest.inspection.texts import why_texts_say_nothing
 from mrs_pipeline.ingest.landing import untimed_notices
+from mrs_pipeline.ingest.locating import is_remote, source_folder
 from mrs_pipeline.ingest.opening import open_source, source_options
 from mrs_pipeline.ingest.options import MEDIA_FOLDERS
+from mrs_pipeline.ingest.packing import data_suffix
 from mrs_pipeline.ingest.paths import top_tables
 from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.remote.address import address_of
 from mrs_pipeline.schema import ITEM_ID, RATING, TIMESTAMP, USER_ID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
-_MULTIMODAL: Final = ("vbpr", "freedom")
+_COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "ials", "lightgcn")
+_MULTIMODAL: Final = ("knn_fusion", "mm_ease", "mgcn", "freedom", "clcrec", "macridvae", "pmgt")
+"""For each branch of the survey what has won in docs/benchmarks.md at low cost: fusion by neighbours and by kernel,
+bridge and attention, filtration, contrast with content (cold items), disentangled factors, two steps."""
 _ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
 """The encoder that needs no weights, where a modality has one."""
 _PARSED, _CATALOGUE, _TIMED, _COUNTING = "parsed", "catalogue", "timed", "counting"
@@ -53,7 +58,7 @@ class Inspection:
 
 
 def inspect_folder(
-    path: Path, overrides: Overrides | None = None, home_root: Path | None = None
+    path: Path | str, overrides: Overrides | None = None, home_root: Path | None = None
 ) -> Inspection:
     """Find a folder's files, read them, and propose settings.
 
@@ -61,19 +66,19 @@ def inspect_folder(
     the findings is of all rows.
 
     Args:
-        path: the folder, absolute or relative to the current directory.
+        path: the folder or `.zip`, absolute or relative to the current directory, or an address.
         overrides: what the names do not say.
-        home_root: where an official layout's converted tables are kept for the run; a temporary folder without it.
+        home_root: where an official layout's converted tables, unpacked archives and copies of remote folders are kept
+            for the run; a temporary folder without it.
 
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
     """
     overrides = overrides or Overrides()
-    root = path.expanduser().resolve()
-    if not root.is_dir():
-        raise InputError(f"{root} is no folder; name the one that holds interactions and items")
-    match = official.match(root, overrides)
+    place = _place(str(path))
     with _working_connection() as (con, scratch):
+        root = source_folder(place, home_root or scratch)
+        match = official.match(root, overrides)
         layout = official.section(match, root, overrides)
         found = Discovery(layout) if layout else discover(con, root, overrides)
         unit = _state_unit(con, root, found)
@@ -90,17 +95,19 @@ def inspect_folder(
         _keep_counting(con, span if window.section else None, rating)
         core = proposals.propose_k_core(con, _COUNTING, facts)
         split = proposals.propose_split(facts, windowed=bool(window.section))
+        knowledge = official.knowledge(con, source, _CATALOGUE)
         silent = why_texts_say_nothing(con, _CATALOGUE)
         unusable = telling.leave_out_bad_matrices(con, source, found)
         notices = identities.id_notices(con, _PARSED, _CATALOGUE, source.ids)
         notices += untimed_notices(con, _PARSED) if window.section else []
+        found.section["path"] = place
         aside = official.remarks(source)
         if aside is None:
             aside = telling.left_aside(found, _unseen(source, found))
     features = _features(facts, found, overrides, texts=silent is None)
     chosen = proposals.propose_selection(facts)
     settings = {
-        "name": overrides.name or _slug(root.name),
+        "name": overrides.name or _slug(_title(place)),
         "source": found.section,
         "window": window.section or {"every": "none"},
         "interactions": official.rules(source)
@@ -108,12 +115,14 @@ def inspect_folder(
         | (bounds.section if bounds else {})
         | core.section,
         "features": features,
+        "knowledge": knowledge.section if knowledge else {},
         "split": split.section,
         "evaluation": chosen.section if chosen else {},
         "models": {name: {} for name in (*_COLLABORATIVE, *(_MULTIMODAL if features else ()))},
         "seeds": [1],
     }
     findings = (
+        *telling.copy_findings(place, root, source),
         *official.introduction(match),
         *telling.source_findings(found, source, facts),
         *found.findings,
@@ -121,11 +130,32 @@ def inspect_folder(
         *unit,
         *notices,
         *aside,
-        *(proposal.reason for proposal in (bounds, window, rating, core, split, chosen) if proposal),
+        *(
+            proposal.reason
+            for proposal in (bounds, window, rating, core, split, knowledge, chosen)
+            if proposal
+        ),
         *([silent] if silent and "text" not in overrides.without else []),
         *telling.features_findings(features),
     )
     return Inspection({key: value for key, value in settings.items() if value}, findings)
+
+
+def _place(path: str) -> str:
+    """An address as it is, anything else as an absolute path; InputError where neither a folder nor a `.zip` is."""
+    if is_remote(path):
+        return path
+    there = Path(path).expanduser().resolve()
+    if not there.is_dir() and there.suffix.lower() != ".zip":
+        raise InputError(f"{there} is no folder; name the one that holds interactions and items")
+    return there.as_posix()
+
+
+def _title(place: str) -> str:
+    """What a dataset is called that comes from there."""
+    if is_remote(place):
+        return address_of(place).title
+    return Path(place).stem if place.lower().endswith(".zip") else Path(place).name
 
 
 @contextmanager
@@ -210,5 +240,5 @@ def _features(
 def _unseen(source: Source, found: Discovery) -> list[str]:
     files = [path.relative_to(source.root).parts[0] for path in source.files()]
     folders = found.section.get("media_folders", MEDIA_FOLDERS).values()
-    tables = [path.name for path in top_tables(source.root) if path.suffix != ".inter"]
+    tables = [path.name for path in top_tables(source.root) if data_suffix(path) != ".inter"]
     return media_files.unseen(source.root, [*files, *tables], [*files, *folders])

@@ -10,6 +10,7 @@ from mrs_pipeline.ingest import paths
 from mrs_pipeline.ingest.datafile import DataFile, first_cells, is_utf8, open_data_file
 from mrs_pipeline.ingest.encodings import likely_encoding
 from mrs_pipeline.ingest.inspection import headers
+from mrs_pipeline.ingest.packing import data_suffix, plain
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -46,9 +47,9 @@ class Tables:
         """
         name = path.relative_to(self.root).as_posix()
         encoding = self.encoding
-        if encoding is None and path.suffix.lower() != ".parquet" and not is_utf8(path):
-            encoding = self.guessed[name] = likely_encoding(path)
-        if names is None and path.suffix.lower() in _TEXT:
+        if encoding is None and data_suffix(path) != ".parquet" and not is_utf8(path):
+            encoding = self.guessed[name] = likely_encoding(plain(path, name))
+        if names is None and data_suffix(path) in _TEXT:
             rows = first_cells(path, _PEEK, encoding)
             if headers.looks_like_data(rows):
                 self.headless[name] = rows[0]

@@ -4,7 +4,7 @@ What a layout is and how it is read is `ingest.layouts`; this is all that inspec
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection.overrides import Overrides
@@ -13,6 +13,12 @@ from mrs_pipeline.ingest.layouts import registry
 from mrs_pipeline.ingest.layouts.registry import Match
 from mrs_pipeline.ingest.layouts.source import LayoutSource
 from mrs_pipeline.ingest.source import Source
+from mrs_pipeline.ingest.sql import first_row
+from mrs_pipeline.ingest.triples import LINKED, triples_select
+from mrs_pipeline.schema import ITEM_ID
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _SHARED = ("folder", "mmrec")
 _MODALITY_HINTS: Final = {
@@ -80,6 +86,24 @@ def rules(source: Source) -> dict[str, Any]:
     if not isinstance(source, LayoutSource):
         return {}
     return {key: value for key, value in source.reading.rules.items() if value is not None}
+
+
+def knowledge(con: "DuckDBPyConnection", source: Source, catalogue: str) -> Proposal | None:
+    """The layout's knowledge graph, if it says something of the items of the table `catalogue`."""
+    if not isinstance(source, LayoutSource) or not source.reading.knowledge:
+        return None
+    section = dict(source.reading.knowledge)
+    select = triples_select(con, source.root, section["triples"], {}, links=section["links"], ids=source.ids)
+    count, items = first_row(
+        con,
+        f"WITH found AS ({select}), named AS (SELECT head AS item_id FROM found WHERE {LINKED[0]} UNION "
+        f"SELECT tail FROM found WHERE {LINKED[1]}) SELECT (SELECT count(*) FROM found), "
+        f"(SELECT count(*) FROM named SEMI JOIN {catalogue} USING ({ITEM_ID}))",
+    )
+    told = f"knowledge graph: {count:,} triples in {section['triples']}, of {items:,} items by {section['links']}"
+    return (
+        Proposal(section, told) if items else Proposal({}, f"{told}; left aside, since it speaks of no item")
+    )
 
 
 def remarks(source: Source) -> list[str] | None:

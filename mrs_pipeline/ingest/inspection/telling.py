@@ -1,11 +1,13 @@
 """What `mrs init` says of a folder: sentences only, made from what the other modules found."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.facts import SourceFacts
 from mrs_pipeline.ingest.inspection.discovery import Discovery, renamed
+from mrs_pipeline.ingest.locating import is_remote
 from mrs_pipeline.ingest.source import Source
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ def source_findings(found: Discovery, source: Source, facts: SourceFacts) -> lis
         later = "" if modality in _READ else "; add an encoder under features to use them"
         lines.append(f"{modality}: files of {media.present:,} of {facts.items:,} items{absent}{later}")
     return lines
+
+
+def copy_findings(place: str, root: Path, source: Source) -> list[str]:
+    """Where the tables of a remote folder or an archive lie on this machine."""
+    if place == root.as_posix():
+        return []
+    tables = source.files()
+    size = sum(path.stat().st_size for path in tables) / 1e6
+    later = "; media are read from there when they are decoded" if is_remote(place) else ""
+    return [f"{place}: {len(tables)} files ({size:,.1f} MB) in {root}{later}"]
 
 
 def left_aside(found: Discovery, unseen: Sequence[str]) -> list[str]:
@@ -76,11 +88,11 @@ def features_findings(features: Sequence[dict[str, str]]) -> list[str]:
         return ["models: collaborative only, there is no content to learn from"]
     names: dict[str, list[str]] = {}
     for feature in features:
-        name = feature.get("name") or feature.get("matrix") or feature["encoder"]
-        names.setdefault(feature["modality"], []).append(name)
+        name = feature.get("name") or feature["encoder"]
+        names.setdefault(feature["modality"], []).append(f"{feature['modality']}_{name}")
     lines = [
         f"{modality}: models read {first}, the first of its feature sets; also made: {', '.join(others)} (put another "
-        "one first under features to have it read)"
+        f"one first under features, or write `modalities: {{{modality}: [{first}, {others[0]}]}}` to have both read)"
         for modality, (first, *others) in names.items()
         if others
     ]

@@ -42,6 +42,7 @@ class Reading:
         matrices: ready features by name.
         numbered_items: whether item ids are the row numbers 0, 1, ... of the `.npy` matrices.
         rules: what the `interactions:` section of the settings must say; a rule of None is left out of it.
+        knowledge: what the `knowledge:` section of the settings may say.
         windows: whether time may be cut into windows; not where the files are a given split.
         notes: what people should know of how the files are read, a sentence each.
     """
@@ -52,6 +53,7 @@ class Reading:
     matrices: Mapping[str, MatrixFile] = field(default_factory=dict)
     numbered_items: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
+    knowledge: Mapping[str, str] = field(default_factory=dict)
     windows: bool = True
     notes: tuple[str, ...] = ()
 

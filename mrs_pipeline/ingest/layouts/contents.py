@@ -4,8 +4,6 @@ Names and first lines only. Pictures, sounds and films are not listed; they are 
 """
 
 import ast
-import gzip
-import io
 import json
 import os
 import zipfile
@@ -14,13 +12,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import IO, Final, cast
+from typing import IO, Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.media import MEDIA_SUFFIXES
-
-PACKED: Final = (".gz", ".zst")
-"""Endings of files that are unpacked while they are read."""
+from mrs_pipeline.ingest.packing import PACKED, unpacked_stream
 
 _MEDIA: Final = frozenset(suffix for suffixes in MEDIA_SUFFIXES.values() for suffix in suffixes)
 _DEEPEST: Final = 4
@@ -47,8 +43,8 @@ class Entry:
         """The unpacked bytes, from the first on; InputError where the packing is broken."""
         if self.member is not None:
             archive = zipfile.ZipFile(self.path)
-            return _unpacked(archive.open(self.member), self.packing)
-        return _unpacked(self.path.open("rb"), self.packing)
+            return unpacked_stream(archive.open(self.member), self.packing)
+        return unpacked_stream(self.path.open("rb"), self.packing)
 
     def head(self) -> str:
         """The beginning as text, for recognition: at most a megabyte, what is no UTF-8 replaced, no BOM."""
@@ -115,6 +111,10 @@ class Contents:
             for entry in self.entries
             if any(fnmatchcase(PurePosixPath(entry.name).name, each) for each in patterns)
         ]
+
+    def below_root(self, entry: Entry) -> str | None:
+        """A file's path below the root, as settings name it; None for a member of an archive."""
+        return entry.path.relative_to(self.root).as_posix() if entry.member is None else None
 
     def folder(self, *patterns: str) -> str | None:
         """The first folder that matches one of the patterns, below the root, as `media_folders` wants it."""
@@ -206,18 +206,6 @@ def _members(archive: Entry) -> Iterator[Entry]:
 def _matches(name: str, pattern: str) -> bool:
     parts, wanted = name.split("/"), pattern.split("/")
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
-
-
-def _unpacked(stream: IO[bytes], packing: str) -> IO[bytes]:
-    if packing == ".gz":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
-    if packing == ".zst":
-        import pyarrow as pa
-
-        return cast(
-            IO[bytes], io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
-        )
-    return stream
 
 
 def first_keys(entry: Entry) -> frozenset[str]:

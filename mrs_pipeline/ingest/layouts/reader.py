@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from mrs_pipeline.ingest.options import SourceOptions
-from mrs_pipeline.ingest.paths import source_folder
+from mrs_pipeline.ingest.locating import source_folder
+from mrs_pipeline.ingest.options import SourceOptions, SourcePath
 from mrs_pipeline.ingest.reader import Reader
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ class LayoutOptions(SourceOptions):
     """The name of this reader."""
     layout: str
     """Which layout: `ml-1m`, `hm`, ...; `mrs init` finds it."""
-    path: str
-    """The folder: absolute, or relative to the project; `$NAME` stands for an environment variable."""
+    path: SourcePath
+    """The folder, a `.zip`, or an address, as for the reader `folder`; `$NAME` stands for an environment variable."""
     choices: dict[str, str] = Field(default_factory=dict)
     """What the layout leaves open: name -> value."""
 

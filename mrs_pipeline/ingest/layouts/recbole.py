@@ -30,7 +30,12 @@ def read(contents: Contents, choices: Choices) -> Reading:
     item = _item_field(files[0], item_file, choices)
     parts = {entry: _part(entry) for entry in files}
     split = "train" in parts.values()
-    aside = [entry.shown for entry in contents.match("*.user", "*.kg", "*.link", "*.net")]
+    knowledge = _knowledge(contents, item)
+    aside = [
+        entry.shown
+        for entry in contents.match("*.user", "*.kg", "*.link", "*.net")
+        if contents.below_root(entry) not in knowledge.values()
+    ]
     labelled = "label" in fields(files[0])
     notes = ["rows whose label is 0 are no interactions"] if labelled else []
     notes += [f"left aside: {', '.join(aside)}"] if aside else []
@@ -40,9 +45,24 @@ def read(contents: Contents, choices: Choices) -> Reading:
             for entry, part in parts.items()
         ),
         items=LayoutTable((item_file,), partial(_items, item_file, item)) if item_file else None,
+        knowledge=knowledge,
         windows=not split,
         notes=tuple(notes),
     )
+
+
+def _knowledge(contents: Contents, item: str) -> dict[str, str]:
+    """The graph and what joins it to the items, where both lie there as files of their own."""
+    graphs = [
+        entry
+        for entry in contents.match("*.kg")
+        if {"head_id", "relation_id", "tail_id"} == set(fields(entry))
+    ]
+    links = [entry for entry in contents.match("*.link") if {item, "entity_id"} == set(fields(entry))]
+    if len(graphs) != 1 or len(links) != 1:
+        return {}
+    names = {"triples": contents.below_root(graphs[0]), "links": contents.below_root(links[0])}
+    return {setting: name for setting, name in names.items() if name} if all(names.values()) else {}
 
 
 def _inter(contents: Contents) -> list[Entry]:

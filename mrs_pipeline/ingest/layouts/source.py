@@ -12,7 +12,7 @@ from mrs_pipeline.ingest.layouts.base import Choices, Layout, LayoutTable, Readi
 from mrs_pipeline.ingest.layouts.contents import look_into
 from mrs_pipeline.ingest.layouts.conversion import CONVERTED_FOLDER, Converter, version_of
 from mrs_pipeline.ingest.layouts.registry import asked_for
-from mrs_pipeline.ingest.source import TabularSource
+from mrs_pipeline.ingest.source import MediaPlaces, TabularSource
 from mrs_pipeline.ingest.values import KNOWN_SPLITS
 
 if TYPE_CHECKING:
@@ -54,10 +54,25 @@ class LayoutSource(TabularSource):
         tables += [(self.reading.items, _ITEMS)] if self.reading.items else []
         return [remark for table, part in tables for remark in self.converter.remarks(table, part)]
 
-    def _landing(self, con: "DuckDBPyConnection", path: Path) -> str:
+    def row_names(self, file: Path) -> list[str]:
+        """The tables that came with a downloaded file."""
+        return [table.entries[0].shown for table in self._tables_of(file)]
+
+    def unreadable(self, con: "DuckDBPyConnection") -> dict[Path, str]:  # noqa: ARG002
+        """None is left out: the files of a download belong together."""
+        return {}
+
+    def media_places(self, con: "DuckDBPyConnection") -> MediaPlaces:  # noqa: ARG002
+        """The media folders; the items of a layout name no files."""
+        return MediaPlaces(tuple(self.media_folders.values()), ())
+
+    def _tables_of(self, file: Path) -> list[LayoutTable]:
+        return [table for table in self.reading.interactions if table.entries[0].path == file]
+
+    def landing_sql(self, con: "DuckDBPyConnection", file: Path) -> str:
         """SELECT of the rows that came with one downloaded file."""
-        tables = [table for table in self.reading.interactions if table.entries[0].path == path]
-        return self._select(con, [_key(table) for table in tables], may_be_empty=True)
+        tables = self._tables_of(file)
+        return self._select(con, [_key(table) for table in tables], alone=True)
 
 
 def open_layout(layout: str, choices: Choices, root: Path, home_root: Path) -> LayoutSource:

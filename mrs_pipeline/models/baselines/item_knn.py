@@ -4,52 +4,71 @@ Deshpande & Karypis, "Item-Based Top-N Recommendation Algorithms", TOIS 2004; th
 of Ferrari Dacrema et al., "Are We Really Making Much Progress?", RecSys 2019.
 https://doi.org/10.1145/963770.963776
 
-Equation: s_ij = <x_i, x_j> / (|x_i| |x_j| + shrink), the `n_neighbours` largest of row i kept; y_uj = sum of s_ij
-over the items i of u's history. x_i is the item's column of R (`source: interactions`) or its raw features
-(`source: content`).
+Equation: s_ij = N_ij / (scale_ij + shrink) with N_ij = sum of w_u over the users u of both; the `n_neighbours` largest
+of row i (`neighbourhood: source`) or of column j (`target`) kept; y_uj = sum of s_ij over the items i of u's history.
+The scale is that of `similarity`; w_u is 1, |u|^-1/2 or |u|^-1. The paper's conditional probability with user rows of
+unit length is scale_ij = n_i n_j^alpha with w_u = |u|^-1/2, the default; with w_u = |u|^-1 it is the graph of RP3beta
+(Paudel et al., TiiS 2017), its beta being `alpha`. By content N_ij = <x_i, x_j> of raw features and the default is
+the cosine.
 
 Deviations: an item does not count among its own neighbours, so `n_neighbours` = 10 here is 11 where it does. With
 content, a modality that an item lacks adds nothing to its similarities.
 
-Complexity: O(I^2 F), or O(sum of squared history lengths), once in blocks of rows; O(k) an item of history to
-score.
+Complexity: O(sum of squared history lengths), or O(I^2 F), once in blocks of rows of 64 MiB; memory O(I k). O(k) an
+item of history to score.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from typing import ClassVar, Literal, Never
+from collections.abc import Collection
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
-from torch import Tensor
+from pydantic import model_validator
 
-from mrs_pipeline.functional.ranking import top_k
-from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender, Scorer
-from mrs_pipeline.models.config import ModelConfig, SearchSpace
+from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
+from mrs_pipeline.models.layers.neighbours import (
+    EXPONENTS,
+    NeighbourConfig,
+    Products,
+    Side,
+    Weighting,
+    kept,
+    nearest_rows,
+    shared_products,
+    vector_products,
+)
+from mrs_pipeline.models.layers.sparse_item_weights import SparseItemWeights
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_ROWS_AT_ONCE = 1024
-"""Rows of similarities that stand in memory at once."""
 
-
-class ItemKnnConfig(ModelConfig):
+class ItemKnnConfig(NeighbourConfig):
     """Settings of ItemKNN."""
 
     search_space: ClassVar[SearchSpace] = {
-        "n_neighbours": (5, 10, 20, 50, 100),
-        "shrink": (0.0, 10.0, 100.0),
+        "similarity": ("conditional", "cosine", "asymmetric", "jaccard"),
+        "user_weight": ("one", "inverse_root", "inverse"),
+        "alpha": (0.0, 0.1, 0.25, 0.5, 0.75, 1.0),
+        "shrink": (0.0, 1.0, 10.0, 100.0),
+        "n_neighbours": (10, 20, 50, 100, 200, 500),
+        "neighbourhood": ("source", "target"),
     }
-    former_names: ClassVar[Mapping[str, str]] = {"knn_k": "n_neighbours"}
 
     source: Literal["interactions", "content"] = "interactions"
-    """What makes two items alike: the users they share, or their features (all modalities side by side)."""
-    n_neighbours: int = Field(default=50, ge=1)
-    """Neighbours of an item, itself not among them."""
-    shrink: float = Field(default=10.0, ge=0)
-    """Added to the denominator; keeps similarities small where there is little evidence."""
+    """What makes two items alike: the users they share, or their features."""
+    modality: str = ""
+    """With content, the one modality whose features count; all of them side by side where it is empty."""
+    user_weight: Weighting = "inverse_root"
+    """What a user with n items counts among those whom two items share: 1, n^-1/2 or n^-1; none with content."""
+    neighbourhood: Side = "source"
+    """Whether the nearest are kept of each item of the history (source) or of each item to be ranked (target)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _content_by_cosine(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("source") == "content":
+            return {"similarity": "cosine", "n_neighbours": 50, **values}
+        return values
 
     def misfit(self, modalities: Collection[str]) -> str | None:
         """Content asks for features."""
@@ -58,10 +77,14 @@ class ItemKnnConfig(ModelConfig):
                 "with source: content needs item features and the dataset has none; list a feature set under "
                 "`features:` or set source: interactions"
             )
+        if self.modality and self.modality not in modalities:
+            return (
+                f"has modality '{self.modality}', but the dataset has features of {sorted(modalities)} only"
+            )
         return None
 
 
-class ItemKnn(Recommender[ItemKnnConfig, Never]):
+class ItemKnn(SparseItemWeights[ItemKnnConfig]):
     """Nearest-neighbour items; see the module."""
 
     spec = ModelSpec(
@@ -76,54 +99,23 @@ class ItemKnn(Recommender[ItemKnnConfig, Never]):
         histories=True,
     )
     Config = ItemKnnConfig
-    neighbours: Tensor
-    similarities: Tensor
 
     def __init__(self, config: ItemKnnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        super().__init__(config, inputs, generator)
-        self._inputs = inputs
-        shape = (inputs.n_items, min(config.n_neighbours, max(inputs.n_items - 1, 0)))
-        self.register_buffer("neighbours", torch.zeros(shape, dtype=torch.int32, device=inputs.device))
-        self.register_buffer("similarities", torch.zeros(shape, device=inputs.device))
+        width = kept(config.n_neighbours, inputs.n_items)
+        super().__init__(config, inputs, generator, width, config.neighbourhood)
+        self._features = inputs.features
+
+    @property
+    def sees_content(self) -> bool:
+        """Only where the neighbours are those of the content."""
+        return self.config.source == "content"
 
     def fit_closed_form(self) -> None:
         """Finds each item's neighbours, block by block."""
-        inner = (
-            _content_products(self._inputs)
-            if self.config.source == "content"
-            else _user_products(self._inputs)
-        )
-        for start in range(0, self.n_items, _ROWS_AT_ONCE):
-            rows = torch.arange(start, min(start + _ROWS_AT_ONCE, self.n_items), device=self.device)
-            products, norms = inner(rows)
-            scale = norms[rows].unsqueeze(1) * norms + self.config.shrink
-            cosine = products / scale.clamp(min=torch.finfo(scale.dtype).tiny)
-            cosine[torch.arange(len(rows), device=self.device), rows] = -torch.inf
-            values, columns = top_k(cosine, self.neighbours.shape[1])
-            self.neighbours[rows], self.similarities[rows] = columns.int(), values
+        self.neighbours, self.similarities = nearest_rows(self._products(), self.config, self.side)
 
-    def scorer(self) -> Scorer:
-        """Sums the similarities to the history."""
-        n, k = self.neighbours.shape
-        rows = torch.arange(n, device=self.device).repeat_interleave(k)
-        graph = Csr.from_pairs(rows, self.neighbours.flatten(), self.similarities.flatten(), (n, n))
-        return linear_scorer(interaction_matrix(self._inputs), graph.tensor())
-
-
-_InnerProducts = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Items [B] -> (inner products with all items [B, I], norms of all items [I])."""
-
-
-def _content_products(inputs: ModelInputs) -> _InnerProducts:
-    vectors = torch.cat(list(inputs.features.values()), dim=1)
-    norms = vectors.norm(dim=1)
-    return lambda rows: (vectors[rows] @ vectors.T, norms)
-
-
-def _user_products(inputs: ModelInputs) -> _InnerProducts:
-    rows = interaction_matrix(inputs)
-    to_users = rows.transposed()
-    norms = to_users.indptr.diff().float().sqrt()
-    columns = rows.tensor()
-    score = linear_scorer(to_users, columns)
-    return lambda items: (score(items), norms)
+    def _products(self) -> Products:
+        if self.config.source == "interactions":
+            return shared_products(self.history.transposed(), EXPONENTS[self.config.user_weight])
+        chosen = [self.config.modality] if self.config.modality else list(self._features)
+        return vector_products(torch.cat([self._features[name] for name in chosen], dim=1))

@@ -83,7 +83,6 @@ class Bm3(LightGcnRecommender[Bm3Config]):
         size = config.embedding_size
         self._features: Mapping[str, Tensor] = inputs.features
         self._present = inputs.present
-        self._seen = inputs.items_seen()
         self.predictor = _biased(size, size, generator)
         self.projections = nn.ModuleDict()
         if config.contrast_weight > 0:

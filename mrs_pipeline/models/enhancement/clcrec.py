@@ -78,7 +78,6 @@ class ClcRec(IdentifierRecommender[ClcRecConfig]):
 
     def __init__(self, config: ClcRecConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self._seen = inputs.items_seen()
         self._known = torch.nonzero(self._seen).flatten()
         self._history = interaction_matrix(inputs)
         self.first = ModalityProjection(with_unit_features(inputs), config.hidden_size, generator)

@@ -112,7 +112,6 @@ class Fusion(IdentifierRecommender[FusionConfig]):
             modality: comparable(values, inputs.present[modality])
             for modality, values in inputs.features.items()
         }
-        self._seen = inputs.items_seen()
         self._adjacency = user_item_operator(inputs) if config.backbone == "lightgcn" else None
         self.projections = nn.ModuleDict(
             {

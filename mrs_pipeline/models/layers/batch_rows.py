@@ -22,6 +22,13 @@ def pair_rows(users: Tensor, items: Tensor, batch: PairBatch) -> tuple[Tensor, T
     return take_rows(users, batch.users), positives, negatives
 
 
+def distinct_rows(batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """The users and the positive items of a batch, each once, ascending."""
+    users: Tensor = torch.unique(batch.users)
+    positives: Tensor = torch.unique(batch.positives)
+    return users, positives
+
+
 @dataclass(frozen=True)
 class DistinctRows:
     """The users and items of a batch, each once: what is costly is computed for these and then spread.

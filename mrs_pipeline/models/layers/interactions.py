@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.sparse import Csr, gather_rows
+from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import Scorer
 from mrs_pipeline.models.inputs import ModelInputs
 
@@ -24,10 +24,7 @@ def linear_scorer(rows: Csr, item_weights: Tensor) -> Scorer:
     """Scores of a linear item-item model: a row of `rows` [U, I] times `item_weights` [I, I], any layout."""
 
     def score(users: Tensor) -> Tensor:
-        position, items = gather_rows(rows.indptr, rows.indices, users)
-        ones = torch.ones(len(items), device=items.device)
-        batch = Csr.from_pairs(position, items, ones, (len(users), rows.shape[1])).tensor()
-        product = torch.mm(batch, item_weights)
+        product = torch.mm(rows.take(users).tensor(), item_weights)
         return product if product.layout is torch.strided else product.to_dense()
 
     return score

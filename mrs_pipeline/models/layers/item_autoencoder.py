@@ -30,7 +30,11 @@ AutoencoderT_co = TypeVar("AutoencoderT_co", bound=ItemAutoencoderConfig, covari
 
 
 class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
-    """Y = R B with B_ij = -P_ij / P_jj, B_jj = 0, P = (G + reg_weight I)^-1; a subclass may add to G = R'R."""
+    """Y = R B with B_ij = -P_ij s_j, B_jj = 0, P = (G + diag(ridge))^-1 and G = R'R.
+
+    As it stands the ridge is `reg_weight` and s_j = 1 / P_jj: the least squares whose diagonal is held at zero. A
+    subclass may add to G, to the ridge, or say with which s_j its diagonal is held.
+    """
 
     item_weights: Tensor
 
@@ -45,19 +49,37 @@ class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
         """[I, I], a fresh tensor: how alike two items are, before the ridge."""
         return _shared_users(self._history)
 
+    def ridge(self, counts: Tensor) -> Tensor:
+        """[I] added to the diagonal, of the users `counts` [I] of each item."""
+        return torch.full_like(counts, self.config.reg_weight)
+
+    def column_scales(self, own: Tensor, ridge: Tensor) -> Tensor:  # noqa: ARG002
+        """[I] s_j of P_jj `own` [I] and the ridge [I]."""
+        return 1 / own
+
     def fit_closed_form(self) -> None:
         """Inverts the regularised Gram matrix."""
         gram = self.gram()
-        gram.diagonal().add_(self.config.reg_weight)
+        counts = torch.bincount(self._history.indices, minlength=self.n_items).to(gram.dtype)
+        ridge = self.ridge(counts)
+        gram.diagonal().add_(ridge)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
         del gram
-        inverse /= -inverse.diagonal().clone()
+        inverse *= -self.column_scales(inverse.diagonal().clone(), ridge)
         inverse.fill_diagonal_(0.0)
         self.item_weights = inverse.contiguous()  # LAPACK leaves it by columns, scoring reads rows
 
     def scorer(self) -> Scorer:
         """A user's history times the item weights."""
         return linear_scorer(self._history, self.item_weights)
+
+
+def dropout_ridge(counts: Tensor, dropped: float) -> Tensor:
+    """[I] what dropout of the share `dropped` of the input adds to the ridge of items with `counts` [I] users.
+
+    E[X'X] of a dropped-out and rescaled R is R'R plus this on the diagonal (Steck, NeurIPS 2020).
+    """
+    return dropped / (1 - dropped) * counts
 
 
 def _refuse_if_too_large(name: str, n_items: int, limit_gb: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
+from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.stored.raw_rows import raw_rows
 from mrs_pipeline.tables import (
     interactions,
@@ -15,10 +16,17 @@ from mrs_pipeline.tables import (
     users,
 )
 from mrs_pipeline.tasks.node import CORE, CORE_INTERACTIONS, RAW_INTERACTIONS, RAW_ITEMS, SPLITS, Kind, Node
-from mrs_pipeline.tasks.task import CheckOutcome, Stage, Task
+from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage, Task
 
+FILES_SPEC = CheckSpec(
+    "files",
+    RAW_INTERACTIONS,
+    "Every file of interactions can be read; what one that cannot be would add is not known.",
+    blocking=False,
+)
 RAW_INTERACTIONS_SPECS = (
     expectations(RAW_INTERACTIONS, "identifiers, times and ratings as a log may have them."),
+    FILES_SPEC,
 )
 RAW_ITEMS_SPECS = (expectations(RAW_ITEMS, "every item once, with an identifier."),)
 CORE_SPECS = tuple(
@@ -34,13 +42,37 @@ CORE_SPECS = tuple(
         strict=True,
     )
 )
-SPLITS_SPECS = (expectations(SPLITS, "a partition without leakage; every tested user has training rows."),)
+SPLITS_SPECS = (
+    expectations(SPLITS, "every row of core.interactions has one label; order in time where it is promised."),
+)
+
+
+_SHOWN = 5
 
 
 def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of one window of `raw.interactions`."""
     scan = stage.lake.scan(stage.table("raw", "interactions"))
-    return [suite_outcome(stage, RAW_INTERACTIONS_SPECS[0], raw_interactions.suites(scan, _now()))]
+    suite, files = RAW_INTERACTIONS_SPECS
+    return [suite_outcome(stage, suite, raw_interactions.suites(scan, _now())), _files_outcome(stage, files)]
+
+
+def unreadable_files(stage: Stage) -> Table:
+    """Where the files are named that were left out of a window's raw rows; absent where there are none."""
+    return stage.table("quality", "unreadable_files")
+
+
+def _files_outcome(stage: Stage, spec: CheckSpec) -> CheckOutcome:
+    """Whether any file was left out."""
+    table = unreadable_files(stage)
+    if not stage.lake.exists(table):
+        return CheckOutcome(spec.name, spec.output, True, spec.blocking, "every file was read")
+    left_out = stage.lake.read(table)
+    reasons = "; ".join(left_out["reason"].head(_SHOWN))
+    more = f"; {left_out.height - _SHOWN} more" if left_out.height > _SHOWN else ""
+    return CheckOutcome(
+        spec.name, spec.output, False, spec.blocking, f"left out: {reasons}{more}", {"files": left_out}
+    )
 
 
 def check_raw_items(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
@@ -66,11 +98,9 @@ def check_core(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """The suite of `core.splits`; order in time where the strategy promises it."""
     in_time_order = stage.config.windowed or stage.config.split.strategy == "global_time"
-    disjoint = stage.config.interactions.deduplicate != "none"
     suite = splits_table.suites(
         scan_of(stage, SPLITS),
         scan_of(stage, CORE_INTERACTIONS),
-        disjoint=disjoint,
         in_time_order=in_time_order,
     )
     return [suite_outcome(stage, SPLITS_SPECS[0], suite)]

@@ -458,8 +458,10 @@ def recbole(root: Path) -> None:
     items = ((item, f'Toy "Story {item}', "1995", "Fun Family") for item in range(ITEMS))
     header = "artist_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
     write(root, "tiny.item", header + lines(items, "\t"))
-    write(root, "tiny.kg", "head_id:token\trelation_id:token\ttail_id:token\nm.1\tr\tm.2\n")
-    write(root, "tiny.link", "artist_id:token\tentity_id:token\n7\tm.1\n")
+    triples = [(f"m.{item}", "genre", f"g.{item % 3}") for item in range(ITEMS - 1)]
+    write(root, "tiny.kg", "head_id:token\trelation_id:token\ttail_id:token\n" + lines(triples, "\t"))
+    links = [(item, f"m.{item}") for item in range(ITEMS - 1)]
+    write(root, "tiny.link", "artist_id:token\tentity_id:token\n" + lines(links, "\t"))
 
 
 def mmrec(root: Path) -> None:
