@@ -83,6 +83,6 @@ def test_only_lists_that_are_shorter_than_the_catalogue_stay():
 
 
 def test_what_models_are_compared_by_stays_in_a_small_catalogue():
-    train = Interactions(np.array([0, 0, 1]), np.array([0, 1, 4]), 2, 5)
+    counted = pl.DataFrame({"slice": ["all", "warm", "cold"], "candidates": [5, 3, 2]})
     rows = pl.DataFrame({"slice": ["all", "all", "warm", "cold"], "k": [20, 50, 20, 20]})
-    assert rows.filter(shorter_than_catalogue(train)).rows() == [("all", 20)]
+    assert rows.filter(shorter_than_catalogue(counted)).rows() == [("all", 20)]
