@@ -130,8 +130,8 @@ class DataFile:
         if self.kind == "parquet":
             return f"{self.name} is not a readable Parquet file ({_first_line(message)}); write it again"
         if any(words in message for words in _TOO_LONG):
-            found = re.search(r"[Ll]ine: (\d+)", message)
-            place = f"{self.name}, line {found.group(1)}" if found else self.name
+            named = re.search(r"[Ll]ine: (\d+)", message)
+            place = f"{self.name}, line {named.group(1)}" if named else self.name
             return (
                 f"{place} is longer than any line may be (2 MB in CSV, 16 MB in JSON); shorten or remove it"
             )

@@ -15,13 +15,14 @@ _LONGEST = 220
 _INTRODUCTION = """\
 # Hostile inputs
 
-{total} inputs that are broken, absurd or meant to do harm: {counts}. Each ends in one sentence, none is executed (what carries a
-command would leave a file behind, which is looked for), none needs more memory or time than its own size. Pictures, sounds and clips
-cost the one item that they belong to: the reason is recorded in `quality.failed_media`, and the run goes on.
+{total} inputs that are broken, absurd or meant to do harm: {counts}. Each ends in one sentence, none is executed
+(what carries a command would leave a file behind, which is looked for), none needs more memory or time than its own
+size. Pictures, sounds and clips cost the one item that they belong to: the reason is recorded in
+`quality.failed_media`, and the run goes on.
 
-The inputs are made by `mrs_pipeline_tests/hostile/`, which checks all of this; `pytest -s mrs_pipeline_tests/hostile` prints the table
-as it is on your machine. This page is written by `python -m mrs_pipeline_tests.hostile.page`. Words in brackets are those of the
-library that met the fault. `…` stands for the folder of the input.
+The inputs are made by `mrs_pipeline_tests/hostile/`, which checks all of this; `pytest -s mrs_pipeline_tests/hostile`
+prints the table as it is on your machine. This page is written by `python -m mrs_pipeline_tests.hostile.page`. Words in
+brackets are those of the library that met the fault. `…` stands for the folder of the input.
 """
 
 

@@ -78,7 +78,7 @@ def test_the_canary_sings(tmp_path: Path) -> None:
 
 
 def test_the_page_has_them_all() -> None:
-    """By name: the sentences hold words of libraries. `python -m mrs_pipeline_tests.hostile.page` writes it again."""
+    """`python -m mrs_pipeline_tests.hostile.page` writes it; sentences hold words of libraries, so names count."""
     page = PAGE.read_text(encoding="utf-8")
     assert [case.name for case in CASES if f"| {case.kind} | {cell(case.name)} |" not in page] == []
     assert page.count("\n| ") == len(CASES) + 1
