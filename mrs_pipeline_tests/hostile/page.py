@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - lines of a page
+
 """Writes `docs/hostile.md`, every hostile input with its sentence: `python -m mrs_pipeline_tests.hostile.page`."""
 
 import os
