@@ -1,4 +1,3 @@
-
 """Writes `docs/hostile.md`, every hostile input with its sentence: `python -m mrs_pipeline_tests.hostile.page`."""
 
 import os
