@@ -102,7 +102,7 @@ def leaderboard(
             GROUP_COLUMNS, maintain_order=True
         )
     ]
-    return _ordered(pl.concat(groups), shown)
+    return _ordered(pl.concat(groups, how="diagonal"), shown)
 
 
 def against(
