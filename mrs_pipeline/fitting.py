@@ -46,6 +46,8 @@ from mrs_pipeline.training.pretraining import configure_pretraining, with_pretra
 from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
 
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
+_FACTS = {"model": str, "config": dict, "seed": int, "n_users": int, "n_items": int}
+"""What `config.json` holds at least."""
 
 
 @dataclass(frozen=True)
@@ -539,7 +541,10 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is missing; save the model again") from error
     except DocumentError as error:
         raise error.of(path, "save the model again") from error
-    lacking = {"model", "config", "seed", "n_users", "n_items"} - set(facts)
+    lacking = _FACTS.keys() - facts.keys()
     if lacking:
         raise InputError(f"{path} lacks '{min(lacking)}'; save the model again")
+    wrong = next((name for name, kind in _FACTS.items() if type(facts[name]) is not kind), None)
+    if wrong:
+        raise InputError(f"{path}: '{wrong}' is not what save writes; save the model again")
     return facts

@@ -46,17 +46,34 @@ def read_data(folder: Path, n_users: int, n_items: int) -> TrainingData:
         raise InputError(
             f"{path} is missing or damaged ({str(error).splitlines()[0]}); save the model again"
         ) from error
+    if not _fits(rows, n_users, n_items):
+        raise InputError(
+            f"{folder / _ROWS} does not hold rows of this model's users and items; save the model again"
+        )
     train, valid = (_interactions(rows.filter(pl.col("split") == part), n_users, n_items) for part in _PARTS)
-    item_graphs = {
-        name: _graph(arrays, f"item_graph:{name}", n_items) for name in _named(arrays, "item_graph")
-    }
-    return TrainingData(
-        train,
-        valid,
-        _matrices(arrays, "features"),
-        item_graphs,
-        _graph(arrays, "user_graph:", n_users) if _named(arrays, "user_graph") else None,
-        _matrices(arrays, "pretrained"),
+    try:
+        return TrainingData(
+            train,
+            valid,
+            _matrices(arrays, "features", n_items),
+            {name: _graph(arrays, f"item_graph:{name}", n_items) for name in _named(arrays, "item_graph")},
+            _graph(arrays, "user_graph:", n_users) if _named(arrays, "user_graph") else None,
+            _matrices(arrays, "pretrained", n_items),
+        )
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{path} does not hold this model's arrays ({error}); save the model again"
+        ) from error
+
+
+def _fits(rows: pl.DataFrame, n_users: int, n_items: int) -> bool:
+    """Whether rows are of users and items that there are."""
+    if {"split", "user", "item"} - set(rows.columns):
+        return False
+    numbered = [(rows["user"], n_users), (rows["item"], n_items)]
+    return all(
+        column.dtype.is_integer() and column.is_between(0, n - 1).all() and not column.null_count()
+        for column, n in numbered
     )
 
 
@@ -76,13 +93,21 @@ def _named(arrays: _Arrays, kind: str) -> list[str]:
     return sorted({key.split(":")[1] for key in arrays if key.split(":")[0] == kind})
 
 
-def _matrices(arrays: _Arrays, kind: str) -> dict[str, FeatureMatrix]:
-    return {
-        name: FeatureMatrix(arrays[f"{kind}:{name}:values"], arrays[f"{kind}:{name}:present"], name)
-        for name in _named(arrays, kind)
-    }
+def _matrices(arrays: _Arrays, kind: str, n_items: int) -> dict[str, FeatureMatrix]:
+    found = {}
+    for name in _named(arrays, kind):
+        values, present = (arrays[f"{kind}:{name}:{part}"] for part in ("values", "present"))
+        if values.ndim != 2 or len(values) != n_items or present.shape != (n_items,):
+            raise ValueError(f"{kind} {name} do not have {n_items} rows")
+        found[name] = FeatureMatrix(values, present, name)
+    return found
 
 
 def _graph(arrays: _Arrays, name: str, n: int) -> SparseGraph:
     indptr, indices, weights = (arrays[f"{name}:{part}"] for part in ("indptr", "indices", "weights"))
+    whole = indptr.shape == (n + 1,) and indptr[0] == 0 and (np.diff(indptr) >= 0).all()
+    if not (whole and indptr[-1] == len(indices) == len(weights)):
+        raise ValueError(f"the rows of {name} do not fit together")
+    if len(indices) and not (indices.min() >= 0 and indices.max() < n):
+        raise ValueError(f"{name} leads to places that there are not")
     return SparseGraph(indptr, indices, weights, (n, n))

@@ -74,6 +74,11 @@ class ModelFolder:
             return make()
         except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
+            if "custom code" in reason:
+                raise InputError(
+                    f"{self.path}: {self.name} brings code of its own, which is never run; use a model of an "
+                    "architecture that transformers has"
+                ) from error
             raise InputError(f"{self.path}: {what} of {self.name} cannot be loaded: {reason}") from error
 
 

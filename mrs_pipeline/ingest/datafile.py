@@ -7,6 +7,7 @@ with its line, and not by a type guess over a sample. What a column means is for
 import codecs
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ _KINDS: dict[str, FileKind] = {
 _TABBED = (".tsv", ".inter", ".kg", ".link")
 _DELIMITERS = (",", ";", "\t", "|")
 _BLOCK = 1 << 20
+_TOO_LONG = ("Maximum line size", "maximum_object_size")
 _LONGEST_FIELD = 1 << 30
 
 
@@ -122,8 +124,17 @@ class DataFile:
         fault = _csv_fault(self) if self.kind == "csv" else _json_fault(self) if self.kind == "json" else None
         if fault:
             return fault
+        if self.kind == "csv" and (line := _other_line_end(self.text)):
+            remedy = "save it with one kind, for example by `sed -i 's/\\r$//'`"
+            return f"{self.name}, line {line} ends otherwise than the line before (LF, CRLF or CR); {remedy}"
         if self.kind == "parquet":
             return f"{self.name} is not a readable Parquet file ({_first_line(message)}); write it again"
+        if any(words in message for words in _TOO_LONG):
+            named = re.search(r"[Ll]ine: (\d+)", message)
+            place = f"{self.name}, line {named.group(1)}" if named else self.name
+            return (
+                f"{place} is longer than any line may be (2 MB in CSV, 16 MB in JSON); shorten or remove it"
+            )
         return f"{self.name} cannot be read ({_first_line(message)}); correct the file"
 
 
@@ -214,7 +225,8 @@ def _literal_glob(path: Path) -> str:
 
 
 def _first_line(message: str) -> str:
-    return message.strip().splitlines()[0].rstrip(". ")
+    """What DuckDB says first, without the name of its kind of error."""
+    return re.sub(r"^[\w ]+ Error: ", "", message.strip().splitlines()[0]).rstrip(". ")
 
 
 def _check_encoding(path: Path, name: str) -> int:
@@ -349,6 +361,18 @@ def _csv_fault(file: DataFile) -> str | None:
             f"{file.name}, after line {line}: a quoted value is not closed or followed by text "
             f"({error}); correct the quotes"
         )
+    return None
+
+
+def _other_line_end(path: Path) -> int | None:
+    """The first line that ends otherwise than the first one; None where all end alike."""
+    first = None
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for number, line in enumerate(stream, start=1):
+            end = "\r\n" if line.endswith("\r\n") else line[-1:]
+            first = first or end
+            if end not in (first, "") and end in "\r\n":
+                return number
     return None
 
 

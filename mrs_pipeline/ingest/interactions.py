@@ -11,7 +11,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile
 from mrs_pipeline.ingest.ids import IdOptions
-from mrs_pipeline.ingest.sql import first_row, quoted_name, quoted_text
+from mrs_pipeline.ingest.sql import first_row, in_short, quoted_name, quoted_text
 from mrs_pipeline.schema import ITEM_ID, RATING, SOURCE_FILE, SOURCE_ROW, SPLIT, TIMESTAMP, USER_ID
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _checked_rows(
         (bad,) = first_row(con, f"SELECT {first} FILTER (problem IS NOT NULL) FROM {scan}")
     if bad:
         raise InputError(
-            f"{file.place(bad['row'])}, column {layout.actual(bad['problem'])}: '{bad['shown']}' is "
+            f"{file.place(bad['row'])}, column {layout.actual(bad['problem'])}: '{in_short(bad['shown'])}' is "
             f"{_NEEDS[bad['problem']]}; correct it, or {_REMEDIES[bad['problem']]}"
         )
     return file.readable_rows(con, branch.select)

@@ -24,14 +24,14 @@ def window_key_sql(column: str, every: str) -> str:
     return f"strftime(date_trunc('{every}', {column}), '{KEY_FORMATS[every]}')"
 
 
-NO_TIME: Final = ""
+UNTIMED: Final = ""
 """In place of a window's key for rows without a time. It comes before all keys."""
 
 
 def keys_in(con: "DuckDBPyConnection", interactions: str, every: str) -> list[str]:
-    """Keys of the windows that a SELECT of interactions has rows in, in order, and `NO_TIME`."""
+    """Keys of the windows that a SELECT of interactions has rows in, in order, and `UNTIMED`."""
     rows = con.execute(
-        f"SELECT DISTINCT coalesce({window_key_sql(TIMESTAMP, every)}, '{NO_TIME}') FROM ({interactions}) ORDER BY 1"
+        f"SELECT DISTINCT coalesce({window_key_sql(TIMESTAMP, every)}, '{UNTIMED}') FROM ({interactions}) ORDER BY 1"
     ).fetchall()
     return [row[0] for row in rows]
 

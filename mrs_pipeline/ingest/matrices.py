@@ -17,7 +17,7 @@ from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile, open_data_file
 from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.items import read_ids
-from mrs_pipeline.ingest.sql import first_row, quoted_name
+from mrs_pipeline.ingest.sql import first_row, in_short, quoted_name
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -106,8 +106,9 @@ def _load_npy(path: Path, name: str) -> npt.NDArray[np.floating]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
+        reason = in_short(str(error).partition(": <")[0])
         raise InputError(
-            f"{name} is not a readable .npy matrix ({error}); save it again with numpy.save"
+            f"{name} is not a readable .npy matrix ({reason}); save it again with numpy.save"
         ) from error
     if (
         not isinstance(array, np.ndarray)
@@ -163,7 +164,7 @@ def _require_numbers(con: "DuckDBPyConnection", file: DataFile, columns: Sequenc
     if bad:
         row, position, texts = bad
         raise InputError(
-            f"{file.place(row)}, column {columns[position - 1]}: '{texts[position - 1] or ''}' is not "
+            f"{file.place(row)}, column {columns[position - 1]}: '{in_short(texts[position - 1] or '')}' is not "
             "a finite number; correct it or remove the line"
         )
 

@@ -203,7 +203,7 @@ class TabularSource:
     def windows_of(self, con: "DuckDBPyConnection", file: Path, every: str) -> list[str]:
         """Keys of the windows that a landing file touches."""
         keys = landing.keys_in(con, self.landing_sql(con, file), every)
-        return [key for key in keys if key != landing.NO_TIME]
+        return [key for key in keys if key != landing.UNTIMED]
 
     def landing_sql(self, con: "DuckDBPyConnection", file: Path) -> str:
         """SELECT of one landing file of several."""

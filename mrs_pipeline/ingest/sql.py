@@ -6,6 +6,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
+_LONGEST_VALUE = 80
+
+
 def quoted_text(text: str) -> str:
     """A string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -14,6 +17,12 @@ def quoted_text(text: str) -> str:
 def quoted_name(name: str) -> str:
     """An identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def in_short(text: str) -> str:
+    """A value of a file as a message shows it: on one line, and no more than its beginning."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_VALUE else f"{line[: _LONGEST_VALUE - 1]}…"
 
 
 def first_row(con: "DuckDBPyConnection", query: str, parameters: Any = None) -> tuple[Any, ...]:

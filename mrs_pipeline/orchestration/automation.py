@@ -18,7 +18,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
 from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline.tasks.watching import Look, look
+from mrs_pipeline.tasks.watching import Look, look_at
 from mrs_pipeline.windows import CRON, scored_keys
 
 ON_REQUEST = "experiments"
@@ -114,7 +114,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory = Memory.parse(context.cursor)
-        found = look(Stage(config, home), memory, config.automation.settle_seconds)
+        found = look_at(Stage(config, home), memory, config.automation.settle_seconds)
         news = {name: fault for name, fault in found.faults.items() if memory.faults.get(name) != fault}
         for fault in news.values():
             context.log.error(fault)

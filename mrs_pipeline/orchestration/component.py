@@ -40,7 +40,7 @@ class Dataset(dg.Component):
         return cls(_with_presets(attributes, folder / PRESETS_FILE), folder)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
-        """All definitions of the dataset; none, and one notice, where its files are absent."""
+        """All definitions of the dataset; none, and one notice, where its folder is absent."""
         # What runs the steps needs torch, scipy and matplotlib: it is loaded with the first dataset, not with Dagster's
         # look at which components there are.
         from mrs_pipeline.orchestration.assets import build_asset, build_checks
@@ -56,6 +56,8 @@ class Dataset(dg.Component):
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
+        except InputError as fault:  # its own runs end with it; the other datasets go on
+            print(f"notice: dataset {self.config.name} cannot be read: {fault}", file=sys.stderr)  # noqa: T201
         tasks = [*plan(self.config), *on_request(self.config)]
         by_output = {output: task for task in tasks for output in task.outputs}
         jobs = build_jobs(self.config)

@@ -12,7 +12,7 @@ from mrs_pipeline.metrics.base import parse_label
 
 LARGEST_CHANCE: Final = 0.2
 """Most that a random order may find in the lists that cold items are compared by."""
-COLUMNS: Final = (
+COLD_COLUMNS: Final = (
     "cold_metric",
     "cold_value",
     "cold_low",
@@ -45,7 +45,7 @@ def cold_metrics(rows: pl.DataFrame, group: tuple[str, ...], ranking: str) -> pl
 def with_cold_columns(
     board: pl.DataFrame, rows: pl.DataFrame, group: tuple[str, ...], ranking: str
 ) -> pl.DataFrame:
-    """The leaderboard with `COLUMNS`: value and interval at the group's cut-off, chance, how many items and users.
+    """The leaderboard with `COLD_COLUMNS`: value and interval at the group's cut-off, chance, how many items and users.
 
     Args:
         board: with `cold_<metric>@<k>` and its interval for the cut-offs of `cold_metrics`.

@@ -66,7 +66,7 @@ def leaderboard(
         n_users; `<metric>@<k>` (`<metric>` for one of the whole ranking) means over seeds of slice `all`; of those
         shown `_spread` (standard deviation over seeds, null for one seed), `_ci_low`, `_ci_high` (95 %, see
         `statistics.interval`); `<slice>_<metric>` for other slices;
-            `cold_items.COLUMNS`; `best_*`, `popularity_*` and `cold_best_*` (model
+            `cold_items.COLD_COLUMNS`; `best_*`, `popularity_*` and `cold_best_*` (model
         minus that reference, the last one on cold items against the best of them there: `difference`, and `low`,
         `high`, `p` adjusted inside the group by `statistics.judged`); costs as means over seeds.
 
@@ -102,7 +102,7 @@ def leaderboard(
             GROUP_COLUMNS, maintain_order=True
         )
     ]
-    return _ordered(pl.concat(groups), shown)
+    return _ordered(pl.concat(groups, how="diagonal"), shown)
 
 
 def against(
@@ -366,7 +366,7 @@ def _ordered(board: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
     first = ["rank", *GROUP_COLUMNS, "model", "stale", "axis", "cells", "modalities"]
     first += ["seeds", "interval_over", "trials", "n_users"]
     first += [name + suffix for name in shown for suffix in ("", *_INTERVAL)]
-    first += [column for column in cold_items.COLUMNS if column in board.columns]
+    first += [column for column in cold_items.COLD_COLUMNS if column in board.columns]
     tests = [f"{family}_{part}" for family in _FAMILIES for part in _TEST]
     tests = [column for column in tests if column in board.columns]
     metrics = [column for column in board.columns if column not in {*first, *tests, *COSTS, "solved"}]

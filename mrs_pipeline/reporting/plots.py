@@ -98,7 +98,7 @@ def warm_and_cold(group: pl.DataFrame, metric: str) -> Figure:
     """Panels of bars: the metric on warm items and on cold ones, models in the order of the ranking.
 
     Args:
-        group: rows of one leaderboard group with `warm_<metric>` and/or `cold_items.COLUMNS`.
+        group: rows of one leaderboard group with `warm_<metric>` and/or `cold_items.COLD_COLUMNS`.
         metric: name without slice.
     """
     slices = {"warm": f"warm_{metric}", "cold": "cold_value"}

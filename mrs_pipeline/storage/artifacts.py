@@ -6,6 +6,7 @@ the files mean belongs to those who write them (`encoders`, `training`); tables 
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _DIGEST_DIGITS = 16
+_DIGEST = re.compile(r"[0-9a-f]{16,128}")
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class ArtifactStore:
             )
         try:
             record = json_file(home / MANIFEST)
+            if not _DIGEST.fullmatch(record["digest"]):  # it names a folder
+                raise ValueError("it has no digest")
             return ArtifactManifest(
                 name=record["name"],
                 digest=record["digest"],

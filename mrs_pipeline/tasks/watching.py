@@ -32,7 +32,7 @@ class Look:
     memory: Memory
 
 
-def look(stage: Stage, memory: Memory, settle: float, now: float | None = None) -> Look:
+def look_at(stage: Stage, memory: Memory, settle: float, now: float | None = None) -> Look:
     """Look at a dataset's files.
 
     Args:

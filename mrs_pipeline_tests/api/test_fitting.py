@@ -185,7 +185,7 @@ def test_wrong_input_is_one_sentence(
     ("file", "content", "sentence"),
     [
         ("model.json", '{"format": 0}', "of another version"),
-        ("model.json", "{", "cannot be read"),
+        ("model.json", "{", "this is not JSON"),
         (
             "model.json",
             '{"format": 1, "model": "gone", "package": "mrs-gone"}',

@@ -152,3 +152,23 @@ def test_bench_train_keeps_what_was_measured(home: Mrs, monkeypatch: pytest.Monk
     told = home("bench", "train", "--models", "lightgbm")
     assert told.code == 1
     assert told.sentence.startswith("lightgbm is not timed; there are bpr_mf, lightgcn, vbpr")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("items", [20, 5, 2])
+def test_a_small_catalogue_ends_well(home: Mrs, items: int) -> None:
+    raw = home.root / "raw"
+    raw.mkdir()
+    rows = [(user, (user * 7 + step * 3) % items) for user in range(40) for step in range(min(4, items))]
+    lines = [f"u{user},i{item},{1_700_000_000 + at}" for at, (user, item) in enumerate(rows)]
+    (raw / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n")
+    titles = [f"i{item},Movie {item}" for item in range(items)]
+    (raw / "items.csv").write_text("\n".join(["item_id,title", *titles]) + "\n")
+    assert home("init", str(raw), "--name", "small").code == 0
+    ran = home("run", "small", "--models", "most_pop,ease")
+    assert ran.code == 0, ran.err
+    board = home("query", "--csv", 'SELECT "recall@20", rank, "ndcg@20" FROM eval.leaderboard ORDER BY rank')
+    shown = [line.split(",") for line in board.out.splitlines()[1:]]
+    assert [float(recall) for recall, *_ in shown] == [1.0, 1.0]
+    assert float(shown[0][2]) >= float(shown[1][2])
+    assert [int(rank) for _, rank, _ in shown] == ([1, 1] if shown[0][2] == shown[1][2] else [1, 2])

@@ -57,7 +57,7 @@ def test_a_circle_is_one_layer_and_all_its_arrows_are_drawn(drawing):
 def test_rooms_of_the_package_are_counted_and_form_no_circle(drawing):
     rooms, imports = drawing.structure(SCRIPT.parents[1])
     assert rooms["errors"].files == 1
-    assert rooms["cli"].kind == "imports Dagster"
+    assert rooms["orchestration"].kind == "imports Dagster"
     assert rooms["models"].kind == "imports torch"
     assert ("stages", "storage") in imports.edges
     assert nx.is_directed_acyclic_graph(imports)

@@ -80,3 +80,9 @@ def test_only_lists_that_are_shorter_than_the_catalogue_stay():
         *(("warm", k) for k in (1, 2, None)),
         *(("cold", k) for k in (1, None)),
     ]
+
+
+def test_what_models_are_compared_by_stays_in_a_small_catalogue():
+    counted = pl.DataFrame({"slice": ["all", "warm", "cold"], "candidates": [5, 3, 2]})
+    rows = pl.DataFrame({"slice": ["all", "all", "warm", "cold"], "k": [20, 50, 20, 20]})
+    assert rows.filter(shorter_than_catalogue(counted)).rows() == [("all", 20)]

@@ -12,6 +12,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, Overrides, inspect_folder, to_yaml
 from mrs_pipeline.ingest.inspection.columns import guess
 from mrs_pipeline.ingest.opening import source_options
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.taxonomy import Axis
 
 
 def events(
@@ -79,7 +81,9 @@ def test_a_folder_of_other_names(tmp_path: Path) -> None:
         {"modality": "image", "encoder": "color_gradient"},
         {"modality": "video", "encoder": "identity", "matrix": "trailer", "name": "trailer"},
     ]
-    assert list(found.settings["models"])[-2:] == ["vbpr", "freedom"]
+    proposed = [MODELS[name].spec for name in found.settings["models"]]
+    axes = {cell.axis for spec in proposed for cell in spec.cells}
+    assert len(proposed) == 12 and axes == set(Axis)
     assert any("image: files of 1 of 40 items" in line for line in found.findings)
 
 
@@ -206,11 +210,11 @@ def test_yaml_says_the_same_with_comments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pack", "every", "models"),
     [
-        ("xwines-slim", "year", 7),
-        ("ml-latest-small-mm", "none", 7),
-        ("tiktok-mmssl", "none", 7),
+        ("xwines-slim", "year", 12),
+        ("ml-latest-small-mm", "none", 12),
+        ("tiktok-mmssl", "none", 12),
         ("amazon-baby-5core", "none", 5),
-        ("emotify-audio", "none", 7),
+        ("emotify-audio", "none", 12),
     ],
 )
 def test_real_packs(packs: Path, pack: str, every: str, models: int) -> None:
@@ -218,3 +222,51 @@ def test_real_packs(packs: Path, pack: str, every: str, models: int) -> None:
     assert found.settings["window"]["every"] == every
     assert len(found.settings["models"]) == models
     assert reloaded(found) == found.settings
+
+
+def _catalogue(root: Path, titles: list[str | None]) -> Inspection:
+    """A log of as many items as there are titles, looked at."""
+    columns = events(items=len(titles), each=min(20, len(titles)))
+    write(root, "interactions.csv", columns)
+    write(root, "items.csv", {"item": range(len(titles)), "title": titles})
+    return inspect_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("titles", "reason"),
+    [
+        ([f"Movie {number}" for number in range(9)], "all texts (such as 'Movie 0') share the same words"),
+        (["Movie"] * 9, "all texts (such as 'Movie') share the same words"),
+        (["Фильм"] * 9, "all texts (such as 'Фильм') share the same words"),
+        (["Movie", *[None] * 8], "there is no second item"),
+    ],
+)
+def test_texts_that_cannot_tell_items_apart_are_no_feature(
+    tmp_path: Path, titles: list[str | None], reason: str
+) -> None:
+    found = _catalogue(tmp_path, titles)
+    assert "features" not in found.settings
+    assert [line for line in found.findings if line.startswith("text: none") and reason in line]
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ["red wine", "red car", "blue car", "blue wine", "red sea", "old car", "old wine", "old sea", "x y"],
+        [f"title{number}" for number in range(9)],  # no word is shared: each text has its own
+        ["red wine", "red wine", *[f"other{number}" for number in range(7)]],
+    ],
+)
+def test_texts_that_can_are_one(tmp_path: Path, titles: list[str | None]) -> None:
+    assert {"modality": "text", "encoder": "tfidf_svd"} in _catalogue(tmp_path, titles).settings["features"]
+
+
+@pytest.mark.parametrize(("items", "chosen"), [(20, "recall@5"), (15, "recall@3"), (2, "recall@1")])
+def test_a_catalogue_that_fits_into_a_list(tmp_path: Path, items: int, chosen: str) -> None:
+    found = _catalogue(tmp_path, [f"title{number}" for number in range(items)])
+    assert found.settings["evaluation"] == {"select_on": chosen}
+    assert [line for line in found.findings if f"{items} items, so recall@20 is 1 for every model" in line]
+
+
+def test_a_larger_catalogue_is_judged_as_usual(tmp_path: Path) -> None:
+    assert "evaluation" not in _catalogue(tmp_path, [f"title{number}" for number in range(21)]).settings

@@ -23,6 +23,7 @@ from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting import drawing
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
+from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 
 WINDOW = "2024-06"
 """The window that tests look at; five lie before it."""
@@ -106,8 +107,9 @@ def run(
 def process(home: Home, window: str, at: float = 0.0, dies_after: str | None = None) -> BaseProcess:
     """A process of its own that runs the dataset for a window, from the moment `at` on; not started yet.
 
-    With `dies_after` it is killed (SIGKILL) when that task has made its outputs, before lineage is told. It is forked
-    from a server that has imported the libraries once, as the steps of `dagster dev` are.
+    With `dies_after` it is killed (SIGKILL) when that task (`raw/interactions@2024-02`: at that window) has made its
+    outputs, before lineage is told; `checkpoint/MODEL`: when the second checkpoint of its training is written. It is
+    forked from a server that has imported the libraries once, as the steps of `dagster dev` are.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mrs_pipeline.orchestration.launch", "great_expectations", "matplotlib"])
@@ -117,10 +119,30 @@ def process(home: Home, window: str, at: float = 0.0, dies_after: str | None = N
 def _work(root: Path, window: str, at: float, dies_after: str | None) -> None:
     torch.set_num_threads(1)
     setattr(drawing, "svg", lambda figure, name: "<svg></svg>")  # noqa: B010 - drawing costs seconds, no part of this
-    if dies_after is not None:
-        assets.record_outcomes = unrecorded(dies_after, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if dies_after is not None and dies_after.startswith("checkpoint/"):
+        _die_after_checkpoint(dies_after.removeprefix("checkpoint/"), 2)
+    elif dies_after is not None:
+        assets.record_outcomes = unrecorded(dies_after, _die)
     time.sleep(max(0.0, at - time.time()))
     run(Home(root), [window])
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_after_checkpoint(model: str, number: int) -> None:
+    """Kill this process when so many checkpoints of a model have been written."""
+    write, written = CheckpointFile.write, 0
+
+    def fatal(self: CheckpointFile, state: RunState) -> None:
+        nonlocal written
+        write(self, state)
+        written += model in self.directory.parts
+        if written == number:
+            _die()
+
+    setattr(CheckpointFile, "write", fatal)  # noqa: B010 - this process ends with it
 
 
 def unrecorded(name: str, fault: Callable[[], None]) -> Callable[..., None]:
@@ -128,7 +150,7 @@ def unrecorded(name: str, fault: Callable[[], None]) -> Callable[..., None]:
     record = assets.record_outcomes
 
     def faulty(stage: Stage, task: Task, outcomes: list[Outcome], run: str) -> None:
-        if task.name == name:
+        if name in (task.name, f"{task.name}@{stage.window}"):
             fault()
         record(stage, task, outcomes, run)
 

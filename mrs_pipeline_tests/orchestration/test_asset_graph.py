@@ -166,6 +166,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     guarded += [f"{stage}/{name}" for stage in ("recommendations", "metrics") for name in LISTED]
     assert blocking == {f"{output}:expectations" for output in guarded}
     assert warning == {
+        "raw/interactions:files",
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
         "features/text_tfidf_svd:signal",
         "features/image_color_gradient:signal",

@@ -1,6 +1,7 @@
 """Schedule and sensor, evaluated as the daemon evaluates them: what they request, and when they keep still."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.orchestration.automation import IN_ORDER
+from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks import seen_files, source_files
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
@@ -256,3 +259,182 @@ def test_automated_runs_of_a_dataset_wait_for_each_other(shop: Home) -> None:
     with homes.entered(shop), dg.DagsterInstance.get() as instance:
         limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
     assert limits == [{"key": IN_ORDER, "value": {"applyLimitPerUniqueValue": True}, "limit": 1}]
+
+
+def _settling(shop: Home, seconds: float = 30) -> Daemon:
+    homes.describe(shop.root, {**SHOP, "automation": {"settle_seconds": seconds}})
+    return Daemon(shop, "shop")
+
+
+def _aged(path: Path, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+def test_a_file_counts_once_it_has_settled(shop: Home) -> None:
+    daemon = _settling(shop)
+    for path in (shop.root / "shop" / "interactions").iterdir():
+        _aged(path, 100)
+    assert _windows(daemon.look()) == ["2024-01", "2024-02", "2024-03"]
+    path = _land(shop, "2024-04.csv", "2024-04-02")
+    waits = daemon.look()
+    assert not waits.run_requests
+    assert waits.skip_message == "still being written: source/interactions/2024-04.csv"
+    _aged(path, 100)
+    assert _windows(daemon.look()) == ["2024-04"]
+
+
+def test_a_last_line_without_an_end_waits_longer(shop: Home) -> None:
+    daemon = _settling(shop)
+    daemon.look()
+    path = _land(shop, "2024-04.csv", "2024-04-02")
+    with path.open("a") as stream:
+        stream.write("u1,i1,2024")  # of 2024-05-15; alone it is a moment in 1970
+    _aged(path, 40)
+    assert not _windows(daemon.look())
+    with path.open("a") as stream:
+        stream.write("-05-15")
+    _aged(path, 70)
+    assert _windows(daemon.look())[-2:] == ["2024-04", "2024-05"]
+
+
+def test_a_file_that_moves_to_other_windows_asks_for_the_old_and_the_new(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    daemon.look()
+    _land(shop, "2024-02.csv", "2024-03-07")
+    assert _windows(daemon.look()) == ["2024-02", "2024-03"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "renamed", "a row less"])
+def test_what_goes_is_a_change(shop: Home, how: str) -> None:
+    daemon = Daemon(shop, "shop")
+    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    assert not daemon.look().run_requests
+    path = shop.root / "shop" / "interactions" / "2024-02.csv"
+    if how == "deleted":
+        path.unlink()
+    elif how == "renamed":
+        path.rename(path.with_name("february.csv"))
+    else:
+        _land(shop, path.name, "2024-02-05")
+    asked = daemon.look()
+    assert _windows(asked) == ["2024-02"]
+    _ingest(shop, daemon, "2024-02")
+    assert not daemon.look().run_requests
+    found = pl.read_parquet(shop.lake / "raw/interactions/dataset=shop/window=2024-02/part.parquet")
+    assert found.height == {"deleted": 0, "renamed": 2, "a row less": 1}[how]
+
+
+def test_a_catalogue_that_changes_asks_for_what_was_made_with_it(shop: Home) -> None:
+    items = shop.root / "shop" / "items.csv"
+    items.write_text("item_id,title\ni0,one\ni1,two\n")
+    daemon = Daemon(shop, "shop")
+    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    assert not daemon.look().run_requests
+    items.write_text("item_id,title\ni0,one\ni1,three\n")
+    assert _asked(daemon.look()) == [("shop_pipeline", "2024-03")]
+    assert not daemon.look().run_requests
+    images = shop.root / "shop" / "images"
+    images.mkdir()
+    (images / "i0.png").write_bytes(b"a picture")
+    assert _windows(daemon.look()) == ["2024-03"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1 cut off\n", b"\xff\x00\n"], ids=["empty", "cut off", "binary"]
+)
+def test_an_unreadable_file_fails_a_check_while_other_windows_run(shop: Home, content: bytes) -> None:
+    daemon = Daemon(shop, "shop")
+    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    daemon.look()
+    bad = shop.root / "shop" / "interactions" / "2024-02.csv"
+    bad.write_bytes(content)
+    _land(shop, "2024-04.csv", "2024-04-02")
+    asked = daemon.look()
+    assert _windows(asked) == ["2024-02", "2024-04"]
+    (event,) = asked.asset_events
+    assert (event.check_name, event.passed) == ("files", False)
+    assert "interactions/2024-02.csv" in event.description
+    assert not daemon.look().asset_events
+
+    with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(event)  # as the daemon does
+        job = daemon.repository.get_job("shop_ingest")
+        other = job.execute_in_process(instance=instance, partition_key="2024-04")
+        assert other.success
+        seen = {check.check_name: check.passed for check in other.get_asset_check_evaluations()}
+        assert seen == {"expectations": True, "files": False}
+        held = job.execute_in_process(instance=instance, partition_key="2024-02", raise_on_error=False)
+        assert not held.success
+    lake = shop.lake / "raw/interactions/dataset=shop"
+    assert pl.read_parquet(lake / "window=2024-04/part.parquet").height == 1
+    assert pl.read_parquet(lake / "window=2024-02/part.parquet").height == 2
+
+    _land(shop, "2024-02.csv", "2024-02-07")
+    mended = daemon.look()
+    assert _windows(mended) == ["2024-02"]
+    assert [event.passed for event in mended.asset_events] == [True]
+
+
+def test_a_folder_without_any_file_is_said_and_asks_for_nothing(shop: Home) -> None:
+    daemon = Daemon(shop, "shop")
+    daemon.look()
+    for path in (shop.root / "shop" / "interactions").iterdir():
+        path.unlink()
+    asked = daemon.look()
+    assert not asked.run_requests
+    assert "has no interactions.csv" in asked.skip_message
+    assert [event.passed for event in asked.asset_events] == [False]
+
+
+def test_a_tick_is_bounded_in_time(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a tick has no time for comes with the next ones, a file each at least."""
+    monkeypatch.setattr(seen_files, "LOOK_SECONDS", 0.0)
+    daemon = Daemon(shop, "shop")
+    assert [_windows(daemon.look()) for _ in range(4)] == [["2024-01"], ["2024-02"], ["2024-03"], []]
+
+
+def test_a_file_that_rests_is_digested_once(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    digested: list[Path] = []
+
+    def counted(path: Path) -> str:
+        digested.append(path)
+        return file_digest(path)
+
+    monkeypatch.setattr(source_files, "file_digest", counted)
+    daemon = Daemon(shop, "shop")
+    for _ in range(3):
+        daemon.look()
+    assert sorted(path.name for path in digested) == ["2024-01.csv", "2024-02.csv", "2024-03.csv"]
+    source_files.digest_at.cache_clear()  # as in a new process: the cursor knows
+    daemon.look()
+    assert len(digested) == 3
+
+
+def test_what_a_run_met_half_written_is_asked_for_again(shop: Home) -> None:
+    """A run of another window reads a file between two ticks, in a state that no tick has seen."""
+    daemon = _settling(shop)
+    for path in (shop.root / "shop" / "interactions").iterdir():
+        _aged(path, 100)
+    daemon.look()
+    path = _land(shop, "2024-03.csv", "2024-03-05")
+    with path.open("a") as stream:
+        stream.write("u7,i7,2024")
+    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    with path.open("a") as stream:
+        stream.write("-03-15\n")
+    _aged(path, 100)
+    assert _windows(daemon.look()) == ["2024-01", "2024-03"]  # the first one holds a row of 1970
+    _ingest(shop, daemon, "2024-01", "2024-03")
+    assert not daemon.look().run_requests
+    found = pl.read_parquet(shop.lake / "raw/interactions/dataset=shop/window=2024-01/part.parquet")
+    assert "u7" not in found["user_id"].to_list()
+
+
+def _ingest(shop: Home, daemon: Daemon, *windows: str) -> None:
+    """Runs of Dagster's own job that reads raw files."""
+    with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
+        job = daemon.repository.get_job("shop_ingest")
+        for window in windows:
+            assert job.execute_in_process(instance=instance, partition_key=window).success

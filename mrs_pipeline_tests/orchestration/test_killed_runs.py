@@ -1,7 +1,5 @@
 """Runs killed without warning: the next one completes, with the results of a run that nobody disturbed."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +25,15 @@ from mrs_pipeline_tests.stages.working import perform
 SETTINGS = {
     **homes.BARE,
     "models": {"most_pop": None, "bpr_mf": None},
-    "training": {"epochs": 400, "patience": 400, "checkpoint_every": 1},
+    "training": {"epochs": 8, "patience": 8, "checkpoint_every": 1},
 }
-"""Training takes some seconds, and may be interrupted after each epoch."""
+"""Training may be interrupted after each epoch."""
 
 
-def _kill_when(home: Home, reached: Callable[[], bool]) -> None:
-    """Start a run, and kill it (SIGKILL) at the moment when something can be seen on the disk."""
-    worker = homes.process(home, WINDOW)
+def _run_that_dies(home: Home, dies_after: str) -> None:
+    """Start a run in a process of its own that is killed (SIGKILL) at that moment of its work."""
+    worker = homes.process(home, WINDOW, dies_after=dies_after)
     worker.start()
-    give_up = time.time() + 300
-    while not reached():
-        assert worker.is_alive(), "the run ended before it could be killed"
-        assert time.time() < give_up
-        time.sleep(0.002)
-    worker.kill()
     worker.join()
     assert worker.exitcode == -9
 
@@ -55,11 +47,12 @@ def test_a_run_killed_in_ingestion_and_again_in_training(
     stage = homes.stage_of(home)
     raw = [stage.table("raw", "interactions", window=window) for window in (*HISTORY, WINDOW)]
 
-    _kill_when(home, lambda: stage.lake.exists(raw[1]))
-    assert not stage.lake.exists(raw[-1])
+    _run_that_dies(home, f"raw/interactions@{HISTORY[1]}")
+    assert [stage.lake.exists(table) for table in raw] == [True, True, False, False, False, False]
 
     checkpoint = home.models / "tiny" / WINDOW / "bpr_mf" / "resume" / "seed=1" / "checkpoint.safetensors"
-    _kill_when(home, checkpoint.exists)
+    _run_that_dies(home, "checkpoint/bpr_mf")
+    assert checkpoint.exists()
     assert all(stage.lake.exists(table) for table in raw)
     assert not stage.models.exists("tiny", WINDOW, "bpr_mf")
 
@@ -140,10 +133,7 @@ def test_a_run_killed_between_a_training_and_its_record(
     """The weights are stored, their origin is not: the next run records it and trains nothing again."""
     settings = {**SETTINGS, "training": {"epochs": 3, "patience": 3}}
     home = homes.make(tmp_path / "home", settings)
-    worker = homes.process(home, WINDOW, dies_after="trained/bpr_mf")
-    worker.start()
-    worker.join()
-    assert worker.exitcode == -9
+    _run_that_dies(home, "trained/bpr_mf")
     stage = homes.stage_of(home)
     weights = stage.models.read("tiny", WINDOW, "bpr_mf")
     assert _told(home, "trained/bpr_mf") == {}

@@ -124,6 +124,22 @@ def test_an_absent_dataset_is_left_out_with_one_notice(
         list(run_dataset(project, "absent", ["full"], None, False))
 
 
+def test_a_folder_without_interactions_stops_only_its_own_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files come and go: a code location that is loaded while there are none still has all datasets."""
+    (tmp_path / "home" / "shop").mkdir(parents=True)
+    home = homes.make(
+        tmp_path / "home", homes.BARE, {**homes.BARE, "name": "shop", "source": {"path": "shop"}}
+    )
+    project = homes.load(home)
+    assert set(project.configs) == {"tiny", "shop"}
+    assert "notice: dataset shop cannot be read" in capsys.readouterr().err
+    assert project.definitions.resolve_sensor_def("shop_watch")
+    with pytest.raises(InputError, match="shop has no interactions.csv"):
+        homes.run(home, dataset="shop")
+
+
 def test_an_unknown_dataset_window_or_model_is_refused(tmp_path: Path) -> None:
     home = homes.make(tmp_path, homes.BARE)
     project = homes.load(home)

@@ -44,7 +44,7 @@ def ran(s3: str, bucket: Any, tmp_path_factory: pytest.TempPathFactory) -> Mrs:
     assert f"path: {s3}/shop\n" in defs.read_text() and str(mrs.root) not in defs.read_text()
     with defs.open("a") as file:
         file.write(f"  training: {QUICK}\n")
-    done = mrs("run", "shop", "--models", "most_pop,vbpr")
+    done = mrs("run", "shop", "--models", "most_pop,mm_ease")
     assert done.code == 0, done.err
     return mrs
 

@@ -15,10 +15,12 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.currency import is_current, keep_version, provenance_of, refuse_stale
 from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage, Task
-from mrs_pipeline.tasks.watching import Look, look
+from mrs_pipeline.tasks.watching import Look, look_at
 
 WINDOWS = tuple(f"2024-{month:02}" for month in range(1, 5))
 SCORED = WINDOWS[2:]
+Contents = dict[str, list[tuple[object, ...]]]
+"""Table and window -> its rows, in their order."""
 SETTLE = 30.0
 TICK = 60.0
 _ALWAYS = "f000.csv"
@@ -227,7 +229,7 @@ class Follower:
     def look(self) -> Look:
         """One tick; what it asks for joins the queue."""
         self.memory = Memory.parse(self.memory.model_dump_json(exclude_defaults=True))
-        found = look(self.stage, self.memory, SETTLE, self.folder.now)
+        found = look_at(self.stage, self.memory, SETTLE, self.folder.now)
         self.memory = found.memory
         self.queue += found.due
         return found
@@ -248,7 +250,7 @@ class Follower:
                 return
         raise AssertionError(f"still due: {dict(found.due)}, waiting: {found.memory.waiting}")
 
-    def contents(self) -> dict[str, list[tuple[object, ...]]]:
+    def contents(self) -> Contents:
         """Rows of every raw and core table; of raw windows without any row nothing."""
         return contents(self.stage)
 
@@ -279,7 +281,7 @@ def _perform(stage: Stage, task: Task, tasks: dict[object, Task]) -> None:
     task.run(place, task, provenance_of(place, task))
 
 
-def contents(stage: Stage) -> dict[str, list[tuple[object, ...]]]:
+def contents(stage: Stage) -> Contents:
     """Rows of the raw tables and of the core tables that there are, in their order."""
     tables = {f"raw/interactions@{window}": ("raw", "interactions", window) for window in WINDOWS}
     tables |= {f"core/{name}@{window}": ("core", name, window) for window in SCORED for name in _TABLES}

@@ -6,10 +6,18 @@ import pytest
 
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.task import Stage
-from mrs_pipeline_tests.tasks.moving_folder import SCORED, WINDOWS, Folder, Follower, contents, run, settings
+from mrs_pipeline_tests.tasks.moving_folder import (
+    WINDOWS,
+    Contents,
+    Folder,
+    Follower,
+    contents,
+    run,
+    settings,
+)
 
 
-def fresh(folder: Folder, root: Path) -> dict[str, list[tuple[object, ...]]]:
+def fresh(folder: Folder, root: Path) -> Contents:
     """The tables that an ingest of the folder into a new home makes."""
     stage = Stage(settings(folder.root), Home(root))
     for window in WINDOWS:
@@ -30,19 +38,23 @@ def test_two_hundred_things_happen_to_a_folder(tmp_path: Path, seed: int) -> Non
     folder = Folder(tmp_path / "shop", seed)
     follower = Follower(tmp_path / "home", folder)
     happened = set()
-    for step in range(200):
+    compared = 0
+    for step in range(1, 201):
         happened.add(folder.happen())
         if folder.random.random() < 0.3:
             follower.look()
             follower.work(folder.random.choice((0, 1, 3)))
-        if step % 100 == 99:
+        if folder.random.random() < 0.08 or step == 200:
             mend(folder, follower)
             follower.come_to_rest()
-            expected = fresh(folder, tmp_path / f"fresh{step}")
-            found = follower.contents()
-            assert found == {name: rows for name, rows in expected.items() if name in found}
-            lacking = expected.keys() - found.keys()
-            assert not {name for name in lacking if name.startswith("raw")}
-            held = {name.partition("@")[2] for name in expected if name.startswith("raw")}
-            assert not lacking & {f"core/interactions@{window}" for window in held & set(SCORED)}
+            assert differences(follower.contents(), fresh(folder, tmp_path / f"fresh{step}")) == []
+            compared += 1
     assert len(happened) == 13
+    assert compared > 10
+
+
+def differences(found: Contents, expected: Contents) -> list[str]:
+    """Tables that are not as they should be. Windows without rows of their own need not be there."""
+    with_rows = {name.partition("@")[2] for name in expected if name.startswith("raw/")}
+    needed = {name for name in expected if name.partition("@")[2] in with_rows}
+    return sorted(name for name in needed | found.keys() if found.get(name) != expected.get(name))

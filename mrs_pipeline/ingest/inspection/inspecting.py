@@ -35,8 +35,10 @@ from mrs_pipeline.schema import ITEM_ID, RATING, TIMESTAMP, USER_ID
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "bpr_mf", "lightgcn")
-_MULTIMODAL: Final = ("vbpr", "freedom")
+_COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "ials", "lightgcn")
+_MULTIMODAL: Final = ("knn_fusion", "mm_ease", "mgcn", "freedom", "clcrec", "macridvae", "pmgt")
+"""For each branch of the survey what has won in docs/benchmarks.md at low cost: fusion by neighbours and by kernel,
+bridge and attention, filtration, contrast with content (cold items), disentangled factors, two steps."""
 _ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
 """The encoder that needs no weights, where a modality has one."""
 _PARSED, _CATALOGUE, _TIMED, _COUNTING = "parsed", "catalogue", "timed", "counting"

@@ -42,7 +42,7 @@ def read(contents: Contents, choices: Choices) -> Reading:  # noqa: ARG001
     split = "train" in parts.values() and "dev" in parts.values()
     news = contents.anywhere("news.tsv")
     notes = [
-        "the history of a user has no times and counts as read before",
+        "the history of a user has no times: it counts as read before, and where there are windows it is quarantined",
         "impressions without a click are no rows",
     ]
     notes += [f"labels are withheld, left aside: {', '.join(withheld)}"] if withheld else []

@@ -6,6 +6,7 @@ NumPy's own unpickling code runs, nor anything that the file brings along; a hos
 """
 
 import pickle
+import pickletools
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -16,6 +17,9 @@ from mrs_pipeline.errors import InputError
 
 _LARGEST: Final = 1 << 31
 """Bytes of a file."""
+_PUTS: Final = ("PUT", "BINPUT", "LONG_BINPUT")
+_MOST_REMEMBERED: Final = 10_000
+"""Objects that a pickle refers back to; a matrix has a few dozen."""
 _DTYPES: Final = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 
 
@@ -67,9 +71,19 @@ class _Inert:
     def __init__(self, content: bytes) -> None:
         self._content = content
 
+    def _require_plain(self) -> None:
+        """Look at the instructions without following them.
+
+        A far place in the memory of a pickle is made by filling it up to there: ten bytes could ask for all there is.
+        """
+        for instruction, argument, _ in pickletools.genops(self._content):
+            if instruction.name in _PUTS and int(argument or 0) > _MOST_REMEMBERED:
+                raise InputError("the pickle asks for more memory than it has contents")
+
     def load(self) -> Any:
         import io
 
+        self._require_plain()
         known = _records()
 
         class Reader(pickle.Unpickler):
