@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.locating import is_remote
+from mrs_pipeline.ingest.locating import is_remote, source_folder
 from mrs_pipeline.ingest.opening import open_source
+from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.ingest.paths import SourceAbsent
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.tuning.presets import PRESETS_FILE, read_presets
@@ -52,12 +53,11 @@ class Dataset(dg.Component):
         try:
             # A remote source is asked for when a step needs it: definitions load without a network.
             if not is_remote(self.config.source.place):
-                open_source(self.config.source, home.root)
+                _require_folder(self.config, home.root)
+                _notice_of_faults(self.config, home.root)
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
-        except InputError as fault:  # its own runs end with it; the other datasets go on
-            print(f"notice: dataset {self.config.name} cannot be read: {fault}", file=sys.stderr)  # noqa: T201
         tasks = [*plan(self.config), *on_request(self.config)]
         by_output = {output: task for task in tasks for output in task.outputs}
         jobs = build_jobs(self.config)
@@ -70,6 +70,20 @@ class Dataset(dg.Component):
             schedules=[*([retrain] if retrain else []), nightly],
             sensors=[build_sensor(self.config, home, jobs)],
         )
+
+
+def _require_folder(config: DatasetConfig, home_root: Path) -> None:
+    """SourceAbsent where the source's folder is not there; InputError where the setting names something else."""
+    if isinstance(config.source, FileSourceOptions):
+        source_folder(config.source.path, home_root)
+
+
+def _notice_of_faults(config: DatasetConfig, home_root: Path) -> None:
+    """Says what is wrong in the folder: files come and go. The dataset's own runs end with it, the others go on."""
+    try:
+        open_source(config.source, home_root)
+    except InputError as fault:
+        print(f"notice: dataset {config.name} cannot be read: {fault}", file=sys.stderr)  # noqa: T201
 
 
 def _with_presets(config: DatasetConfig, path: Path) -> DatasetConfig:

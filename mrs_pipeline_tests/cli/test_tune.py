@@ -75,7 +75,8 @@ def test_prints_settings_to_paste(home: Mrs, shop: Shop, fits: list[Any]) -> Non
 def test_saves_and_searches_nothing_twice(home: Mrs, shop: Shop, fits: list[Any]) -> None:
     shop.settings(
         "    most_pop:\n",
-        "    most_pop:\n    ease: {memory_limit_gb: 2}\n    bpr_mf: {reg_weight: 1, learning_rate: 0.01}\n",
+        "    most_pop:\n    ease: {memory_limit_gb: 2}\n"
+        "    bpr_mf: {reg_weight: 1, learning_rate: 0.01, item_bias: false}\n",
     )
     # most_pop has nothing to search, bpr_mf nothing left
     first = home("tune", "shop", "--trials", "2", "--save")

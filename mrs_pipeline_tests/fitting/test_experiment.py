@@ -150,8 +150,8 @@ def test_loading_with_other_data_is_refused(fitted, market, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.json", None, "missing or no JSON"),
-        ("config.json", "{", "missing or no JSON"),
+        ("config.json", None, "config.json is missing; save the model again"),
+        ("config.json", "{", "this is not JSON .* save the model again"),
         ("config.json", "{}", "lacks 'config'"),
         ("weights.safetensors", None, "does not hold this model's weights"),
         ("weights.safetensors", "torn", "does not hold this model's weights"),
