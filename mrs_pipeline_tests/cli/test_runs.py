@@ -83,6 +83,7 @@ def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.Monke
                 "seconds_per_epoch": 0.13,
                 "seconds_per_evaluation": 0.1,
                 "peak_memory_mb": 325.0,
+                "process_memory_mb": 700.0,
             }
         ]
 
@@ -105,7 +106,7 @@ def test_bench_train_stands_beside_the_peer(home: Mrs, monkeypatch: pytest.Monke
     assert asked[8][1] == {"fusion": "sum"}
     line = next(line for line in told.out.splitlines() if " bpr_mf " in line)
     assert [cell.strip() for cell in line.split("│")[3:-1]] == (
-        ["0.130", "0.26", "50%", "0.100", "0.39", "26%", "325", "650"]
+        ["0.130", "0.26", "50%", "0.100", "0.39", "26%", "325", "700", "650"]
     )
     path = home.root / "data" / "reports" / "bench_train.csv"
     rows = {(row["dataset"], row["model"]): row for row in csv.DictReader(path.read_text().splitlines())}

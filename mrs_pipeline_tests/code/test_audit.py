@@ -32,6 +32,7 @@ TASKS = (
     "features/text_tfidf_svd",
     "features/image_color_gradient",
     "trained/most_pop",
+    "final/most_pop",
     "recommendations/most_pop",
     "metrics/most_pop",
 )

@@ -168,6 +168,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     assert warning == {
         "raw/interactions:files",
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
+        *(f"final/{name}:finite" for name in LISTED),
         "features/text_tfidf_svd:signal",
         "features/image_color_gradient:signal",
         "quality/text_tfidf_svd:above_chance",

@@ -110,7 +110,7 @@ def test_outcome_tells_how_it_went(stage: Stage) -> None:
         ({"pretraining": {**CHANGES["pretraining"], "pmgt": {**QUICK, "seed": 2}}}, {"pretrained/pmgt"}),
         (
             {"models": {**CHANGES["models"], "pamd": {"embedding_size": 9}}},
-            {"trained/pamd"},
+            {"trained/pamd", "final/pamd"},
         ),
     ],
 )
