@@ -13,7 +13,7 @@ FIRST_TITLE = (
     "SELECT title FROM serving.recommendations JOIN core.items USING (dataset, item) "
     "WHERE user_id = 'c1' AND model = 'ease' AND rank = 1"
 )
-MODELS = ("most_pop", "ease", "lightgcn", "vbpr")
+MODELS = ("most_pop", "ease", "lightgcn", "mgcn")
 
 
 @pytest.fixture
