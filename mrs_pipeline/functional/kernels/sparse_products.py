@@ -49,7 +49,8 @@ def sparse_product_reference(operator: SparseOperator, dense: Tensor) -> Tensor:
     """Plain `sparse_product`; holds an [nnz, D]."""
     matrix = operator.matrix
     counts = matrix.crow_indices().diff().long()
-    rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    numbers = torch.arange(len(counts), device=counts.device)
+    rows = torch.repeat_interleave(numbers, counts, output_size=len(matrix.values()))
     return sums_over_entries(rows, matrix.col_indices(), matrix.values(), dense, len(counts))
 
 
