@@ -45,18 +45,14 @@ class _Tensor(Tensor):
     """Says that it is on `ELSEWHERE`; `inner` has the values."""
 
     inner: Tensor
+    is_meta = False  # type: ignore[assignment]  # torch leaves tensors without values as they are
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> "_Tensor":
-        strided = inner.layout is torch.strided
-        made = Tensor._make_wrapper_subclass(
-            cls,
-            inner.size(),
-            strides=inner.stride() if strided else None,
-            storage_offset=inner.storage_offset() if strided else None,
-            dtype=inner.dtype,
-            device=ELSEWHERE,
-        )
+        place: dict[str, Any] = {"dispatch_layout": True}
+        if inner.layout is torch.strided:
+            place = {"strides": inner.stride(), "storage_offset": inner.storage_offset()}
+        made = Tensor._make_wrapper_subclass(cls, inner.size(), dtype=inner.dtype, device=ELSEWHERE, **place)
         made.inner = inner
         return made
 
@@ -110,9 +106,10 @@ def _note(name: str) -> None:
     if not _seen:
         return
     frames = [frame for frame in extract_stack() if "/mrs_pipeline/" in frame.filename]
-    place = f"{frames[-1].filename.rpartition('/mrs_pipeline/')[2]}:{frames[-1].lineno}" if frames else "?"
-    if not frames or not any("mrs_pipeline/" in frame.filename for frame in frames):
-        place = "backward"
+    # torch's own backward runs without a frame of ours
+    place = (
+        f"{frames[-1].filename.rpartition('/mrs_pipeline/')[2]}:{frames[-1].lineno}" if frames else "backward"
+    )
     _seen[-1].waits.append(f"{name} at {place}")
 
 
@@ -128,6 +125,8 @@ def _waits(name: str, func: Any, args: Any, kwargs: Any) -> bool:
 
 
 def _run(func: Any, args: Any, kwargs: Any) -> Any:
+    if func is torch.ops.prim.layout.default:
+        return args[0].inner.layout
     name = func._schema.name.partition("::")[2]
     flat = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, Tensor)]
     there = [each for each in flat if isinstance(each, _Tensor)]
@@ -150,6 +149,8 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
     result = func(*inner_args, **inner_kwargs)
     if not away:
         return result
+    if name == "_conj":  # a mark on the tensor, which its wrapper would not have
+        return _Tensor(result.resolve_conj())
     wrapped = tree_map(lambda each: _Tensor(each) if isinstance(each, Tensor) else each, result)
     return return_and_correct_aliasing(func, args, kwargs, wrapped) if there else wrapped
 

@@ -131,7 +131,7 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         return positions((targets != PAD).flatten(), batch.n_targets if known else None)
 
     def items_of(self, tokens: Tensor, *others: Tensor) -> Tensor:
-        """Items [n] ascending among `tokens` [B, K], padding and starts left out, and `others` [m], all of them items."""
+        """Items [n] ascending among `tokens` [B, K], without padding and starts, and `others` [m], which are items."""
         standing_in = others[0][:1]
         items = torch.where((tokens != PAD) & (tokens != self.n_items), tokens, standing_in)
         return distinct(torch.cat([items.flatten(), *others]))[0]

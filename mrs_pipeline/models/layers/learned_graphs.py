@@ -38,7 +38,7 @@ class LearnedNeighbours(nn.Module):
             name: torch.nonzero(graph.indptr.diff() > 0).flatten() for name, graph in graphs.items()
         }
         self._values = {name: _taken(inputs.features[name], rows) for name, rows in self._items.items()}
-        self._known: dict[str, tuple[list[tuple[int, int]], Csr]] = {}
+        self._known: dict[str, tuple[Tensor, Csr]] = {}
         self._n_items = inputs.n_items
         self.layers = nn.ModuleDict()
         for name in graphs:
@@ -61,9 +61,8 @@ class LearnedNeighbours(nn.Module):
 
     def _pattern(self, name: str, layer: nn.Module, unit: Tensor) -> Csr:
         """Who is whose neighbour among the items that have the modality."""
-        # torch counts how often a tensor was written to; comparing values would make a GPU's host wait
-        now = [(id(parameter), parameter._version) for parameter in layer.parameters()]
-        if name in self._known and self._known[name][0] == now:
+        now = torch.cat([parameter.detach().flatten() for parameter in layer.parameters()])
+        if name in self._known and torch.equal(self._known[name][0], now):
             return self._known[name][1]
         n, k = len(unit), min(self._k, len(unit))
         columns, cosines = cosine_neighbours(unit, k)

@@ -101,7 +101,8 @@ class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
         self.backbone = _backbone(config.backbone)(config.backbone_config(), inputs, generator)
         self._cold = torch.nonzero(~inputs.items_seen()).flatten()
         self.content = _ContentVectors(inputs, config.embedding_size, generator)
-        self._shown = _ShownVectors(self.content.forward)  # not the module, which would be registered twice
+        # not the module, which would be registered twice
+        self._shown = _ShownVectors(self.content.forward, inputs.device)
         parametrize.register_parametrization(self.backbone, "item_embedding", self._shown, unsafe=True)
 
     def start_epoch(self) -> None:
@@ -144,10 +145,10 @@ class _ContentVectors(nn.Module):
 class _ShownVectors(nn.Module):
     """Identifiers [I, D] with the rows of `replaced` [n] made from content, where `weights` [n] are not zero."""
 
-    def __init__(self, content: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, content: Callable[[Tensor], Tensor], device: torch.device) -> None:
         super().__init__()
         self._content = content
-        self.replaced = torch.empty(0, dtype=torch.int64)
+        self.replaced = torch.empty(0, dtype=torch.int64, device=device)
         self.weights: Tensor | None = None
 
     def forward(self, identifiers: Tensor) -> Tensor:
