@@ -533,6 +533,8 @@ def _fingerprint(
         model.config.model_dump_json(),
         str(seed),
         str(training.batch_size),
+        training.precision,
+        str(training.compile),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
         *chosen,
         array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),

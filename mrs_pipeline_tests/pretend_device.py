@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_flatten, tree_map
 
 from mrs_pipeline.functional.kernels import dispatch
+from mrs_pipeline_tests.cpu_draws import LabelledGenerator
 
 ELSEWHERE = torch.device("meta")
 aten = torch.ops.aten
@@ -69,19 +70,6 @@ class _Tensor(Tensor):
 
     def numpy(self, **_: object) -> Any:
         raise TypeError("can't convert a tensor that is elsewhere to numpy; copy it to the host first")
-
-
-class _Generator(torch.Generator):
-    """A generator of the CPU that says it is where it was asked for."""
-
-    def __new__(cls, device: Any = "cpu") -> "_Generator":
-        made = super().__new__(cls)
-        made.place = torch.device(device)  # type: ignore[attr-defined]
-        return made  # type: ignore[no-any-return]
-
-    @property
-    def device(self) -> torch.device:
-        return self.place  # type: ignore[attr-defined,no-any-return]
 
 
 @dataclass
@@ -182,7 +170,7 @@ def pretend_device() -> Iterator[PretendDevice]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(torch, "tensor", tensor))
         stack.enter_context(mock.patch.object(dispatch, "device_type", device_type))
-        stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
+        stack.enter_context(mock.patch.object(torch, "Generator", LabelledGenerator))
         stack.enter_context(_Mode())
         _seen.append(seen)
         stack.callback(_seen.pop)

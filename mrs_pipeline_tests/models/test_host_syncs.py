@@ -19,7 +19,7 @@ from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.batches import batch_source
 from mrs_pipeline.training.loop import train
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline_tests.models.golden import VARIANTS
+from mrs_pipeline_tests.models.golden import VARIANTS, differences_elsewhere
 from mrs_pipeline_tests.pretend_device import (
     ELSEWHERE,
     DevicesMixedError,
@@ -215,6 +215,14 @@ def left_behind(thing: Any, path: str = "", met: set[int] | None = None) -> list
     else:
         return []
     return [place for name, part in parts for place in left_behind(part, f"{path}.{name}", met)]
+
+
+GOLDEN = [(name, settings) for name in sorted(MODELS.own) for settings in ({}, *VARIANTS.get(name, ()))]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=label)
+def test_the_way_of_a_gpu_gives_the_golden_values(case, device):
+    assert differences_elsewhere(*case, ELSEWHERE) == []
 
 
 def test_what_is_left_behind_is_found(device):

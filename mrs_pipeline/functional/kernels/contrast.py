@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel, kernel
 
 
 def contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Te
         columns: [n] or [2 n] how often each key does; no gradient.
     """
     if has_kernel(DENSE, anchors):
-        return _Contrast.apply(anchors, keys, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_Contrast, anchors, keys, rows, columns)
     return contrast_reference(anchors, keys, rows, columns)
 
 

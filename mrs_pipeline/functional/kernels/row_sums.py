@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.distinct import distinct
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.sparse import Csr
 
 
@@ -22,7 +22,7 @@ def weighted_row_sums(pattern: Csr, weights: Tensor, table: Tensor) -> Tensor:
         [B, K, H]. Gradients reach weights and table; neither way holds an [nnz, K, H].
     """
     if has_kernel(SPARSE, table):
-        return _RowSums.apply(weights, table, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_RowSums, weights, table, pattern)
     return weighted_row_sums_reference(pattern, weights, table)
 
 

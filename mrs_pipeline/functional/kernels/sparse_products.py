@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import INTO_PLACE, SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.kernels.plain import sums_over_entries
 from mrs_pipeline.functional.sparse import Csr
 
@@ -41,7 +41,7 @@ class SparseOperator:
 def sparse_product(operator: SparseOperator, dense: Tensor) -> Tensor:
     """[rows, D] = `operator` [rows, columns] times `dense` [columns, D], which gets the gradient."""
     if has_kernel(SPARSE, dense):
-        return _SparseProduct.apply(dense, operator)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_SparseProduct, dense, operator)
     return sparse_product_reference(operator, dense)
 
 
@@ -72,6 +72,8 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
 
     `torch.mm` fills the result with zeros and copies it before it multiplies: twice the time on a CPU.
     """
+    if not has_kernel(INTO_PLACE, dense):
+        return torch.mm(matrix, dense)
     result = dense.new_empty(matrix.shape[0], dense.shape[1])
     torch.addmm(result, matrix, dense, beta=0, out=result)
     return result
@@ -79,6 +81,8 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
 
 def add_product(to: Tensor, matrix: Tensor, dense: Tensor) -> Tensor:
     """Adds sparse CSR `matrix` [rows, columns] times dense [columns, D] to `to` [rows, D] in place; no autograd."""
+    if not has_kernel(INTO_PLACE, dense):
+        return to.add_(torch.mm(matrix, dense))
     torch.addmm(to, matrix, dense, out=to)
     return to
 
@@ -92,7 +96,7 @@ def mean_propagation(operator: SparseOperator, x: Tensor, n_layers: int) -> Tens
         n_layers: L.
     """
     if has_kernel(SPARSE, x):
-        return _MeanPropagation.apply(x, operator, n_layers)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_MeanPropagation, x, operator, n_layers)
     return mean_propagation_reference(operator, x, n_layers)
 
 

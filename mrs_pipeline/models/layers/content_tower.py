@@ -85,7 +85,7 @@ class ContentTower(nn.Module):
                 shown = torch.where(present, items, self._stand_in[modality])
                 vectors = self.projections[modality](self._vectors(modality, having.take(shown)))
                 if having.rows is not None:
-                    total = total.index_add(0, having.rows, vectors)
+                    total = total.index_add(0, having.rows, vectors.to(total.dtype))
                 else:
                     total = total + vectors * present.unsqueeze(1)
             count = count + present.unsqueeze(1)
