@@ -178,3 +178,24 @@ def bench_ingestion(
     write_table(table, path)
     out.print(frame_table(table, f"{rows:,} interactions over {windows} months"))
     out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@bench.command("gpu")
+def gpu_command(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.1, help="After these nothing new is begun.")] = 5.0,
+    device: Annotated[str, typer.Option(help="cuda, cuda:1 ...; cpu tries the script out.")] = "auto",
+    into: Annotated[
+        Path | None,
+        typer.Option(help="CSV file that rows are added to. Default: data/reports/bench_gpu.csv."),
+    ] = None,
+) -> None:
+    """Check every model on a GPU against the CPU; time training, ranking, extraction beside the hardware's limits."""
+    from mrs_pipeline.bench.gpu import run_on_device
+
+    path = into.resolve() if into else enter_home().reports / "bench_gpu.csv"
+    failed = run_on_device(device, minutes, path)
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    if failed:
+        err.print(f"{failed} checks failed", markup=False)
+        raise typer.Exit(1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.distinct import occurrences
 from mrs_pipeline.functional.ranking import top_k
 from mrs_pipeline.functional.sparse import Csr, gather_rows
 from mrs_pipeline.types import BoolArray, FeatureMatrix, SparseGraph, TrainingData
@@ -34,7 +35,7 @@ def bipartite_graph(users: Tensor, items: Tensor, n_users: int, n_items: int) ->
     columns = torch.cat([items + n_users, users])
     order = torch.argsort(rows * nodes + columns)
     indptr = torch.zeros(nodes + 1, dtype=torch.int32, device=users.device)
-    indptr[1:] = torch.bincount(rows, minlength=nodes).cumsum(0)
+    indptr[1:] = occurrences(rows, nodes).cumsum(0)
     ones = torch.ones(len(rows), device=users.device)
     return Csr(indptr, columns[order].int(), ones, (nodes, nodes))
 

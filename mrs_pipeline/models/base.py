@@ -61,11 +61,13 @@ class SequenceBatch:
         users: [B] int64 whose they are.
         tokens: [B, K] int64 items in the order of time, `n_items` where a history starts, `PAD` before that.
         targets: [B, K] int64 the item that came after each token; `PAD` after padding.
+        n_targets: how many of them are no padding; None where nobody has counted.
     """
 
     users: Tensor
     tokens: Tensor
     targets: Tensor
+    n_targets: int | None = None
 
 
 class BatchSettings(TypedDict, total=False):

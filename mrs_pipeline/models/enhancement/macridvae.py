@@ -28,6 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.row_sums import weighted_row_sums
 from mrs_pipeline.functional.kernels.rows import take_rows
@@ -170,7 +171,7 @@ class MacridVae(Recommender[MacridVaeConfig, UserRowBatch]):
             ]
         ).sum(0)
         owners = rows.row_numbers()
-        own, place = torch.unique(rows.indices, return_inverse=True)
+        own, place = distinct(rows.indices)
         cosines = (take_rows(factors, owners) * take_rows(take_rows(items, own), place).unsqueeze(1)).sum(2)
         likely = ((cosines / self.config.temperature).exp() * take_rows(shares, rows.indices)).sum(1)
         nll: Tensor = take_rows(total, owners).log() - likely.log()
