@@ -36,6 +36,8 @@ ENCODERS: Final["Registry[type[Encoder]]"] = boundary(
             "color_gradient": f"{_HERE}.color_gradient:ColorGradientEncoder",
             "log_mel": f"{_HERE}.log_mel:LogMelEncoder",
             "identity": f"{_HERE}.identity:IdentityEncoder",
+            "minilm": f"{_HERE}.minilm:MinilmEncoder",
+            "efficientnet_lite0": f"{_HERE}.efficientnet_lite0:EfficientNetLite0Encoder",
             "frames": f"{_HERE}.frames:FramesEncoder",
             "text.transformer": f"{_HERE}.text_transformer:TextTransformerEncoder",
             "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
