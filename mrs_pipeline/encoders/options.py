@@ -22,7 +22,7 @@ class EncoderOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    NEUTRAL: ClassVar[frozenset[str]] = frozenset({"name", "batch_size"})
+    NEUTRAL: ClassVar[frozenset[str]] = frozenset({"name", "batch_size", "auto"})
     """Fields that change no number in the matrix; the fingerprint leaves them out."""
 
     modality: Modality
@@ -35,6 +35,8 @@ class EncoderOptions(BaseModel):
     """Type of the stored matrix. float16 halves the file; values beyond 65,504 are refused row by row."""
     batch_size: int = Field(default=32, ge=1, le=4096)
     """Most items in one call of the encoder."""
+    auto: bool = False
+    """Set where the entry says `encoder: auto` and this encoder was chosen for it."""
 
 
 class TextOptions(EncoderOptions):
