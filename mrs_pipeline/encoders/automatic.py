@@ -1,7 +1,7 @@
 """`encoder: auto`: the encoder with trained weights where its package is installed, else the one that needs none.
 
-The choice is made when settings are read, and is a setting like any other from then on: tasks, tags, fingerprints and lineage
-hold the encoder that was chosen. Decision 12 (docs/decisions) says why.
+The choice is made when settings are read, and is a setting like any other from then on: tasks, tags, fingerprints and
+lineage hold the encoder that was chosen. Decision 12 (docs/decisions) says why.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -99,7 +99,9 @@ def _every(base: type[EncoderOptions]) -> Callable[[], Iterable[type[EncoderOpti
 FeatureOptions = Annotated[EncoderOptions, OneOf(_options_class, _every(EncoderOptions), written_out)]
 """One entry of `features:`; `encoder`, and where that leaves it open `modality`, say what else it may hold."""
 
-ImageFeatureOptions = Annotated[EncoderOptions, OneOf(_image_options_class, _every(ImageOptions), _image_written_out)]
+ImageFeatureOptions = Annotated[
+    EncoderOptions, OneOf(_image_options_class, _every(ImageOptions), _image_written_out)
+]
 """The same, of an encoder of images."""
 
 
