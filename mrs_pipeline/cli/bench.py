@@ -123,16 +123,17 @@ def extract_command(
         Path | None, typer.Option(help="Folder of an image model. Default: random weights.")
     ] = None,
 ) -> None:
-    """Time feature extraction against the bare forward pass; the machine should be idle."""
+    """Time feature extraction against the bare forward pass, and encoders by precision; the machine should be idle."""
     from mrs_pipeline.bench import extract_datasets as bench_extract
     from mrs_pipeline.bench.tables import write_table
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.launch import default_windows, load_project
     from mrs_pipeline.tasks.task import Stage
 
     text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
     home = enter_home()
-    stage = Stage(load_project(home).config(dataset), home)
+    project = load_project(home)
+    stage = Stage(project.config(dataset), home, default_windows(project, dataset)[-1])
     if not (text_model and image_model):
         err.print(
             "where no model is given, one of the shape of MiniLM-L6 or ViT-S with random weights is measured",
