@@ -164,6 +164,14 @@ class DatasetConfig(BaseModel):
         return refuse_former_names(values, {"knn_k": "item_graph_k", "user_k": "user_graph_k"})
 
     @model_validator(mode="after")
+    def _held_out_users_stay_out(self) -> "DatasetConfig":
+        if self.split.held_out_users and self.evaluation.refit:
+            raise ValueError(
+                "split.held_out_users does not go with evaluation.refit, which trains on their rows; leave one out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _model_training_fits(self) -> "DatasetConfig":
         for name in self.model_training:
             if name not in MODELS:

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from mrs_pipeline.code import Closure, Root, closure
 from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.evaluation.history import known_before, observing, together
+from mrs_pipeline.evaluation.folded import FoldedIn
+from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
@@ -254,23 +255,6 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyReco
     return model.eval()
 
 
-def knowing(model: AnyRecommender, data: TrainingData, rows: Interactions) -> AnyRecommender:
-    """`model` with the histories of users who have no part in any weight: built on their rows too, weights as trained.
-
-    Args:
-        model: for which a user is their history (`spec.histories`).
-        data: what it was trained on.
-        rows: of further users, or of users without training rows; `n_users` counts them all.
-    """
-    grown = together(data.train, rows)
-    inputs = ModelInputs.from_data(
-        prepare(replace(data, train=grown), model.spec.name, model.config, device=model.device), model.device
-    )
-    new = _build(model.spec.name, model.config, inputs, 0)
-    new.load_state_dict(model.state_dict())
-    return new.eval()
-
-
 def recommend(
     model: AnyRecommender,
     k: int,
@@ -293,11 +277,40 @@ def recommend(
         return rank(model, everyone, k, exclude)
 
 
+def recommend_to(
+    model: AnyRecommender,
+    k: int,
+    rows: Interactions,
+    users: IntArray | None = None,
+    *,
+    exclude_seen: bool = True,
+) -> TopK:
+    """The `k` best items for histories of anybody: user u of `rows` is what u took there, and no more.
+
+    Args:
+        model: that folds histories in.
+        k: length of a list.
+        rows: the histories.
+        users: whom for; all that `rows` count if None.
+        exclude_seen: whether items of the history are left out.
+
+    Raises:
+        InputError: the model cannot rank for a history.
+    """
+    if not model.folds_in():
+        raise InputError(
+            f"model '{model.spec.name}' knows a user by a vector learned in training, which its scores are no product "
+            "with, and cannot rank for a history; name a user that it was trained on, or another model"
+        )
+    everyone = np.arange(rows.n_users) if users is None else users
+    return rank(FoldedIn.of_rows(model, rows), everyone, k, [rows] if exclude_seen else [])
+
+
 def served(model: AnyRecommender, data: TrainingData, k: int) -> tuple[TopK, npt.NDArray[np.str_]]:
     """The `k` best items of every user, without what they had in training or validation, and who ranked them.
 
-    Users without training rows are ranked for from their validation rows (`history`) by models for which a user is
-    their history, and by popularity by the others, which would give all items one score.
+    Users without training rows are ranked for from their validation rows (`history`) by models that fold histories
+    in; by popularity where they have no row at all, or where the model cannot.
 
     Args:
         model: a trained model.
@@ -308,16 +321,20 @@ def served(model: AnyRecommender, data: TrainingData, k: int) -> tuple[TopK, npt
         The lists, and [U] `schema.RANKED_BY`.
     """
     timed = data.valid.times is not None
-    lists = recommend(model, k, [data.train, data.valid], known=data.valid if timed else None)
+    seen = [data.train, data.valid]
+    lists = recommend(model, k, seen, known=data.valid if timed else None)
     ranked_by = np.full(model.n_users, RANKED_BY_MODEL, dtype=object)
-    new = np.flatnonzero(~data.users_trained)
-    if len(new):
-        rows = _rows_of(data.valid, new)
-        uses_rows = model.spec.histories and len(rows) > 0
-        stand_in = knowing(model, data, rows) if uses_rows else most_popular(data)
-        theirs = recommend(stand_in, k, [data.train, data.valid], new)
-        lists.items[new], lists.scores[new] = theirs.items, theirs.scores
-        ranked_by[new] = RANKED_BY_HISTORY if uses_rows else RANKED_BY_POPULARITY
+    new = ~data.users_trained
+    told = new & (np.bincount(data.valid.users, minlength=data.valid.n_users) > 0) & model.folds_in()
+    for users, by in (
+        (np.flatnonzero(told), RANKED_BY_HISTORY),
+        (np.flatnonzero(new & ~told), RANKED_BY_POPULARITY),
+    ):
+        if len(users):
+            stand_in = FoldedIn.of_rows(model, data.valid) if by == RANKED_BY_HISTORY else most_popular(data)
+            theirs = rank(stand_in, users, k, seen)
+            lists.items[users], lists.scores[users] = theirs.items, theirs.scores
+            ranked_by[users] = by
     return lists, ranked_by.astype(np.str_)
 
 
@@ -353,7 +370,7 @@ def measure(
             test,
             options or EvaluationOptions(),
             facts,
-            knowing_new_users=_knowing_new_users(model, data, test),
+            new_users=_new_users(model, data, test),
             tie_seed=seed,
         )
     metrics = summary_table(slices).with_columns(
@@ -365,24 +382,15 @@ def measure(
     return Measurement(metrics, user_table(slices))
 
 
-def _knowing_new_users(
-    model: AnyRecommender, data: TrainingData, test: Interactions
-) -> AnyRecommender | None:
-    """The model with what users without training rows did before their test rows; None where it can use none of it."""
+def _new_users(model: AnyRecommender, data: TrainingData, test: Interactions) -> FoldedIn | None:
+    """The model for users without training rows, of what they did before their test rows; None where it cannot."""
     rows = data.valid if test.times is None else known_before(data.valid, test)
-    if rows is None or not model.spec.histories:
+    if rows is None or not model.folds_in():
         return None
     new = ~data.users_trained
     asked = new & (np.bincount(test.users, minlength=test.n_users) > 0)
-    mine = _rows_of(rows, np.flatnonzero(new))
-    return knowing(model, data, mine) if asked.any() and len(mine) else None
-
-
-def _rows_of(rows: Interactions, users: IntArray) -> Interactions:
-    """The rows of some users."""
-    mine = np.isin(rows.users, users)
-    times = None if rows.times is None else rows.times[mine]
-    return Interactions(rows.users[mine], rows.items[mine], rows.n_users, rows.n_items, times)
+    told = asked & (np.bincount(rows.users, minlength=rows.n_users) > 0)
+    return FoldedIn.of_rows(model, rows) if told.any() else None
 
 
 def history_table(result: FitResult) -> pl.DataFrame:

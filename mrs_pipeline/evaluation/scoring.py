@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.base import AnyRecommender
+from mrs_pipeline.evaluation.folded import Ranker
 from mrs_pipeline.types import IntArray, Interactions
 
 _SCORES_AT_ONCE = 2**20
@@ -59,7 +59,7 @@ def pair_keys(parts: Sequence[Interactions], n_items: int) -> IntArray:
 
 @torch.no_grad()
 def masked_scores(
-    model: AnyRecommender, users: Tensor, excluded: RowItems, blocked: Tensor | None = None
+    model: Ranker, users: Tensor, excluded: RowItems, blocked: Tensor | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
     """Chunks of `users` [B] int64: which rows they are, and their scores [b, I].
 

@@ -50,7 +50,9 @@ def users_from_items(
             [-0.9090,  0.0000],
             [ 0.0000,  0.0000]])
     """
-    pairs = Csr.from_pairs(owners, taken, torch.ones_like(owners, dtype=items.dtype), (len(users), len(items)))
+    pairs = Csr.from_pairs(
+        owners, taken, torch.ones_like(owners, dtype=items.dtype), (len(users), len(items))
+    )
     own = normalize(torch.mm(pairs.tensor(), items), dim=1)
     gram = own.T @ own
     ridge = RIDGE * gram.diagonal().mean().clamp(min=torch.finfo(gram.dtype).tiny)
@@ -59,6 +61,7 @@ def users_from_items(
 
     def fold(histories: OrderedHistories) -> Tensor:
         sums = torch.mm(history_matrix(histories, len(items)).tensor().to(items.dtype), items)
-        return normalize(sums, dim=1) @ weights
+        vectors: Tensor = normalize(sums, dim=1) @ weights
+        return vectors
 
     return fold

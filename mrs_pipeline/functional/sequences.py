@@ -67,6 +67,17 @@ class OrderedHistories:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def take(self, rows: Tensor) -> "OrderedHistories":
+        """The histories `rows` [B] int64, in that order."""
+        counts = self.starts.diff()[rows]
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        within = torch.arange(int(starts[-1]), device=counts.device) - torch.repeat_interleave(
+            starts[:-1], counts
+        )
+        return OrderedHistories(
+            starts, self.tokens[torch.repeat_interleave(self.starts[rows], counts) + within], self.start
+        )
+
     def pairs(self) -> tuple[Tensor, Tensor]:
         """(row [E], item [E]) int64 of all events, without the start tokens."""
         everyone = torch.arange(len(self), device=self.tokens.device)

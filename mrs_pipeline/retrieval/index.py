@@ -8,7 +8,7 @@ because queries lie far from vectors that are so lengthened: measured in docs/se
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ import numpy.typing as npt
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.retrieval.options import IndexOptions
 from mrs_pipeline.types import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from usearch.index import Index
 
 VECTORS, ITEMS, GRAPH, FACTS = "items.npy", "item_numbers.npy", "index.usearch", "index.json"
 """Files of an index: vectors [n, D] float32, dense item number of each row [n] int64, the graph, how it is asked."""
@@ -36,12 +33,12 @@ class ItemIndex:
     Attributes:
         vectors: [n, D] float32; may be a memory map.
         items: [n] int64 the item of each row, ascending.
-        graph: the HNSW graph over the rows; None where all inner products are computed.
+        graph: usearch's Index, the HNSW graph over the rows; None where all inner products are computed.
     """
 
     vectors: FloatArray
     items: IntArray
-    graph: "Index | None" = None
+    graph: Any = None
 
     def search(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
         """Item numbers and scores [B, min(k, n)] of the largest inner products with `queries` [B, D], best first."""

@@ -58,7 +58,7 @@ def write_model_vectors(stage: Stage, task: Task, provenance: Provenance) -> Seq
             con.register(f"{side}_vectors", _numbered(vectors, kept).to_arrow())
         select = " UNION ALL ".join(
             f"SELECT '{side}' AS side, vectors.number, named.{side}_id AS id, vectors.vector "
-            f"FROM {side}_vectors AS vectors JOIN {scan_of(stage, core)} AS named ON named.\"{side}\" = vectors.number"
+            f'FROM {side}_vectors AS vectors JOIN {scan_of(stage, core)} AS named ON named."{side}" = vectors.number'
             for side, core in ((USER_SIDE, CORE_USERS), (ITEM_SIDE, CORE_ITEMS))
         )
         select = f"SELECT * FROM ({select}) ORDER BY side, number"
@@ -175,7 +175,7 @@ def _index_spec(name: str) -> CheckSpec:
 
 
 def _queries(stage: Stage, model: str, part: int) -> FloatArray:
-    """[B, D] vectors of users drawn by a fixed seed: the first or the second so many, which differ if there are enough."""
+    """[B, D] vectors of users, the first or second part of an order drawn by a fixed seed."""
     _, users = read_vectors_of(stage, model, USER_SIDE)
     drawn = np.random.default_rng(1).permutation(len(users))
     chosen = drawn[part * _QUERIES : (part + 1) * _QUERIES]

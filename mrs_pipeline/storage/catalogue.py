@@ -37,7 +37,8 @@ def refresh(home: Home) -> tuple[str, ...]:
     """Rebuild the views from what lies in the lake; returns what had to be left out, a sentence each.
 
     One view a table, `schema.table`, with the partition keys as columns; one view a dataset and feature set,
-    `features.<dataset>_<feature set>`, or model, `vectors.<dataset>_<model>`, whose `vector` is FLOAT[d] so that `array_cosine_similarity` takes it.
+    `features.<dataset>_<feature set>`, or model, `vectors.<dataset>_<model>`, whose `vector` is FLOAT[d] so that
+    `array_cosine_similarity` takes it.
     A file that cannot be read, or that is not this project's, is left out of its view and named; so is a table whose
     files do not fit together. One bad file must not stop the work on all others.
 

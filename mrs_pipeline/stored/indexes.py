@@ -19,7 +19,7 @@ def read_vectors_of(stage: Stage, model: str, side: str) -> tuple[IntArray, Floa
             params=[side],
         ).pl()
     numbers = rows["number"].to_numpy().astype(np.int64)
-    width = int(rows["vector"].list.len().max() or 0)  # type: ignore[arg-type]
+    width = int(rows["vector"].list.len().max() or 0)
     flat = rows["vector"].list.explode().to_numpy() if len(rows) else np.zeros(0, np.float32)
     return numbers, np.ascontiguousarray(flat, dtype=np.float32).reshape(len(numbers), width)
 

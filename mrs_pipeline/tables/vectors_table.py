@@ -27,7 +27,7 @@ def suites(vectors: str, users: str, items: str) -> list[Suite]:
         items: the same for `core.items`.
     """
     known = (
-        f'SELECT \'{USER_SIDE}\' AS side, "user" AS number, user_id AS id FROM {users} '
+        f"SELECT '{USER_SIDE}' AS side, \"user\" AS number, user_id AS id FROM {users} "
         f"UNION ALL SELECT '{ITEM_SIDE}', item, item_id FROM {items}"
     )
     counts = f"""

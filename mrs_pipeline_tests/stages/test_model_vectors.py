@@ -111,9 +111,7 @@ def test_the_check_measures_recall_and_a_planted_fault_trips_it(stage: Stage, tm
     assert task.check is not None
     (sound,) = task.check(stage, task)
     assert sound.passed and sound.facts["recall"] == 1.0
-    approximate = stage_of(
-        stage.home.root, serving={"index": {"exact_below": 10, "expansion_search": 8}}
-    )
+    approximate = stage_of(stage.home.root, serving={"index": {"exact_below": 10, "expansion_search": 8}})
     perform(approximate, ["index/bpr_mf"])
     index = read_index(approximate, "bpr_mf")
     assert index.graph is not None
@@ -138,12 +136,16 @@ def test_an_index_of_other_vectors_is_found_out(stage: Stage) -> None:
     assert not broken.passed and "not one of the vectors" in broken.description
 
 
-def test_without_usearch_a_graph_is_refused_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_usearch_a_graph_is_refused_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(InputError, match=r"mrs-pipeline\[serve\].*exact_below"):
-        build_index(tmp_path, clustered(50, 4, 1), np.arange(50), clustered(2, 4, 2), IndexOptions(exact_below=9))
+        build_index(
+            tmp_path, clustered(50, 4, 1), np.arange(50), clustered(2, 4, 2), IndexOptions(exact_below=9)
+        )
 
 
 def republish(stage: Stage, files: dict[str, Path], artifact: Path) -> None:

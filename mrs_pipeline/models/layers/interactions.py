@@ -23,7 +23,6 @@ def popularity(inputs: ModelInputs) -> Tensor:
 
 def linear_scorer(rows: Csr, item_weights: Tensor) -> Scorer:
     """Scores of a linear item-item model: a row of `rows` [U, I] times `item_weights` [I, I], any layout."""
-
     return lambda users: _dense_product(rows.take(users), item_weights)
 
 
