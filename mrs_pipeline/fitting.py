@@ -16,6 +16,7 @@ import polars as pl
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mrs_pipeline.code import Closure, Root, closure
 from mrs_pipeline.documents import DocumentError, json_file
@@ -26,7 +27,7 @@ from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
 from mrs_pipeline.evaluation.summary import summary_table, user_table
-from mrs_pipeline.functional.graphs import with_item_graphs
+from mrs_pipeline.functional.graphs import with_further_rows, with_item_graphs, without_rows
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.metrics.evidence import ItemFacts
 from mrs_pipeline.metrics.registry import metric_roots
@@ -35,7 +36,7 @@ from mrs_pipeline.models.config import ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
-from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
@@ -44,7 +45,7 @@ from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
-from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
+from mrs_pipeline.types import FeatureMatrix, IntArray, Interactions, TopK, TrainingData
 
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 _FACTS = {"model": str, "config": dict, "seed": int, "n_users": int, "n_items": int}
@@ -275,6 +276,103 @@ def recommend(
     everyone = np.arange(model.n_users) if users is None else users
     with observing(model, known):
         return rank(model, everyone, k, exclude)
+
+
+def takes_new_items(model: AnyRecommender) -> str | None:
+    """Why a trained model can be given no new item, as a sentence with its remedy; None where it can."""
+    spec = model.spec
+    if not model.sees_content:
+        return f"model '{spec.name}' sees no content, so that it knows nothing of a new item; serve one that does"
+    if spec.batches is BatchKind.NONE:
+        return (
+            f"model '{spec.name}' is solved for the whole catalogue; a new item needs a run of the pipeline"
+        )
+    if spec.pretraining or spec.knowledge or spec.raw is not FeatureUse.IGNORED or not model.factorises():
+        return (
+            f"model '{spec.name}' makes an item's vector of more than its extracted features; a new item needs a run "
+            "of the pipeline"
+        )
+    return None
+
+
+def with_new_items(
+    model: AnyRecommender, data: TrainingData, rows: Mapping[str, FeatureMatrix]
+) -> AnyRecommender:
+    """`model` with n further items that nobody has taken: built on their content too, weights as trained.
+
+    What is learned for each item is zero for these, as it is for all items without a training row. In graphs of
+    items a new item points to its nearest ones, and none points to it.
+
+    Args:
+        model: that takes new items (`takes_new_items` gives no reason against it).
+        data: what it was trained on.
+        rows: modality -> [n, F] their features, for each modality of `data`.
+
+    Raises:
+        InputError: the model takes no new items.
+    """
+    reason = takes_new_items(model)
+    if reason:
+        raise InputError(reason)
+    n = len(next(iter(rows.values())).values)
+    prepared = prepare(data, model.spec.name, model.config, device=model.device)
+    features = {
+        name: FeatureMatrix(
+            np.concatenate([np.asarray(matrix.values, np.float32), rows[name].values]),
+            np.concatenate([matrix.present, rows[name].present]),
+            name,
+        )
+        for name, matrix in data.features.items()
+    }
+    train, valid = (replace(part, n_items=part.n_items + n) for part in (data.train, data.valid))
+    grown = replace(
+        prepared,
+        train=train,
+        valid=valid,
+        features=features,
+        item_graphs={
+            name: with_further_rows(graph, features[name]) for name, graph in prepared.item_graphs.items()
+        },
+        candidates=None,
+    )
+    again = _build(model.spec.name, model.config, ModelInputs.from_data(grown, model.device), 0)
+    again.load_state_dict(_lengthened(model.state_dict(), again.state_dict(), n))
+    return again.eval()
+
+
+def with_content(model: AnyRecommender, data: TrainingData, changed: Sequence[int]) -> AnyRecommender:
+    """`model` built on other features of some items, weights as trained; their rows in graphs of items lead nowhere.
+
+    Args:
+        model: that is trained by steps.
+        data: what it was trained on, but for features of the items `changed`, which are present as they were.
+        changed: those items.
+    """
+    prepared = prepare(data, model.spec.name, model.config, device=model.device)
+    graphs = {name: without_rows(graph, changed) for name, graph in prepared.item_graphs.items()}
+    again = _build(
+        model.spec.name,
+        model.config,
+        ModelInputs.from_data(replace(prepared, item_graphs=graphs), model.device),
+        0,
+    )
+    again.load_state_dict(model.state_dict())
+    return again.eval()
+
+
+def _lengthened(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
+    """`state` with n rows of zeros where a tensor has a row, or a column, an item."""
+    longer = {}
+    for name, tensor in state.items():
+        padded = tensor.new_zeros(wanted[name].shape)
+        lacking = [new - old for new, old in zip(padded.shape, tensor.shape, strict=True)]
+        if set(lacking) - {0, n}:
+            raise ValueError(
+                f"{name} has {tuple(tensor.shape)} numbers, {tuple(padded.shape)} with {n} more items"
+            )
+        padded[tuple(slice(size) for size in tensor.shape)] = tensor
+        longer[name] = padded
+    return longer
 
 
 def recommend_to(

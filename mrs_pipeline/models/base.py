@@ -227,6 +227,18 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         columns = items.T.contiguous()
         return lambda histories: vectors(histories) @ columns
 
+    def item_paths(self) -> dict[str, Tensor]:
+        """What item vectors are sums of: path -> [I, D]; empty where they are no sum.
+
+        A path is a modality, or `id` for what is learned of the item itself. With a user's vector each gives its share
+        of the score, and the shares add up to it.
+        """
+        return {}
+
+    def weight_paths(self) -> dict[str, Tensor]:
+        """What the weights from items of a history to items are sums of: path -> [I, I], any layout; else empty."""
+        return {}
+
     def fold_in(self, histories: OrderedHistories) -> Tensor:
         """Scores [B, I] of all items for anybody who took what `histories` say, without any training."""
         was_training = self.training

@@ -86,6 +86,10 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         """[n, D] what a state is compared with: the sum of an item's parts, so that cold items have a vector too."""
         return torch.stack(list(parts.values())).sum(0)
 
+    def item_paths(self) -> dict[str, Tensor]:
+        """The parts of an item that a state is compared with."""
+        return dict(self.item_parts())
+
     def batch_settings(self) -> BatchSettings:
         """Subsequences as long as the model looks back."""
         return {"length": self.config.max_length}

@@ -17,6 +17,8 @@ from mrs_pipeline.models.layers.interactions import (
     linear_scorer,
 )
 
+INTERACTIONS = "interactions"
+"""Name of the path from what others took."""
 _DENSE_MATRICES = 3
 """Gram matrix, its factor and the inverse stand in memory at once."""
 
@@ -76,6 +78,10 @@ class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
     def scorer(self) -> Scorer:
         """A user's history times the item weights."""
         return linear_scorer(self._history, self.item_weights)
+
+    def weight_paths(self) -> dict[str, Tensor]:
+        """One: all weights."""
+        return {INTERACTIONS: self.item_weights}
 
     def history_scorer(self) -> HistoryScorer:
         """The same of any histories."""

@@ -47,9 +47,17 @@ class SparseItemWeights(Recommender[SettingsT_co, Never]):
         """The same of any histories."""
         return linear_history_scorer(self._weights())
 
-    def _weights(self) -> Tensor:
+    def weight_paths(self) -> dict[str, Tensor]:
+        """The tables that stand side by side in a row, by name; a subclass says which columns are whose."""
+        return {name: self._weights(columns) for name, columns in self.tables().items()}
+
+    def tables(self) -> dict[str, slice]:
+        """Name of a table -> its columns of `neighbours`."""
+        return {"interactions": slice(None)}
+
+    def _weights(self, columns: slice = slice(None)) -> Tensor:
         """[I, I] sparse."""
-        graph = neighbour_matrix(self.neighbours, self.similarities)
+        graph = neighbour_matrix(self.neighbours[:, columns], self.similarities[:, columns])
         return (graph.transposed() if self.side == "target" else graph).tensor()
 
 
