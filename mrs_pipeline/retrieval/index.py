@@ -63,7 +63,7 @@ class ItemIndex:
         step = max(1, _SCORES_AT_ONCE // max(len(rows), 1))
         for start in range(0, len(queries), step):
             scores = queries[start : start + step] @ vectors.T
-            best = _largest(scores, length)
+            best = np.stack([largest(row, length) for row in scores])
             found[start : start + step] = self.items[rows[best]]
             values[start : start + step] = np.take_along_axis(scores, best, 1)
         return found, values
@@ -142,16 +142,21 @@ def recall_against_exact(index: ItemIndex, queries: FloatArray, k: int) -> float
     return float(np.mean((found >= least).sum(1) / exact.shape[1]))
 
 
-def _largest(scores: FloatArray, k: int) -> IntArray:
-    """Columns [B, k] of the largest of each row, best first; equal ones by column."""
-    if not k:
-        return np.zeros((len(scores), 0), np.int64)
-    if k < scores.shape[1]:
-        part = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
-    else:
-        part = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
-    return np.take_along_axis(part, order, 1)
+def largest(scores: FloatArray, k: int) -> IntArray:
+    """Positions [min(k, n)] of the largest of `scores` [n], best first; equal ones by position, at the end too.
+
+    >>> largest(np.array([1.0, 3.0, 2.0, 2.0, 2.0]), 3)
+    array([1, 2, 3])
+    """
+    if k <= 0:
+        return np.zeros(0, np.int64)
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above, ties = np.flatnonzero(scores > threshold), np.flatnonzero(scores == threshold)
+    chosen = np.sort(np.concatenate([above, ties[: k - len(above)]]))
+    found: IntArray = chosen[np.argsort(-scores[chosen], kind="stable")]
+    return found
 
 
 def _index_class() -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import OrderedHistories
-from mrs_pipeline.retrieval.index import ItemIndex
+from mrs_pipeline.retrieval.index import ItemIndex, largest
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.newcomers import Newcomers
@@ -231,10 +231,7 @@ def _popular(bundle: Bundle, asked: _Question, notice: str) -> Answer:
 
 
 def _places(bundle: Bundle, scores: FloatArray, k: int) -> tuple[Place, ...]:
-    length = min(k, len(scores))
-    best = np.argpartition(-scores, length - 1)[:length] if length < len(scores) else np.arange(len(scores))
-    best = np.sort(best)
-    best = best[np.argsort(-scores[best], kind="stable")]
+    best = largest(scores, k)
     return tuple(
         Place(rank, bundle.shelf.ids[item], bundle.shelf.titles[item], float(scores[item]))
         for rank, item in enumerate(best[np.isfinite(scores[best])].tolist(), 1)

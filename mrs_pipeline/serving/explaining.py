@@ -54,7 +54,7 @@ class Explanation:
         paths: path -> share of the score.
         excess: path -> how much more that is than the mean over the items that the model can rank.
         exact: whether the shares of the paths add up to the score.
-        named: the modality whose excess is largest; None where no modality has a share.
+        named: the modality whose excess is largest; None where none has one above zero.
         reasons: the history, what speaks most for the item first.
         nearest: modality -> ids of the history, most alike first, three at most.
     """
@@ -91,7 +91,7 @@ def explain(
     taken, vector = _asked(bundle, user, history)
     shares = _history_shares(bundle, taken, item)
     paths, excess, score, exact = _paths(bundle, taken, vector, item)
-    modalities = {name: value for name, value in excess.items() if name in bundle.content}
+    modalities = {name: value for name, value in excess.items() if name in bundle.content and value > 0}
     order = np.argsort(-shares, kind="stable")[:reasons]
     return Explanation(
         item_id=item_id,
@@ -111,18 +111,15 @@ def sentence(found: Explanation) -> str:
     name = found.title or found.item_id
     parts = [f"{name} scores {found.score:.3f}."]
     if found.named:
-        least = min(found.excess.values())
-        more = found.excess[found.named]
         how = "exactly" if found.exact else "by leaving it out"
+        more = found.excess[found.named]
         parts.append(
             f"What speaks for it most in its content is the {found.named} ({more:+.3f} against an average item, {how})."
-            if more > least or len(found.excess) == 1
-            else ""
         )
     if found.reasons:
         best = ", ".join(f"{each.title or each.item_id} ({each.share:+.3f})" for each in found.reasons[:3])
         parts.append(f"Of the history, these speak for it: {best}.")
-    return " ".join(part for part in parts if part)
+    return " ".join(parts)
 
 
 def _asked(bundle: Bundle, user: str | None, history: Sequence[str] | None) -> tuple[IntArray, FloatArray]:
@@ -172,21 +169,21 @@ def _paths(
 def item_paths(bundle: Bundle) -> dict[str, FloatArray]:
     """Path -> [I, D] of a model whose item vectors are sums."""
     with torch.no_grad():
-        return {name: rows.cpu().numpy() for name, rows in bundle.model.item_paths().items()}
+        return {str(name): rows.cpu().numpy() for name, rows in bundle.model.item_paths().items()}
 
 
 @lru_cache(maxsize=2)
 def weight_paths(bundle: Bundle) -> dict[str, Tensor]:
     """Path -> [I, I] of a model that is linear in the history."""
     with torch.no_grad():
-        return bundle.model.weight_paths()
+        return {str(name): weights for name, weights in bundle.model.weight_paths().items()}
 
 
 def occludable(bundle: Bundle, item: int) -> list[str]:
     """Modalities that an item has and a model trained by steps reads."""
     if not bundle.products or not bundle.model.sees_content or bundle.data.raw or bundle.data.pretrained:
         return []
-    return [name for name, matrix in bundle.data.features.items() if matrix.present[item]]
+    return [str(name) for name, matrix in bundle.data.features.items() if matrix.present[item]]
 
 
 def _without(bundle: Bundle, modality: str, item: int, vector: FloatArray) -> float:
@@ -226,7 +223,10 @@ def _rows(weights: Tensor, rows: Tensor) -> Tensor:
     if weights.layout is torch.strided:
         return weights[rows]
     picked = torch.sparse_coo_tensor(
-        torch.stack([torch.arange(len(rows)), rows]), torch.ones(len(rows)), (len(rows), len(weights))
+        torch.stack([torch.arange(len(rows)), rows]),
+        torch.ones(len(rows)),
+        (len(rows), len(weights)),
+        check_invariants=False,
     )
     return torch.mm(picked.to_sparse_csr(), weights).to_dense()
 

@@ -42,7 +42,8 @@ function card(place, action, ranked) {
     ranked ? element("span", { className: "rank", textContent: place.rank }) : null,
     place.new ? element("span", { className: "tag", textContent: "new" }) : null,
     element("span", { className: "text" }, element("b", { textContent: name }),
-      ranked ? element("span", { className: "quiet", textContent: place.item_id }) : null));
+      ranked ? element("span", { className: "quiet", textContent: place.item_id }) : null,
+      place.note ? element("span", { className: "quiet", textContent: place.note }) : null));
 }
 
 const whom = () => (state.user ? { user: state.user } : { history: state.history.map((place) => place.item_id) });
@@ -96,7 +97,7 @@ async function why(place, taken = false) {
       body.append(element("h3", { textContent: "Why it is shown" }), element("p", { className: "quiet", textContent: found.sentence }));
       if (Object.keys(found.excess).length > 1) body.append(element("h3", { textContent: "Share of the score above an average item" }), bars(found.excess));
       if (found.reasons.length) {
-        const shown = found.reasons.slice(0, 4).map((each) => card({ ...each, title: (each.share < 0 ? "−" : "+") + number(Math.abs(each.share)) + "  " + (each.title || each.item_id) }, (again) => why({ ...again, title: each.title }, true), false));
+        const shown = found.reasons.slice(0, 4).map((each) => card({ ...each, note: (each.share < 0 ? "−" : "+") + number(Math.abs(each.share)) }, (again) => why({ ...again, note: null }, true), false));
         body.append(element("h3", { textContent: "What of the history speaks for it" }), element("div", { className: "small" }, ...shown));
       }
     } catch (error) { body.append(element("p", { className: "quiet", textContent: error.message })); }
