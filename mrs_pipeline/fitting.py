@@ -300,7 +300,7 @@ def with_new_items(
 ) -> AnyRecommender:
     """`model` with n further items that nobody has taken: built on their content too, weights as trained.
 
-    What is learned for each item is zero for these, as it is for all items without a training row. In graphs of
+    What is learned for each item is for these as it is for all items without a training row. In graphs of
     items a new item points to its nearest ones, and none points to it.
 
     Args:
@@ -361,10 +361,10 @@ def with_content(model: AnyRecommender, data: TrainingData, changed: Sequence[in
 
 
 def _lengthened(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
-    """`state` with n rows of zeros where a tensor has a row, or a column, an item."""
+    """`state` with n more rows, or columns, where a tensor has one an item: as they are before any training."""
     longer = {}
     for name, tensor in state.items():
-        padded = tensor.new_zeros(wanted[name].shape)
+        padded = wanted[name].clone()
         lacking = [new - old for new, old in zip(padded.shape, tensor.shape, strict=True)]
         if set(lacking) - {0, n}:
             raise ValueError(

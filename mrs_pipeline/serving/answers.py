@@ -13,7 +13,7 @@ from mrs_pipeline.retrieval.index import ItemIndex, largest
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.newcomers import Newcomers
-from mrs_pipeline.serving.shelf import Filter
+from mrs_pipeline.serving.shelf import Filter, NotThereError
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray
 
 JOINT: Final = "joint"
@@ -131,18 +131,16 @@ def ways_to_compare(bundle: Bundle) -> list[str]:
 
 def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray]:
     if by not in ways_to_compare(bundle):
-        raise InputError(f"items cannot be compared by '{by}'; by {', '.join(ways_to_compare(bundle))}")
+        raise NotThereError(f"items cannot be compared by '{by}'; by {', '.join(ways_to_compare(bundle))}")
     if by == BY_MODEL:
         if not bundle.rankable[item]:
-            raise InputError(f"{bundle.name} knows nothing of item '{bundle.shelf.ids[item]}'")
-        vectors = bundle.item_vectors
-        lengths = np.linalg.norm(vectors, axis=1)
-        scale = np.maximum(lengths * lengths[item], np.finfo(np.float32).tiny)
-        return vectors @ vectors[item] / scale, bundle.rankable.copy()
+            raise NotThereError(f"{bundle.name} knows nothing of item '{bundle.shelf.ids[item]}'")
+        vectors = bundle.unit_item_vectors
+        return vectors @ vectors[item], bundle.rankable.copy()
     chosen = bundle.content if by == JOINT else {by: bundle.content[by]}
     mine = {name: each for name, each in chosen.items() if each.present[item]}
     if not mine:
-        raise InputError(f"item '{bundle.shelf.ids[item]}' has no {'content' if by == JOINT else by}")
+        raise NotThereError(f"item '{bundle.shelf.ids[item]}' has no {'content' if by == JOINT else by}")
     total = np.zeros(len(bundle.shelf), np.float32)
     count = np.zeros(len(bundle.shelf), np.float32)
     for each in mine.values():

@@ -5,7 +5,7 @@ Every answer is made of one `Served`, the one that is in place when the request 
 
 import base64
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -30,7 +30,7 @@ from mrs_pipeline.fitting import takes_new_items
 from mrs_pipeline.reporting.thumbnails import bytes_thumbnail, item_thumbnail
 from mrs_pipeline.serving.answers import Answer, recommend, similar, ways_to_compare
 from mrs_pipeline.serving.explaining import explain, sentence
-from mrs_pipeline.serving.guarding import Guard, Program
+from mrs_pipeline.serving.guarding import Guard, Message, Program, Receive, Send
 from mrs_pipeline.serving.messages import (
     MAX_K,
     ExplanationAnswer,
@@ -45,15 +45,16 @@ from mrs_pipeline.serving.messages import (
     Problem,
     ReasonAnswer,
 )
-from mrs_pipeline.serving.newcomers import NewItem, new_item
-from mrs_pipeline.serving.shelf import Filter, UnknownItemError
+from mrs_pipeline.serving.newcomers import NewItem, TakenError, new_item
+from mrs_pipeline.serving.shelf import Filter, NotThereError
 from mrs_pipeline.serving.swapping import Holder, Served
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Problem, "description": "The request cannot be read."},
     401: {"model": Problem, "description": "The token is lacking or wrong."},
     403: {"model": Problem, "description": "The request comes from another page."},
-    404: {"model": Problem, "description": "There is no such item."},
+    404: {"model": Problem, "description": "What is asked for is not there."},
+    409: {"model": Problem, "description": "The id is taken."},
     413: {"model": Problem, "description": "The request is too large."},
     422: {"model": Problem, "description": "The request does not fit; the sentence says why."},
 }
@@ -64,11 +65,11 @@ _PAGE: Final = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-_SAFE: Final = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
+_SAFE: Final = [
+    (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
 ItemId = Annotated[str, InPath(min_length=1, max_length=200)]
 K = Annotated[int, Query(ge=1, le=MAX_K, description="Most places.")]
 Picture = Annotated[
@@ -106,6 +107,34 @@ class _Meters:
         self.model.labels(
             bundle.stage.config.name, bundle.stage.window, bundle.name, bundle.version[:16]
         ).set(1)
+
+
+class _Measured:
+    """An ASGI program that counts the requests of another, and sends headers that keep its page to itself."""
+
+    def __init__(self, app: Program, meters: _Meters) -> None:
+        self._program, self._meters = app, meters
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Hand on, and count."""
+        if scope["type"] != "http":
+            await self._program(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *_SAFE]
+            await send(message)
+
+        try:
+            await self._program(scope, receive, counted)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            self._meters.requests.labels(route, str(status)).inc()
+            self._meters.seconds.labels(route).observe(time.perf_counter() - started)
 
 
 def make_app(
@@ -147,23 +176,15 @@ def make_api(holder: Holder) -> tuple[FastAPI, _Meters]:
     _add_state(app, holder, meters)
     _add_page(app)
 
-    @app.middleware("http")
-    async def measured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = time.perf_counter()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "none")
-        meters.requests.labels(route, str(response.status_code)).inc()
-        meters.seconds.labels(route).observe(time.perf_counter() - started)
-        response.headers.update(_SAFE)
-        return response
-
+    app.add_middleware(_Measured, meters=meters)
     return app, meters
 
 
 def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(InputError)
     async def refused(_: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 404 if isinstance(error, UnknownItemError) else 422)
+        status = 404 if isinstance(error, NotThereError) else 409 if isinstance(error, TakenError) else 422
+        return JSONResponse({"detail": str(error)}, status)
 
     @app.exception_handler(RequestValidationError)
     async def unfit(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -177,8 +198,10 @@ def _add_handlers(app: FastAPI) -> None:
 
 
 def _add_lists(app: FastAPI, holder: Holder, meters: _Meters) -> None:
-    @app.post("/v1/recommendations", tags=["lists"])
-    def recommendations(asked: ListRequest) -> ListAnswer:
+    # lists are made where requests arrive: handing work of a millisecond to another thread costs as much again
+
+    @app.post("/v1/recommendations", tags=["lists"], response_model=ListAnswer)
+    async def recommendations(asked: ListRequest) -> Response:
         """The best items for a user, or for a history of anybody, without what they have."""
         served = holder.served
         found = recommend(
@@ -192,10 +215,10 @@ def _add_lists(app: FastAPI, holder: Holder, meters: _Meters) -> None:
         meters.lists.labels(found.ranked_by).inc()
         return _list(served, found)
 
-    @app.get("/v1/users/{user_id}/recommendations", tags=["lists"])
-    def of_user(user_id: ItemId, k: K = 10) -> ListAnswer:
+    @app.get("/v1/users/{user_id}/recommendations", tags=["lists"], response_model=ListAnswer)
+    async def of_user(user_id: ItemId, k: K = 10) -> Response:
         """The same for a user, without filters."""
-        return recommendations(ListRequest(user=user_id, k=k))
+        return await recommendations(ListRequest(user=user_id, k=k))
 
     @app.post("/v1/explanations", tags=["lists"])
     def explanations(asked: ExplanationRequest) -> ExplanationAnswer:
@@ -227,14 +250,14 @@ def _add_lists(app: FastAPI, holder: Holder, meters: _Meters) -> None:
 
 
 def _add_items(app: FastAPI, holder: Holder, meters: _Meters) -> None:
-    @app.get("/v1/items/{item_id}/similar", tags=["items"])
-    def similar_items(
+    @app.get("/v1/items/{item_id}/similar", tags=["items"], response_model=ListAnswer)
+    async def similar_items(
         item_id: ItemId,
         by: Annotated[
             str, Query(max_length=40, description="A modality, joint or model; see /health.")
         ] = "joint",
         k: K = 10,
-    ) -> ListAnswer:
+    ) -> Response:
         """Items like one: by a modality, by all of them, or by the model's vectors."""
         served = holder.served
         return _list(served, similar(served.bundle, item_id, k, by))
@@ -283,7 +306,7 @@ def _add_items(app: FastAPI, holder: Holder, meters: _Meters) -> None:
         else:
             shown = _thumbnail(served, served.bundle.shelf.number(item_id), size)
         if shown is None:
-            raise UnknownItemError(f"item '{item_id}' has no picture")
+            raise NotThereError(f"item '{item_id}' has no picture")
         data = base64.b64decode(shown.partition(",")[2])
         return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=300"})
 
@@ -377,8 +400,8 @@ def _filter(asked: FilterRequest) -> Filter:
     return Filter(asked.exclude, asked.available, asked.where)
 
 
-def _list(served: Served, found: Answer) -> ListAnswer:
-    return ListAnswer(
+def _list(served: Served, found: Answer) -> Response:
+    answer = ListAnswer(
         model=found.model,
         version=found.version[:16],
         window=served.bundle.stage.window,
@@ -396,6 +419,7 @@ def _list(served: Served, found: Answer) -> ListAnswer:
             for each in found.places
         ],
     )
+    return Response(answer.model_dump_json(), media_type="application/json")  # it is checked already
 
 
 def _picture_of(served: Served, item_id: str) -> str | None:

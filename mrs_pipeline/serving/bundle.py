@@ -90,6 +90,13 @@ class Bundle:
             return self.model.representations()[1].cpu().numpy().astype(np.float32)
 
     @cached_property
+    def unit_item_vectors(self) -> FloatArray:
+        """[I, D] of length one, for items like one."""
+        lengths = np.linalg.norm(self.item_vectors, axis=1, keepdims=True)
+        rows: FloatArray = self.item_vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return rows
+
+    @cached_property
     def fold(self) -> Callable[[OrderedHistories], torch.Tensor] | None:
         """Histories to vectors where scores are products, else to scores; None where the model cannot."""
         if not self.model.folds_in():

@@ -20,6 +20,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import with_content
 from mrs_pipeline.serving.answers import folded
 from mrs_pipeline.serving.bundle import Bundle
+from mrs_pipeline.serving.shelf import NotThereError
 from mrs_pipeline.types import FeatureMatrix, FloatArray, IntArray
 
 LONGEST = 500
@@ -87,7 +88,7 @@ def explain(
         raise InputError("name a user or give a history, one of the two")
     item = bundle.shelf.number(item_id)
     if not bundle.rankable[item]:
-        raise InputError(f"{bundle.name} knows nothing of item '{item_id}'")
+        raise NotThereError(f"{bundle.name} knows nothing of item '{item_id}'")
     taken, vector = _asked(bundle, user, history)
     shares = _history_shares(bundle, taken, item)
     paths, excess, score, exact = _paths(bundle, taken, vector, item)
@@ -127,7 +128,7 @@ def _asked(bundle: Bundle, user: str | None, history: Sequence[str] | None) -> t
     if user is not None:
         number = bundle.users.get(user)
         if number is None:
-            raise InputError(
+            raise NotThereError(
                 f"there is no user '{user}'; users are called like {', '.join(list(bundle.users)[:3])}"
             )
         taken = bundle.history_of(number)
@@ -140,9 +141,9 @@ def _asked(bundle: Bundle, user: str | None, history: Sequence[str] | None) -> t
         assert history is not None
         taken = bundle.shelf.numbers(history)
     if not len(taken):
-        raise InputError("there is no history to explain by: what is popular is shown")
+        raise NotThereError("there is no history to explain by: what is popular is shown")
     if bundle.fold is None:
-        raise InputError(f"{bundle.name} cannot rank for a history, so that there is nothing to explain")
+        raise NotThereError(f"{bundle.name} cannot rank for a history, so that there is nothing to explain")
     return taken[-LONGEST:], folded(bundle, [taken])[0]
 
 

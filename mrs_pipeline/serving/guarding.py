@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.exceptions import HTTPException
+from fastapi import HTTPException
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -51,10 +51,16 @@ class Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._max_bytes:
-                raise HTTPException(413, self._too_large())  # answered by the program's own handler
+                raise HTTPException(413, self._too_large())
             return message
 
-        await self._program(scope, counted, send)
+        async def told(message: Message) -> None:
+            if taken <= self._max_bytes:
+                await send(message)
+            elif message["type"] == "http.response.start":  # whatever the program makes of a body cut short
+                await _answer(send, 413, self._too_large())
+
+        await self._program(scope, counted, told)
 
     def _refusal(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")

@@ -1,6 +1,6 @@
 """What travels over HTTP: requests with their bounds, answers, problems."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,8 +25,18 @@ class FilterRequest(_Strict):
     """Attribute of the catalogue -> the value that an item must have."""
 
 
+_ONE_OF_TWO: Final = {
+    "oneOf": [
+        {"required": ["user"], "properties": {"user": {"type": "string"}}},
+        {"required": ["history"], "properties": {"history": {"type": "array"}}},
+    ]
+}
+
+
 class Wanted(_Strict):
-    """Whom a list is for: a user, or a history of anybody."""
+    """Whom a list is for: a user, or a history of anybody; one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_OF_TWO)
 
     user: Id | None = None
     """Id of a user."""

@@ -29,6 +29,10 @@ MOST: Final = 1000
 """New items that are held; what is more belongs in the catalogue."""
 
 
+class TakenError(InputError):
+    """An id that the catalogue has already."""
+
+
 @dataclass(frozen=True)
 class NewItem:
     """An item that was added while serving.
@@ -169,7 +173,7 @@ def new_item(
         InputError: the model takes no new items, has nothing to go by, or the id is taken.
     """
     if item_id in bundle.shelf.places:
-        raise InputError(f"there is an item '{item_id}' already; give the new one another id")
+        raise TakenError(f"there is an item '{item_id}' already; give the new one another id")
     reason = takes_new_items(bundle.model)
     if reason:
         raise InputError(reason)

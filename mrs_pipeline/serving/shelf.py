@@ -13,8 +13,8 @@ from mrs_pipeline.tables.items import ITEMS
 from mrs_pipeline.types import BoolArray, IntArray
 
 
-class UnknownItemError(InputError):
-    """An item that is not in the catalogue."""
+class NotThereError(InputError):
+    """What is asked for is not there: an item, a user, an attribute, a content."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Shelf:
         """The dense number of an item.
 
         Raises:
-            UnknownItemError: there is no such item.
+            NotThereError: there is no such item.
         """
         if item_id not in self.places:
-            raise UnknownItemError(
+            raise NotThereError(
                 f"there is no item '{item_id}'; items are called like {', '.join(self.ids[:3])}"
             )
         return self.places[item_id]
@@ -97,7 +97,7 @@ class Shelf:
         """[I] bool items that pass; None where all do.
 
         Raises:
-            InputError: an attribute that the catalogue does not have.
+            NotThereError: an attribute that the catalogue does not have.
         """
         if not chosen.exclude and chosen.available is None and not chosen.where:
             return None
@@ -109,6 +109,6 @@ class Shelf:
         for name, value in chosen.where.items():
             if name not in self.attributes:
                 known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
-                raise InputError(f"the catalogue has no attribute '{name}'; {known}")
+                raise NotThereError(f"the catalogue has no attribute '{name}'; {known}")
             passing &= (self.items[name].cast(pl.String) == value).fill_null(False).to_numpy()
         return passing

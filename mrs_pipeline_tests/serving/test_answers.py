@@ -12,7 +12,7 @@ from mrs_pipeline.serving.answers import folded, recommend, similar, ways_to_com
 from mrs_pipeline.serving.bundle import Bundle, load_bundle
 from mrs_pipeline.serving.explaining import explain, sentence
 from mrs_pipeline.serving.exporting import export
-from mrs_pipeline.serving.shelf import Filter, UnknownItemError
+from mrs_pipeline.serving.shelf import Filter, NotThereError
 from mrs_pipeline.serving.strip import write_strip
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of
@@ -133,7 +133,7 @@ def test_wrong_questions_are_one_sentence(vbpr: Bundle) -> None:
     ):
         with pytest.raises(InputError, match=words):
             call()
-    with pytest.raises(UnknownItemError):
+    with pytest.raises(NotThereError):
         similar(vbpr, "nothing", 5, "text")
 
 

@@ -17,28 +17,25 @@ from mrs_pipeline.types import FeatureMatrix, TrainingData
 from mrs_pipeline_tests.toy import COLD_ITEMS, N_ITEMS, build, prepared, toy_market, trained
 
 KEPT = N_ITEMS - len(COLD_ITEMS)
-ABLE = [
-    name
-    for name in (
-        "vbpr",
-        "freedom",
-        "lattice",
-        "micro",
-        "mgcn",
-        "mmgcn",
-        "dualgnn",
-        "grcn",
-        "bm3",
-        "slmrec",
-        "clcrec",
-        "fusion",
-        "smore",
-        "nova",
-        "dif_sr",
-        "mmmlp",
-        "dropoutnet",
-    )
-]
+ABLE = (
+    "vbpr",
+    "freedom",
+    "lattice",
+    "micro",
+    "mgcn",
+    "mmgcn",
+    "dualgnn",
+    "grcn",
+    "bm3",
+    "slmrec",
+    "clcrec",
+    "fusion",
+    "smore",
+    "nova",
+    "dif_sr",
+    "mmmlp",
+    "dropoutnet",
+)
 
 
 def without_cold(data: TrainingData) -> TrainingData:
@@ -105,7 +102,7 @@ def test_every_model_that_takes_new_items_is_tested() -> None:
 
 
 def test_from_files_to_a_list(vbpr: Bundle) -> None:
-    """An item with another's text and picture gets that one's content, and stands beside it where the model goes by it."""
+    """An item with another's text and picture gets the part of its vector that goes by content."""
     encoders = ContentEncoders(vbpr)
     item = int(np.flatnonzero(vbpr.content["image"].present & vbpr.content["text"].present)[3])
     row = vbpr.shelf.items.row(item, named=True)
