@@ -146,7 +146,8 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
     for each in mine.values():
         total += each.values @ each.values[item]
         count += each.present
-    return total / np.maximum(count, 1), count > 0
+    mean: FloatArray = total / np.maximum(count, np.float32(1))
+    return mean, count > 0
 
 
 def _of_user(bundle: Bundle, number: int) -> FloatArray:

@@ -204,7 +204,10 @@ def _history_shares(bundle: Bundle, taken: IntArray, item: int) -> FloatArray:
     paths = {} if bundle.products else weight_paths(bundle)
     if paths:
         rows = torch.from_numpy(taken)
-        return np.sum([_rows(weights, rows)[:, item].numpy() for weights in paths.values()], axis=0)
+        weighed: FloatArray = np.sum(
+            [_rows(weights, rows)[:, item].numpy() for weights in paths.values()], axis=0
+        )
+        return weighed
     if bundle.fold is None:
         return np.zeros(len(taken), np.float32)
     lists = [taken, *(np.delete(taken, place) for place in range(len(taken)))]

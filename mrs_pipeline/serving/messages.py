@@ -1,6 +1,6 @@
 """What travels over HTTP: requests with their bounds, answers, problems."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,7 @@ class FilterRequest(_Strict):
     """Attribute of the catalogue -> the value that an item must have."""
 
 
-_ONE_OF_TWO: Final = {
+_ONE_OF_TWO: Final[dict[str, Any]] = {
     "oneOf": [
         {"required": ["user"], "properties": {"user": {"type": "string"}}},
         {"required": ["history"], "properties": {"history": {"type": "array"}}},
