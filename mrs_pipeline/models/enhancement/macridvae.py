@@ -21,6 +21,7 @@ Complexity: O(B K I D + e K H) a step with e training rows and H hidden units, p
 O(B K I) for B users a step.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -30,10 +31,11 @@ from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.folding import history_matrix
 from mrs_pipeline.functional.kernels.row_sums import weighted_row_sums
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender, Scorer, UserRowBatch
+from mrs_pipeline.models.base import HistoryScorer, Recommender, Scorer, UserRowBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.factors import inverse_length, numbered_parts
@@ -113,11 +115,21 @@ class MacridVae(Recommender[MacridVaeConfig, UserRowBatch]):
 
     def scorer(self) -> Scorer:
         """Items are placed once; a user's factors are computed when they are asked for."""
+        score = self._row_scorer()
+        return lambda users: score(self._history.take(users))
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same for the factors of any histories."""
+        score = self._row_scorer()
+        return lambda histories: score(history_matrix(histories, self.n_items))
+
+    def _row_scorer(self) -> Callable[[Csr], Tensor]:
+        """A function from histories as rows [B, I] to scores [B, I]."""
         items, shares = self._items()
 
-        def score(users: Tensor) -> Tensor:
-            factors, _ = self._encode(self._history.take(users), shares)
-            total = items.new_zeros(len(users), self.n_items)
+        def score(rows: Csr) -> Tensor:
+            factors, _ = self._encode(rows, shares)
+            total = items.new_zeros(rows.shape[0], self.n_items)
             for factor in range(self.config.n_factors):
                 total += self._affinity(factors[:, factor], items) * shares[:, factor]
             return total.log()
