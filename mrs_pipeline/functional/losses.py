@@ -5,10 +5,10 @@ Papers that share a name scale it differently; where two scalings are needed the
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, normalize
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
 from mrs_pipeline.functional.kernels.contrast import contrast
-from mrs_pipeline.functional.kernels.rows import frobenius_norm
+from mrs_pipeline.functional.kernels.rows import frobenius_norm, take_rows
 
 
 def bpr(gaps: Tensor) -> Tensor:
@@ -101,6 +101,20 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     counts = counts.to(anchors.dtype)
     keys = normalize(others, dim=1)
     return contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
+
+
+def info_nce_among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
+    """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j.
+
+    >>> views = torch.eye(2)
+    >>> info_nce_among_all(views, views, torch.tensor([0, 0]), 1.0)
+    tensor(0.3133)
+    """
+    distinct, counts = torch.unique(rows, return_counts=True)
+    anchors = normalize(take_rows(one, distinct), dim=1)
+    losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, distinct, reduction="none")
+    total: Tensor = (losses * counts).sum() / len(rows)
+    return total
 
 
 def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
