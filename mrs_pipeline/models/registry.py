@@ -62,6 +62,7 @@ _ENHANCEMENTS: Final = {
     "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
 }
 _OPTIMISATIONS: Final = {
+    "mml": f"{_HERE}.optimisation.mml:Mml",
     "pmgt": f"{_HERE}.optimisation.pmgt:Pmgt",
     "pamd": f"{_HERE}.optimisation.pamd:Pamd",
     "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",
