@@ -2,14 +2,15 @@
 
 https://doi.org/10.1145/3511808.3557101
 
-Equation: an identifier stream and one stream a modality, v_i^c = e_i or W_m x_i^m + b_m; stream c turns a history into
-states h^c = SASRec_w(v^c). A user is a task: of a subsequence's targets the earlier ones are the support, the others
-the query. w' = w - inner_rate * d L_support / d w, `inner_steps` times, w being a stream's trunk and positions, with
-L_support = -mean log sigmoid <h_t, v_{t+1} - v_mean>. Meta-learner: L_c = softmax cross-entropy of the query's next
-items under <h'^c, v_j^c>, whose gradient goes to w and to the items' vectors, through the inner steps (`second`) or
-past them (`first`). Fusion: y_j = gain * sum_c a_c z_c(<h'^c, v_j^c>) with z the standardisation over items and
-a = softmax_c MLP(LayerNorm h'^c). Generator, the second step: g_i as in `layers.item_generator`; some items show g_i in
-place of e_i and the cross-entropy of the next item trains g alone. Warm items keep e_i, cold ones are g_i.
+Equation: an identifier stream and one stream a modality, v_i^c = e_i or W_m x_i^m + b_m; stream c turns a history
+into states h^c = SASRec_w(v^c). A user is a task: of a subsequence's targets the earlier ones are the support, the
+others the query. w' = w - inner_rate * d L_support / d w, `inner_steps` times, w being a stream's trunk and
+positions, with L_support = -mean log sigmoid <h_t, v_{t+1} - v_mean>. Meta-learner: L_c = softmax cross-entropy of
+the query's next items under <h'^c, v_j^c>, whose gradient goes to w and to the items' vectors, through the inner
+steps (`second`) or past them (`first`). Fusion: y_j = gain * sum_c a_c z_c(<h'^c, v_j^c>) with z the standardisation
+over items and a = softmax_c MLP(LayerNorm h'^c). Generator, the second step: g_i as in `layers.item_generator`; some
+items show g_i in place of e_i and the cross-entropy of the next item trains g alone. Warm items keep e_i, cold ones
+are g_i.
 
 Deviations: generator and fusion are trained in the same steps as the meta-learner, which hears nothing of them (all
 that they read is detached), so that the best epoch has all three; the published steps follow one another, and while
@@ -112,9 +113,9 @@ class Mml(SequenceRecommender[MmlConfig]):
         size = config.embedding_size
         self._cold = torch.nonzero(~inputs.items_seen()).flatten()
         self.streams = nn.ModuleDict(
-            {name: _Stream(config, generator) for name in (IDENTIFIER, *inputs.features)}
+            {name: _AdaptedStream(config, generator) for name in (IDENTIFIER, *inputs.features)}
         )
-        self.fusion = _Fusion(size, generator)
+        self.fusion = _StreamFusion(size, generator)
         graphs = item_graphs(inputs, config.knn_k, self.spec.name)
         self.generated = ItemGenerator(inputs, graphs, size, generator)
 
@@ -227,7 +228,7 @@ def _moments(parts: Parts, rows: Tensor) -> dict[str, _Moments]:
     return found
 
 
-class _Stream(nn.Module):
+class _AdaptedStream(nn.Module):
     """SASRec over vectors of tokens: all that a user may adapt."""
 
     def __init__(self, config: MmlConfig, generator: torch.Generator) -> None:
@@ -244,7 +245,7 @@ class _Stream(nn.Module):
         return states
 
 
-class _Fusion(nn.Module):
+class _StreamFusion(nn.Module):
     """Users' vectors [n, C D] whose products with items' [I, C D] are gain * sum_c a_c z_c, but for a constant."""
 
     def __init__(self, size: int, generator: torch.Generator) -> None:
