@@ -52,6 +52,7 @@ _FUSIONS: Final = {
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
+    "mcln": f"{_HERE}.filtration.mcln:Mcln",
     "freedom": f"{_HERE}.filtration.freedom:Freedom",
 }
 _ENHANCEMENTS: Final = {

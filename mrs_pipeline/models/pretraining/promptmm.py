@@ -45,7 +45,9 @@ from mrs_pipeline.types import FeatureMatrix
 class PromptMmTeacherConfig(PretrainingConfig):
     """Settings of PromptMM's teacher."""
 
-    batch_size: int = Field(default=1024, ge=1)
+    embedding_size: int = Field(default=32, ge=1, le=4096)
+    """Width D of all vectors."""
+    batch_size: int = Field(default=2048, ge=1)
     """Training pairs a step."""
     n_layers: int = Field(default=2, ge=1, le=8)
     """Propagation steps between users and items."""
