@@ -48,21 +48,22 @@ def given(data) -> tuple[np.ndarray, np.ndarray]:
     return users, items * (np.arange(N_ITEMS) != COLD)[:, None]
 
 
-def stand_in(items) -> np.ndarray:
-    """Mean vector of the warm neighbours of the cold item: two of each modality, weighted by cosines above zero."""
+def stand_in(item, items) -> np.ndarray:
+    """Mean vector of an item's warm neighbours: two of each modality, weighted by cosines above zero."""
     total = np.zeros(N_ITEMS)
     for matrix in DATA.features.values():
         there = np.flatnonzero(matrix.present)
         x = unit(matrix.values.astype(float))
-        near = sorted(there, key=lambda j: -(x[COLD] @ x[j]))[:3]
+        near = sorted(there, key=lambda j: -(x[item] @ x[j]))[:3] if item in there else []
         for j in near:
-            total[j] += max(x[COLD] @ x[j], 0) * (j != COLD)
+            total[j] += max(x[item] @ x[j], 0) * (j not in (item, COLD))
     return total @ items / total.sum() if total.sum() else items[WARM].mean(0)
 
 
-def test_gorec():
+@pytest.mark.parametrize("warm", ["content", "factors"])
+def test_gorec(warm):
     data = prepared("gorec", DATA, knn_k=3)
-    settings = {"knn_k": 3, "kl_weight": 0.3, "uniformity_weight": 0.2, "dropout": 0.0}
+    settings = {"warm": warm, "knn_k": 3, "kl_weight": 0.3, "uniformity_weight": 0.2, "dropout": 0.0}
     model = with_biases(build("gorec", data, **settings)[0])
     state, (users, items) = weights(model), given(data)
     scale = np.sqrt((items[WARM] ** 2).mean())
@@ -77,8 +78,11 @@ def test_gorec():
         hidden = np.tanh(normal(state, "decoder_normal", hidden, training))
         return affine(state, "outer", affine(state, "inner", hidden))
 
-    mean, _ = encode([COLD], stand_in(items)[None] / scale, training=False)
-    expected = np.vstack([items[WARM], decode([COLD], mean, training=False) * scale])
+    everything = np.arange(N_ITEMS)
+    near = np.stack([stand_in(item, items) for item in everything])
+    mean, _ = encode(everything, near / scale, training=False)
+    made = decode(everything, mean, training=False) * scale
+    expected = made if warm == "content" else np.vstack([items[WARM], made[COLD]])
     assert np.allclose(scores(model), users @ expected.T, atol=1e-5)
 
     rows = np.unique(BATCH.positives.numpy())
@@ -124,9 +128,16 @@ def test_what_the_first_step_says_of_cold_items_has_no_part(name):
     assert np.array_equal(scores(first), scores(second))
 
 
-def test_aldi():
+@pytest.mark.parametrize("warm", ["content", "factors"])
+def test_aldi(warm):
     data = prepared("aldi", DATA)
-    settings = {"rating_weight": 0.7, "identification_weight": 0.4, "ranking_weight": 0.3, "reg_weight": 0.2}
+    settings = {
+        "warm": warm,
+        "rating_weight": 0.7,
+        "identification_weight": 0.4,
+        "ranking_weight": 0.3,
+        "reg_weight": 0.2,
+    }
     model = with_biases(build("aldi", data, **settings)[0])
     state, (users, items) = weights(model), given(data)
 
@@ -137,8 +148,10 @@ def test_aldi():
         of_items = np.tanh(normal(state, "normals.of_items", content(state, "first_item")[what], training))
         return affine(state, "second_user", of_users), affine(state, "second_item", of_items)
 
-    of_users, of_items = students(np.arange(N_USERS), [COLD], training=False)
-    expected = np.hstack([users @ items[WARM].T, of_users @ of_items.T])
+    of_users, of_items = students(np.arange(N_USERS), np.arange(N_ITEMS), training=False)
+    expected = of_users @ of_items.T
+    if warm == "factors":
+        expected[:, WARM] = users @ items[WARM].T
     assert np.allclose(scores(model), expected, atol=1e-5)
 
     who, what = np.unique(BATCH.users), np.unique(torch.cat([BATCH.positives, BATCH.negatives]))

@@ -1,15 +1,26 @@
-"""Models of cold items that start from finished vectors of users and items, and rank what is warm by these."""
+"""Models of cold items that start from finished vectors of users and items, which are held."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
 
-HeldT_co = TypeVar("HeldT_co", bound=GradientConfig, covariant=True)
+
+class HeldFactorsConfig(GradientConfig):
+    """Settings of models over held vectors."""
+
+    warm: Literal["content", "factors"] = Field(default="content")
+    """What warm items are ranked by: `content`, as cold ones are, or the first step's `factors`. With `factors` the
+    scores of warm items are those of the first step: unless validation rows are of cold items, they then say nothing of
+    what is learned here, and the best epoch is chosen blindly."""
+
+
+HeldT_co = TypeVar("HeldT_co", bound=HeldFactorsConfig, covariant=True)
 
 
 class HeldFactorsRecommender(Recommender[HeldT_co, PairBatch]):
@@ -19,7 +30,7 @@ class HeldFactorsRecommender(Recommender[HeldT_co, PairBatch]):
         user_factors: [U, D].
         item_factors: [I, D], zero for cold items.
         warm: [w] int64 items with a training row.
-        cold: [c] int64 the others.
+        made: [n] int64 items whose vectors are made of content: all, or the cold ones.
     """
 
     def __init__(self, config: HeldT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
@@ -31,7 +42,8 @@ class HeldFactorsRecommender(Recommender[HeldT_co, PairBatch]):
         self.item_factors = torch.where(seen.unsqueeze(1), vectors, 0.0)
         self._described = torch.stack(list(inputs.present.values())).any(0)
         self.warm = torch.nonzero(seen).flatten()
-        self.cold = torch.nonzero(~seen).flatten()
+        everything = torch.ones_like(seen) if config.warm == "content" else ~seen
+        self.made = torch.nonzero(everything).flatten()
 
     @property
     def rankable(self) -> Tensor:

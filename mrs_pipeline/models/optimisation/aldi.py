@@ -8,11 +8,12 @@ the weight of the teacher: loss = mean softplus(-(s_ui - s_uj)) + rating_weight 
 - t_uj)) + identification_weight * w_i * BCE(d(g_i), sigmoid(d(e_i))) + ranking_weight * (|t_ui - s_ui| + |t_uj -
 s_uj|) + reg_weight * half the squared norm of the rows, d(x_i) = |x_i|^2 - mean_j <x_i, x_j> over the batch's
 negatives. w_i = min(tanh(4 f_i), tanh 4) with f_i = (|I| / |U|) sum_{u of i} 1 / |u| where `weighting`, else 1. y_ui
-= t_ui for warm items, s_ui for cold ones: one product of [e_u ; g_u] with [e_i ; 0] or [0 ; g_i].
+= s_ui, or t_ui for warm items under `warm: factors`: one product of [e_u ; g_u] with [e_i ; 0] or [0 ; g_i].
 
 Deviations: the content is the modalities', each row at length one, with a learned vector where an item lacks one. The
 |t - s| term alone puts cold and warm items on one scale. f_i is written with the 4 |I| / |U| of the published code
-taken apart. Published metrics are of 2,000 sampled users.
+taken apart. The published code ranks warm items by t_ui, and chooses on validation
+rows with cold items among them. Published metrics are of 2,000 sampled users.
 
 Complexity: O(B (F D + D^2)) a step.
 """
@@ -27,18 +28,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import squared_norm
 from mrs_pipeline.models.base import PairBatch
-from mrs_pipeline.models.config import GradientConfig, SearchSpace
+from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_normal import BatchNormal
 from mrs_pipeline.models.layers.batch_rows import DistinctRows
-from mrs_pipeline.models.layers.held_factors import HeldFactorsRecommender
+from mrs_pipeline.models.layers.held_factors import HeldFactorsConfig, HeldFactorsRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class AldiConfig(GradientConfig):
+class AldiConfig(HeldFactorsConfig):
     """Settings of ALDI."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -113,8 +114,8 @@ class Aldi(HeldFactorsRecommender[AldiConfig]):
         everyone = torch.arange(self.n_users, device=self.device)
         users = torch.cat([self.user_factors, self._users(everyone)], dim=1)
         content = torch.zeros(self.n_items, self.config.embedding_size, device=self.device)
-        content = content.index_copy(0, self.cold, self._items(self.cold))
-        return users, torch.cat([self.item_factors, content], dim=1)
+        content = content.index_copy(0, self.made, self._items(self.made))
+        return users, torch.cat([self.item_factors.index_fill(0, self.made, 0.0), content], dim=1)
 
     def _users(self, users: Tensor) -> Tensor:
         """Vectors g [n, D] of `users` [n]."""

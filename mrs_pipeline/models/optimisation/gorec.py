@@ -5,15 +5,15 @@ https://doi.org/10.1145/3581783.3612238
 Equation: the first step (`pretraining.factors`) gives e_i and e_u. With f the item's content, h = tanh(BN(sum_m W_m
 f^m + W e + b)); mu, log s^2 = linear(h); the prior's mu_p, log s_p^2 = sum_m linear(f^m); z = mu + s * noise; e^ =
 W_3 (W_2 tanh(BN(Drop(sum_m W'_m f^m) + W' z))). loss = mean (e^ - e)^2 + kl_weight * KL(N(mu, s^2) | N(mu_p, s_p^2))
-/ D + uniformity_weight * log mean_{i<j} exp(-2 |mu_i / |mu_i| - mu_j / |mu_j||^2). A cold item's e is the mean of the
-e_j of the warm items nearest to it, its z = mu. y_ui = <e_u, e_i>, with e^ in place of e_i for cold items.
+/ D + uniformity_weight * log mean_{i<j} exp(-2 |mu_i / |mu_i| - mu_j / |mu_j||^2). When ranking, an item's e is the
+mean of the e_j of the warm items nearest to it, itself left out, and its z = mu. y_ui = <e_u, e^_i>.
 
 Deviations: the divergence is that of two Gaussians (the published code takes `KLDivLoss` of two samples, which are no
 distributions, and is not defined where one is negative). Its clusters come with the data set, and their means are
 over cold items too; here the nearest warm items in the modalities' graphs stand for the cluster, and the mean of all
-warm items where there are none. Warm items keep e_i (published: e^ for all), so that the first step's ranking of them
-stays. The e are divided by the root of their mean square, so that weights mean the same whatever trained them.
-Dropout is on the projected content. The items of a step are the distinct positives of a batch of pairs.
+warm items where there are none. The e are divided by the root of their mean square, so that weights mean the same
+whatever trained them. Dropout is on the projected content. The items of a step are the distinct positives of a batch
+of pairs.
 
 Complexity: O(B (F D + D^2) + B^2 D) a step.
 """
@@ -30,10 +30,10 @@ from mrs_pipeline.functional.graphs import mix, normalise_rows
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import PairBatch
-from mrs_pipeline.models.config import GradientConfig, NeighbourSetting, SearchSpace
+from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_normal import BatchNormal
-from mrs_pipeline.models.layers.held_factors import HeldFactorsRecommender
+from mrs_pipeline.models.layers.held_factors import HeldFactorsConfig, HeldFactorsRecommender
 from mrs_pipeline.models.layers.item_graphs import item_graphs
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
@@ -41,7 +41,7 @@ from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
 
-class GoRecConfig(GradientConfig):
+class GoRecConfig(HeldFactorsConfig):
     """Settings of GoRec."""
 
     search_space: ClassVar[SearchSpace] = {
@@ -119,11 +119,11 @@ class GoRec(HeldFactorsRecommender[GoRecConfig]):
         }
 
     def representations(self) -> tuple[Tensor, Tensor]:
-        """The first step's vectors; of cold items the generated ones."""
+        """Users' held vectors; items' generated ones."""
         items = self.item_factors
-        if len(self.cold):
-            mean, _ = self._encode(self.cold, take_rows(self._inputs, self.cold))
-            items = items.index_copy(0, self.cold, self._decode(self.cold, mean) * self._scale)
+        if len(self.made):
+            mean, _ = self._encode(self.made, take_rows(self._inputs, self.made))
+            items = items.index_copy(0, self.made, self._decode(self.made, mean) * self._scale)
         return self.user_factors, items
 
     def _encode(self, items: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
