@@ -43,6 +43,7 @@ _BRIDGES: Final = {
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",
@@ -52,6 +53,8 @@ _FUSIONS: Final = {
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
+    "amr": f"{_HERE}.filtration.amr:Amr",
+    "megcf": f"{_HERE}.filtration.megcf:Megcf",
     "mcln": f"{_HERE}.filtration.mcln:Mcln",
     "freedom": f"{_HERE}.filtration.freedom:Freedom",
 }

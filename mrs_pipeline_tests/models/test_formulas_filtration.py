@@ -4,16 +4,22 @@ import numpy as np
 import pytest
 import torch
 
+from mrs_pipeline.functional.clustering import kmeans, nearest_centre
 from mrs_pipeline.models.base import PairBatch
+from mrs_pipeline_tests.models.small import (
+    BATCH as PAIRED,
+)
 from mrs_pipeline_tests.models.small import (
     DATA,
     N_ITEMS,
     N_USERS,
     RATINGS,
     affine,
+    bpr,
     losses,
     projected,
     scores,
+    unit,
     weights,
     with_biases,
 )
@@ -98,3 +104,126 @@ def test_mcln_compares_with_no_item_where_its_maps_are_zero():
     before = losses(model, TRIPLES)
     other = PairBatch(TRIPLES.users, TRIPLES.positives, TRIPLES.negatives[:, [0, 0]])
     assert losses(model, other) == pytest.approx(before, abs=1e-6)
+
+
+# AMR
+
+
+def amr_vectors(state, moves=None):
+    """Items [I, D] with content moved by `moves` (modality -> [I, F])."""
+    total = state["item_embedding"].copy()
+    for name, matrix in DATA.features.items():
+        c = matrix.values.astype(float) / np.abs(matrix.values).max()
+        total += (c + (0 if moves is None else moves[name])) @ state[f"layers.{name}.weight"].T
+    return total
+
+
+def amr_attack(state, epsilon):
+    """The gradient of BPR by each item's content, written out; only what is there is moved."""
+    users, items = state["user_embedding"], amr_vectors(state)
+    moves = {}
+    for name, matrix in DATA.features.items():
+        slopes = np.zeros(matrix.values.shape)
+        for u, i, j in zip(PAIRED.users, PAIRED.positives, PAIRED.negatives, strict=True):
+            weight = -1 / (1 + np.exp(users[u] @ (items[i] - items[j]))) / len(PAIRED.users)
+            slopes[i] += weight * (users[u] @ state[f"layers.{name}.weight"])
+            slopes[j] -= weight * (users[u] @ state[f"layers.{name}.weight"])
+        moves[name] = epsilon * unit(slopes) * matrix.present[:, None]
+    return moves
+
+
+def test_amr():
+    settings = {"epsilon": 0.5, "adversarial_weight": 0.7, "reg_weight": 0.1}
+    model, _ = build("amr", DATA, **settings)
+    state = weights(model)
+    users, items = state["user_embedding"], amr_vectors(state)
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    attacked = amr_vectors(state, amr_attack(state, 0.5))
+    rows = (users[PAIRED.users], items[PAIRED.positives], items[PAIRED.negatives])
+    expected = {
+        "bpr": bpr(users, items),
+        "adversarial": 0.7 * bpr(users, attacked),
+        "reg": 0.1 * sum((each**2).sum() for each in rows) / 2 / len(PAIRED.users),
+    }
+    found = losses(model)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found["adversarial"] / 0.7 > found["bpr"]
+
+
+def test_amr_without_an_attack_ranks_the_same_pairs_twice():
+    model, _ = build("amr", DATA, epsilon=0.0, adversarial_weight=1.0)
+    found = losses(model)
+    assert found["adversarial"] == pytest.approx(found["bpr"])
+
+
+# MEGCF
+
+
+def entities(n: int, each: int) -> list[tuple[int, int]]:
+    """Item-entity edges, by distances from the centres of the warm items."""
+    edges, count = [], 0
+    for matrix in DATA.features.values():
+        there = np.flatnonzero(matrix.present)
+        standard = (matrix.values.astype(float) - matrix.values[there].mean(0)) / matrix.values[there].std(0)
+        warm = [i for i in there if i != 5]
+        centres = kmeans(torch.from_numpy(standard[warm]), n).numpy()
+        for item in there:
+            order = np.argsort(((standard[item] - centres) ** 2).sum(1))[:each]
+            edges += [(item, count + entity) for entity in order]
+        count += max(entity - count for _, entity in edges) + 1
+    return edges
+
+
+def test_megcf():
+    settings = {
+        "n_layers": 2,
+        "n_entities": 3,
+        "each": 2,
+        "sentiment": 0.5,
+        "reg_weight": 0.1,
+        "entity_reg_weight": 0.2,
+    }
+    model, _ = build("megcf", DATA, **settings)
+    state = weights(model)
+    felt = (np.maximum(RATINGS.sum(0), 1) / RATINGS.sum(0).max()) ** 0.5
+    felt = felt / felt.mean()
+    start = np.vstack([state["user_embedding"], state["item_embedding"], state["entity_embedding"]])
+    n = len(start)
+    found = []
+    for facts in ([], entities(3, 2)):
+        edges, sentiment = np.zeros((n, n)), 2 * np.eye(n)
+        pairs = [(u, N_USERS + i, i) for u, i in zip(*np.nonzero(RATINGS), strict=True)]
+        pairs += [(N_USERS + N_ITEMS + entity, N_USERS + i, i) for i, entity in facts]
+        for one, other, item in pairs:
+            edges[one, other] = edges[other, one] = 1
+            sentiment[one, other] = sentiment[other, one] = felt[item]
+        edges += np.eye(n)
+        degrees = edges.sum(1)
+        matrix = degrees[:, None] ** -0.5 * edges * degrees[None, :] ** -0.4 * sentiment
+        found.append(np.split((matrix @ matrix @ start)[: N_USERS + N_ITEMS], [N_USERS]))
+    assert np.allclose(scores(model), sum(users @ items.T for users, items in found), atol=1e-5)
+    terms = [bpr(*pair) for pair in found]
+    norms = [
+        sum(
+            (rows**2).sum()
+            for rows in (pair[0][PAIRED.users], pair[1][PAIRED.positives], pair[1][PAIRED.negatives])
+        )
+        / 2
+        / len(PAIRED.users)
+        for pair in found
+    ]
+    expected = {"bpr": terms[0], "bpr_entities": terms[1], "reg": 0.1 * norms[0] + 0.2 * norms[1]}
+    assert losses(model) == pytest.approx(expected, abs=1e-5)
+
+
+def test_clusters_are_those_of_the_rows_and_not_of_their_order():
+    rng = np.random.default_rng(0)
+    rows = torch.from_numpy(np.vstack([centre + 0.1 * rng.normal(size=(20, 3)) for centre in 5 * np.eye(3)]))
+    centres = kmeans(rows, 3)
+    means = rows.view(3, 20, 3).mean(1)
+    assert torch.allclose(centres[centres.argmax(1).argsort()], means)
+    order = torch.randperm(60)
+    assert torch.allclose(kmeans(rows[order], 3), centres)
+    owner = nearest_centre(rows, centres)
+    assert all(len(owner[start : start + 20].unique()) == 1 for start in (0, 20, 40))
+    assert len(kmeans(rows[:2], 3)) == 2
