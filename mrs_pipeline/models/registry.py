@@ -64,6 +64,7 @@ _ENHANCEMENTS: Final = {
     "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
     "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
     "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
+    "sem_macridvae": f"{_HERE}.enhancement.sem_macridvae:SemMacridVae",
 }
 _OPTIMISATIONS: Final = {
     "mml": f"{_HERE}.optimisation.mml:Mml",

@@ -45,12 +45,12 @@ class GoRecConfig(HeldFactorsConfig):
     """Settings of GoRec."""
 
     search_space: ClassVar[SearchSpace] = {
-        "kl_weight": (1e-3, 1e-2, 1e-1, 1.0),
+        "kl_weight": (0.3, 1.0, 3.0, 10.0),
         "uniformity_weight": (0.0, 0.01, 0.1, 1.0),
         "dropout": (0.1, 0.3, 0.5),
     }
 
-    kl_weight: float = Field(default=0.01, ge=0)
+    kl_weight: float = Field(default=3.0, ge=0)
     """Weight of the divergence from the prior (the published code's has another meaning)."""
     uniformity_weight: float = Field(default=0.01, ge=0)
     """Weight of the uniformity of the means over the sphere."""
