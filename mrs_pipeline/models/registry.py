@@ -29,6 +29,7 @@ _BASELINES: Final = {
     "sgl": f"{_HERE}.baselines.sgl:Sgl",
     "simgcl": f"{_HERE}.baselines.simgcl:SimGcl",
     "sasrec": f"{_HERE}.sequences.sasrec:SasRec",
+    "rpg": f"{_HERE}.sequences.rpg:Rpg",
 }
 _BRIDGES: Final = {
     "mmgcn": f"{_HERE}.bridge.mmgcn:Mmgcn",
@@ -50,6 +51,7 @@ _FUSIONS: Final = {
     "nova": f"{_HERE}.fusion.nova:Nova",
     "dif_sr": f"{_HERE}.fusion.dif_sr:DifSr",
     "mmmlp": f"{_HERE}.fusion.mmmlp:Mmmlp",
+    "m3srec": f"{_HERE}.fusion.m3srec:M3SRec",
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
