@@ -53,6 +53,22 @@ def normalise_symmetric(graph: Csr) -> Csr:
     return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
 
 
+def normalise_asymmetric(graph: Csr, receiver: float, sender: float) -> Csr:
+    """w_ij / (d_i^receiver d_j^sender) with d the row sums, for a square graph (MCLN, MEGCF).
+
+    Two nodes joined to each other and to themselves, degrees 2 and 2:
+
+    >>> graph = Csr.from_pairs(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.ones(4), (2, 2))
+    >>> normalise_asymmetric(graph, 1.0, 0.5).weights.round(decimals=4)  # 1 / (2 sqrt 2)
+    tensor([0.3536, 0.3536, 0.3536, 0.3536])
+    """
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    degrees = degrees.clamp(min=0) + DEGREE_EPSILON
+    scale = degrees[rows] ** -receiver * degrees[graph.indices.long()] ** -sender
+    return graph.with_weights(graph.weights * scale)
+
+
 def normalise_rows(graph: Csr) -> Csr:
     """w_ij / d_i with d the row sums: the steps of a random walk. An empty row stays empty."""
     rows = graph.row_numbers()

@@ -20,7 +20,7 @@ from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec, unmet_need
-from mrs_pipeline.types import Interactions
+from mrs_pipeline.types import Interactions, vectors_of_users
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
@@ -268,7 +268,8 @@ def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
     if spec.raw is not FeatureUse.IGNORED:
         masks += [content.present for content in inputs.raw.values()]
     if spec.pretraining:
-        masks += [inputs.pretrained_present[key] for key in inputs.pretrained_by(spec.pretraining)]
+        keys = inputs.pretrained_by(spec.pretraining)
+        masks += [inputs.pretrained_present[key] for key in keys if not vectors_of_users(key)]
     if spec.knowledge and inputs.knowledge is not None:
         masks.append(inputs.knowledge.named()[: inputs.n_items])
     return torch.stack(masks).any(0)
