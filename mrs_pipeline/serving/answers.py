@@ -141,12 +141,12 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
     mine = {name: each for name, each in chosen.items() if each.present[item]}
     if not mine:
         raise NotThereError(f"item '{bundle.shelf.ids[item]}' has no {'content' if by == JOINT else by}")
-    total = np.zeros(len(bundle.shelf), np.float32)
+    total: FloatArray = np.zeros(len(bundle.shelf), np.float32)
     count = np.zeros(len(bundle.shelf), np.float32)
     for each in mine.values():
         total += each.values @ each.values[item]
         count += each.present
-    mean: FloatArray = total / np.maximum(count, np.float32(1))
+        count += each.present.astype(np.float32)
     return mean, count > 0
 
 
