@@ -146,7 +146,7 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
     for each in mine.values():
         total += each.values @ each.values[item]
         count += each.present
-        count += each.present.astype(np.float32)
+    mean: FloatArray = (total / np.maximum(count, np.float32(1))).astype(np.float32)
     return mean, count > 0
 
 
