@@ -639,6 +639,7 @@ def _fingerprint(
         model.config.model_dump_json(),
         str(seed),
         str(training.batch_size),
+        str(training.max_steps),
         training.precision,
         str(training.compile),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),

@@ -3,32 +3,48 @@
 What training rows a step then gets is in `base` and `training.batches`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.knowledge import KnowledgeTensors
 from mrs_pipeline.types import FeatureMatrix, RawContent, SparseGraph, TrainingData, vectors_of_users
 
+_RAW_SHARE = 4
+"""A GPU's memory over what raw content of one modality may take of it; more stays with the host."""
+
 
 @dataclass(frozen=True)
 class RawTensors:
-    """Raw content of one modality on the device.
+    """Raw content of one modality; on a GPU for which it is too large it stays with the host.
 
     Attributes:
         values: [I, 3, H, W] uint8 or [I, T] int32; rows that are not present may hold anything.
-        present: [I] bool.
+        present: [I] bool, on the device.
         content: what it came from: vocabulary, colour scale, network.
     """
 
     values: Tensor
     present: Tensor
     content: RawContent
+
+    def parts(self, items: Tensor, size: int) -> list[Callable[[], Tensor]]:
+        """The rows of `items` [n] in parts of `size`, each on the device when it is called, as often as it is.
+
+        Of what stays with the host, the host reads a part while the device works on the one before, and sends it from
+        pinned memory; it waits once, for the numbers of the items.
+        """
+        if self.values.device == items.device:
+            return [partial(take_rows, self.values, part) for part in torch.split(items, size)]
+        return [partial(_fetched, self.values, part, items.device) for part in torch.split(items.cpu(), size)]
 
 
 @dataclass(frozen=True)
@@ -143,7 +159,30 @@ def _values(matrix: FeatureMatrix, device: torch.device) -> Tensor:
             f"feature matrix '{matrix.name}' holds a NaN or infinite value in the row of item "
             f"{int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])}; extract the features again"
         )
-    return torch.from_numpy(values).to(device)
+    total = memory_of(device)
+    if values.nbytes > total:
+        raise InputError(
+            f"feature matrix '{matrix.name}' takes {values.nbytes / 1e9:.1f} GB, the GPU has {total / 1e9:.1f} GB: "
+            "set `training: {device: cpu}`, or extract with an encoder of fewer dimensions"
+        )
+    return _sent(torch.from_numpy(values), device)
+
+
+def memory_of(device: torch.device) -> float:
+    """Bytes of a GPU's whole memory; without bound on a CPU, where what is too large stays a memory map."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else math.inf
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU from pinned memory, so that the host reads on meanwhile."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _fetched(values: Tensor, items: Tensor, device: torch.device) -> Tensor:
+    """The rows of `items`, which like `values` are the host's, on the device."""
+    return _sent(values.index_select(0, items), device)
 
 
 def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
@@ -154,7 +193,10 @@ def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
         )
     values = content.values if content.values.flags.writeable else np.array(content.values)
     present = torch.from_numpy(np.array(content.present)).to(device)
-    return RawTensors(torch.from_numpy(values).to(device), present, content)
+    tensor = torch.from_numpy(values)
+    if values.nbytes <= memory_of(device) / _RAW_SHARE:
+        tensor = _sent(tensor, device)
+    return RawTensors(tensor, present, content)
 
 
 def _graph(graph: SparseGraph, device: torch.device) -> Csr:

@@ -4,6 +4,7 @@ Losses belong to models, batches to `batches`, ranking quality to whoever passes
 for as many epochs as it is told, and the last one's weights are kept.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.step import step_loss
+from mrs_pipeline.training.workload import PROBED, Workload
+
+LOG = logging.getLogger("mrs_pipeline")
 
 Validate = Callable[[AnyRecommender], float]
 """Score of a model on held-out interactions, larger is better."""
@@ -93,8 +97,9 @@ def train(
     memory = memory or MemoryMeter(model.device)
     if model.spec.batches is BatchKind.NONE:
         return _solve(model, validate, memory)
-    source = batch_source(model, inputs, options.batch_size)
-    return _Run(model, source, options, validate, checkpoint, memory).go()
+    rows = len(inputs.users)
+    source = batch_source(model, inputs, options.batch_for(rows))
+    return _Run(model, source, options, validate, checkpoint, memory, rows).go()
 
 
 def _solve(model: AnyRecommender, validate: Validate | None, memory: MemoryMeter) -> FitResult:
@@ -118,9 +123,11 @@ class _Run(Generic[BatchT]):
     validate: Validate | None
     checkpoint: CheckpointFile | None
     memory: MemoryMeter
+    rows: int
     history: list[EpochRecord] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     peak_memory_mb: float = 0.0
+    probed_from: float = 0.0
 
     def __post_init__(self) -> None:
         config = self.model.config
@@ -129,12 +136,21 @@ class _Run(Generic[BatchT]):
                 f"settings of '{self.model.spec.name}' have no learning rate; derive them from GradientConfig"
             )
         self.stopping = EarlyStopping(self.options.patience)
+        name, steps = self.model.spec.name, self.source.n_batches
+        self.workload = Workload.of(self.model, name, self.rows, steps, self.options.epochs)
         self._loss = step_loss(self.model, self.options)
-        groups = [dict(group) for group in self.model.parameter_groups()]
-        self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
+        own, grown = config.learning_rate, self.options.step_factor(self.rows)
+        groups = [{**group, "lr": group.get("lr", own) * grown} for group in self.model.parameter_groups()]
+        self.optimizer = torch.optim.Adam(groups, lr=own * grown, fused=True)
 
     def go(self) -> FitResult:
         self._resume()
+        for level, said in (
+            (logging.WARNING, self.workload.warning()),
+            (logging.INFO, self.workload.estimate()),
+        ):
+            if said:
+                LOG.log(level, said)
         first = len(self.history) + 1
         with tqdm(
             range(first, self.options.epochs + 1),
@@ -187,9 +203,22 @@ class _Run(Generic[BatchT]):
                 terms = self._step(batch)
             names = list(terms)
             values.append(torch.stack(list(terms.values())))
+            if epoch == 1:
+                self._say_how_long(step)
         steps = torch.stack(values).cpu()  # read once an epoch: a GPU is not made to wait at every step
         self._require_finite(epoch, names, steps)
         return dict(zip(names, steps.double().mean(0).tolist(), strict=True))
+
+    def _say_how_long(self, step: int) -> None:
+        """An estimate of the run's time after its first steps; a GPU is waited for twice in a run."""
+        if step not in (0, PROBED) or self.workload.estimate() is None:
+            return
+        if self.model.device.type == "cuda":
+            torch.cuda.synchronize(self.model.device)
+        now = time.perf_counter()
+        if step:
+            LOG.info(self.workload.estimate((now - self.probed_from) / PROBED))
+        self.probed_from = now
 
     def _step(self, batch: BatchT, factor: float = 1.0) -> dict[str, Tensor]:
         """One optimiser step down `factor` times the loss (up, if negative); the terms as they were before it."""

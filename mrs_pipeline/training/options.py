@@ -1,5 +1,6 @@
 """Settings of a training run that do not depend on the model. Imports no torch."""
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +35,9 @@ class TrainingOptions(BaseModel):
     """Most passes over the training interactions."""
     batch_size: int = Field(default=2048, ge=1)
     """Training rows a step."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Most steps of an epoch. Where the rows make more, batches grow until they do not, and step sizes with the square
+    root of that growth, as Adam wants it. Each step of a graph model is a propagation over the whole graph."""
     patience: int = Field(default=20, ge=1)
     """Stop after this many validations in a row without a gain; the best epoch's weights are kept."""
     mirror_gradient: MirrorGradientOptions | None = None
@@ -52,3 +56,19 @@ class TrainingOptions(BaseModel):
     """`auto` takes a CUDA device where there is one, else the CPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of tensor operations; left as the process has it where not given."""
+
+    def batch_for(self, n_rows: int) -> int:
+        """Rows a step for so many rows an epoch, within `max_steps`.
+
+        >>> TrainingOptions(batch_size=100, max_steps=5).batch_for(2000)
+        400
+        """
+        return max(self.batch_size, -(-n_rows // self.max_steps)) if self.max_steps else self.batch_size
+
+    def step_factor(self, n_rows: int) -> float:
+        """By which step sizes grow with the batch: the square root rule (Malladi et al., NeurIPS 2022, section 4).
+
+        >>> TrainingOptions(batch_size=100, max_steps=5).step_factor(2000)
+        2.0
+        """
+        return math.sqrt(self.batch_for(n_rows) / self.batch_size)

@@ -26,6 +26,7 @@ COMMANDS = {
     "bench models",
     "bench train",
     "bench extract",
+    "bench gpu",
     "bench ingest",
     "ui",
 }

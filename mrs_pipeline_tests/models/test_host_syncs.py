@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.models import inputs as inputs_module
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.registry import MODELS, model_class
@@ -229,3 +231,35 @@ def test_what_is_left_behind_is_found(device):
     model, _ = model_on(ELSEWHERE, "bpr_mf", {})
     model.forgotten = [torch.zeros(2)]
     assert left_behind(model) == [".forgotten.0"]
+
+
+@pytest.mark.parametrize("name", ["end_to_end", "end_to_end_sasrec"])
+@pytest.mark.parametrize("at_once", [7, 256])
+def test_content_that_is_too_large_stays_with_the_host_and_trains_the_same(name, at_once, monkeypatch):
+    settings = {"dropout": 0.0} if name == "end_to_end_sasrec" else {}
+    settings = {**settings, "items_at_once": at_once}
+    here, inputs = model_on("cpu", name, settings)
+    batch = next(batch_source(here, inputs, 64).epoch(torch.Generator().manual_seed(5)))
+    here.train()
+    wanted = step(here, batch)
+    size = max(raw.values.numel() * raw.values.element_size() for raw in inputs.raw.values())
+    monkeypatch.setattr(inputs_module, "memory_of", lambda device: 4 * size - 1)
+    with pretend_device() as seen:
+        there, inputs = model_on(ELSEWHERE, name, settings)
+        assert {raw.values.device.type for raw in inputs.raw.values()} == {"cpu", "meta"}
+        there.train()
+        sent = moved(batch)
+        seen.forget()
+        found = step(there, sent)
+        assert len([wait for wait in seen.waits if wait.startswith("copy to the host")]) == 1, seen.waits
+    for term, value in wanted.items():
+        torch.testing.assert_close(values(found[term].detach()), value.detach(), rtol=1e-4, atol=1e-6)
+    for one, other in zip(here.parameters(), there.parameters(), strict=True):
+        if one.grad is not None and other.grad is not None:
+            torch.testing.assert_close(values(other.grad), one.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_features_that_no_memory_holds_are_refused_with_their_size(monkeypatch):
+    monkeypatch.setattr(inputs_module, "memory_of", lambda device: 100.0)
+    with pytest.raises(InputError, match=r"'image' takes 0.0 GB, the GPU has 0.0 GB: set `training: .*cpu"):
+        ModelInputs.from_data(toy_market().data)

@@ -40,7 +40,7 @@ def build_encoder(raw: RawTensors, width: int, generator: torch.Generator) -> Co
             else PretrainedTokenEncoder(content.network, generator)
         )
         with torch.no_grad():  # architectures name their width in many ways; a blank item shows it
-            encoder.width = encoder(torch.zeros_like(raw.values[:1])).shape[1]
+            encoder.width = encoder(torch.zeros_like(raw.values[:1], device=generator.device)).shape[1]
         return encoder
     if raw.values.ndim == 4:
         return PictureEncoder(width, content.mean, content.std, generator)

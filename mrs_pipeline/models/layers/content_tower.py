@@ -3,6 +3,7 @@
 The encoders are `content_encoders`, what of them is trained `encoder_tuning`; losses belong to the models.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -119,16 +120,14 @@ class ContentTower(nn.Module):
 
     def _encode(self, modality: str, raw: RawTensors, items: Tensor) -> Tensor:
         encoder = self.encoders[modality]
-        chunks = torch.split(items, self._config.items_at_once)
-        if len(chunks) == 1 or not torch.is_grad_enabled():
-            return torch.cat([encoder(take_rows(raw.values, chunk)) for chunk in chunks])
-        return torch.cat([_recomputed(encoder, raw.values, chunk) for chunk in chunks])
+        parts = raw.parts(items, self._config.items_at_once)
+        if len(parts) == 1 or not torch.is_grad_enabled():
+            return torch.cat([encoder(part()) for part in parts])
+        return torch.cat([_recomputed(encoder, part) for part in parts])
 
 
-def _recomputed(encoder: nn.Module, values: Tensor, items: Tensor) -> Tensor:
+def _recomputed(encoder: nn.Module, part: Callable[[], Tensor]) -> Tensor:
     """The encoder's vectors, whose activations are not kept but made again in the backward pass."""
     # encoders draw nothing, so there is no random state to keep
-    vectors: Tensor = checkpoint(
-        lambda rows: encoder(take_rows(values, rows)), items, use_reentrant=False, preserve_rng_state=False
-    )
+    vectors: Tensor = checkpoint(lambda: encoder(part()), use_reentrant=False, preserve_rng_state=False)
     return vectors
