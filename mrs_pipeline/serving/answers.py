@@ -9,7 +9,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import OrderedHistories
-from mrs_pipeline.retrieval.index import ItemIndex, largest
+from mrs_pipeline.retrieval.index import ItemIndex, best_places
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.newcomers import Newcomers
@@ -230,7 +230,7 @@ def _popular(bundle: Bundle, asked: _Question, notice: str) -> Answer:
 
 
 def _places(bundle: Bundle, scores: FloatArray, k: int) -> tuple[Place, ...]:
-    best = largest(scores, k)
+    best = best_places(scores, k)
     return tuple(
         Place(rank, bundle.shelf.ids[item], bundle.shelf.titles[item], float(scores[item]))
         for rank, item in enumerate(best[np.isfinite(scores[best])].tolist(), 1)
