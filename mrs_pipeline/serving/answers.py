@@ -146,8 +146,7 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
     for each in mine.values():
         total += each.values @ each.values[item]
         count += each.present
-    mean: FloatArray = total / np.maximum(count, np.float32(1))
-    return mean, count > 0
+    return (total / np.maximum(count, 1)).astype(np.float32), count > 0
 
 
 def _of_user(bundle: Bundle, number: int) -> FloatArray:
