@@ -227,10 +227,15 @@ def epochs_of(directory: Path) -> int:
     return epochs
 
 
-def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyRecommender:
+def load(directory: Path, data: TrainingData, *, device: torch.device | str = "cpu") -> AnyRecommender:
     """The model that `save` wrote, built on the `data` it was trained on.
 
     A pretraining that `fit` made for it is made again, unless the data bring its vectors along.
+
+    Args:
+        directory: where `save` wrote.
+        data: what the model was trained on.
+        device: where the model, its graphs and its vectors are built.
 
     Raises:
         InputError: a file is missing or unreadable, or the shapes are those of other data.
@@ -243,11 +248,11 @@ def load(directory: Path, data: TrainingData, *, device: str = "cpu") -> AnyReco
             f"{directory}: model '{name}' was trained on {stored[0]} users and {stored[1]} items, "
             f"the data have {given[0]} and {given[1]}; train it again or load it with its own data"
         )
-    prepared = prepare(data, name, config, pretraining=facts.get("pretraining"))
+    prepared = prepare(data, name, config, device=device, pretraining=facts.get("pretraining"))
     inputs = ModelInputs.from_data(prepared, device)
     model = _build(name, config, inputs, facts["seed"])
     try:
-        model.load_state_dict(load_file(directory / _WEIGHTS, device=device))
+        model.load_state_dict(load_file(directory / _WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(
@@ -634,6 +639,8 @@ def _fingerprint(
         model.config.model_dump_json(),
         str(seed),
         str(training.batch_size),
+        training.precision,
+        str(training.compile),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
         *chosen,
         array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),

@@ -20,7 +20,7 @@ from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec, unmet_need
-from mrs_pipeline.types import Interactions
+from mrs_pipeline.types import Interactions, vectors_of_users
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
@@ -70,11 +70,13 @@ class SequenceBatch:
         users: [B] int64 whose they are.
         tokens: [B, K] int64 items in the order of time, `n_items` where a history starts, `PAD` before that.
         targets: [B, K] int64 the item that came after each token; `PAD` after padding.
+        n_targets: how many of them are no padding; None where nobody has counted.
     """
 
     users: Tensor
     tokens: Tensor
     targets: Tensor
+    n_targets: int | None = None
 
 
 class BatchSettings(TypedDict, total=False):
@@ -266,7 +268,8 @@ def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
     if spec.raw is not FeatureUse.IGNORED:
         masks += [content.present for content in inputs.raw.values()]
     if spec.pretraining:
-        masks += [inputs.pretrained_present[key] for key in inputs.pretrained_by(spec.pretraining)]
+        keys = inputs.pretrained_by(spec.pretraining)
+        masks += [inputs.pretrained_present[key] for key in keys if not vectors_of_users(key)]
     if spec.knowledge and inputs.knowledge is not None:
         masks.append(inputs.knowledge.named()[: inputs.n_items])
     return torch.stack(masks).any(0)

@@ -81,6 +81,11 @@ class Home:
         return self.data / "versions"
 
     @property
+    def accelerators(self) -> Path:
+        """Locks of the GPUs that steps of this project compute on."""
+        return self.data / "accelerators"
+
+    @property
     def reports(self) -> Path:
         """HTML reports and plots."""
         return self.data / "reports"

@@ -24,7 +24,7 @@ from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline.types import FeatureMatrix, TrainingData, vectors_of_users
 from mrs_pipeline_tests.models.small import mean_metric
 from mrs_pipeline_tests.toy import (
     N_ITEMS,
@@ -124,7 +124,11 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
     back = np.argsort(items)
 
     def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
-        return {key: FeatureMatrix(m.values[back], m.present[back], key) for key, m in matrices.items()}
+        orders = {key: np.argsort(users) if vectors_of_users(key) else back for key in matrices}
+        return {
+            key: FeatureMatrix(matrix.values[orders[key]], matrix.present[orders[key]], key)
+            for key, matrix in matrices.items()
+        }
 
     assert data.knowledge is not None
     entities = np.arange(data.knowledge.n_entities)

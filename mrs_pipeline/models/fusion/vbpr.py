@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
 from mrs_pipeline.models.base import PairBatch, Recommender
@@ -65,7 +66,7 @@ class Vbpr(Recommender[VbprConfig, PairBatch]):
         """BPR and the norm of the rows used."""
         users = take_rows(self.user_embedding, batch.users)
         # popular items occur many times in a batch: each is projected once
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, batch.negatives]))
         positives, negatives = take_rows(self._items(items), place).chunk(2)
         return {
             "bpr": bpr_inner(users, positives, negatives),

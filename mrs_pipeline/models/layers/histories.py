@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct, positions
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import PAD, OrderedHistories
 from mrs_pipeline.models.base import BatchSettings, HistoryVectors, Recommender, Scorer, SequenceBatch
@@ -142,6 +143,17 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         """The batch's tokens and targets, cut to what the model looks at."""
         length = self.config.max_length
         return batch.tokens[:, -length:], batch.targets[:, -length:]
+
+    def asked(self, targets: Tensor, batch: SequenceBatch) -> Tensor:
+        """[P] int64 places in the flat `targets` [B, K] of `within_length` that are no padding."""
+        known = targets.shape == batch.targets.shape
+        return positions((targets != PAD).flatten(), batch.n_targets if known else None)
+
+    def items_of(self, tokens: Tensor, *others: Tensor) -> Tensor:
+        """Items [n] ascending among `tokens` [B, K], without padding and starts, and `others` [m], which are items."""
+        standing_in = others[0][:1]
+        items = torch.where((tokens != PAD) & (tokens != self.n_items), tokens, standing_in)
+        return distinct(torch.cat([items.flatten(), *others]))[0]
 
     def parts_of_tokens(self, parts: Parts, items: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """Vectors [B, K, D] of tokens, from the parts of `items` [n] ascending, which hold all that occur."""
