@@ -35,6 +35,17 @@ ABLE = (
     "dif_sr",
     "mmmlp",
     "dropoutnet",
+    "rpg",
+    "mgat",
+    "mmssl",
+    "lgmrec",
+    "gume",
+    "cmbf",
+    "m3srec",
+    "amr",
+    "megcf",
+    "mcln",
+    "mml",
 )
 
 
