@@ -27,7 +27,7 @@ from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
 from mrs_pipeline.evaluation.summary import summary_table, user_table
-from mrs_pipeline.functional.graphs import with_further_rows, with_item_graphs, without_rows
+from mrs_pipeline.functional.graphs import with_further_rows, with_item_graphs, without_links_of
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.metrics.evidence import ItemFacts
 from mrs_pipeline.metrics.registry import metric_roots
@@ -354,7 +354,7 @@ def with_content(model: AnyRecommender, data: TrainingData, changed: Sequence[in
         changed: those items.
     """
     prepared = prepare(data, model.spec.name, model.config, device=model.device)
-    graphs = {name: without_rows(graph, changed) for name, graph in prepared.item_graphs.items()}
+    graphs = {name: without_links_of(graph, changed) for name, graph in prepared.item_graphs.items()}
     again = _build(
         model.spec.name,
         model.config,

@@ -309,7 +309,6 @@ for command in (
     currency.verify,
     cli_results.leaderboard,
     cli_results.recommend,
-    cli_serving.explain,
     cli_serving.export,
     cli_serving.serve,
     cli_results.lineage,
@@ -318,6 +317,7 @@ for command in (
     cli_results.models,
 ):
     app.command()(command)
+app.command("explain")(cli_serving.why_recommended)
 app.add_typer(bench, name="bench")
 
 

@@ -55,7 +55,7 @@ def recommend(
     ranks for somebody that it was not trained on.
     """
     from mrs_pipeline.cli.serving import recommend_to_history
-    from mrs_pipeline.cli.tables import frame_table, write_table
+    from mrs_pipeline.cli.tables import frame_table, save_table
     from mrs_pipeline.errors import InputError
     from mrs_pipeline.storage.lake import Lake
     from mrs_pipeline.stored.lists import list_of_user, lists_of_all, users_of_item
@@ -73,7 +73,7 @@ def recommend(
     lake = Lake(enter_home().lake)
     if into is not None:
         rows = lists_of_all(lake, dataset, model=model, window=window, k=k)
-        write_table(rows, into)
+        save_table(rows, into)
         out.print(f"wrote {into}: {len(rows)} places of {rows['user_id'].n_unique()} users", markup=False)
         return
     if user_id is not None:

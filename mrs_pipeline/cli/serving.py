@@ -71,7 +71,7 @@ def serve(
         holder.close()
 
 
-def explain(
+def why_recommended(
     dataset: DatasetName,
     user_id: Annotated[
         str | None, typer.Argument(metavar="[USER_ID]", help="The user, as the raw files call them.")
@@ -92,7 +92,7 @@ def explain(
 ) -> None:
     """Say why items are recommended: what of their content, and what of the history, speaks for them."""
     from mrs_pipeline.serving.answers import recommend
-    from mrs_pipeline.serving.explaining import explain as ask
+    from mrs_pipeline.serving.explaining import explanation as ask
     from mrs_pipeline.serving.explaining import sentence
     from mrs_pipeline.serving.strip import write_strip
 

@@ -264,7 +264,7 @@ def _number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def write_table(frame: pl.DataFrame, path: Path) -> None:
+def save_table(frame: pl.DataFrame, path: Path) -> None:
     """Write a frame as Parquet or CSV, as the name ends; the file appears when it is whole.
 
     Raises:

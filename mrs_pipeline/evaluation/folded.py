@@ -29,7 +29,7 @@ class FoldedIn:
         """Everyone that `rows` count is one history, in the order of time where times are known."""
         times = np.arange(len(rows)) if rows.times is None else rows.times
         users, items, when = (
-            torch.from_numpy(part).to(model.device) for part in (rows.users, rows.items, times)
+            torch.from_numpy(np.array(part)).to(model.device) for part in (rows.users, rows.items, times)
         )
         return cls(model, OrderedHistories.from_rows(users, items, when, rows.n_users, rows.n_items))
 

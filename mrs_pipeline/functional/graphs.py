@@ -187,7 +187,7 @@ def with_further_rows(graph: SparseGraph, features: FeatureMatrix) -> SparseGrap
     return SparseGraph(indptr, np.concatenate(indices), np.concatenate(weights), (total, total))
 
 
-def without_rows(graph: SparseGraph, items: Sequence[int]) -> SparseGraph:
+def without_links_of(graph: SparseGraph, items: Sequence[int]) -> SparseGraph:
     """A kNN graph in which some items have themselves for their only neighbour."""
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     kept = ~np.isin(rows, items) | (graph.indices == rows)

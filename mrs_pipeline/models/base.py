@@ -148,13 +148,22 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
     @classmethod
     def factorises(cls) -> bool:
         """Whether its scores are inner products, which `representations` gives."""
-        return cls.representations is not Recommender.representations
+        return cls._goes_with_scorer("representations")
 
     @classmethod
     def folds_in(cls) -> bool:
         """Whether it can rank for a history of somebody that it was not trained on."""
-        own = cls.history_scorer is not Recommender.history_scorer
-        return own or cls.history_vectors is not Recommender.history_vectors or cls.factorises()
+        ways = ("history_scorer", "history_vectors")
+        return cls.factorises() or any(cls._goes_with_scorer(way) for way in ways)
+
+    @classmethod
+    def _goes_with_scorer(cls, method: str) -> bool:
+        """Whether a class below this base defines a method, and no class below that another `scorer`."""
+        order = list(cls.__mro__)
+        own, scorer = (
+            next(at for at, each in enumerate(order) if name in vars(each)) for name in (method, "scorer")
+        )
+        return own < order.index(Recommender) and own <= scorer
 
     @property
     def sees_content(self) -> bool:

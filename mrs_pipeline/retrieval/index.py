@@ -63,7 +63,7 @@ class ItemIndex:
         step = max(1, _SCORES_AT_ONCE // max(len(rows), 1))
         for start in range(0, len(queries), step):
             scores = queries[start : start + step] @ vectors.T
-            best = np.stack([largest(row, length) for row in scores])
+            best = np.stack([best_places(row, length) for row in scores])
             found[start : start + step] = self.items[rows[best]]
             values[start : start + step] = np.take_along_axis(scores, best, 1)
         return found, values
@@ -142,10 +142,10 @@ def recall_against_exact(index: ItemIndex, queries: FloatArray, k: int) -> float
     return float(np.mean((found >= least).sum(1) / exact.shape[1]))
 
 
-def largest(scores: FloatArray, k: int) -> IntArray:
+def best_places(scores: FloatArray, k: int) -> IntArray:
     """Positions [min(k, n)] of the largest of `scores` [n], best first; equal ones by position, at the end too.
 
-    >>> largest(np.array([1.0, 3.0, 2.0, 2.0, 2.0]), 3)
+    >>> best_places(np.array([1.0, 3.0, 2.0, 2.0, 2.0]), 3)
     array([1, 2, 3])
     """
     if k <= 0:

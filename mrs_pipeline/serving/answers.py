@@ -9,7 +9,7 @@ import torch
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sequences import OrderedHistories
-from mrs_pipeline.retrieval.index import ItemIndex, largest
+from mrs_pipeline.retrieval.index import ItemIndex, best_places
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.newcomers import Newcomers
@@ -141,13 +141,12 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
     mine = {name: each for name, each in chosen.items() if each.present[item]}
     if not mine:
         raise NotThereError(f"item '{bundle.shelf.ids[item]}' has no {'content' if by == JOINT else by}")
-    total: FloatArray = np.zeros(len(bundle.shelf), np.float32)
+    total = np.zeros(len(bundle.shelf), np.float32)
     count = np.zeros(len(bundle.shelf), np.float32)
     for each in mine.values():
         total += each.values @ each.values[item]
         count += each.present
-    mean: FloatArray = (total / np.maximum(count, np.float32(1))).astype(np.float32)
-    return mean, count > 0
+    return (total / np.maximum(count, 1)).astype(np.float32), count > 0
 
 
 def _of_user(bundle: Bundle, number: int) -> FloatArray:
@@ -230,7 +229,7 @@ def _popular(bundle: Bundle, asked: _Question, notice: str) -> Answer:
 
 
 def _places(bundle: Bundle, scores: FloatArray, k: int) -> tuple[Place, ...]:
-    best = largest(scores, k)
+    best = best_places(scores, k)
     return tuple(
         Place(rank, bundle.shelf.ids[item], bundle.shelf.titles[item], float(scores[item]))
         for rank, item in enumerate(best[np.isfinite(scores[best])].tolist(), 1)

@@ -29,8 +29,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import takes_new_items
 from mrs_pipeline.reporting.thumbnails import bytes_thumbnail, item_thumbnail
 from mrs_pipeline.serving.answers import Answer, recommend, similar, ways_to_compare
-from mrs_pipeline.serving.explaining import explain, sentence
-from mrs_pipeline.serving.guarding import Guard, Message, Program, Receive, Send
+from mrs_pipeline.serving.explaining import explanation, sentence
+from mrs_pipeline.serving.guarding import AsgiProgram, Guard, Message, Receive, Send
 from mrs_pipeline.serving.messages import (
     MAX_K,
     ExplanationAnswer,
@@ -112,7 +112,7 @@ class _Meters:
 class _Measured:
     """An ASGI program that counts the requests of another, and sends headers that keep its page to itself."""
 
-    def __init__(self, app: Program, meters: _Meters) -> None:
+    def __init__(self, app: AsgiProgram, meters: _Meters) -> None:
         self._program, self._meters = app, meters
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -139,7 +139,7 @@ class _Measured:
 
 def make_app(
     holder: Holder, *, token: str | None = None, local: bool = True, max_upload_mb: float = 32.0
-) -> Program:
+) -> AsgiProgram:
     """The service as an ASGI program.
 
     Args:
@@ -224,7 +224,7 @@ def _add_lists(app: FastAPI, holder: Holder, meters: _Meters) -> None:
     def explanations(asked: ExplanationRequest) -> ExplanationAnswer:
         """Why an item is shown to a user, or to somebody with a history."""
         bundle = holder.served.bundle
-        found = explain(bundle, asked.item, user=asked.user, history=asked.history)
+        found = explanation(bundle, asked.item, user=asked.user, history=asked.history)
         return ExplanationAnswer(
             item_id=found.item_id,
             title=found.title,

@@ -71,7 +71,7 @@ class Explanation:
     nearest: Mapping[str, Sequence[str]]
 
 
-def explain(
+def explanation(
     bundle: Bundle,
     item_id: str,
     *,

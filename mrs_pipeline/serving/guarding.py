@@ -10,7 +10,7 @@ from fastapi import HTTPException
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Program = Callable[[Message, Receive, Send], Awaitable[None]]
+AsgiProgram = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN = frozenset({"/", "/health", "/page.js", "/page.css"})
 """Paths that tell nothing of anybody and need no token."""
@@ -28,7 +28,7 @@ class Guard:
             service on localhost under another name (DNS rebinding).
     """
 
-    def __init__(self, program: Program, *, max_bytes: int, token: str | None, local: bool) -> None:
+    def __init__(self, program: AsgiProgram, *, max_bytes: int, token: str | None, local: bool) -> None:
         self._program, self._max_bytes = program, max_bytes
         self._token, self._local = token, local
 

@@ -22,6 +22,7 @@ SAME = {
     "load": "the verb of the Python interface",
     "evaluate": "the verb of the Python interface",
     "recommend": "the verb of the Python interface and of the command line",
+    "export": "the command and what it does",
     "leaderboard": "the command and what it shows",
     "query": "the command and what it does",
     "experiment": "the command and what it runs",

@@ -164,11 +164,13 @@ def test_every_stage_is_guarded(project: Project) -> None:
     guarded += ["features/text_tfidf_svd", "features/image_color_gradient"]
     guarded += [str(output) for task in on_request(project.config("tiny")) for output in task.outputs]
     guarded += [f"{stage}/{name}" for stage in ("recommendations", "metrics") for name in LISTED]
+    guarded += [f"vectors/{name}" for name in LISTED if MODELS[name].factorises()]
     assert blocking == {f"{output}:expectations" for output in guarded}
     assert warning == {
         "raw/interactions:files",
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
         *(f"final/{name}:finite" for name in LISTED),
+        *(f"index/{name}:recall" for name in LISTED if MODELS[name].factorises()),
         "features/text_tfidf_svd:signal",
         "features/image_color_gradient:signal",
         "quality/text_tfidf_svd:above_chance",

@@ -10,7 +10,7 @@ import pytest
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.serving.answers import folded, recommend, similar, ways_to_compare
 from mrs_pipeline.serving.bundle import Bundle, load_bundle
-from mrs_pipeline.serving.explaining import explain, sentence
+from mrs_pipeline.serving.explaining import explanation, sentence
 from mrs_pipeline.serving.exporting import export
 from mrs_pipeline.serving.shelf import Filter, NotThereError
 from mrs_pipeline.serving.strip import write_strip
@@ -127,9 +127,9 @@ def test_wrong_questions_are_one_sentence(vbpr: Bundle) -> None:
             "no attribute 'colour'",
         ),
         (lambda: similar(vbpr, "r0001", 5, "smell"), "cannot be compared by 'smell'"),
-        (lambda: explain(vbpr, "r0001", user="nobody"), "there is no user 'nobody'"),
-        (lambda: explain(vbpr, "nothing", user=user), "there is no item"),
-        (lambda: explain(vbpr, "r0001", history=[]), "no history"),
+        (lambda: explanation(vbpr, "r0001", user="nobody"), "there is no user 'nobody'"),
+        (lambda: explanation(vbpr, "nothing", user=user), "there is no item"),
+        (lambda: explanation(vbpr, "r0001", history=[]), "no history"),
     ):
         with pytest.raises(InputError, match=words):
             call()
@@ -162,7 +162,7 @@ def test_shares_of_paths_add_up_to_the_score(model: str, request: pytest.Fixture
     bundle: Bundle = request.getfixturevalue(model)
     user = a_user(bundle)
     for place in recommend(bundle, 5, user=user).places:
-        found = explain(bundle, place.item_id, user=user)
+        found = explanation(bundle, place.item_id, user=user)
         assert found.exact and {"text", "image"} <= set(found.paths)
         assert sum(found.paths.values()) == pytest.approx(place.score, abs=1e-4)
         assert found.score == pytest.approx(place.score, abs=1e-4)
@@ -172,7 +172,7 @@ def test_shares_of_paths_add_up_to_the_score(model: str, request: pytest.Fixture
 def test_shares_of_the_history_are_weights_where_the_model_is_linear(knn: Bundle) -> None:
     user = a_user(knn)
     (place,) = recommend(knn, 1, user=user).places
-    found = explain(knn, place.item_id, user=user, reasons=500)
+    found = explanation(knn, place.item_id, user=user, reasons=500)
     assert sum(each.share for each in found.reasons) == pytest.approx(place.score, abs=1e-4)
     first = found.reasons[0]
     history = history_ids(knn, user)
@@ -187,7 +187,7 @@ def test_a_model_whose_vectors_are_no_sum_is_explained_by_leaving_out(shop: Stag
     bundle = load_bundle(shop, "freedom")
     user = a_user(bundle)
     (place,) = recommend(bundle, 1, user=user).places
-    found = explain(bundle, place.item_id, user=user)
+    found = explanation(bundle, place.item_id, user=user)
     assert not found.exact and set(found.paths) <= {"text", "image"} and found.reasons
     assert any(abs(value) > 0 for value in found.paths.values())
     assert ("by leaving it out" in sentence(found)) == (found.named is not None)
@@ -203,7 +203,7 @@ def test_without_the_named_evidence_the_score_falls_more_than_without_any(shop: 
             continue
         for place in recommend(bundle, 2, history=history).places:
             item = bundle.shelf.number(place.item_id)
-            best = explain(bundle, place.item_id, history=history, reasons=1).reasons[0].item_id
+            best = explanation(bundle, place.item_id, history=history, reasons=1).reasons[0].item_id
             other = rng.choice([each for each in history if each != best])
             lists = [
                 bundle.shelf.numbers([each for each in history if each != out]) for out in ("", best, other)
@@ -218,7 +218,7 @@ def test_without_the_named_evidence_the_score_falls_more_than_without_any(shop: 
 
 def test_a_strip_of_pictures(vbpr: Bundle, tmp_path: Path) -> None:
     user = a_user(vbpr)
-    found = [explain(vbpr, place.item_id, user=user) for place in recommend(vbpr, 2, user=user).places]
+    found = [explanation(vbpr, place.item_id, user=user) for place in recommend(vbpr, 2, user=user).places]
     write_strip(vbpr, found, tmp_path / "why.png")
     from PIL import Image
 

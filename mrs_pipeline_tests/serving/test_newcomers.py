@@ -35,6 +35,15 @@ ABLE = (
     "dif_sr",
     "mmmlp",
     "dropoutnet",
+    "mgat",
+    "mmssl",
+    "lgmrec",
+    "gume",
+    "cmbf",
+    "m3srec",
+    "amr",
+    "megcf",
+    "mcln",
 )
 
 
@@ -82,6 +91,7 @@ def test_new_items_are_what_cold_ones_would_have_been(name: str) -> None:
         ("ease", "sees no content"),
         ("knn_fusion", "solved for the whole catalogue"),
         ("mm_ease", "solved for the whole catalogue"),
+        ("rpg", "more than its extracted features"),
         ("dmrl", "more than its extracted features"),
         ("kgat", "more than its extracted features"),
         ("pmgt", "more than its extracted features"),

@@ -9,7 +9,7 @@ import torch
 from mrs_pipeline.ingest.demo.market import plant_listeners, plant_records
 from mrs_pipeline.plan import plan
 from mrs_pipeline.serving.bundle import load_bundle
-from mrs_pipeline.serving.explaining import explain
+from mrs_pipeline.serving.explaining import explanation
 from mrs_pipeline.tasks.node import Kind
 from mrs_pipeline_tests.stages.working import perform, stage_of
 
@@ -48,6 +48,6 @@ def test_the_planted_modality_is_named(tmp_path: Path) -> None:
         one[bundle.history_of(place)] = False
         for item in np.flatnonzero(one):
             planted = next(name for name, where in shown.items() if where[item])
-            named.append(explain(bundle, bundle.shelf.ids[item], user=user, reasons=1).named == planted)
+            named.append(explanation(bundle, bundle.shelf.ids[item], user=user, reasons=1).named == planted)
     assert len(named) > 200
     assert np.mean(named) >= 0.9

@@ -24,13 +24,13 @@ SETTINGS = {
 }
 TASKS = {task.name: task for task in plan(DatasetConfig.model_validate(SETTINGS))}
 TRAINED_BY_STEPS = ("bpr_mf", "lightgcn", "freedom")
-KINDS = ("trained", "final", "recommendations", "metrics")
+KINDS = ("trained", "final", "vectors", "recommendations", "metrics")
 ALL_MODELS = tuple(f"{kind}/*" for kind in KINDS)
 
 
 def of(*models: str) -> tuple[str, ...]:
-    """The tasks of each model."""
-    return tuple(f"{kind}/{name}" for name in models for kind in KINDS)
+    """The tasks of each model; one whose scores are no products has no vectors."""
+    return tuple(f"{kind}/{name}" for name in models for kind in KINDS if f"{kind}/{name}" in TASKS)
 
 
 @dataclass(frozen=True)

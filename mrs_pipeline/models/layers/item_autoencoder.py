@@ -17,7 +17,7 @@ from mrs_pipeline.models.layers.interactions import (
     linear_scorer,
 )
 
-INTERACTIONS = "interactions"
+BY_INTERACTIONS = "interactions"
 """Name of the path from what others took."""
 _DENSE_MATRICES = 3
 """Gram matrix, its factor and the inverse stand in memory at once."""
@@ -81,7 +81,7 @@ class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
 
     def weight_paths(self) -> dict[str, Tensor]:
         """One: all weights."""
-        return {INTERACTIONS: self.item_weights}
+        return {BY_INTERACTIONS: self.item_weights}
 
     def history_scorer(self) -> HistoryScorer:
         """The same of any histories."""

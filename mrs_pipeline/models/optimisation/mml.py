@@ -30,7 +30,7 @@ Complexity: O(M (S + 1) B L (K D + D^2) + M I (F + B) D) a step for B positions,
 O(M u L D^2) for the weights of the u users of a step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,8 +43,8 @@ from torch.nn.functional import logsigmoid
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sampling import random_below
-from mrs_pipeline.functional.sequences import PAD
-from mrs_pipeline.models.base import Scorer, SequenceBatch
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
+from mrs_pipeline.models.base import HistoryScorer, Scorer, SequenceBatch
 from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.adaptation import MetaGradient, adapted
@@ -147,14 +147,24 @@ class Mml(SequenceRecommender[MmlConfig]):
 
     def scorer(self) -> Scorer:
         """Users' own steps on all of their known history, then the fused state after the latest token."""
+        score = self._score_after()
+        return lambda users: score(self._histories, users)
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same for any histories."""
+        score = self._score_after()
+        return lambda histories: score(histories, torch.arange(len(histories), device=self.device))
+
+    def _score_after(self) -> Callable[[OrderedHistories, Tensor], Tensor]:
+        """A function from histories and rows of them [B] to scores [B, I]."""
         parts = self.item_parts()
         parts[IDENTIFIER] = parts[IDENTIFIER].index_copy(0, self._cold, self.generated(self._cold))
         moments = _moments(parts, self._candidates)
         columns = torch.cat(list(parts.values()), dim=1).T.contiguous()
         everything = torch.arange(self.n_items, device=self.device)
 
-        def of_users(users: Tensor) -> Tensor:
-            tokens = self._histories.latest(users, self.config.max_length)
+        def of_users(histories: OrderedHistories, users: Tensor) -> Tensor:
+            tokens = histories.latest(users, self.config.max_length)
             real = tokens != PAD
             states = {}
             for name, x in self.parts_of_tokens(parts, everything, tokens).items():
@@ -165,8 +175,8 @@ class Mml(SequenceRecommender[MmlConfig]):
             fused: Tensor = self.fusion(states, moments)
             return fused
 
-        return lambda users: (
-            torch.cat([of_users(some) for some in torch.split(users, _TASKS_AT_ONCE)]) @ columns
+        return lambda histories, users: (
+            torch.cat([of_users(histories, some) for some in torch.split(users, _TASKS_AT_ONCE)]) @ columns
         )
 
     def _states(self, stream: str, x: Tensor, real: Tensor, gaps: Tensor, support: Tensor) -> Tensor:

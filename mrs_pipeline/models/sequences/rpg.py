@@ -16,6 +16,7 @@ items with the same words score alike.
 Complexity: O(B L (K D + D^2) + B m (D^2 + C D)) a step for B positions and C words a digit; O(I m) a user to score.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -26,9 +27,9 @@ from torch.nn.functional import normalize, silu
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
-from mrs_pipeline.functional.sequences import PAD
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Scorer, SequenceBatch
+from mrs_pipeline.models.base import HistoryScorer, Scorer, SequenceBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself
@@ -121,11 +122,21 @@ class Rpg(HistoryRecommender[RpgConfig]):
 
     def scorer(self) -> Scorer:
         """Words' log-likelihoods after the latest token, times who has which words."""
+        score = self._score_after()
+        return lambda users: score(self._histories, users)
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same after the latest token of any histories."""
+        score = self._score_after()
+        return lambda histories: score(histories, torch.arange(len(histories), device=self.device))
+
+    def _score_after(self) -> Callable[[OrderedHistories, Tensor], Tensor]:
+        """A function from histories and rows of them [B] to scores [B, I]."""
         parts = self.item_parts()
         everything = torch.arange(self.n_items, device=self.device)
 
-        def score(users: Tensor) -> Tensor:
-            tokens = self._histories.latest(users, self.config.max_length)
+        def score(histories: OrderedHistories, users: Tensor) -> Tensor:
+            tokens = histories.latest(users, self.config.max_length)
             states = self.states(self.parts_of_tokens(parts, everything, tokens), tokens != PAD)[:, -1]
             return (self._matrix @ self._log_likelihoods(states).T.contiguous()).T.contiguous()
 
