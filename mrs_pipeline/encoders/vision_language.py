@@ -19,6 +19,7 @@ from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_referen
 from mrs_pipeline.encoders.images import decode_image
 from mrs_pipeline.encoders.network import NetworkEncoder
 from mrs_pipeline.encoders.options import ImageOptions, Precision, PretrainedOptions
+from mrs_pipeline.encoders.pixels import PixelArray
 from mrs_pipeline.encoders.pooling import last_token, masked_mean
 from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.errors import InputError
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 _PICTURE_TOKENS: Final = ("image_token_id", "image_token_index")
 """One of these stands in the configuration of a model that reads pictures among words."""
-
-Pixels = npt.NDArray[np.uint8]
-"""[H, W, 3] RGB."""
 
 
 class VisionLanguageOptions(ImageOptions, PretrainedOptions):
@@ -87,7 +85,7 @@ class VisionLanguageEncoder(NetworkEncoder):
         """Reads, decodes, scales down."""
         return _PictureLoader(self._folder, self._settings.max_pixels, self._settings.side)
 
-    def encode(self, payloads: Sequence[Pixels]) -> FloatArray:
+    def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
         """[B, F] one vector a picture."""
         return self.network.run(self._inputs(payloads), self._forward)
 
@@ -115,7 +113,7 @@ class VisionLanguageEncoder(NetworkEncoder):
         chat = [{"role": "user", "content": said}]
         return str(processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
 
-    def _inputs(self, pictures: Sequence[Pixels]) -> Mapping[str, npt.NDArray[Any]]:
+    def _inputs(self, pictures: Sequence[PixelArray]) -> Mapping[str, npt.NDArray[Any]]:
         from PIL import Image
 
         inputs = self._processor(
@@ -142,9 +140,9 @@ class _PictureLoader:
     def read(self, reference: str) -> Content:
         return self.folder.read(reference)
 
-    def decode(self, content: Content) -> Pixels:
+    def decode(self, content: Content) -> PixelArray:
         return self.prepare(decode_image(content.data, max_pixels=self.max_pixels, shortest=self.side))
 
-    def prepare(self, image: "Image") -> Pixels:
+    def prepare(self, image: "Image") -> PixelArray:
         image.thumbnail((self.side, self.side))
         return np.asarray(image, dtype=np.uint8)

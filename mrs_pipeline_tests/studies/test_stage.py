@@ -191,9 +191,9 @@ def test_feature_sets_are_held_against_each_other(tmp_path: Path, arms_run: list
         "all, first sets": "no content",
         "all, other sets": "all, first sets",
     }
-    seen = dict(rows.select("arm", "modalities").iter_rows())
-    assert seen["text_coarse"] == ["text_coarse"]
-    assert seen["all, other sets"] == ["text_coarse", "image_color_gradient"]
+    seen = {arm.name: arm.modalities for arm in arms_of(made.config, EXPERIMENTS["features"])}
+    assert seen["text_coarse"] == ("text_coarse",)
+    assert seen["all, other sets"] == ("text_coarse", "image_color_gradient")
     values = dict(rows.select("arm", "value").iter_rows())
     assert len({values[name] for name in ("text_tfidf_svd", "text_coarse", "no content")}) > 1
     page = page_path(made, "features").read_text(encoding="utf-8")
