@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
+from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.interruption import hand_over_interrupts, watch_for_interrupts
 from mrs_pipeline.cli.terminal import (
@@ -308,6 +309,9 @@ for command in (
     currency.verify,
     cli_results.leaderboard,
     cli_results.recommend,
+    cli_serving.explain,
+    cli_serving.export,
+    cli_serving.serve,
     cli_results.lineage,
     cli_results.query,
     cli_results.datasets,
