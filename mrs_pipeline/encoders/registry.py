@@ -44,6 +44,7 @@ ENCODERS: Final["Registry[type[Encoder]]"] = boundary(
             "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
             "audio.transformer": f"{_HERE}.audio_transformer:AudioTransformerEncoder",
             "video.transformer": f"{_HERE}.video_transformer:VideoTransformerEncoder",
+            "vision_language": f"{_HERE}.vision_language:VisionLanguageEncoder",
             "text.clip": f"{_HERE}.clip:ClipTextEncoder",
             "image.clip": f"{_HERE}.clip:ClipImageEncoder",
         },

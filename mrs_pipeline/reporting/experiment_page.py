@@ -63,17 +63,17 @@ def experiment_page(inputs: ExperimentPageInputs) -> str:
 def answer(rows: pl.DataFrame) -> list[str]:
     """What came out, in a few sentences that the numbers bear."""
     whole = rows.filter(part=plots.WHOLE_MODEL)
-    controls = {row["arm"]: row for row in whole.to_dicts() if row["difference"] is None}
-    others = [row for row in whole.to_dicts() if row["arm"] not in controls]
+    arms = {row["arm"]: row for row in whole.to_dicts()}
+    others = [row for row in arms.values() if row["difference"] is not None]
     if not others:
-        return [f"Only {' and '.join(controls)} was measured, so there is nothing to compare."]
+        return [f"Only {' and '.join(arms)} was measured, so there is nothing to compare."]
     if whole["removed"].max():
         sentences = [_loss_by_series(whole)]
-    elif len(controls) == 1:
+    elif len({row["against"] for row in others}) == 1:
         best = max(others, key=lambda row: row["value"])
-        sentences = [f"Best beside the control is {best['arm']}: {_compared(best, controls)}."]
+        sentences = [f"Best beside the control is {best['arm']}: {_compared(best, arms)}."]
     else:
-        sentences = [f"{row['arm']}: {_compared(row, controls)}." for row in others]
+        sentences = [f"{row['arm']}: {_compared(row, arms)}." for row in others]
     sentences += _dependence(whole)
     apart = [row for row in others if row["p"] is not None and row["p"] < ALPHA]
     better = [row["arm"] for row in apart if row["difference"] > 0]
@@ -119,8 +119,8 @@ def _over_seeds(whole: pl.DataFrame) -> str:
     return f"and {seeds} seeds" if seeds > 1 else "(one seed: luck in training is not covered)"
 
 
-def _compared(row: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
-    control = controls[row["against"]]
+def _compared(row: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> str:
+    control = arms[row["against"]]
     return f"{row['metric']} {row['value']:.4f} against {control['value']:.4f} of {control['arm']} ({_verdict(row)})"
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mrs_pipeline.code import closure
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.deciding import deciding
+from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
@@ -83,7 +84,8 @@ class _Run:
     @cached_property
     def data(self) -> TrainingData:
         """All that any arm may see."""
-        return training_data(self.stage, _needs(self.stage.config, self.experiment))
+        stage = replace(self.stage, config=seen_by(self.stage.config, self.experiment))
+        return training_data(stage, _needs(stage.config, self.experiment))
 
     @cached_property
     def test(self) -> Interactions:
@@ -141,7 +143,7 @@ class _Run:
         )
 
     def _arm_rows(self, trial: _Trial, result: ArmResult) -> pl.DataFrame:
-        arm, config = trial.arm, self.stage.config
+        arm, config = trial.arm, seen_by(self.stage.config, self.experiment)
         seen = arm.modalities if arm.modalities is not None else sorted(config.model_features)
         blind = MODELS[arm.model].spec.features is FeatureUse.IGNORED
         facts = {
@@ -175,7 +177,23 @@ def _arm_code(config: DatasetConfig, arm: Arm) -> str:
 
 def arms_of(config: DatasetConfig, experiment: Experiment) -> Sequence[Arm]:
     """The arms of an experiment on a dataset, the control first."""
-    return experiment.arms(sorted(config.model_features))
+    return experiment.arms(config.feature_names if experiment.sets else sorted(config.model_features))
+
+
+def seen_by(config: DatasetConfig, experiment: Experiment) -> DatasetConfig:
+    """The settings with what arms may see as modalities: each feature set by itself, where they choose among these."""
+    if not experiment.sets:
+        return config
+    return config.model_copy(update={"modalities": {name: (name,) for name in config.feature_names}})
+
+
+def _can_be_asked(config: DatasetConfig, experiment: Experiment) -> bool:
+    """Whether the dataset has the content that an experiment is about."""
+    if experiment.raw and not config.raw_modalities:
+        return False
+    if experiment.sets and len(config.feature_names) == len({str(each.modality) for each in config.features}):
+        return False
+    return len(config.model_features) >= experiment.least_modalities
 
 
 def _needs(config: DatasetConfig, experiment: Experiment) -> ModelSpec:
@@ -245,7 +263,11 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
 
 
 def encoder_facts(config: DatasetConfig, experiment: Experiment) -> dict[str, str]:
-    """Where encoders that are trained start from: what `frozen` means depends on it. Empty without such encoders."""
+    """Where encoders that are trained start from, or which encoder made the sets that are compared; else empty."""
+    if experiment.sets:
+        return {
+            "encoders": ", ".join(f"{feature_set_name(each)}: {_made_by(each)}" for each in config.features)
+        }
     if not experiment.raw:
         return {}
     starts = (
@@ -255,18 +277,22 @@ def encoder_facts(config: DatasetConfig, experiment: Experiment) -> dict[str, st
     return {"encoders start from": ", ".join(starts)}
 
 
+def _made_by(options: EncoderOptions) -> str:
+    image = getattr(options, "image", None)
+    return f"{options.encoder} of {image.encoder}" if isinstance(image, EncoderOptions) else options.encoder
+
+
 def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
     """One task an experiment that the dataset has the content for; none runs unless it is asked for."""
     for name, experiment in EXPERIMENTS.items():
-        if len(config.model_features) < experiment.least_modalities or (
-            experiment.raw and not config.raw_modalities
-        ):
+        if not _can_be_asked(config, experiment):
             continue
+        seen = seen_by(config, experiment)
         arms = arms_of(config, experiment)
         models = list(dict.fromkeys(arm.model for arm in arms))
         yield Task(
             outputs=(Node(Kind.EXPERIMENTS, name),),
-            inputs=sources_of(config, _needs(config, experiment)),
+            inputs=sources_of(seen, _needs(config, experiment)),
             run=run_experiment,
             uses=(
                 EXPERIMENTS.reference(name),
@@ -279,7 +305,7 @@ def experiment_tasks(config: DatasetConfig) -> Iterator[Task]:
                 "evaluation": config.evaluation.accuracy_only().model_dump(mode="json"),
                 "missing": config.missing,
                 "item_graph_k": config.item_graph_k,
-                **joining_of(config, _needs(config, experiment)),
+                **joining_of(seen, _needs(config, experiment)),
                 "models": {model: config.settings_of(model) for model in models},
             },
             group="experiments",

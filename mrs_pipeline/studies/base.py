@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Modalities = Sequence[str]
-"""The modalities that a dataset's models receive, in alphabetical order."""
+"""The modalities that a dataset's models receive, in alphabetical order; of an experiment on feature sets, the names of
+all that the dataset lists, in its order."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Experiment:
         cost: whether seconds and memory are part of the question.
         least_modalities: how many modalities the dataset must have.
         raw: whether arms learn from raw content.
+        sets: whether arms choose among feature sets: what they name as modalities are feature sets then, and the
+            dataset must have several of one modality.
     """
 
     name: str
@@ -61,3 +64,4 @@ class Experiment:
     cost: bool = False
     least_modalities: int = 1
     raw: bool = False
+    sets: bool = False

@@ -27,6 +27,8 @@ EXPERIMENTS: Final[Registry[Experiment]] = boundary(
             "training": f"{_HERE}.training_modes:TRAINING",
             "missing": f"{_HERE}.missing:MISSING",
             "mirror": f"{_HERE}.mirror:MIRROR",
+            "features": f"{_HERE}.feature_sets:FEATURES",
+            "scaling": f"{_HERE}.feature_sets:SCALING",
         },
         _flaw,
     )

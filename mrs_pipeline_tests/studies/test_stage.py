@@ -162,3 +162,56 @@ def test_says_what_encoders_in_the_loop_start_from(tmp_path: Path) -> None:
         "encoders start from": "image: random weights, text: a pretrained network"
     }
     assert encoder_facts(config, EXPERIMENTS["modality"]) == {}
+
+
+SETS = [
+    {"modality": "text", "encoder": "tfidf_svd", "dimensions": 8},
+    {"modality": "image", "encoder": "color_gradient"},
+    {"modality": "text", "encoder": "tfidf_svd", "dimensions": 2, "name": "coarse"},
+]
+
+
+def test_feature_sets_are_held_against_each_other(tmp_path: Path, arms_run: list[tuple[str, int]]) -> None:
+    """Each arm sees the sets that it names, also those that no model of the dataset receives."""
+    experiments = {"epochs": 2, "patience": 2, "seeds": [1]}
+    made = stage_of(tmp_path, features=SETS, experiments=experiments)
+    assert {str(node) for node in task_of(made, "experiments/features").inputs} >= {
+        "features/text_coarse",
+        *FEATURES,
+    }
+    perform(made, [*BEFORE, *FEATURES, "features/text_coarse"])
+    outcome = perform(made, ["experiments/features"])["experiments/features"]
+    rows = made.lake.read(table_of(made, Node.parse("experiments/features")))
+    against = dict(rows.select("arm", "against").iter_rows())
+    assert against == {
+        "no content": "no content",
+        "text_tfidf_svd": "no content",
+        "text_coarse": "text_tfidf_svd",
+        "image_color_gradient": "no content",
+        "all, first sets": "no content",
+        "all, other sets": "all, first sets",
+    }
+    seen = {arm.name: arm.modalities for arm in arms_of(made.config, EXPERIMENTS["features"])}
+    assert seen["text_coarse"] == ("text_coarse",)
+    assert seen["all, other sets"] == ("text_coarse", "image_color_gradient")
+    values = dict(rows.select("arm", "value").iter_rows())
+    assert len({values[name] for name in ("text_tfidf_svd", "text_coarse", "no content")}) > 1
+    page = page_path(made, "features").read_text(encoding="utf-8")
+    assert "text_coarse: tfidf_svd" in page and outcome.facts["question"] in page
+
+
+def test_one_set_a_modality_leaves_nothing_to_compare(stage: Stage) -> None:
+    names = {task.name for task in on_request(stage.config)}
+    assert "experiments/modality" in names
+    assert not {"experiments/features", "experiments/scaling"} & names
+
+
+def test_scaling_trains_each_model_on_both(stage: Stage, tmp_path: Path) -> None:
+    config = stage_of(tmp_path, features=SETS).config
+    arms = arms_of(config, EXPERIMENTS["scaling"])
+    assert len(arms) == 12
+    for plain, better in zip(arms[::2], arms[1::2], strict=True):
+        assert plain.model == better.model
+        assert plain.against == better.against == plain.name
+        assert plain.modalities == ("text_coarse", "image_color_gradient")
+        assert better.modalities == ("text_tfidf_svd", "image_color_gradient")

@@ -252,6 +252,36 @@ def _whisper(folder: Path) -> Any:
     )
 
 
+def _llava(folder: Path) -> Any:
+    """A vision-language model: a CLIP tower in front of a Llama, one token for each patch among the words."""
+    import transformers as hf
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    words = ["[PAD]", "[UNK]", "<image>", *WORDS]
+    inner = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    inner.normalizer = normalizers.Lowercase()
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = hf.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", additional_special_tokens=["<image>"]
+    )
+    pictures = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    hf.LlavaProcessor(
+        image_processor=pictures,
+        tokenizer=tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        image_token="<image>",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = hf.LlavaConfig(
+        vision_config=hf.CLIPVisionConfig(image_size=32, patch_size=8, **shape),
+        text_config=hf.LlamaConfig(vocab_size=32, num_key_value_heads=2, **shape),
+        image_token_index=2,
+    )
+    return hf.LlavaForConditionalGeneration(config)
+
+
 def _videomae(folder: Path) -> Any:
     import transformers as hf
 
