@@ -37,9 +37,14 @@ _BRIDGES: Final = {
     "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
     "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
+    "dragon": f"{_HERE}.bridge.dragon:Dragon",
+    "mmgcl": f"{_HERE}.bridge.mmgcl:Mmgcl",
+    "mvgae": f"{_HERE}.bridge.mvgae:Mvgae",
     "lattice": f"{_HERE}.bridge.lattice:Lattice",
     "micro": f"{_HERE}.bridge.micro:Micro",
     "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
+    "tmfun": f"{_HERE}.bridge.tmfun:Tmfun",
+    "hcgcn": f"{_HERE}.bridge.hcgcn:Hcgcn",
     "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
     "mkgat": f"{_HERE}.bridge.mkgat:Mkgat",
@@ -57,6 +62,7 @@ _FUSIONS: Final = {
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
     "freedom": f"{_HERE}.filtration.freedom:Freedom",
+    "damrs": f"{_HERE}.filtration.damrs:DaMrs",
 }
 _ENHANCEMENTS: Final = {
     "bm3": f"{_HERE}.enhancement.bm3:Bm3",

@@ -51,4 +51,5 @@ class RowCritic(nn.Module):
         between = (share * real + (1 - share) * fake).requires_grad_()
         slope = torch.autograd.grad(self(between, items).sum(), between, create_graph=True)[0]
         excess = (slope.square().sum(1) + 1e-12).sqrt() - 1
-        return self(fake, items).mean() - self(real, items).mean() + penalty * excess.square().mean()
+        found: Tensor = self(fake, items).mean() - self(real, items).mean()
+        return found + penalty * excess.square().mean()
