@@ -64,4 +64,4 @@ class Dragon(DyadicRecommender[DragonConfig]):
         around = items
         for _ in range(self.config.n_item_layers):
             around = self._item_graph @ around
-        return users + self.user_neighbours @ users, items + around
+        return users + self._neighbours @ users, items + around

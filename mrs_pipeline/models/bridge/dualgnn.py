@@ -57,4 +57,4 @@ class DualGnn(DyadicRecommender[DualGnnConfig]):
         """Users and what their neighbours add, items summed over modalities."""
         user_views, item_views = self.views()
         users = torch.stack(user_views).sum(0)
-        return users + self.user_neighbours @ users, torch.stack(item_views).sum(0)
+        return users + self._neighbours @ users, torch.stack(item_views).sum(0)

@@ -109,7 +109,7 @@ class Hcgcn(IdentifierRecommender[HcgcnConfig]):
         return self._final(self._memberships())
 
     def _memberships(self) -> Tensor:
-        """b [N, K] of users, then of items."""
+        """Memberships b [N, K] of users, then of items."""
         if self.centres is None:
             return self.item_embedding.new_ones(self.n_users + self.n_items, 1)
         weights = [1.0] if self.importance is None else self.importance.softmax(0).unbind()
@@ -143,7 +143,7 @@ class Hcgcn(IdentifierRecommender[HcgcnConfig]):
 
 
 def _scales(graph: SparseOperator, memberships: Tensor) -> Tensor:
-    """s [N, K] such that D_k^-1/2 (A * b_k b_k') D_k^-1/2 x = s_k * (A (s_k * x)), as D_k = b_k * (A b_k)."""
+    """Scales s [N, K]: D_k^-1/2 (A * b_k b_k') D_k^-1/2 x = s_k * (A (s_k * x)), since D_k = b_k * (A b_k)."""
     return (memberships / (graph @ memberships + DEGREE_EPSILON)).sqrt()
 
 

@@ -40,7 +40,7 @@ from mrs_pipeline.models.layers.parameters import embedding, linear
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_NOISE = 0.1
+_DRAWN_SHARE = 0.1
 """Share of the deviation that a draw has, as published."""
 _WIDEST = 10.0
 """Bound of log var on both sides."""
@@ -127,7 +127,7 @@ class Mvgae(IdentifierRecommender[MvgaeConfig]):
         drawn = mean
         if self.training:
             noise = torch.randn(mean.shape, generator=self.generator, device=mean.device, dtype=mean.dtype)
-            drawn = mean + _NOISE * noise * (log_variance / 2).exp()
+            drawn = mean + _DRAWN_SHARE * noise * (log_variance / 2).exp()
         of_items = known[self.n_users :]
         usable = torch.nonzero(of_items[batch.positives] & of_items[batch.negatives]).flatten()
         ranking = mean.new_zeros(())

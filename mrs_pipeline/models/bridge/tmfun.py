@@ -2,7 +2,7 @@
 
 https://arxiv.org/abs/2312.11816
 
-Equation: h_m = S_m W_m x^m with S_m the modality's kNN graph; early fusion z = E_item + sum_m a_m h_m with a_i = softmax
+Equation: h_m = S_m W_m x^m with S_m the modality's kNN graph; early fusion z = E_item + sum_m a_m h_m, a_i = softmax
 over the modalities that i has of <Q E_i, h_im> / sqrt(D); (u, i) = LightGCN([E_user; z]); late fusion i += unit(S_f z)
 with S_f the kNN graph of all modalities' unit rows side by side; y_ui = <u, i>; loss = BPR + reg_weight * half the
 squared norm of the batch's vectors + cl_weight * mean over pairs of modalities of InfoNCE(h_m, h_m') over the batch's

@@ -197,7 +197,7 @@ def _behaviour_graph(inputs: ModelInputs, k: int) -> Csr:
     shared = user_graph(Interactions(items[order], users[order], inputs.n_items, inputs.n_users), k)
     parts = (shared.indptr, shared.indices, shared.weights)
     indptr, indices, counts = (torch.from_numpy(part).to(inputs.device) for part in parts)
-    found = Csr(indptr, indices, counts, shared.shape)
+    found = Csr(indptr, indices, counts.float(), shared.shape)
     kept = found.weights > _SHARED
     pairs = Csr.from_pairs(found.row_numbers()[kept], found.indices[kept], found.weights[kept], found.shape)
     return with_self_loops(binary(nearest(pairs, k)))

@@ -47,13 +47,13 @@ DyadicT_co = TypeVar("DyadicT_co", bound=DyadicConfig, covariant=True)
 
 
 class DyadicRecommender(Recommender[DyadicT_co, PairBatch]):
-    """Learns users' preferences P^m and their weights of modalities; `user_neighbours` [U, U] is the graph of users."""
+    """Learns users' preferences P^m and their weights of modalities; `_neighbours` [U, U] is the graph of users."""
 
     def __init__(self, config: DyadicT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         users, size = inputs.users_seen(), config.embedding_size
         self._adjacency = user_item_operator(inputs)
-        self.user_neighbours = _neighbour_operator(inputs, config.user_k, self.spec.name)
+        self._neighbours = _neighbour_operator(inputs, config.user_k, self.spec.name)
         self.hidden = ModalityProjection(inputs, config.hidden_size, generator)
         self.content = nn.ModuleDict(
             {name: linear(config.hidden_size, size, generator) for name in inputs.features}

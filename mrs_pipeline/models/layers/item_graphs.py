@@ -92,7 +92,7 @@ def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> d
 
 
 def joined_graph(inputs: ModelInputs, k: int) -> Csr:
-    """kNN graph [I, I] of all modalities' unit rows side by side, k neighbours a row, none below zero.
+    """Graph [I, I] of the nearest by all modalities' unit rows side by side, k neighbours a row, none below zero.
 
     An item without any features has an empty row and is nobody's neighbour.
     """
