@@ -48,6 +48,9 @@ _BRIDGES: Final = {
     "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
     "mkgat": f"{_HERE}.bridge.mkgat:Mkgat",
+    "kgin": f"{_HERE}.bridge.kgin:Kgin",
+    "cke": f"{_HERE}.bridge.cke:Cke",
+    "mkr": f"{_HERE}.bridge.mkr:Mkr",
 }
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",

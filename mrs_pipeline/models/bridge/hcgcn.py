@@ -134,7 +134,7 @@ class Hcgcn(IdentifierRecommender[HcgcnConfig]):
                 layer = scale * (self._graph @ (scale * layer))
                 layers = layers + layer
             nodes = nodes + memberships[:, number : number + 1] * layers / (self.config.n_layers + 1)
-            scale, passed = item_scales[:, number : number + 1], self.item_embedding
+            scale, passed = item_scales[:, number : number + 1], start[self.n_users :]
             for _ in range(self.config.n_item_layers):
                 passed = scale * (self._item_graph @ (scale * passed))
             around = around + of_items[:, number : number + 1] * passed

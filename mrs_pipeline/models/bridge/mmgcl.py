@@ -130,10 +130,13 @@ class Mmgcl(LightGcnRecommender[MmgclConfig]):
         mine = take_rows(other[1], items)
         theirs = take_rows(other[1], batch.negatives[first])
         swapped = torch.cat([mine[:, :drawn], theirs[:, drawn : drawn + 1], mine[:, drawn + 1 :]], dim=1)
-        of_users = [self.user_readout(take_rows(view, users).flatten(1)) for view in (one[0], other[0])]
-        of_items = [self.item_readout(view.flatten(1)) for view in (take_rows(one[1], items), mine, swapped)]
+        user_views = [self.user_readout(take_rows(view, users).flatten(1)) for view in (one[0], other[0])]
+        item_views = [
+            self.item_readout(view.flatten(1)) for view in (take_rows(one[1], items), mine, swapped)
+        ]
         temperature = self.config.temperature
-        return info_nce(*of_users, temperature) + challenged_contrast(*of_items, temperature)
+        of_users = info_nce(user_views[0], user_views[1], temperature)
+        return of_users + challenged_contrast(item_views[0], item_views[1], item_views[2], temperature)
 
 
 def challenged_contrast(anchors: Tensor, others: Tensor, challenges: Tensor, temperature: float) -> Tensor:

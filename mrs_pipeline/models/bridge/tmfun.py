@@ -95,8 +95,8 @@ class Tmfun(LightGcnRecommender[TmfunConfig]):
         for one, other in combinations(range(len(views)), 2):
             both = items[has[:, one] & has[:, other]]
             if len(both):
-                pair = (take_rows(views[number], both) for number in (one, other))
-                contrasts.append(info_nce(*pair, config.temperature))
+                rows_of_both = [take_rows(views[number], both) for number in (one, other)]
+                contrasts.append(info_nce(rows_of_both[0], rows_of_both[1], config.temperature))
         if contrasts:
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).mean()
         return terms
