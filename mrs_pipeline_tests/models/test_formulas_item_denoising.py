@@ -24,7 +24,6 @@ from mrs_pipeline_tests.models.small import (
     projected,
     propagated,
     scores,
-    twin,
     unit,
     weights,
     with_biases,
@@ -108,7 +107,7 @@ def test_mmgcl():
 
     users, items = readout(channels([whole] * 3))
     assert np.allclose(scores(model), users @ items.T, atol=1e-5)
-    drawn = 1 + int(torch.randint(2, (), generator=twin(model.generator)))
+    drawn = 1 + model._schedule[0]
     second = channels([few_nodes if number == drawn else whole for number in range(3)])
     one, other = readout(channels([few_edges] * 3)), readout(second)
     partner = {int(item): int(bad) for item, bad in zip(BATCH.positives, BATCH.negatives, strict=True)}

@@ -79,8 +79,8 @@ class SimGcl(LightGcnRecommender[SimGclConfig]):
         if config.cl_weight > 0:
             one, other = self._layers_mean(noisy=True), self._layers_mean(noisy=True)
             contrasts = [
-                info_nce(take_rows(first, rows), take_rows(second, rows), config.temperature)
-                for first, second, rows in zip(one, other, distinct_rows(batch), strict=True)
+                info_nce(take_rows(first, rows), take_rows(second, rows), config.temperature, weights)
+                for first, second, (rows, weights) in zip(one, other, distinct_rows(batch), strict=True)
             ]
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).sum()
         return terms

@@ -6,7 +6,7 @@ Equation: e_i = q_i + v_i + sum_m enc_m(x_i^m) with v_i the item's entity in the
 of a denoising auto-encoder; y_ui = <p_u, e_i>. Structure (TransR): f(h, r, t) = |unit(W_r v_h) + unit(r) - unit(W_r
 v_t)|^2. Loss = BPR + reg_weight * half the squared norm of the batch's p and e + knowledge_weight * (-mean log
 sigmoid(f(h, r, t') - f(h, r, t))) + knowledge_weight * reg_weight * half the squared norm of what these compare +
-restoring_weight * sum_m mean square of (dec_m(enc_m(x^m with entries dropped)) - x^m) over the batch's items.
+restoring_weight * sum_m mean square of (dec_m(enc_m(x^m with entries dropped)) - x^m) over the batch's positives.
 
 Deviations: the paper's text encoder reads word counts and its image encoder pixels; here every modality has an
 auto-encoder of its extracted, standardised features, of F -> hidden -> D and back with tanh. Public ports weigh all
@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
 from mrs_pipeline.functional.triples import Triples, TripleSampler, by_relation
@@ -98,7 +99,7 @@ class Cke(Recommender[CkeConfig, PairBatch]):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR, TransR of some triples, reconstruction of the batch's items, norms."""
         config = self.config
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, batch.negatives]))
         positive, negative = take_rows(self._items(items), place).chunk(2)
         user = take_rows(self.user_embedding, batch.users)
         gaps, compared = self._translations()
@@ -109,7 +110,7 @@ class Cke(Recommender[CkeConfig, PairBatch]):
             "reg": config.reg_weight * norms,
         }
         if self.content is not None:
-            errors = self.content.restoring_error(items, config.noise, self.generator)
+            errors = self.content.restoring_error(batch.positives, config.noise, self.generator)
             terms["restoring"] = config.restoring_weight * torch.stack(list(errors.values())).sum()
         return terms
 

@@ -133,20 +133,22 @@ class Gume(LightGcnRecommender[GumeConfig]):
         x_users, x_items = self._extended(views)
         all_users, all_items = (behaviour + side).split_with_sizes([self.n_users, self.n_items])
         user, positive, negative = pair_rows(all_users, all_items, batch)
-        users, items = distinct_rows(batch)
+        (users, user_weights), (items, item_weights) = distinct_rows(batch)
         one, other = config.behaviour_temperature, config.user_temperature
         nodes = torch.cat([users, items + self.n_users])
         t_user, t_item = take_rows(side, nodes).split_with_sizes([len(users), len(items)])
         g_user, g_item = take_rows(behaviour, nodes).split_with_sizes([len(users), len(items)])
         x_user = take_rows(x_users, users)
-        against_itself = self._noisy(t_user, other) + self._noisy(x_user, other)
+        against_itself = sum(
+            self._noisy(rows, other, user_weights, len(batch.users)) for rows in (t_user, x_user)
+        )
         return {
             "bpr": bpr_inner(user, positive, negative),
             "reg": config.reg_weight * squared_norm(user, positive, negative),
             "distance": config.distance_weight * _distances(stacked),
             "behaviour": config.behaviour_weight
-            * (info_nce(t_user, g_user, one) + info_nce(t_item, g_item, one)),
-            "users": config.user_weight * (info_nce(x_user, t_user, other) + against_itself),
+            * (info_nce(t_user, g_user, one, user_weights) + info_nce(t_item, g_item, one, item_weights)),
+            "users": config.user_weight * (info_nce(x_user, t_user, other, user_weights) + against_itself),
             "extended": config.extended_weight * squared_norm(take_rows(x_items, batch.positives)),
         }
 
@@ -187,9 +189,9 @@ class Gume(LightGcnRecommender[GumeConfig]):
             total = torch.addcmul(total, views[:, number] - common, gate)
         return total / (has.sum(1, keepdim=True) + 1)
 
-    def _noisy(self, rows: Tensor, temperature: float) -> Tensor:
-        one, other = (rows + sign_noise(rows, _NOISE, self.generator) for _ in range(2))
-        return info_nce(one, other, temperature)
+    def _noisy(self, rows: Tensor, temperature: float, weights: Tensor | None, most: int) -> Tensor:
+        one, other = (rows + sign_noise(rows, _NOISE, self.generator, most) for _ in range(2))
+        return info_nce(one, other, temperature, weights)
 
 
 def _distances(views: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr, bpr_inner, squared_norm
 from mrs_pipeline.functional.triples import Triples, TripleSampler
@@ -100,7 +101,7 @@ class Mkr(Recommender[MkrConfig, PairBatch]):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR, the triples' loss, the norm of the batch's vectors."""
         config = self.config
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, batch.negatives]))
         positive, negative = take_rows(self._mixed(items)[0], place).chunk(2)
         user = _through(self.user_layers, take_rows(self.user_embedding, batch.users))
         return {
@@ -124,7 +125,7 @@ class Mkr(Recommender[MkrConfig, PairBatch]):
 
     def _triples_loss(self) -> Tensor:
         drawn = self._sampler.draw(self.generator)
-        heads, place = torch.unique(drawn.heads, return_inverse=True)
+        heads, place = distinct(drawn.heads)
         entity = take_rows(self._mixed(heads)[1], place)
         asked = torch.cat([entity, take_rows(self.relation_embedding, drawn.relations)], dim=1)
         for number, layer in enumerate(self.high):

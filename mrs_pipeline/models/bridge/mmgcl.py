@@ -23,19 +23,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import distinct, mean_of
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm, info_nce
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.batch_rows import once, pair_rows
 from mrs_pipeline.models.layers.dropped_graphs import without_edges, without_nodes
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender, mean_of_layers
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
+
+_AHEAD = 1024
+"""Steps of an epoch whose modality is drawn when it starts; then the same again."""
 
 
 class MmgclConfig(LightGcnBackboneConfig):
@@ -77,19 +81,25 @@ class Mmgcl(LightGcnRecommender[MmgclConfig]):
         super().__init__(config, inputs, generator)
         self._inputs = inputs
         self._views = (self._adjacency, self._adjacency)
+        self._schedule, self._step = [0], 0
         self.projection = ModalityProjection(inputs, config.embedding_size, generator)
         width = (1 + len(inputs.features)) * config.embedding_size
         self.user_readout = linear(width, config.embedding_size, generator)
         self.item_readout = linear(width, config.embedding_size, generator)
 
     def start_epoch(self) -> None:
-        """Draws the two graphs of this epoch."""
+        """Draws the two graphs of this epoch and which modality lacks nodes in which step."""
         if self.config.dropout > 0 and self.config.cl_weight > 0:
             share = self.config.dropout
             self._views = (
                 without_edges(self._inputs, share, self.generator),
                 without_nodes(self._inputs, share, self.generator),
             )
+        # drawn ahead, since a host would wait for its GPU at each step
+        numbers = torch.randint(
+            len(self._inputs.features), (_AHEAD,), generator=self.generator, device=self.device
+        )
+        self._schedule, self._step = numbers.tolist(), 0
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """BPR and norm of the clean vectors, contrast of the two views."""
@@ -118,30 +128,38 @@ class Mmgcl(LightGcnRecommender[MmgclConfig]):
 
     def _contrast(self, content: list[Tensor], batch: PairBatch) -> Tensor:
         few_edges, few_nodes = self._views
-        drawn = 1 + int(torch.randint(len(content), (), generator=self.generator, device=self.device))
+        drawn = 1 + self._schedule[self._step % len(self._schedule)]
+        self._step += 1
         graphs = [few_nodes if number == drawn else self._adjacency for number in range(1 + len(content))]
-        users = torch.unique(batch.users)
-        items, place = torch.unique(batch.positives, return_inverse=True)
+        users, user_weights = once(batch.users)
+        (items, place), (_, item_weights) = distinct(batch.positives), once(batch.positives)
         # each item's negative is that of its first row
         rows = torch.arange(len(place), device=place.device)
-        first = place.new_full((len(items),), len(place)).scatter_reduce(0, place, rows, "amin")
+        first = place.new_full((len(items),), len(place) - 1).scatter_reduce(0, place, rows, "amin")
         one = self._channels(content, [few_edges] * len(graphs))
         other = self._channels(content, graphs)
         mine = take_rows(other[1], items)
-        theirs = take_rows(other[1], batch.negatives[first])
+        theirs = take_rows(other[1], take_rows(batch.negatives, first))
         swapped = torch.cat([mine[:, :drawn], theirs[:, drawn : drawn + 1], mine[:, drawn + 1 :]], dim=1)
         user_views = [self.user_readout(take_rows(view, users).flatten(1)) for view in (one[0], other[0])]
         item_views = [
             self.item_readout(view.flatten(1)) for view in (take_rows(one[1], items), mine, swapped)
         ]
         temperature = self.config.temperature
-        of_users = info_nce(user_views[0], user_views[1], temperature)
-        return of_users + challenged_contrast(item_views[0], item_views[1], item_views[2], temperature)
+        of_users = info_nce(user_views[0], user_views[1], temperature, user_weights)
+        return of_users + challenged_contrast(
+            item_views[0], item_views[1], item_views[2], temperature, item_weights
+        )
 
 
-def challenged_contrast(anchors: Tensor, others: Tensor, challenges: Tensor, temperature: float) -> Tensor:
+def challenged_contrast(
+    anchors: Tensor, others: Tensor, challenges: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """`info_nce` of two views [n, D] with one more negative for each anchor, `challenges` [n, D]."""
     one, other, challenge = (unit_rows(rows) for rows in (anchors, others, challenges))
     logits = one @ other.T / temperature
     harder = (one * challenge).sum(1, keepdim=True) / temperature
-    return (torch.cat([logits, harder], dim=1).logsumexp(1) - logits.diagonal()).mean()
+    compared = logits
+    if weights is not None:
+        compared = logits.masked_fill(weights == 0, torch.finfo(logits.dtype).min)
+    return mean_of(torch.cat([compared, harder], dim=1).logsumexp(1) - logits.diagonal(), weights)

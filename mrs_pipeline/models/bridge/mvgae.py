@@ -26,10 +26,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
-from mrs_pipeline.functional.losses import bpr_inner
+from mrs_pipeline.functional.losses import bpr
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -129,12 +130,13 @@ class Mvgae(IdentifierRecommender[MvgaeConfig]):
             noise = torch.randn(mean.shape, generator=self.generator, device=mean.device, dtype=mean.dtype)
             drawn = mean + _DRAWN_SHARE * noise * (log_variance / 2).exp()
         of_items = known[self.n_users :]
-        usable = torch.nonzero(of_items[batch.positives] & of_items[batch.negatives]).flatten()
+        usable = marked(take_rows(of_items, batch.positives) & take_rows(of_items, batch.negatives))
         ranking = mean.new_zeros(())
-        if len(usable):
+        if not usable.none:
             users, items = drawn.split_with_sizes([self.n_users, self.n_items])
             rows = pair_rows(users, items, batch)
-            ranking = bpr_inner(*(take_rows(each, usable) for each in rows))
+            user, positive, negative = (usable.take(each) for each in rows)
+            ranking = bpr((user * (positive - negative)).sum(1), usable.weights)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
         return ranking, (divergence * known).sum() / known.sum().clamp(min=1)
 

@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.attention import masked_softmax
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -30,7 +31,7 @@ from mrs_pipeline.functional.losses import bpr_inner, info_nce, squared_norm
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.batch_rows import once, pair_rows
 from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, item_graphs, joined_graph, linked
 from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender, mean_of_layers
 from mrs_pipeline.models.layers.parameters import linear
@@ -90,13 +91,14 @@ class Tmfun(LightGcnRecommender[TmfunConfig]):
         config, views = self.config, self._item_views()
         rows = pair_rows(*self._final(views), batch)
         terms = {"bpr": bpr_inner(*rows), "reg": config.reg_weight * squared_norm(*rows)}
-        items, contrasts = torch.unique(batch.positives), []
+        (items, weights), contrasts = once(batch.positives), []
         has = take_rows(self._has, items)
         for one, other in combinations(range(len(views)), 2):
-            both = items[has[:, one] & has[:, other]]
-            if len(both):
-                rows_of_both = [take_rows(views[number], both) for number in (one, other)]
-                contrasts.append(info_nce(rows_of_both[0], rows_of_both[1], config.temperature))
+            mask = has[:, one] & has[:, other]
+            both = marked(mask if weights is None else mask & (weights > 0))
+            if not both.none:
+                first, second = (both.take(take_rows(views[number], items)) for number in (one, other))
+                contrasts.append(info_nce(first, second, config.temperature, both.weights))
         if contrasts:
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).mean()
         return terms

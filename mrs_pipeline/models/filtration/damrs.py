@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from mrs_pipeline.functional.agreeing_graphs import agreeing_neighbours
+from mrs_pipeline.functional.distinct import distinct, mean_of, repeated
 from mrs_pipeline.functional.graphs import binary, nearest, normalise_symmetric, with_self_loops
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -49,6 +50,8 @@ from mrs_pipeline.types import Interactions
 
 _SHARED = 1.5
 """Two items are joined if more users than this have taken both."""
+_NEVER = 1e4
+"""No cosine is as far from zero: items that stand there twice are never near."""
 _ALIGNED, _TEMPERATURE = 10, 0.2
 """Items that are drawn near at once, and the softmax that draws them, as published."""
 
@@ -111,11 +114,12 @@ class DaMrs(LightGcnRecommender[DaMrsConfig]):
             )
         }
         if config.item_weight > 0:
-            terms["items"] = config.item_weight * self._item_alignment(views, rows.items)
+            terms["items"] = config.item_weight * self._item_alignment(views, rows.items, rows.item_weights)
         if config.user_weight > 0:
             one, other = user @ unit_rows(item).T, user @ unit_rows(content).T
             gaps = (torch.sigmoid(one) - torch.sigmoid(other)) * (one - other)
-            terms["users"] = config.user_weight * gaps.mean()
+            of_users = mean_of(gaps.T, rows.item_weights)
+            terms["users"] = config.user_weight * mean_of(of_users, rows.user_weights)
         return terms
 
     def representations(self) -> tuple[Tensor, Tensor]:
@@ -149,20 +153,24 @@ class DaMrs(LightGcnRecommender[DaMrsConfig]):
                 likings.append(torch.sigmoid(torch.stack([(pair[0] * each).sum(1) for each in pair[1:]])))
             of_positives, of_negatives = torch.stack(likings, dim=2)
             counted, others = take_rows(has, rows.item_place).chunk(2)
-            background = of_negatives[others].mean()
+            background = (of_negatives * others).sum() / others.sum()
             sure, doubted = confidence(of_positives, counted, background)
         return -(sure * logsigmoid(gaps) + doubted * logsigmoid(-gaps)).mean()
 
-    def _item_alignment(self, views: list[Tensor], asked: Tensor) -> Tensor:
+    def _item_alignment(self, views: list[Tensor], asked: Tensor, weights: Tensor | None) -> Tensor:
         """Mean over graphs and items `asked` [n] of the two softmax terms."""
         candidates = torch.arange(self.n_items, device=self.device)
         if self.n_items > self.config.n_candidates:
             drawn = torch.randint(
                 self.n_items, (self.config.n_candidates,), generator=self.generator, device=self.device
             )
-            candidates = torch.unique(torch.cat([asked, drawn]))
+            candidates = distinct(torch.cat([asked, drawn]))[0]
+        doubled = repeated(candidates)
         unit = [unit_rows(view) for view in views]
-        cosines = [take_rows(view, asked) @ take_rows(view, candidates).T for view in unit]
+        cosines = [
+            (take_rows(view, asked) @ take_rows(view, candidates).T).masked_fill(doubled, -_NEVER)
+            for view in unit
+        ]
         shares = [cosine.detach().softmax(1) for cosine in cosines]
         total, n_near = torch.stack(shares).sum(0), min(_ALIGNED, len(candidates) // 2)
         has, terms = take_rows(self._has, asked), []
@@ -175,6 +183,8 @@ class DaMrs(LightGcnRecommender[DaMrsConfig]):
             term = logits.logsumexp(1) - logits.gather(1, near).logsumexp(1)
             term = term + rest.logsumexp(1) - logits.gather(1, next_near).logsumexp(1)
             known = has[:, number].to(term.dtype)
+            if weights is not None:
+                known = known * weights
             terms.append((term * known).sum() / known.sum().clamp(min=1))
         return torch.stack(terms).mean()
 

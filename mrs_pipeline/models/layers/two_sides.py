@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, info_nce_counted, squared_norm
 from mrs_pipeline.models.base import PairBatch
@@ -117,12 +118,10 @@ class TwoSides:
 
 def _counted_contrast(anchors: Tensor, others: Tensor, counts: Tensor, temperature: float) -> Tensor:
     """`info_nce_counted` over the rows with a count above zero; zero where there is none."""
-    rows = torch.nonzero(counts).flatten()
-    if not len(rows):
+    rows = marked(counts > 0)
+    if rows.none:
         return anchors.sum() * 0
-    return info_nce_counted(
-        take_rows(anchors, rows), take_rows(others, rows), take_rows(counts, rows), temperature
-    )
+    return info_nce_counted(rows.take(anchors), rows.take(others), rows.take(counts), temperature)
 
 
 def users_with(inputs: ModelInputs, items: Tensor) -> Tensor:
