@@ -5,9 +5,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 
-def sign_noise(rows: Tensor, length: float, generator: torch.Generator) -> Tensor:
-    """[N, D] noise of that `length` a row, in the orthant that the row of `rows` [N, D] is in (SimGCL); no gradient."""
-    drawn = torch.rand(rows.shape, generator=generator, device=rows.device, dtype=rows.dtype)
+def sign_noise(rows: Tensor, length: float, generator: torch.Generator, n: int | None = None) -> Tensor:
+    """[N, D] noise of that `length` a row, in the orthant that the row of `rows` [N, D] is in (SimGCL); no gradient.
+
+    Where N is not known beforehand (`distinct`), noise is drawn for `n` rows, the most there could be.
+    """
+    shape = (len(rows) if n is None else n, rows.shape[1])
+    drawn = torch.rand(shape, generator=generator, device=rows.device, dtype=rows.dtype)[: len(rows)]
     return length * rows.detach().sign() * normalize(drawn, dim=1)
 
 

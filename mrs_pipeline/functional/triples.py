@@ -44,10 +44,16 @@ class Triples:
             tails += [tail, head]
             relations += [first + 2 * relation, first + 2 * relation + 1]
             first += 2 * n_relations
-        numbers = torch.cat(relations)
-        order = torch.argsort(numbers, stable=True)
-        counts = torch.bincount(numbers, minlength=first).tolist()
-        return cls(torch.cat(heads)[order], numbers[order], torch.cat(tails)[order], n_nodes, tuple(counts))
+        return cls.one_way(torch.cat(heads), torch.cat(relations), torch.cat(tails), n_nodes, first)
+
+    @classmethod
+    def one_way(
+        cls, heads: Tensor, relations: Tensor, tails: Tensor, n_nodes: int, n_relations: int
+    ) -> "Triples":
+        """The triples as they are, [T] each, sorted by relation."""
+        order = torch.argsort(relations, stable=True)
+        counts = torch.bincount(relations, minlength=n_relations).tolist()
+        return cls(heads[order], relations[order], tails[order], n_nodes, tuple(counts))
 
 
 @dataclass(frozen=True)

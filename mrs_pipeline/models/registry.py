@@ -38,12 +38,20 @@ _BRIDGES: Final = {
     "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
     "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
+    "dragon": f"{_HERE}.bridge.dragon:Dragon",
+    "mmgcl": f"{_HERE}.bridge.mmgcl:Mmgcl",
+    "mvgae": f"{_HERE}.bridge.mvgae:Mvgae",
     "lattice": f"{_HERE}.bridge.lattice:Lattice",
     "micro": f"{_HERE}.bridge.micro:Micro",
     "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
+    "tmfun": f"{_HERE}.bridge.tmfun:Tmfun",
+    "hcgcn": f"{_HERE}.bridge.hcgcn:Hcgcn",
     "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
     "mkgat": f"{_HERE}.bridge.mkgat:Mkgat",
+    "kgin": f"{_HERE}.bridge.kgin:Kgin",
+    "cke": f"{_HERE}.bridge.cke:Cke",
+    "mkr": f"{_HERE}.bridge.mkr:Mkr",
 }
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
@@ -63,6 +71,7 @@ _FILTRATIONS: Final = {
     "megcf": f"{_HERE}.filtration.megcf:Megcf",
     "mcln": f"{_HERE}.filtration.mcln:Mcln",
     "freedom": f"{_HERE}.filtration.freedom:Freedom",
+    "damrs": f"{_HERE}.filtration.damrs:DaMrs",
 }
 _ENHANCEMENTS: Final = {
     "bm3": f"{_HERE}.enhancement.bm3:Bm3",

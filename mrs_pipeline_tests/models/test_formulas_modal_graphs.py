@@ -339,14 +339,14 @@ def test_critic_is_its_formula():
     given = [torch.from_numpy(rows).float() for rows in (real, fake)]
     assert np.allclose(critic(given[0], items).detach().numpy(), judged(real), atol=1e-5)
     assert torch.equal(critic(given[0], items), critic.of_constants(given[0], items))
-    share = torch.rand((5, 1), generator=torch.Generator().manual_seed(9)).numpy()
-    between, step = share * real + (1 - share) * fake, 1e-4
+    share = rng.random(5)
+    between, step = share[:, None] * real + (1 - share[:, None]) * fake, 1e-4
     slopes = np.stack(
         [(judged(between + step * e) - judged(between - step * e)) / 2 / step for e in np.eye(3)]
     )
     penalty = np.mean((np.sqrt((slopes**2).sum(0)) - 1) ** 2)
     expected = judged(fake).mean() - judged(real).mean() + 0.3 * penalty
-    found = critic.distance(*given, items, 0.3, torch.Generator().manual_seed(9))
+    found = critic.distance(*given, items, share=torch.from_numpy(share).float(), penalty=0.3)
     assert found.item() == pytest.approx(expected, abs=1e-4)
 
 

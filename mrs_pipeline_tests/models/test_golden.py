@@ -54,7 +54,7 @@ def test_inputs_that_differ_in_the_tenth_digit_move_no_value_of_a_pretrainer(nam
             "scores",
         ),
         ("micro", "bridge.micro.grace", info_nce, "loss"),
-        ("freedom", "filtration.freedom.binary", lambda graph: graph, "scores"),
+        ("freedom", "layers.item_graphs.binary", lambda graph: graph, "scores"),
         ("sasrec", "sequences.sasrec.dropout", lambda x, p, generator: x, "gradient"),
         (
             "grcn",

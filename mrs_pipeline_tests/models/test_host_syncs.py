@@ -36,7 +36,7 @@ CASES = [
     *((name, {}) for name in BY_GRADIENT),
     *((name, settings) for name in BY_GRADIENT for settings in VARIANTS.get(name, ())),
 ]
-AT_START = {"lattice": 3, "micro": 2, "sgl augmentation=node": 2}
+AT_START = {"lattice": 3, "micro": 2, "mmgcl": 2, "mmssl": 6, "sgl augmentation=node": 2}
 """Waits when an epoch starts, before its first step: how many edges a newly built graph has, the device knows."""
 AN_EPOCH = {"sequences": 1, "user_rows": 1}
 """Waits of a source of batches, an epoch: the sizes of all its batches are read at once."""

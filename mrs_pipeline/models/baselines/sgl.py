@@ -20,14 +20,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mrs_pipeline.functional.distinct import positions
-from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, info_nce_among_all, squared_norm
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.dropped_graphs import without_edges, without_nodes
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
 from mrs_pipeline.models.spec import ModelSpec
 from mrs_pipeline.taxonomy import Cell
@@ -102,19 +101,5 @@ class Sgl(LightGcnRecommender[SglConfig]):
         return self.propagated()
 
     def _drawn(self) -> SparseOperator:
-        users, items = self._inputs.users, self._inputs.items
-        if self.config.augmentation == "edge":
-            kept = positions(self._without(len(users)), self._remaining(len(users)))
-        else:
-            # how many edges are left only the device knows: its host waits, once an epoch
-            kept = positions(self._without(self.n_users)[users] & self._without(self.n_items)[items], None)
-        graph = bipartite_graph(users[kept], items[kept], self.n_users, self.n_items)
-        return SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
-
-    def _without(self, n: int) -> Tensor:
-        """[n] bool, of which the floor of (1 - dropout) n are true."""
-        order = torch.randperm(n, generator=self.generator, device=self.device)
-        return order < self._remaining(n)
-
-    def _remaining(self, n: int) -> int:
-        return int(n * (1 - self.config.dropout))
+        draw = without_edges if self.config.augmentation == "edge" else without_nodes
+        return draw(self._inputs, self.config.dropout, self.generator)

@@ -139,7 +139,9 @@ class Gume(LightGcnRecommender[GumeConfig]):
         t_user, t_item = take_rows(side, nodes).split_with_sizes([len(users), len(items)])
         g_user, g_item = take_rows(behaviour, nodes).split_with_sizes([len(users), len(items)])
         x_user = take_rows(x_users, users)
-        against_itself = sum(self._noisy(rows, other, user_weights) for rows in (t_user, x_user))
+        against_itself = sum(
+            self._noisy(rows, other, user_weights, len(batch.users)) for rows in (t_user, x_user)
+        )
         return {
             "bpr": bpr_inner(user, positive, negative),
             "reg": config.reg_weight * squared_norm(user, positive, negative),
@@ -187,8 +189,8 @@ class Gume(LightGcnRecommender[GumeConfig]):
             total = torch.addcmul(total, views[:, number] - common, gate)
         return total / (has.sum(1, keepdim=True) + 1)
 
-    def _noisy(self, rows: Tensor, temperature: float, weights: Tensor | None) -> Tensor:
-        one, other = (rows + sign_noise(rows, _NOISE, self.generator) for _ in range(2))
+    def _noisy(self, rows: Tensor, temperature: float, weights: Tensor | None, most: int) -> Tensor:
+        one, other = (rows + sign_noise(rows, _NOISE, self.generator, most) for _ in range(2))
         return info_nce(one, other, temperature, weights)
 
 

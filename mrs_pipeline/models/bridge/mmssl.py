@@ -31,6 +31,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import mean_of
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
 from mrs_pipeline.functional.membership import taken
@@ -146,7 +147,10 @@ class Mmssl(IdentifierRecommender[MmsslConfig]):
         )
         sums = torch.stack([side.square().sum() for pair in content.values() for side in pair])
         behaviour = take_rows(users, rows.users)
-        contrasts = [grace(take_rows(view, rows.users), behaviour, config.temperature) for view in views]
+        weights = rows.user_weights
+        contrasts = [
+            grace(take_rows(view, rows.users), behaviour, config.temperature, weights) for view in views
+        ]
         terms = {
             "bpr": bpr_inner(*final),
             "reg": config.reg_weight * squared_norm(*final),
@@ -222,16 +226,36 @@ class Mmssl(IdentifierRecommender[MmsslConfig]):
     ) -> dict[str, Tensor]:
         """The generator's term and the critic's, over some of the batch's users and all of its items."""
         asked, config = rows.users[:_JUDGED], self.config
+        # what is drawn has the size of the batch, not that of its distinct users and items
+        most, width = min(_JUDGED, len(rows.user_place)), len(rows.item_place)
+        noise = gumbel(users.new_zeros(most, width), self.generator)[: len(asked), : len(rows.items)]
+        drawn = torch.rand((len(content), most), generator=self.generator, device=users.device)
+        share = drawn[:, : len(asked)].flatten().to(users.dtype)
+        counting = rows.items.new_ones(len(rows.items)) if rows.item_weights is None else rows.item_weights
         ones = taken(self._ratings, asked, rows.items).to(users.dtype)
-        noisy = (ones + _JITTER * gumbel(ones, self.generator)) / _SHARPNESS
-        real = unit_rows(noisy.softmax(1) + take_rows(users, asked) @ take_rows(items, rows.items).T)
+        noisy = ((ones + _JITTER * noise) / _SHARPNESS).masked_fill(counting == 0, -torch.inf)
+        liked = noisy.softmax(1) + take_rows(users, asked) @ take_rows(items, rows.items).T
+        real = unit_rows(liked * counting)
         fakes = [
-            unit_rows((take_rows(of_users, asked) @ take_rows(of_items, rows.items).T) * (1 - ones))
+            unit_rows(
+                (take_rows(of_users, asked) @ take_rows(of_items, rows.items).T) * (1 - ones) * counting
+            )
             for of_users, of_items in content.values()
         ]
-        fake = torch.cat(fakes)
-        real = real.repeat(len(fakes), 1)
+        fake, real = torch.cat(fakes), real.repeat(len(fakes), 1)
+        weights = rows.user_weights
+        if weights is not None:
+            weights = weights[: len(asked)].repeat(len(fakes))
+        judged = mean_of(critic.of_constants(fake, rows.items), weights)
         return {
-            "generator": -config.adversarial_weight * critic.of_constants(fake, rows.items).mean(),
-            "critic": critic.distance(real, fake, rows.items, config.gradient_penalty, self.generator),
+            "generator": -config.adversarial_weight * judged,
+            "critic": critic.distance(
+                real,
+                fake,
+                rows.items,
+                share=share,
+                penalty=config.gradient_penalty,
+                weights=weights,
+                columns=rows.item_weights,
+            ),
         }

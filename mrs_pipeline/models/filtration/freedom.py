@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.distinct import marked
-from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
+from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr, bpr_inner
@@ -34,13 +34,11 @@ from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
-from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, item_graphs
+from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, mixed_item_graph
 from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
-from mrs_pipeline.taxonomy import Cell, Modality
-
-_PUBLISHED_MIX = {Modality.IMAGE.value: 0.1, Modality.TEXT.value: 0.9}
+from mrs_pipeline.taxonomy import Cell
 
 
 class FreedomConfig(ItemGraphConfig):
@@ -83,7 +81,7 @@ class Freedom(LightGcnRecommender[FreedomConfig]):
         self._inputs = inputs
         self._pruned = self._adjacency
         self._edge_weights = _degree_weights(inputs)
-        self._item_graph = _item_graph(inputs, config)
+        self._item_graph = mixed_item_graph(inputs, config.knn_k, self.spec.name, config.modality_weights)
         self.projections = nn.ModuleDict()
         if config.reg_weight > 0:
             for modality, values in inputs.features.items():
@@ -152,24 +150,3 @@ def _weighted_sample(weights: Tensor, n: int, generator: torch.Generator) -> Ten
     """
     clocks = torch.empty_like(weights).exponential_(generator=generator) / weights
     return torch.topk(clocks, n, largest=False).indices.sort().values
-
-
-def _item_graph(inputs: ModelInputs, config: FreedomConfig) -> SparseOperator:
-    """S = sum_m w_m S_m with each item's weights summing to one over the modalities it has."""
-    weights = _mixing_weights(list(inputs.features), config.modality_weights)
-    graphs, shares = [], []
-    neighbours = item_graphs(inputs, config.knn_k, "freedom")
-    for modality, weight in weights.items():
-        graph = neighbours[modality]
-        graphs.append(normalise_symmetric(binary(graph)))
-        shares.append(weight * (graph.indptr.diff() > 0).float())
-    total = torch.stack(shares).sum(0).clamp(min=torch.finfo(torch.float32).tiny)
-    return SparseOperator.from_csr(mix(graphs, [share / total for share in shares]))
-
-
-def _mixing_weights(modalities: list[str], configured: Mapping[str, float]) -> dict[str, float]:
-    if configured:
-        return dict(configured)
-    if set(modalities) == set(_PUBLISHED_MIX):
-        return dict(_PUBLISHED_MIX)
-    return {modality: 1.0 / len(modalities) for modality in modalities}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.distinct import counted, distinct, occurrences
+from mrs_pipeline.functional.distinct import counted, distinct, occurrences, repeated
 from mrs_pipeline.functional.kernels.dispatch import SIZES_KNOWN, has_kernel
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import PairBatch
@@ -66,7 +66,21 @@ class DistinctRows:
         positive_counts = occurrences(item_place[: len(batch.positives)], len(items))
         return cls(users, items, user_place, item_place, user_counts, positive_counts)
 
+    @property
+    def user_weights(self) -> Tensor | None:
+        """[n] one for each of `users`, zero for what only fills up; None where nothing does."""
+        return None if has_kernel(SIZES_KNOWN, self.users) else _weights(self.user_counts > 0)
+
+    @property
+    def item_weights(self) -> Tensor | None:
+        """[m] the same of `items`."""
+        return None if has_kernel(SIZES_KNOWN, self.items) else _weights(~repeated(self.items))
+
     def pair_rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From vectors [n, D] and [m, D] the rows [B, D] of users, positives and negatives."""
         positives, negatives = take_rows(items, self.item_place).chunk(2)
         return take_rows(users, self.user_place), positives, negatives
+
+
+def _weights(counting: Tensor) -> Tensor:
+    return counting.to(torch.get_default_dtype())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mrs_pipeline.functional.distinct import mean_of
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.layers.parameters import linear, xavier
 
@@ -40,16 +41,32 @@ class RowCritic(nn.Module):
         return found
 
     def distance(
-        self, real: Tensor, fake: Tensor, items: Tensor, penalty: float, generator: torch.Generator
+        self,
+        real: Tensor,
+        fake: Tensor,
+        items: Tensor,
+        *,
+        share: Tensor,
+        penalty: float,
+        weights: Tensor | None = None,
+        columns: Tensor | None = None,
     ) -> Tensor:
         """The difference mean D(fake) - mean D(real) + penalty * mean (|grad D| - 1)^2 between them.
 
-        The rows get no gradient.
+        Args:
+            real: [B, n]; gets no gradient.
+            fake: [B, n]; gets no gradient.
+            items: [n] int64 that the columns stand for.
+            share: [B] in 0..1 where the slope is taken: 0 at the fake row, 1 at the real one.
+            penalty: its weight.
+            weights: [B] which rows count; all if None.
+            columns: [n] which of `items` count, the others of the rows being zero; all if None.
         """
         real, fake = real.detach(), fake.detach()
-        share = torch.rand((len(real), 1), generator=generator, device=real.device, dtype=real.dtype)
-        between = (share * real + (1 - share) * fake).requires_grad_()
+        between = torch.lerp(fake, real, share.unsqueeze(1)).requires_grad_()
         slope = torch.autograd.grad(self(between, items).sum(), between, create_graph=True)[0]
+        if columns is not None:
+            slope = slope * columns
         excess = (slope.square().sum(1) + 1e-12).sqrt() - 1
-        found: Tensor = self(fake, items).mean() - self(real, items).mean() + penalty * excess.square().mean()
-        return found
+        gaps = self(fake, items) - self(real, items)
+        return mean_of(gaps + penalty * excess.square(), weights)
