@@ -26,7 +26,7 @@ def test_why_names_the_setting(copy: Mrs) -> None:
     defs.write_text(defs.read_text().replace("memory_limit_gb: 3", "memory_limit_gb: 2"))
     told = copy("status", "shop", "--why")
     assert told.code == 0
-    assert "shop: 1 of " in told.out
+    assert "shop: 2 of " in told.out  # what validation chose, and what is trained again for serving
     assert "setting model.memory_limit_gb changed from 3.0 to 2.0" in " ".join(
         told.out.replace("│", " ").split()
     )
