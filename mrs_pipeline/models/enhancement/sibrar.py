@@ -36,7 +36,7 @@ from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_ITEMS_AT_ONCE = 16_384
+_SOURCES_AT_ONCE = 16_384
 """Items whose sources are in memory together when scoring."""
 
 
@@ -103,7 +103,7 @@ class Sibrar(IdentifierRecommender[SibrarConfig]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Users [U, D]; the mean of an item's sources [I, D], zero without any."""
         found = []
-        for items in torch.split(torch.arange(self.n_items, device=self.device), _ITEMS_AT_ONCE):
+        for items in torch.split(torch.arange(self.n_items, device=self.device), _SOURCES_AT_ONCE):
             has = take_rows(self._has, items).unsqueeze(2)
             branch = self._branch(self._sources(items))
             found.append((branch * has).sum(1) / has.sum(1).clamp(min=1))
