@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrs_pipeline.evaluation.folded import Ranker
 from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
 from mrs_pipeline.functional.ranking import ranks_of, top_k
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, Evidence
-from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions
 
 
@@ -87,7 +87,7 @@ def ranking_task(
 
 
 def ranking_evidence(
-    model: AnyRecommender, task: RankingTask, background: Background, list_length: int = 0
+    model: Ranker, task: RankingTask, background: Background, list_length: int = 0
 ) -> Evidence:
     """Rank all candidates for the users of `task`.
 
@@ -100,7 +100,9 @@ def ranking_evidence(
         list_length: K; lists are made where it is positive.
     """
     ranks = [torch.zeros(0, dtype=torch.int64, device=task.users.device)]
-    lists = np.full((len(task.users), list_length), -1, dtype=np.int32) if list_length else None
+    lists = None
+    if list_length:
+        lists = torch.full((len(task.users), list_length), -1, dtype=torch.int32, device=task.users.device)
     for rows, scores in masked_scores(model, task.users, task.excluded, task.blocked):
         ranks.append(ranks_of(scores, *task.truth.part(rows.start, rows.stop), task.ties))
         if lists is not None:
@@ -118,7 +120,7 @@ def ranking_evidence(
         candidates=task.candidates,
         catalogue=task.catalogue,
         background=background,
-        lists=lists,
+        lists=None if lists is None else lists.cpu().numpy(),
     )
 
 
@@ -134,11 +136,10 @@ def _unranked_last(places: IntArray, rows: IntArray, ranked: BoolArray, candidat
     return moved
 
 
-def _fill(lists: np.ndarray, scores: Tensor, ties: Tensor) -> None:
+def _fill(lists: Tensor, scores: Tensor, ties: Tensor) -> None:
     """The best items of `scores` [b, I] into `lists` [b, K]; what may not be ranked scores -inf and stays out."""
     values, columns = top_k(scores, min(lists.shape[1], scores.shape[1]), ties)
-    found = columns.masked_fill(values == -torch.inf, -1)
-    lists[:, : found.shape[1]] = found.cpu().numpy()
+    lists[:, : columns.shape[1]] = columns.masked_fill(values == -torch.inf, -1)
 
 
 def list_length(metrics: Sequence[Metric], ks: Sequence[int]) -> int:

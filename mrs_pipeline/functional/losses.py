@@ -1,17 +1,19 @@
 """Training losses, each under the name and the scaling of its source.
 
-Papers that share a name scale it differently; where two scalings are needed they are two functions.
+Papers that share a name scale it differently; where two scalings are needed they are two functions. `weights` [B] is
+one for the rows that count and zero for rows that stand there for the size alone (`distinct`); None where all count.
 """
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, normalize
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
+from mrs_pipeline.functional.distinct import counted, mean_of
 from mrs_pipeline.functional.kernels.contrast import contrast
-from mrs_pipeline.functional.kernels.rows import frobenius_norm
+from mrs_pipeline.functional.kernels.rows import frobenius_norm, take_rows
 
 
-def bpr(gaps: Tensor) -> Tensor:
+def bpr(gaps: Tensor, weights: Tensor | None = None) -> Tensor:
     """Bayesian personalised ranking (Rendle et al., UAI 2009): -mean log sigmoid(s_ui - s_uj); gaps [B].
 
     Without an opinion, log 2:
@@ -19,7 +21,7 @@ def bpr(gaps: Tensor) -> Tensor:
     >>> bpr(torch.tensor([0.0, 0.0]))
     tensor(0.6931)
     """
-    return -logsigmoid(gaps).mean()
+    return -mean_of(logsigmoid(gaps), weights)
 
 
 def bpr_inner(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -52,16 +54,18 @@ def squared_norm(*rows: Tensor) -> Tensor:
     return torch.stack([table.square().sum() for table in rows]).sum() / (2 * len(rows[0]))
 
 
-def cosine_distance(one: Tensor, other: Tensor) -> Tensor:
+def cosine_distance(one: Tensor, other: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - mean cosine of the rows of two views [B, D]; a row of zeros counts as orthogonal.
 
     >>> cosine_distance(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[5.0, 0.0], [1.0, 0.0]]))
     tensor(0.5000)
     """
-    return 1 - (normalize(one, dim=1) * normalize(other, dim=1)).sum(1).mean()
+    return _distance((normalize(one, dim=1) * normalize(other, dim=1)).sum(1), weights)
 
 
-def product_contrast(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+def product_contrast(
+    anchors: Tensor, others: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """-mean_i log softmax_j(<a_i, b_j> / temperature) at j = i: contrast of two views [B, D] by inner products.
 
     >>> views = torch.eye(2)
@@ -69,22 +73,27 @@ def product_contrast(anchors: Tensor, others: Tensor, temperature: float) -> Ten
     tensor(0.3133)
     """
     products = (anchors / temperature) @ others.T
-    return (products.logsumexp(1) - products.diagonal()).mean()
+    compared = products
+    if weights is not None:
+        compared = products.masked_fill(weights == 0, torch.finfo(products.dtype).min)
+    return mean_of(compared.logsumexp(1) - products.diagonal(), weights)
 
 
-def info_nce(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+def info_nce(anchors: Tensor, others: Tensor, temperature: float, weights: Tensor | None = None) -> Tensor:
     """-mean_i log softmax_j(cos(a_i, b_j) / temperature) at j = i, over the rows of a batch (van den Oord, 2018).
 
     Args:
         anchors: [B, D].
         others: [B, D]; row i belongs to anchor i, all other rows are its negatives.
         temperature: of the softmax.
+        weights: [B] which rows count; all if None.
 
     >>> views = 5 * torch.eye(2)  # lengths do not matter
     >>> info_nce(views, views, 1.0)
     tensor(0.3133)
     """
-    return info_nce_counted(anchors, others, anchors.new_ones(len(anchors)), temperature)
+    counts = anchors.new_ones(len(anchors)) if weights is None else weights
+    return info_nce_counted(anchors, others, counts, temperature)
 
 
 def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperature: float) -> Tensor:
@@ -103,7 +112,21 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     return contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
 
 
-def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+def info_nce_among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
+    """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j.
+
+    >>> views = torch.eye(2)
+    >>> info_nce_among_all(views, views, torch.tensor([0, 0]), 1.0)
+    tensor(0.3133)
+    """
+    distinct, _, counts = counted(rows)
+    anchors = normalize(take_rows(one, distinct), dim=1)
+    losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, distinct, reduction="none")
+    total: Tensor = (losses * counts).sum() / len(rows)
+    return total
+
+
+def grace(anchors: Tensor, others: Tensor, temperature: float, weights: Tensor | None = None) -> Tensor:
     """`info_nce` whose negatives are the other anchors too (Zhu et al., "Deep Graph Contrastive Learning", 2020).
 
     -mean_i log e^(cos(a_i, b_i) / t) / (sum_j e^(cos(a_i, b_j) / t) + sum_(j != i) e^(cos(a_i, a_j) / t)).
@@ -114,8 +137,8 @@ def grace(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
     """
     unit = normalize(anchors, dim=1)
     keys = torch.cat([normalize(others, dim=1), unit])
-    rows, columns = anchors.new_ones(len(anchors)), anchors.new_ones(2 * len(anchors))
-    return contrast(unit / temperature, keys, rows, columns)
+    rows = anchors.new_ones(len(anchors)) if weights is None else weights
+    return contrast(unit / temperature, keys, rows, rows.repeat(2))
 
 
 def mean_square(*rows: Tensor) -> Tensor:
@@ -127,7 +150,7 @@ def mean_square(*rows: Tensor) -> Tensor:
     return torch.stack([table.square().mean() for table in rows]).sum()
 
 
-def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
+def cross_correlation(one: Tensor, other: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared correlation of the columns of one [B, D] with those of another [B, K], over the rows.
 
     Zero says that the two have no linear relation: the soft orthogonality of domain separation networks
@@ -138,10 +161,10 @@ def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
     >>> [round(cross_correlation(column, other).item(), 4) for other in (-2 * column, column + hill)]
     [1.0, 0.25]
     """
-    return (_standardised(one).T @ _standardised(other)).square().mean()
+    return (_standardised(one, weights).T @ _standardised(other, weights)).square().mean()
 
 
-def misalignment(one: Tensor, other: Tensor) -> Tensor:
+def misalignment(one: Tensor, other: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - mean cosine of the rows [B, D] of two views; centred over the batch, so that constants are not alike.
 
     >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -150,11 +173,17 @@ def misalignment(one: Tensor, other: Tensor) -> Tensor:
     >>> round(misalignment(rows, -rows).item(), 4)
     2.0
     """
-    centred = (view - view.mean(0) for view in (one, other))
+    centred = (view - mean_of(view, weights) for view in (one, other))
     first, second = (normalize(view, dim=1) for view in centred)
-    return 1 - (first * second).sum(1).mean()
+    return _distance((first * second).sum(1), weights)
 
 
-def _standardised(columns: Tensor) -> Tensor:
-    """Columns [B, D] of mean zero and length one; constant ones become zero."""
-    return normalize(columns - columns.mean(0), dim=0)
+def _distance(cosines: Tensor, weights: Tensor | None) -> Tensor:
+    """1 - mean of `cosines` [B]; zero where no row counts."""
+    return 1 - cosines.mean() if weights is None else mean_of(1 - cosines, weights)
+
+
+def _standardised(columns: Tensor, weights: Tensor | None) -> Tensor:
+    """Columns [B, D] of mean zero and length one; constant ones become zero, and so do rows that do not count."""
+    centred = columns - mean_of(columns, weights)
+    return normalize(centred if weights is None else centred * weights.unsqueeze(1), dim=0)

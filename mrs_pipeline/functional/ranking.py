@@ -6,19 +6,23 @@ What a place is worth is said in `metrics`.
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.kernels.dispatch import SIZES_KNOWN, has_kernel
+
 
 def top_k(scores: Tensor, k: int, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Values [B, k] and columns [B, k] of the k largest scores of each row [B, C], best first.
 
     Equal scores are ordered by column number, or by `order` [C] (a permutation: the place of each column among its
     equals), also where the tie runs across the k-th place, which `torch.topk` leaves open. A NaN among the scores
-    would come out first.
+    would come out first. A GPU's host does not wait to learn whether there are ties.
 
     >>> values, columns = top_k(torch.tensor([[1.0, 3.0, 2.0, 3.0]]), 2)
     >>> columns  # of the two threes the left one comes first
     tensor([[1, 3]])
     """
     width = scores.shape[1]
+    if not has_kernel(SIZES_KNOWN, scores) and scores.dtype == torch.float32:
+        return top_k_reference(scores, k, order)
     values, columns = torch.topk(scores, min(k + 1, width), sorted=True)
     if width > k:
         open_rows = torch.nonzero(values[:, k] == values[:, k - 1]).flatten()
@@ -29,6 +33,16 @@ def top_k(scores: Tensor, k: int, order: Tensor | None = None) -> tuple[Tensor, 
                 scores[open_rows], threshold, k, order
             )
     return _order_ties(values, columns, order)
+
+
+def top_k_reference(scores: Tensor, k: int, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`top_k` of float32 scores through whole numbers that are all different: the score first, then the place."""
+    width = scores.shape[1]
+    bits = (scores + 0.0).view(torch.int32)  # zero has two signs and one rank
+    ascending = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    place = torch.arange(width, device=scores.device) if order is None else order
+    columns = torch.topk((ascending << 32) | (width - 1 - place), min(k, width), sorted=True).indices
+    return scores.gather(1, columns), columns
 
 
 def _top_k_by_threshold(
@@ -77,6 +91,9 @@ def _ranks(scores: Tensor, rows: Tensor, columns: Tensor, order: Tensor | None) 
     own = mine.gather(1, columns.unsqueeze(1))
     marks = torch.empty_like(mine)  # counted as floats, exact below 2^24 columns and much faster than bool
     ranks = 1 + torch.gt(mine, own, out=marks).sum(1).long()
+    if not has_kernel(SIZES_KNOWN, scores):
+        place = torch.arange(mine.shape[1], device=mine.device) if order is None else order
+        return ranks + ((mine == own) & (place < place[columns].unsqueeze(1))).sum(1)
     level = torch.eq(mine, own, out=marks).sum(1)
     tied = torch.nonzero(level > 1).flatten()
     if len(tied):

@@ -38,18 +38,21 @@ class Csr:
     def row_numbers(self) -> Tensor:
         """[nnz] int64: the row of each entry."""
         counts = self.indptr.diff().long()
-        return torch.repeat_interleave(torch.arange(self.shape[0], device=counts.device), counts)
+        return _repeated(torch.arange(self.shape[0], device=counts.device), counts, len(self.indices))
 
     def with_weights(self, weights: Tensor) -> "Csr":
         """The same pattern with other weights [nnz]."""
         return Csr(self.indptr, self.indices, weights, self.shape)
 
-    def take(self, rows: Tensor) -> "Csr":
-        """The given rows [B] int64 in that order, as a matrix [B, columns]."""
+    def take(self, rows: Tensor, n_entries: int | None = None) -> "Csr":
+        """The given rows [B] int64 in that order, as a matrix [B, columns].
+
+        Where the caller knows how many entries they have, the host need not wait for the device to count them.
+        """
         starts = self.indptr[rows].long()
         counts = self.indptr[rows + 1].long() - starts
         ends = counts.cumsum(0)
-        shift = torch.repeat_interleave(starts - (ends - counts), counts)
+        shift = _repeated(starts - (ends - counts), counts, n_entries)
         entries = shift + torch.arange(len(shift), device=shift.device)
         indptr = torch.cat([ends.new_zeros(1), ends]).int()
         return Csr(indptr, self.indices[entries], self.weights[entries], (len(rows), self.shape[1]))
@@ -72,6 +75,11 @@ class Csr:
             return torch.sparse_csr_tensor(
                 self.indptr, self.indices, self.weights, self.shape, check_invariants=False
             )
+
+
+def _repeated(values: Tensor, counts: Tensor, total: int | None) -> Tensor:
+    """Each of `values` [n] as often as `counts` [n] says, `total` times in all."""
+    return torch.repeat_interleave(values, counts, output_size=total)
 
 
 def _row_starts(sorted_rows: Tensor, n_rows: int) -> Tensor:

@@ -81,6 +81,8 @@ class TripleSampler:
         pairs: [T] int64 the number of each triple's (head, relation).
         tails: sampler of tails that the pair does not have.
         relations: [B] int64 of every batch.
+        starts: [B] int64 where the triples of these relations begin.
+        sizes: [B] int64 how many these are.
         counts: triples of each relation in a batch.
     """
 
@@ -88,6 +90,8 @@ class TripleSampler:
     pairs: Tensor
     tails: NegativeSampler
     relations: Tensor
+    starts: Tensor
+    sizes: Tensor
     counts: tuple[int, ...]
 
     @classmethod
@@ -99,14 +103,16 @@ class TripleSampler:
         distinct, pairs = torch.unique(keys, return_inverse=True)
         sampler = NegativeSampler.from_pairs(pairs, triples.tails, len(distinct))
         numbers = torch.arange(len(counts), device=device)
-        relations = numbers.repeat_interleave(torch.tensor(counts, device=device))
-        return cls(triples, pairs, sampler, relations, counts)
+        relations = torch.repeat_interleave(
+            numbers, torch.tensor(counts, device=device), output_size=sum(counts)
+        )
+        sizes = torch.tensor(triples.counts, device=device)
+        starts = sizes.cumsum(0) - sizes
+        return cls(triples, pairs, sampler, relations, starts[relations], sizes[relations], counts)
 
     def draw(self, generator: torch.Generator) -> TripleBatch:
         """One batch."""
-        sizes = torch.tensor(self.triples.counts, device=self.relations.device)
-        starts = sizes.cumsum(0) - sizes
-        rows = starts[self.relations] + random_below(sizes[self.relations], generator)
+        rows = self.starts + random_below(self.sizes, generator)
         return TripleBatch(
             self.triples.heads[rows],
             self.relations,

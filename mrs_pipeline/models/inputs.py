@@ -4,7 +4,7 @@ What training rows a step then gets is in `base` and `training.batches`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -94,6 +94,14 @@ class ModelInputs:
             else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
             raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
+        )
+
+    def only(self, modality: str) -> "ModelInputs":
+        """The inputs with the features of one modality alone."""
+        return replace(
+            self,
+            features={modality: self.features[modality]},
+            present={modality: self.present[modality]},
         )
 
     def pretrained_by(self, pretrainer: str) -> list[str]:

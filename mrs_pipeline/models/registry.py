@@ -33,6 +33,10 @@ _BASELINES: Final = {
 }
 _BRIDGES: Final = {
     "mmgcn": f"{_HERE}.bridge.mmgcn:Mmgcn",
+    "mgat": f"{_HERE}.bridge.mgat:Mgat",
+    "mmssl": f"{_HERE}.bridge.mmssl:Mmssl",
+    "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
+    "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
     "lattice": f"{_HERE}.bridge.lattice:Lattice",
     "micro": f"{_HERE}.bridge.micro:Micro",

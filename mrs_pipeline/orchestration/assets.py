@@ -6,6 +6,7 @@ An asset's key is `<dataset>/<output>`, its partitions are the dataset's windows
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.machine import machine_fault
+from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
@@ -113,10 +115,8 @@ def _perform(
         if task.windowed:
             refuse_stale(stage, task, tasks)
         keep_version(stage, task)
-        if found is not None and found.unrecorded:
-            outcomes = taken_over(stage, task)
-        else:
-            outcomes = list(task.run(stage, task, provenance_of(stage, task)))
+        recorded = found is None or not found.unrecorded
+        outcomes = _run(stage, task) if recorded else taken_over(stage, task)
         _require_code_as_loaded()
         record_outcomes(stage, task, outcomes, context.run.run_id)
     except Exception as error:
@@ -132,6 +132,13 @@ def _perform(
     )
     facts = {**(task.show(stage, task) if task.show else {}), "why it was made": reasons}
     return [replace(outcome, facts={**outcome.facts, **facts}) for outcome in outcomes]
+
+
+def _run(stage: Stage, task: Task) -> list[Outcome]:
+    """Does the task, on a GPU of its own where it uses one."""
+    own = own_accelerator(stage.home.accelerators) if task.pool == POOL else nullcontext()
+    with own:
+        return list(task.run(stage, task, provenance_of(stage, task)))
 
 
 def _failure(stage: Stage, error: Exception) -> Exception:

@@ -30,6 +30,7 @@ from mrs_pipeline.tasks.files import engine_settings, pretrained_part
 from mrs_pipeline.tasks.node import CORE_ITEMS, External, Files, Kind, Node
 from mrs_pipeline.tasks.source_files import source_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
+from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.types import FeatureMatrix
 
 
@@ -54,6 +55,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
+        facts |= report.made_with
         summary = _summary(features_in(directory, name), previous)  # whose files go when these are published
         facts |= {key: getattr(summary, key) for key in DRIFT}
     artifact = stage.features.read(*keys)
@@ -67,7 +69,8 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
 def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """The kNN item graph of one feature set."""
     name = task.subject
-    graph = knn_graph(read_features(stage, name), stage.config.item_graph_k)
+    device = resolve_device(stage.config.training)
+    graph = knn_graph(read_features(stage, name), stage.config.item_graph_k, device=device)
     digest = write_graph(
         stage, task.outputs[0], provenance, graph, {"item_graph_k": stage.config.item_graph_k}
     )
@@ -120,6 +123,7 @@ def _facts(report: ExtractionReport, summary: FeatureSummary) -> dict[str, objec
         "encoded now": report.encoded,
         "taken over unchanged": report.reused,
         "dimensions": report.dimensions,
+        **report.made_with,
         "items per second": round(report.items_per_second, 1),
         "seconds": round(report.seconds, 2),
         "peak memory MB": round(report.peak_memory_mb),
@@ -170,4 +174,5 @@ def graph_task(config: DatasetConfig, name: str) -> Task:
         description=f"The {config.item_graph_k} nearest items by cosine of {name}, built in blocks.",
         tags=(f"modality/{config.feature(name).modality}",),
         kinds=("graph",),
+        pool="gpu",
     )

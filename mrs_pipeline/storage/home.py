@@ -66,6 +66,11 @@ class Home:
         return self.data / "final"
 
     @property
+    def indexes(self) -> Path:
+        """Indexes of item vectors, see `artifacts.ArtifactStore`."""
+        return self.data / "indexes"
+
+    @property
     def searches(self) -> Path:
         """Trials of searches for settings, see `trials`."""
         return self.data / "searches"
@@ -74,6 +79,11 @@ class Home:
     def versions(self) -> Path:
         """What code versions stand for, see `versions.VersionStore`."""
         return self.data / "versions"
+
+    @property
+    def accelerators(self) -> Path:
+        """Locks of the GPUs that steps of this project compute on."""
+        return self.data / "accelerators"
 
     @property
     def reports(self) -> Path:

@@ -13,13 +13,14 @@ from mrs_pipeline.stored.intact import intact_artifact
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.places import store_of
 from mrs_pipeline.tasks.task import Stage
+from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.types import FloatArray, TrainingData
 
 
 def load_trained(
     stage: Stage, name: str, seed: int, data: TrainingData, *, final: bool = False
 ) -> AnyRecommender:
-    """The trained model of one seed; InputError where it was trained with others.
+    """The trained model of one seed, on the device that is in use; InputError where it was trained with others.
 
     Args:
         stage: dataset and window.
@@ -28,7 +29,8 @@ def load_trained(
         data: what it was trained on.
         final: the model of all history, not the one that was chosen on validation.
     """
-    return load(_directory(stage, Node(Kind.FINAL if final else Kind.TRAINED, name), seed), data)
+    directory = _directory(stage, Node(Kind.FINAL if final else Kind.TRAINED, name), seed)
+    return load(directory, data, device=resolve_device(stage.config.training_of(name)))
 
 
 def chosen_epochs(stage: Stage, name: str, seed: int) -> int:

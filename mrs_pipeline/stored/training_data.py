@@ -25,6 +25,7 @@ from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
 from mrs_pipeline.tasks.places import exists, is_directory, record
 from mrs_pipeline.tasks.task import Stage
+from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.types import BoolArray, Interactions, RawContent, SparseGraph, TrainingData
 
 _DIGITS = 16
@@ -50,10 +51,11 @@ def training_data(stage: Stage, spec: Needs, *, whole: bool = False) -> Training
     features = complete(stored, stage.config.missing, rows.train)
     graphs: dict[str, SparseGraph] = {}
     if spec.item_graph:
+        device = resolve_device(stage.config.training)
         graphs = {
             modality: read_graph(stage, sets[0])
             if stores_graphs(stage.config) and len(sets) == 1
-            else knn_graph(features[modality], stage.config.item_graph_k)
+            else knn_graph(features[modality], stage.config.item_graph_k, device=device)
             for modality, sets in chosen.items()
         }
     users = read_graph(stage, USER_GRAPH.name) if spec.user_graph and not whole else None
@@ -160,13 +162,16 @@ def protocol(config: DatasetConfig, *, refit: bool | None = None) -> str:
         else "items with an interaction that counts"
     )
     if config.windowed:
+        held_out = config.split.held_out_users
         split = (
             f"walk-forward by {config.window.every}, validation the last {config.split.valid:.0%} of history"
+            + (f", {held_out:.0%} of users held out whole" if held_out else "")
         )
     else:
         settings = config.split.model_dump(exclude_defaults=False)
-        if not settings["cold_items"]:
-            del settings["cold_items"]
+        for name in ("cold_items", "held_out_users"):
+            if not settings[name]:
+                del settings[name]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
     return (

@@ -80,8 +80,12 @@ class UserRowSource:
     def epoch(self, generator: torch.Generator) -> Iterator[UserRowBatch]:
         """Shuffles the users and yields slices of them."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
-        for users in torch.split(self._users[order], self._per_batch):
-            yield UserRowBatch(users, self._history.take(users))
+        batches = torch.split(self._users[order], self._per_batch)
+        lengths = self._history.indptr.diff()
+        # the sizes of all batches in one transfer: a GPU is made to wait once an epoch
+        sizes = torch.stack([lengths[users].sum() for users in batches]).tolist()
+        for users, size in zip(batches, sizes, strict=True):
+            yield UserRowBatch(users, self._history.take(users, size))
 
 
 SOURCES: Mapping[BatchKind, Callable[..., BatchSource[Batch]]] = {

@@ -11,8 +11,13 @@ def resolve_device(options: TrainingOptions) -> torch.device:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return accelerator() or torch.device("cpu")
     device = torch.device(options.device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"training.device is '{options.device}' but this machine has none; use auto or cpu")
     return device
+
+
+def accelerator() -> torch.device | None:
+    """The GPU that this thread uses (`torch.cuda.set_device`), with its number; None where there is none."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else None

@@ -24,6 +24,7 @@ from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.training.step import step_loss
 
 Validate = Callable[[AnyRecommender], float]
 """Score of a model on held-out interactions, larger is better."""
@@ -128,6 +129,7 @@ class _Run(Generic[BatchT]):
                 f"settings of '{self.model.spec.name}' have no learning rate; derive them from GradientConfig"
             )
         self.stopping = EarlyStopping(self.options.patience)
+        self._loss = step_loss(self.model, self.options)
         groups = [dict(group) for group in self.model.parameter_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
 
@@ -191,7 +193,7 @@ class _Run(Generic[BatchT]):
 
     def _step(self, batch: BatchT, factor: float = 1.0) -> dict[str, Tensor]:
         """One optimiser step down `factor` times the loss (up, if negative); the terms as they were before it."""
-        terms = self.model.loss(batch)
+        terms = self._loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack(list(terms.values())).sum()
         (total if factor == 1 else factor * total).backward()  # type: ignore[no-untyped-call]

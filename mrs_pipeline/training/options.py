@@ -1,6 +1,6 @@
 """Settings of a training run that do not depend on the model. Imports no torch."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,12 @@ class TrainingOptions(BaseModel):
     """Epochs from one validation to the next."""
     checkpoint_every: int = Field(default=10, ge=0)
     """Epochs from one checkpoint to the next; 0 for none. An interrupted run resumes from the last one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the dense products of a step: bfloat16 is faster on GPUs that have it and rounds to three digits; weights,
+    sums, losses and sparse products stay float32. Scoring is not touched."""
+    compile: bool = False
+    """Compile the step first (`torch.compile`): fewer, larger kernels. Takes a minute at the start and pays where
+    epochs are many; rounding differs in the last digits. Needs a C++ compiler on a CPU."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """`auto` takes a CUDA device where there is one, else the CPU."""
     threads: int | None = Field(default=None, ge=1)

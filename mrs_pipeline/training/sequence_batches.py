@@ -35,10 +35,13 @@ class SequenceSource:
         """Shuffles the subsequences and yields slices of them, each no wider than its longest."""
         order = torch.randperm(len(self._users), generator=generator, device=self._users.device)
         batches = torch.split(order, self._per_batch)
-        # the widths of all batches in one transfer: a GPU is made to wait once an epoch
-        widths = torch.stack([self._ends[rows].max() for rows in batches]).clamp(max=self._length).tolist()
-        for rows, width in zip(batches, widths, strict=True):
+        # widths and targets of all batches in one transfer: a GPU is made to wait once an epoch
+        steps = self._ends.clamp(max=self._length)
+        sizes = torch.stack(
+            [torch.stack([steps[rows].max(), steps[rows].sum()]) for rows in batches]
+        ).tolist()
+        for rows, (width, n_targets) in zip(batches, sizes, strict=True):
             users, ends = self._users[rows], self._ends[rows]
             tokens = self._histories.rows(users, ends + 1, width + 1)
             inputs, targets = tokens[:, :-1], tokens[:, 1:]
-            yield SequenceBatch(users, inputs, targets.masked_fill(inputs == PAD, PAD))
+            yield SequenceBatch(users, inputs, targets.masked_fill(inputs == PAD, PAD), n_targets)

@@ -133,7 +133,7 @@ def test_small_chunks_change_nothing(monkeypatch):
     model, truth, train = Table(rng.normal(size=(N_USERS, N_ITEMS))), pairs_of(1, 0.3), pairs_of(2, 0.3)
     task = ranking_task(truth, [train])
     whole = recalls(model, task, [2, 5])
-    monkeypatch.setattr(scoring, "_SCORES_AT_ONCE", 2 * N_ITEMS)
+    monkeypatch.setattr(scoring, "scores_at_once", lambda _: 2 * N_ITEMS)
     parts = recalls(model, task, [2, 5])
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 

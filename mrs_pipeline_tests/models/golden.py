@@ -44,6 +44,7 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline_tests.cpu_draws import drawn_on_the_cpu
 from mrs_pipeline_tests.toy import (
     first_batch,
     prepared,
@@ -83,6 +84,9 @@ VARIANTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "slim": ({"content_weight": 10.0},),
 }
 """Settings beside the defaults under which other formulas run."""
+DRAWN_BY_SIZE = frozenset({"bm3", "dmrl", "kgat", "smore"})
+"""Models that draw in a step for each distinct row: on a GPU there are rows that only fill up, so other numbers are
+drawn. There the starts and the scores are compared; steps without draws are in `test_host_syncs`."""
 SHOWN = 5
 """Changes of a model that are printed."""
 
@@ -136,7 +140,7 @@ def widened(value: Any, noise: float = 0.0) -> Any:
     if isinstance(value, Tensor) and value.is_floating_point():
         generator = torch.Generator().manual_seed(value.numel())
         factor = 1 + noise * (2 * torch.rand(value.shape, generator=generator, dtype=torch.float64) - 1)
-        return value.double() * factor
+        return value.double() * factor.to(value.device)
     if isinstance(value, Mapping):
         return {key: widened(entry, noise) for key, entry in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -159,7 +163,8 @@ def gradient_values(module: nn.Module, losses: Mapping[str, Tensor], starts: Val
         values[f"start of {name}"] = starts[name]
         if parameter.grad is not None:
             norm = parameter.grad.norm().item()
-            values[f"gradient of {name}"] = [(parameter.grad * wave(parameter, number)).sum().item(), norm]
+            along = (parameter.grad * wave(parameter, number).to(parameter.device)).sum().item()
+            values[f"gradient of {name}"] = [along, norm]
     return values
 
 
@@ -169,24 +174,30 @@ def moved(module: nn.Module) -> Values:
     with torch.no_grad():
         for number, (name, parameter) in enumerate(module.named_parameters()):
             norms[name] = [parameter.norm().item()]
-            parameter.add_(wave(parameter, number), alpha=0.1)
+            parameter.add_(wave(parameter, number).to(parameter.device), alpha=0.1)
     return norms
 
 
 def model_values(
-    name: str, noise: float = 0.0, settings: Mapping[str, object] = MappingProxyType({})
+    name: str,
+    noise: float = 0.0,
+    settings: Mapping[str, object] = MappingProxyType({}),
+    device: torch.device | str = "cpu",
 ) -> Values:
-    """One step of a model, or the solution of a closed form."""
-    inputs = widened(ModelInputs.from_data(exact(prepared(name, toy_market().data))), noise)
-    with portable():
-        model = model_class(name)(small_config(name, **settings), inputs, torch.Generator().manual_seed(11))
+    """One step of a model, or the solution of a closed form; on another device with the draws of the CPU."""
+    data = exact(prepared(name, toy_market().data))
+    with portable(), drawn_on_the_cpu(device):
+        inputs = widened(ModelInputs.from_data(data, device), noise)
+        generator = torch.Generator(device)
+        generator.manual_seed(11)
+        model = model_class(name)(small_config(name, **settings), inputs, generator)
         starts = moved(model)
         values = {}
         if model.spec.batches is BatchKind.NONE:
             model.fit_closed_form()
         else:
             values = gradient_values(model, model.loss(first_batch(model, inputs)), starts)
-        scores = model.score(USERS)[:, ITEMS].flatten()
+        scores = model.score(USERS.to(device))[:, ITEMS.to(device)].flatten()
         return {"scores": [*scores.tolist(), scores.abs().max().item()], **values}
 
 
@@ -247,6 +258,14 @@ def differences(old: Values, new: Values) -> list[str]:
             place = int(gaps.argmax())
             found.append(f"{key}: {old[key][place]:.9g} before, {new[key][place]:.9g} now")
     return found
+
+
+def differences_elsewhere(name: str, settings: Mapping[str, object], device: torch.device | str) -> list[str]:
+    """`differences` between what is on record of a model and what it computes on another device."""
+    label = " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
+    old, new = json.loads(FILE.read_text())[label], model_values(name, settings=settings, device=device)
+    found = differences(old, new)
+    return [line for line in found if name not in DRAWN_BY_SIZE or line.startswith(("scores", "start"))]
 
 
 def written(records: Mapping[str, Values]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel, kernel
 
 
 def contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -16,11 +16,11 @@ def contrast(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Tensor) -> Te
     Args:
         anchors: [n, D].
         keys: [n, D] or [2 n, D].
-        rows: [n] how often each anchor stands in the batch; no gradient.
+        rows: [n] how often each anchor stands in the batch, maybe zero times; no gradient.
         columns: [n] or [2 n] how often each key does; no gradient.
     """
     if has_kernel(DENSE, anchors):
-        return _Contrast.apply(anchors, keys, rows, columns)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_Contrast, anchors, keys, rows, columns)
     return contrast_reference(anchors, keys, rows, columns)
 
 
@@ -30,8 +30,12 @@ def contrast_reference(anchors: Tensor, keys: Tensor, rows: Tensor, columns: Ten
     products = anchors @ keys.T
     own = products.diagonal()
     itself = torch.ones_like(products, dtype=torch.bool).triu(n).tril(n)
-    logits = products.masked_fill(itself, -torch.inf) + columns.log()
-    return (rows * (logits.logsumexp(1) - own)).sum() / rows.sum()
+    # a finite number, so that rows among which nothing counts give no NaN
+    absent = (columns == 0).expand_as(products)
+    logits = (products + columns.clamp(min=1).log()).masked_fill(
+        itself | absent, torch.finfo(products.dtype).min
+    )
+    return (rows * (logits.logsumexp(1) - own)).sum() / rows.sum().clamp(min=1)
 
 
 class _Contrast(torch.autograd.Function):

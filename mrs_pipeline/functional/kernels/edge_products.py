@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.kernels.plain import inner_products, sums_over_entries
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.sparse import Csr
@@ -25,7 +25,7 @@ def edge_product(graph: Csr, operator: SparseOperator, dense: Tensor) -> Tensor:
     graph keeps it.
     """
     if has_kernel(SPARSE, dense):
-        return _EdgeProduct.apply(graph.weights, dense, graph, operator)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_EdgeProduct, graph.weights, dense, graph, operator)
     return edge_product_reference(graph, operator, dense)
 
 
@@ -38,7 +38,7 @@ def edge_product_reference(graph: Csr, operator: SparseOperator, dense: Tensor) 
 def edge_similarities(pattern: Csr, x: Tensor) -> Tensor:
     """[nnz] inner products <x_r, x_c> of the rows [n, D] that each entry (r, c) of a square `pattern` joins."""
     if has_kernel(SPARSE, x):
-        return _EdgeSimilarities.apply(x, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_EdgeSimilarities, x, pattern)
     return edge_similarities_reference(pattern, x)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.attention import edge_softmax
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import INTO_PLACE, SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.kernels.plain import inner_products, sums_over_entries
 from mrs_pipeline.functional.kernels.sparse_products import add_product, product
 from mrs_pipeline.functional.sparse import Csr
@@ -81,7 +81,7 @@ def edge_sums(pattern: EdgePattern, start: Tensor, weights: Tensor, right: Tenso
         right: [columns, D].
     """
     if has_kernel(SPARSE, right):
-        return _EdgeSums.apply(start, weights, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_EdgeSums, start, weights, right, pattern)
     return edge_sums_reference(pattern, start, weights, right)
 
 
@@ -103,7 +103,7 @@ def edge_attention(pattern: EdgePattern, left: Tensor, right: Tensor) -> tuple[T
         The sums [rows, D] and a [nnz].
     """
     if has_kernel(SPARSE, left):
-        return _EdgeAttention.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_EdgeAttention, left, right, pattern)  # type: ignore[return-value]  # it gives two
     return edge_attention_reference(pattern, left, right)
 
 
@@ -112,6 +112,24 @@ def edge_attention_reference(pattern: EdgePattern, left: Tensor, right: Tensor) 
     scores = inner_products(pattern.rows, pattern.graph.indices, left, right)
     shares = edge_softmax(scores, pattern.rows, pattern.graph.shape[0])
     return edge_sums_reference(pattern, left, shares, right), shares
+
+
+def edge_scores(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
+    """[nnz] inner products <left_r, right_c> of the entries (r, c), differentiable in both tables.
+
+    Args:
+        pattern: the entries.
+        left: [rows, D].
+        right: [columns, D].
+    """
+    if has_kernel(SPARSE, left):
+        return _EdgeScores.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return edge_scores_reference(pattern, left, right)
+
+
+def edge_scores_reference(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
+    """Plain `edge_scores`; holds an [nnz, D]."""
+    return inner_products(pattern.rows, pattern.graph.indices, left, right)
 
 
 class _EdgeSums(torch.autograd.Function):
@@ -157,11 +175,34 @@ class _EdgeAttention(torch.autograd.Function):
         )
 
 
+class _EdgeScores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, pattern: EdgePattern) -> Tensor:
+        ctx.pattern = pattern
+        ctx.save_for_backward(left, right)
+        return _sampled(pattern, left, right)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        pattern: EdgePattern = ctx.pattern
+        left, right = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        return (
+            product(pattern.matrix(gradient), right),
+            product(pattern.reverse_matrix(gradient), left),
+            None,
+        )
+
+
 def _sampled(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
     """[nnz] inner products <left_r, right_c> at the entries (r, c)."""
     result = pattern.matrix(left.new_zeros(len(pattern.rows)))
+    left, columns = left.contiguous(), right.contiguous().T
+    if not has_kernel(INTO_PLACE, left):
+        sampled: Tensor = torch.sparse.sampled_addmm(result, left, columns, beta=0.0)
+        return sampled.values()
     # into its own input, which spares four copies
-    torch.sparse.sampled_addmm(result, left.contiguous(), right.contiguous().T, beta=0.0, out=result)
+    torch.sparse.sampled_addmm(result, left, columns, beta=0.0, out=result)
     return result.values()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.kernels.plain import sums_over_entries
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.sparse import Csr
@@ -60,7 +60,7 @@ class MultiEdgePattern:
 def multi_edge_product(pattern: MultiEdgePattern, weights: Tensor, dense: Tensor) -> Tensor:
     """[rows, D] = the matrix of `pattern` with weights [E] times dense [columns, D]; both get gradients."""
     if has_kernel(SPARSE, dense):
-        return _MultiEdgeProduct.apply(weights, dense, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_MultiEdgeProduct, weights, dense, pattern)
     return multi_edge_product_reference(pattern, weights, dense)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.distinct import distinct
+from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.sparse import Csr
 
 
@@ -21,7 +22,7 @@ def weighted_row_sums(pattern: Csr, weights: Tensor, table: Tensor) -> Tensor:
         [B, K, H]. Gradients reach weights and table; neither way holds an [nnz, K, H].
     """
     if has_kernel(SPARSE, table):
-        return _RowSums.apply(weights, table, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_RowSums, weights, table, pattern)
     return weighted_row_sums_reference(pattern, weights, table)
 
 
@@ -45,7 +46,7 @@ class _RowSums(torch.autograd.Function):
         weights, table = ctx.saved_tensors
         pattern: Csr = ctx.pattern
         owners = pattern.row_numbers()
-        items, place = torch.unique(pattern.indices, return_inverse=True)
+        items, place = distinct(pattern.indices)
         taken = table.index_select(0, items)
         # only the rows that occur: a batch of users touches a small part of the table
         of_taken = torch.zeros_like(taken)
@@ -55,7 +56,7 @@ class _RowSums(torch.autograd.Function):
             spread = gradients[0][:, number].index_select(0, owners)
             of_weights[:, number] = torch.linalg.vecdot(rows, spread)
             of_taken.index_add_(0, place, spread.mul_(column.unsqueeze(1)))
-        return of_weights, torch.zeros_like(table).index_copy_(0, items.long(), of_taken), None
+        return of_weights, torch.zeros_like(table).index_add_(0, items, of_taken), None
 
 
 def _columns(weights: Tensor) -> list[Tensor]:

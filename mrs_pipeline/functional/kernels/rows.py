@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import DENSE, has_kernel, kernel
 
 _SHORTEST = 1e-12
 """A row no longer than this has no direction: it becomes zero."""
@@ -19,7 +19,7 @@ def take_rows(table: Tensor, rows: Tensor) -> Tensor:
 def unit_rows(table: Tensor) -> Tensor:
     """Rows [n, D] divided by their Euclidean length; a row of zeros stays zero and gets no gradient."""
     if has_kernel(DENSE, table):
-        return _UnitRows.apply(table)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_UnitRows, table)
     return unit_rows_reference(table)
 
 
@@ -50,7 +50,7 @@ class _UnitRows(torch.autograd.Function):
 def frobenius_norm(table: Tensor) -> Tensor:
     """Root of the sum of the squares of `table` [n, D], a scalar; its gradient at zero is zero."""
     if has_kernel(DENSE, table):
-        return _FrobeniusNorm.apply(table)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_FrobeniusNorm, table)
     return frobenius_norm_reference(table)
 
 

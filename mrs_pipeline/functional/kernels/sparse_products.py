@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrs_pipeline.functional.kernels.dispatch import SPARSE, has_kernel
+from mrs_pipeline.functional.kernels.dispatch import INTO_PLACE, SPARSE, has_kernel, kernel
 from mrs_pipeline.functional.kernels.plain import sums_over_entries
 from mrs_pipeline.functional.sparse import Csr
 
@@ -41,7 +41,7 @@ class SparseOperator:
 def sparse_product(operator: SparseOperator, dense: Tensor) -> Tensor:
     """[rows, D] = `operator` [rows, columns] times `dense` [columns, D], which gets the gradient."""
     if has_kernel(SPARSE, dense):
-        return _SparseProduct.apply(dense, operator)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_SparseProduct, dense, operator)
     return sparse_product_reference(operator, dense)
 
 
@@ -49,7 +49,8 @@ def sparse_product_reference(operator: SparseOperator, dense: Tensor) -> Tensor:
     """Plain `sparse_product`; holds an [nnz, D]."""
     matrix = operator.matrix
     counts = matrix.crow_indices().diff().long()
-    rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    numbers = torch.arange(len(counts), device=counts.device)
+    rows = torch.repeat_interleave(numbers, counts, output_size=len(matrix.values()))
     return sums_over_entries(rows, matrix.col_indices(), matrix.values(), dense, len(counts))
 
 
@@ -71,6 +72,8 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
 
     `torch.mm` fills the result with zeros and copies it before it multiplies: twice the time on a CPU.
     """
+    if not has_kernel(INTO_PLACE, dense):
+        return torch.mm(matrix, dense)
     result = dense.new_empty(matrix.shape[0], dense.shape[1])
     torch.addmm(result, matrix, dense, beta=0, out=result)
     return result
@@ -78,6 +81,8 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
 
 def add_product(to: Tensor, matrix: Tensor, dense: Tensor) -> Tensor:
     """Adds sparse CSR `matrix` [rows, columns] times dense [columns, D] to `to` [rows, D] in place; no autograd."""
+    if not has_kernel(INTO_PLACE, dense):
+        return to.add_(torch.mm(matrix, dense))
     torch.addmm(to, matrix, dense, out=to)
     return to
 
@@ -91,7 +96,7 @@ def mean_propagation(operator: SparseOperator, x: Tensor, n_layers: int) -> Tens
         n_layers: L.
     """
     if has_kernel(SPARSE, x):
-        return _MeanPropagation.apply(x, operator, n_layers)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_MeanPropagation, x, operator, n_layers)
     return mean_propagation_reference(operator, x, n_layers)
 
 

@@ -71,8 +71,8 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
         pairs = zip(tables, (batch.users, batch.positives), strict=True)
         users, items = (_directions(table, rows) for table, rows in pairs)
         apart = [
-            log_uniformity(_directions(table, rows))
-            for table, rows in zip(tables, distinct_rows(batch), strict=True)
+            log_uniformity(_directions(table, rows), weights)
+            for table, (rows, weights) in zip(tables, distinct_rows(batch), strict=True)
         ]
         return {
             "alignment": (users - items).square().sum(1).mean(),
@@ -90,8 +90,10 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
         return users, items
 
 
-def log_uniformity(unit: Tensor) -> Tensor:
+def log_uniformity(unit: Tensor, weights: Tensor | None = None) -> Tensor:
     """Log mean over pairs of distinct rows [n, D] of length one of e^(-2 |x_a - x_b|^2); zero for a single row.
+
+    Only rows whose `weights` [n] are one count, where these are given.
 
     >>> log_uniformity(torch.eye(3)).round(decimals=4)  # rows at right angles
     tensor(-4.)
@@ -99,6 +101,10 @@ def log_uniformity(unit: Tensor) -> Tensor:
     n = len(unit)
     if n < 2:
         return unit.sum() * 0
+    if weights is not None:
+        shares = (weights.unsqueeze(0) * weights.unsqueeze(1)).triu(1)
+        total = ((4 * (unit @ unit.T) - 4).exp() * shares).sum()
+        return torch.where(total > 0, total / shares.sum().clamp(min=1), 1.0).log()
     pairs = torch.ones(n, n, dtype=torch.bool, device=unit.device).triu(1)
     return (4 * (unit @ unit.T)[pairs] - 4).exp().mean().log()
 

@@ -19,12 +19,11 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
 
+from mrs_pipeline.functional.distinct import positions
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
-from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
-from mrs_pipeline.functional.losses import bpr_inner, squared_norm
+from mrs_pipeline.functional.losses import bpr_inner, info_nce_among_all, squared_norm
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -92,7 +91,7 @@ class Sgl(LightGcnRecommender[SglConfig]):
         if config.cl_weight > 0:
             one, other = (self.propagated(view) for view in self._views)
             contrasts = [
-                _among_all(first, second, rows, config.temperature)
+                info_nce_among_all(first, second, rows, config.temperature)
                 for first, second, rows in zip(one, other, (batch.users, batch.positives), strict=True)
             ]
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).sum()
@@ -105,22 +104,17 @@ class Sgl(LightGcnRecommender[SglConfig]):
     def _drawn(self) -> SparseOperator:
         users, items = self._inputs.users, self._inputs.items
         if self.config.augmentation == "edge":
-            kept = self._without(len(users))
+            kept = positions(self._without(len(users)), self._remaining(len(users)))
         else:
-            kept = self._without(self.n_users)[users] & self._without(self.n_items)[items]
+            # how many edges are left only the device knows: its host waits, once an epoch
+            kept = positions(self._without(self.n_users)[users] & self._without(self.n_items)[items], None)
         graph = bipartite_graph(users[kept], items[kept], self.n_users, self.n_items)
         return SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
 
     def _without(self, n: int) -> Tensor:
         """[n] bool, of which the floor of (1 - dropout) n are true."""
         order = torch.randperm(n, generator=self.generator, device=self.device)
-        return order < int(n * (1 - self.config.dropout))
+        return order < self._remaining(n)
 
-
-def _among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
-    """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j."""
-    distinct, counts = torch.unique(rows, return_counts=True)
-    anchors = normalize(take_rows(one, distinct), dim=1)
-    losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, distinct, reduction="none")
-    total: Tensor = (losses * counts).sum() / len(rows)
-    return total
+    def _remaining(self, n: int) -> int:
+        return int(n * (1 - self.config.dropout))

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize
 
 from mrs_pipeline.functional.attention import edge_softmax
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.multi_edges import MultiEdgePattern
 from mrs_pipeline.functional.kernels.rows import take_rows
@@ -115,7 +116,7 @@ class Kgat(Recommender[KgatConfig, PairBatch]):
             self._attention = self._attentive()
         nodes = self._nodes()
         wanted = torch.cat([batch.users, self.n_users + batch.positives, self.n_users + batch.negatives])
-        rows, place = torch.unique(wanted, return_inverse=True)
+        rows, place = distinct(wanted)
         user, positive, negative = take_rows(self._propagate(nodes, self._attention, rows), place).chunk(3)
         gaps, compared = self._translations(nodes)
         norms = squared_norm(user, positive, negative) + squared_norm(*compared)

@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, grace, squared_norm
@@ -108,11 +109,10 @@ class Micro(LatentStructureRecommender[MicroConfig]):
         """Sum over modalities of GRACE(h_m, h) on the positive items that have it."""
         terms = [fused.new_zeros(())]
         for number in range(views.shape[1]):
-            rows = torch.nonzero((counts > 0) & has[:, number]).flatten()
-            if len(rows):
-                terms.append(
-                    grace(take_rows(views[:, number], rows), take_rows(fused, rows), self.config.temperature)
-                )
+            having = marked((counts > 0) & has[:, number])
+            if not having.none:
+                one, other = having.take(views[:, number]), having.take(fused)
+                terms.append(grace(one, other, self.config.temperature, having.weights))
         return torch.stack(terms).sum()
 
     def structures(self) -> list[Csr]:

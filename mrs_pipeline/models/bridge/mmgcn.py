@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.nn.functional import linear as affine
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_rows
 from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -97,7 +98,7 @@ class Mmgcn(IdentifierRecommender[MmgcnConfig]):
         """BPR on the last layer's vectors, mean squares of what is learned a user or item."""
         items = torch.cat([batch.positives, batch.negatives])
         # each user and item once, however often it occurs in the batch
-        nodes, place = torch.unique(torch.cat([batch.users, items + self.n_users]), return_inverse=True)
+        nodes, place = distinct(torch.cat([batch.users, items + self.n_users]))
         user, positives, negatives = take_rows(self._nodes(nodes), place).chunk(3)
         preferences = [take_rows(table, batch.users) for table in self.preferences.values()]
         own = take_rows(self.user_embedding, batch.users), take_rows(self.item_embedding, items)

@@ -31,6 +31,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct, marked
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import cosine_distance, embedding_norm
@@ -83,6 +84,7 @@ class Bm3(LightGcnRecommender[Bm3Config]):
         size = config.embedding_size
         self._features: Mapping[str, Tensor] = inputs.features
         self._present = inputs.present
+        self._warm, self._cold = (torch.nonzero(mask).flatten() for mask in (self._seen, ~self._seen))
         self.predictor = _biased(size, size, generator)
         self.projections = nn.ModuleDict()
         if config.contrast_weight > 0:
@@ -113,10 +115,9 @@ class Bm3(LightGcnRecommender[Bm3Config]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Predicted vectors of users [U, D] and items [I, D]."""
         users, items = self._propagate()
-        cold = torch.nonzero(~self._seen).flatten()
-        if len(cold) and self.projections:
-            length = items[self._seen].norm(dim=1).mean()
-            items = items.index_copy(0, cold, self._from_content(cold) * length)
+        if len(self._cold) and self.projections:
+            length = items.index_select(0, self._warm).norm(dim=1).mean()
+            items = items.index_copy(0, self._cold, self._from_content(self._cold) * length)
         return self.predictor(users), self.predictor(items)
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
@@ -128,17 +129,18 @@ class Bm3(LightGcnRecommender[Bm3Config]):
 
     def _modality_loss(self, modality: str, items: Tensor, item_target: Tensor) -> Tensor:
         """C(f^m, i) + C(f^m, f^m) over the rows whose item has the modality."""
-        present = take_rows(self._present[modality], items)
-        if not present.all():
-            items, item_target = items[present], item_target[present]
-            if not len(items):
-                return item_target.new_zeros(())
+        having = marked(take_rows(self._present[modality], items))
+        if having.none:
+            return item_target.new_zeros(())
+        items, item_target = having.take(items), having.take(item_target)
         # popular items occur many times in a batch: each is projected once
-        distinct, place = torch.unique(items, return_inverse=True)
-        content = self.projections[modality](take_rows(self._features[modality], distinct))
+        each, place = distinct(items)
+        content = self.projections[modality](take_rows(self._features[modality], each))
         predicted = take_rows(self.predictor(content), place)
         own_target = self._target(take_rows(content, place))
-        return cosine_distance(predicted, item_target) + cosine_distance(predicted, own_target)
+        return cosine_distance(predicted, item_target, having.weights) + cosine_distance(
+            predicted, own_target, having.weights
+        )
 
     def _from_content(self, items: Tensor) -> Tensor:
         """Directions [B, D] of the item vectors that the modalities predict; zero where there are none."""

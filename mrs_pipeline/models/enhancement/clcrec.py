@@ -26,8 +26,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
-from mrs_pipeline.functional.sparse import gather_rows
+from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -78,7 +79,7 @@ class ClcRec(IdentifierRecommender[ClcRecConfig]):
 
     def __init__(self, config: ClcRecConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self._known = torch.nonzero(self._seen).flatten()
+        self._known, self._cold = (torch.nonzero(mask).flatten() for mask in (self._seen, ~self._seen))
         self._history = interaction_matrix(inputs)
         self.first = ModalityProjection(with_unit_features(inputs), config.hidden_size, generator)
         self.second = linear(config.hidden_size, config.embedding_size, generator)
@@ -88,7 +89,7 @@ class ClcRec(IdentifierRecommender[ClcRecConfig]):
         config = self.config
         users = take_rows(self.user_embedding, batch.users)
         drawn = self._draw()
-        items, place = torch.unique(torch.cat([batch.positives, drawn]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, drawn]))
         identifiers, content = take_rows(self.item_embedding, items), self._content(items)
         own, others = place[: len(users)], place[len(users) :]
         units = normalize(content, dim=1)
@@ -113,9 +114,8 @@ class ClcRec(IdentifierRecommender[ClcRecConfig]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Users [U, D]; items [I, D] by identifier where training has seen them, else by content."""
         items: Tensor = self.item_embedding
-        cold = torch.nonzero(~self._seen).flatten()
-        if len(cold):
-            items = items.index_copy(0, cold, self._content(cold))
+        if len(self._cold):
+            items = items.index_copy(0, self._cold, self._content(self._cold))
         return self.user_embedding, items
 
     def _content(self, items: Tensor) -> Tensor:
@@ -136,15 +136,8 @@ class ClcRec(IdentifierRecommender[ClcRecConfig]):
 
     def _taken(self, users: Tensor, drawn: Tensor) -> Tensor:
         """[B, N] bool: whether each user has taken each drawn item."""
-        distinct, column = torch.unique(drawn, return_inverse=True)
-        column_of = torch.full((self.n_items,), -1, device=self.device)
-        column_of[distinct] = torch.arange(len(distinct), device=self.device)
-        row, items = gather_rows(self._history.indptr, self._history.indices, users)
-        hits = column_of[items]
-        found = hits >= 0
-        taken = torch.zeros(len(users), len(distinct), dtype=torch.bool, device=self.device)
-        taken[row[found], hits[found]] = True
-        return taken[:, column]
+        items, column = distinct(drawn)
+        return taken(self._history, users, items)[:, column]
 
 
 def _product_contrast(anchors: Tensor, own: Tensor, others: Tensor, excluded: Tensor) -> Tensor:

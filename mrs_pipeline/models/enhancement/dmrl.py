@@ -30,6 +30,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, normalize, softplus
 
+from mrs_pipeline.functional.distinct import distinct, marked
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.independence import adjacent_dependence, factor_parts
 from mrs_pipeline.functional.kernels.rows import take_rows
@@ -147,11 +148,11 @@ class Dmrl(IdentifierRecommender[DmrlConfig]):
         """Ranking against the best of the negatives, the norm, the dependence of factors."""
         config, n_rows = self.config, len(batch.users)
         drawn = torch.cat([batch.positives.unsqueeze(1), batch.negatives.view(n_rows, -1)], dim=1)
-        distinct, place = torch.unique(drawn, return_inverse=True)
-        items = self._items(distinct)
+        each, place = distinct(drawn)
+        items = self._items(each)
         users = take_rows(self.user_embedding, batch.users)
         scores = self._pair_scores(factor_parts(users, config.n_factors), items, place)
-        identifiers = take_rows(take_rows(self.item_embedding, distinct), place.flatten())
+        identifiers = take_rows(take_rows(self.item_embedding, each), place.flatten())
         norm = squared_norm(users, identifiers) / n_rows
         return {
             "bpr": bpr(scores[:, 0] - scores[:, 1:].amax(1)),
@@ -247,9 +248,10 @@ class Dmrl(IdentifierRecommender[DmrlConfig]):
         sample = items.take(place[: config.independence_rows])
         total = adjacent_dependence(factor_parts(users[: config.independence_rows], config.n_factors))
         for parts, present in zip(sample.parts, sample.present, strict=True):
-            rows = torch.nonzero(present).flatten()
+            having = marked(present)
+            rows = having.take(parts)
             if len(rows) > 1:
-                total = total + adjacent_dependence(take_rows(parts, rows))
+                total = total + adjacent_dependence(rows, having.weights)
         pairs = config.n_factors * (config.n_factors + 1) / 2
         scaled: Tensor = config.independence_weight * total / pairs / len(users)
         return scaled

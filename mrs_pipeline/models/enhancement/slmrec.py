@@ -29,6 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator, mean_propagation
 from mrs_pipeline.functional.losses import info_nce, product_contrast
@@ -166,14 +167,14 @@ class SlmRec(LightGcnRecommender[SlmRecConfig]):
         at = item["id"]
         for modality in self._order if self.path else []:
             at, target = self.path[modality](at), self.targets[modality](item[modality])
-            known = torch.nonzero(take_rows(self._present[modality], items)).flatten()
+            known = marked(take_rows(self._present[modality], items))
             terms[f"fac_{modality}"] = (
-                self.config.ssl_weight
+                at.new_zeros(())
+                if known.none
+                else self.config.ssl_weight
                 * product_contrast(
-                    take_rows(at, known), take_rows(target, known), self.config.ssl_temperature
+                    known.take(at), known.take(target), self.config.ssl_temperature, known.weights
                 )
-                if len(known)
-                else at.new_zeros(())
             )
         return terms
 

@@ -25,6 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -125,13 +126,15 @@ class Freedom(LightGcnRecommender[FreedomConfig]):
     def _modality_loss(self, modality: str, projection: nn.Module, user: Tensor, batch: PairBatch) -> Tensor:
         """BPR over the pairs both of whose items have the modality."""
         values, present = self._inputs.features[modality], self._inputs.present[modality]
-        positives, negatives = batch.positives, batch.negatives
+        positives, negatives, weights = batch.positives, batch.negatives, None
         if not self._complete[modality]:
-            usable = take_rows(present, positives) & take_rows(present, negatives)
-            user, positives, negatives = user[usable], positives[usable], negatives[usable]
-            if not len(user):
+            usable = marked(take_rows(present, positives) & take_rows(present, negatives))
+            if usable.none:
                 return user.new_zeros(())
-        return bpr((user * projection(take_rows(values, positives) - take_rows(values, negatives))).sum(1))
+            user, positives, negatives = (usable.take(rows) for rows in (user, positives, negatives))
+            weights = usable.weights
+        difference = projection(take_rows(values, positives) - take_rows(values, negatives))
+        return bpr((user * difference).sum(1), weights)
 
 
 def _degree_weights(inputs: ModelInputs) -> Tensor:

@@ -39,6 +39,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.content import comparable
+from mrs_pipeline.functional.distinct import distinct, marked, mean_of
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import (
     bpr_inner,
@@ -50,7 +51,7 @@ from mrs_pipeline.functional.losses import (
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.batch_rows import once, pair_rows
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, mean_of_layers, user_item_operator
 from mrs_pipeline.models.layers.parameters import linear
@@ -125,21 +126,21 @@ class Fusion(IdentifierRecommender[FusionConfig]):
         """BPR, the norm, and the enhancement terms that are switched on."""
         users, identifiers = self._backbone()
         # popular items occur many times in a batch: each is projected and fused once
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, batch.negatives]))
         parts = self._parts(identifiers, items)
         positives, negatives = take_rows(self.mixer(parts), place).chunk(2)
         layer_0 = pair_rows(self.user_embedding, self.item_embedding, batch)
-        config, distinct = self.config, torch.unique(place[: len(batch.positives)])
+        config, own = self.config, once(place[: len(batch.positives)])
         terms = {
             "bpr": bpr_inner(take_rows(users, batch.users), positives, negatives),
             "reg": config.reg_weight * embedding_norm(*layer_0),
         }
         if config.contrastive_weight > 0:
             terms["contrastive"] = config.contrastive_weight * _view_contrast(
-                _rows(parts, distinct), config.temperature
+                _rows(parts, *own), config.temperature
             )
         if config.disentangled_weight > 0:
-            terms["disentangled"] = config.disentangled_weight * _entanglement(_rows(parts, distinct))
+            terms["disentangled"] = config.disentangled_weight * _entanglement(_rows(parts, *own))
         return terms
 
     def representations(self) -> tuple[Tensor, Tensor]:
@@ -182,10 +183,13 @@ class Fusion(IdentifierRecommender[FusionConfig]):
         return self.projections[modality](values), present
 
 
-def _rows(parts: MaskedParts, rows: Tensor) -> MaskedParts:
-    return {
-        name: (take_rows(values, rows), take_rows(present, rows)) for name, (values, present) in parts.items()
-    }
+def _rows(parts: MaskedParts, rows: Tensor, weights: Tensor | None) -> MaskedParts:
+    """The parts of `rows` [n]; nobody has any where `weights` [n] are zero."""
+    found = {}
+    for name, (values, present) in parts.items():
+        has = take_rows(present, rows)
+        found[name] = take_rows(values, rows), has if weights is None else has & (weights > 0)
+    return found
 
 
 def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,25 +199,28 @@ def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
 
 def _view_contrast(parts: MaskedParts, temperature: float) -> Tensor:
     """Mean InfoNCE over pairs of views, each over the items that have both."""
-    losses = []
+    losses, some = [], []
     for (one, has_one), (other, has_other) in combinations(parts.values(), 2):
-        rows = (has_one & has_other).nonzero().squeeze(1)
-        if len(rows):
-            losses.append(info_nce(take_rows(one, rows), take_rows(other, rows), temperature))
-    return torch.stack(losses).mean() if losses else parts[IDENTIFIER][0].new_zeros(())
+        both = marked(has_one & has_other)
+        if not both.none:
+            losses.append(info_nce(both.take(one), both.take(other), temperature, both.weights))
+            some += [] if both.weights is None else [both.weights.amax()]
+    if not losses:
+        return parts[IDENTIFIER][0].new_zeros(())
+    return mean_of(torch.stack(losses), torch.stack(some) if some else None)
 
 
 def _entanglement(parts: MaskedParts) -> Tensor:
     """How much private halves say of shared ones, and how little shared halves agree."""
     losses, halves = [], []
     for name, (values, present) in parts.items():
-        if name != IDENTIFIER and bool(present.any()):
+        having = marked(present)
+        if name != IDENTIFIER and not having.none:
             shared, private = _halves(values)
-            rows = present.nonzero().squeeze(1)
-            losses.append(cross_correlation(take_rows(shared, rows), take_rows(private, rows)))
+            losses.append(cross_correlation(having.take(shared), having.take(private), having.weights))
             halves.append((shared, present))
     for (one, has_one), (other, has_other) in combinations(halves, 2):
-        rows = (has_one & has_other).nonzero().squeeze(1)
-        if len(rows):
-            losses.append(misalignment(take_rows(one, rows), take_rows(other, rows)))
+        both = marked(has_one & has_other)
+        if not both.none:
+            losses.append(misalignment(both.take(one), both.take(other), both.weights))
     return torch.stack(losses).sum() if losses else parts[IDENTIFIER][0].new_zeros(())

@@ -19,12 +19,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.layers.parts import IDENTIFIER
 from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
@@ -64,7 +66,7 @@ class Vbpr(Recommender[VbprConfig, PairBatch]):
         """BPR and the norm of the rows used."""
         users = take_rows(self.user_embedding, batch.users)
         # popular items occur many times in a batch: each is projected once
-        items, place = torch.unique(torch.cat([batch.positives, batch.negatives]), return_inverse=True)
+        items, place = distinct(torch.cat([batch.positives, batch.negatives]))
         positives, negatives = take_rows(self._items(items), place).chunk(2)
         return {
             "bpr": bpr_inner(users, positives, negatives),
@@ -74,6 +76,12 @@ class Vbpr(Recommender[VbprConfig, PairBatch]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """User vectors [U, 2D] and item vectors [I, 2D]."""
         return self.user_embedding, self._items()
+
+    def item_paths(self) -> dict[str, Tensor]:
+        """The identifier, and each modality's projection."""
+        nothing = torch.zeros_like(self.item_embedding)
+        content = {name: torch.cat([nothing, rows], dim=1) for name, rows in self.projection().items()}
+        return {IDENTIFIER: torch.cat([self.item_embedding, nothing], dim=1), **content}
 
     def _items(self, items: Tensor | None = None) -> Tensor:
         identifiers = self.item_embedding if items is None else take_rows(self.item_embedding, items)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import counted, distinct, occurrences
+from mrs_pipeline.functional.kernels.dispatch import SIZES_KNOWN, has_kernel
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import PairBatch
 
@@ -22,11 +24,17 @@ def pair_rows(users: Tensor, items: Tensor, batch: PairBatch) -> tuple[Tensor, T
     return take_rows(users, batch.users), positives, negatives
 
 
-def distinct_rows(batch: PairBatch) -> tuple[Tensor, Tensor]:
-    """The users and the positive items of a batch, each once, ascending."""
-    users: Tensor = torch.unique(batch.users)
-    positives: Tensor = torch.unique(batch.positives)
-    return users, positives
+def distinct_rows(batch: PairBatch) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]:
+    """The users and the positive items of a batch, each once, ascending, with the weights of `once`."""
+    return once(batch.users), once(batch.positives)
+
+
+def once(values: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The distinct `values` ascending, and one for each, zero for what only fills up; None where nothing does."""
+    if has_kernel(SIZES_KNOWN, values):
+        return torch.unique(values), None
+    found, _, counts = counted(values)
+    return found, (counts > 0).to(torch.get_default_dtype())
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class DistinctRows:
         items: [m] int64 distinct items, positives and negatives.
         user_place: [B] where a row's user stands among `users`.
         item_place: [2 B] where the positives, then the negatives, stand among `items`.
-        user_counts: [n] how often a user stands in the batch.
+        user_counts: [n] how often a user stands in the batch; zero for what only fills up (`distinct`).
         positive_counts: [m] how often an item is a positive.
     """
 
@@ -52,10 +60,10 @@ class DistinctRows:
     @classmethod
     def of(cls, batch: PairBatch) -> "DistinctRows":
         """Of one batch."""
-        users, user_place, user_counts = torch.unique(batch.users, return_inverse=True, return_counts=True)
+        users, user_place, user_counts = counted(batch.users)
         both = torch.cat([batch.positives, batch.negatives])
-        items, item_place = torch.unique(both, return_inverse=True)
-        positive_counts = torch.bincount(item_place[: len(batch.positives)], minlength=len(items))
+        items, item_place = distinct(both)
+        positive_counts = occurrences(item_place[: len(batch.positives)], len(items))
         return cls(users, items, user_place, item_place, user_counts, positive_counts)
 
     def pair_rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import ParameterGroup
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
@@ -53,6 +54,8 @@ class ContentTower(nn.Module):
         super().__init__()
         self._config, self._raw = config, inputs.raw
         self._n_items, self._device = inputs.n_items, inputs.device
+        # an item without the modality has this one's content encoded where the host does not know how many there are
+        self._stand_in = {name: torch.nonzero(raw.present)[:1, 0] for name, raw in inputs.raw.items()}
         self.encoders = nn.ModuleDict()
         self.projections = nn.ModuleDict()
         for modality, raw in inputs.raw.items():
@@ -77,10 +80,14 @@ class ContentTower(nn.Module):
         count = torch.zeros(len(items), 1, device=self._device)
         for modality, raw in self._raw.items():
             present = take_rows(raw.present, items)
-            rows = torch.nonzero(present).squeeze(1)
-            if len(rows):
-                vectors = self.projections[modality](self._vectors(modality, items[rows]))
-                total = total.index_add(0, rows, vectors)
+            having = marked(present)
+            if len(self._stand_in[modality]) and not having.none:
+                shown = torch.where(present, items, self._stand_in[modality])
+                vectors = self.projections[modality](self._vectors(modality, having.take(shown)))
+                if having.rows is not None:
+                    total = total.index_add(0, having.rows, vectors.to(total.dtype))
+                else:
+                    total = total + vectors * present.unsqueeze(1)
             count = count + present.unsqueeze(1)
         return total / count.clamp(min=1)
 

@@ -32,7 +32,7 @@ LatentT_co = TypeVar("LatentT_co", bound=LatentStructureConfig, covariant=True)
 
 
 class LatentStructureRecommender(LightGcnRecommender[LatentT_co]):
-    """LightGCN over D^-1 (A + I), and item graphs that are built at the first step of an epoch.
+    """LightGCN over D^-1 (A + I), and item graphs that are built when an epoch starts.
 
     A subclass says what the graphs are (`structures`), from `originals`, the normalised kNN graphs of the raw
     features, and `neighbours`, those of the projected ones. `has` [I, M] says which modalities an item has.
@@ -51,5 +51,5 @@ class LatentStructureRecommender(LightGcnRecommender[LatentT_co]):
         raise NotImplementedError
 
     def start_epoch(self) -> None:
-        """Lets the item graphs be built again."""
-        self.graphs.forget()
+        """Builds the item graphs again."""
+        self.graphs.renew()

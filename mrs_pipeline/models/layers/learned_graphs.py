@@ -77,7 +77,7 @@ def _taken(values: Tensor, rows: Tensor) -> Tensor:
 
 
 class EpochGraphs:
-    """Products with graphs that are built at an epoch's first step, with gradient, and then stay as they are.
+    """Products with graphs that are built when an epoch starts, with gradient at its first step, and then stay.
 
     Args:
         build: makes the graphs from a model's parameters as they are now.
@@ -85,18 +85,19 @@ class EpochGraphs:
 
     def __init__(self, build: Callable[[], list[Csr]]) -> None:
         self._build = build
+        self._graphs: list[Csr] | None = None
         self._operators: list[SparseOperator] | None = None
 
-    def forget(self) -> None:
-        """To be called when an epoch starts."""
-        self._operators = None
+    def renew(self) -> None:
+        """To be called when an epoch starts: how many edges there are is asked of the device here, not in a step."""
+        self._graphs, self._operators = self._build(), None
 
     def products(self, dense: Tensor, n_layers: int) -> list[Tensor]:
         """S^n_layers times `dense` for each graph S, for training."""
         if self._operators is not None:
             return [_power(operator, dense, n_layers) for operator in self._operators]
-        graphs = self._build()
-        self._operators = [_operator(graph) for graph in graphs]
+        graphs = self._build() if self._graphs is None else self._graphs
+        self._graphs, self._operators = None, [_operator(graph) for graph in graphs]
         results = []
         for graph, operator in zip(graphs, self._operators, strict=True):
             x = dense

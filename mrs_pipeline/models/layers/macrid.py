@@ -3,6 +3,7 @@
 Item vectors, cores and what is said of the codes' spread belong in the models.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -10,11 +11,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.dropout import dropout
+from mrs_pipeline.functional.folding import history_matrix
 from mrs_pipeline.functional.kernels.row_sums import weighted_row_sums
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender, Scorer, UserRowBatch
+from mrs_pipeline.models.base import HistoryScorer, Recommender, Scorer, UserRowBatch
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.factors import inverse_length, numbered_parts
@@ -69,11 +72,21 @@ class MacridRecommender(Recommender[MacridT_co, UserRowBatch]):
 
     def scorer(self) -> Scorer:
         """Items are placed once; a user's factors are computed when they are asked for."""
+        score = self._row_scorer()
+        return lambda users: score(self._history.take(users))
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same for the factors of any histories."""
+        score = self._row_scorer()
+        return lambda histories: score(history_matrix(histories, self.n_items))
+
+    def _row_scorer(self) -> Callable[[Csr], Tensor]:
+        """A function from histories as rows [B, I] to scores [B, I]."""
         items, shares = self.placed_items()
 
-        def score(users: Tensor) -> Tensor:
-            factors = normalize(self.encode(self._history.take(users), shares)[0], dim=2)
-            total = items.new_zeros(len(users), self.n_items)
+        def score(rows: Csr) -> Tensor:
+            factors = normalize(self.encode(rows, shares)[0], dim=2)
+            total = items.new_zeros(rows.shape[0], self.n_items)
             for factor in range(self.config.n_factors):
                 total += self._affinity(factors[:, factor], items) * shares[:, factor]
             return total.log()
@@ -126,7 +139,7 @@ class MacridRecommender(Recommender[MacridT_co, UserRowBatch]):
             ]
         ).sum(0)
         owners = rows.row_numbers()
-        own, place = torch.unique(rows.indices, return_inverse=True)
+        own, place = distinct(rows.indices)
         cosines = (take_rows(factors, owners) * take_rows(take_rows(items, own), place).unsqueeze(1)).sum(2)
         likely = ((cosines / self.config.temperature).exp() * take_rows(shares, rows.indices)).sum(1)
         nll: Tensor = take_rows(total, owners).log() - likely.log()

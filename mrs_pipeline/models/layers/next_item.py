@@ -61,12 +61,13 @@ class SequenceRecommender(HistoryRecommender[SequenceT_co]):
     def loss(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Cross-entropy of the next item at every position."""
         tokens, targets = self.within_length(batch)
-        asked = targets != PAD
-        wanted = targets[asked]
+        asked = self.asked(targets, batch)
+        wanted = take_rows(targets.flatten(), asked)
         negatives = self._draw_negatives()
         items = self._items_of_step(tokens, wanted, negatives)
         parts = self.item_parts(items)
-        states = self.states(self.parts_of_tokens(parts, items, tokens), tokens != PAD)[asked]
+        states = self.states(self.parts_of_tokens(parts, items, tokens), tokens != PAD)
+        states = take_rows(states.flatten(0, 1), asked)
         term = self.softmax_term(states, self.candidate_vectors(parts), items, wanted, negatives)
         return {"next_item": term, **self.further_terms(states, wanted)}
 
@@ -115,5 +116,4 @@ class SequenceRecommender(HistoryRecommender[SequenceT_co]):
         """Items [n] ascending whose vectors a step needs; cold ones are in no denominator."""
         if negatives is None:
             return self._candidates
-        used: Tensor = torch.unique(torch.cat([tokens.flatten(), wanted, negatives]))
-        return used[(used != PAD) & (used != self.n_items)]
+        return self.items_of(tokens, wanted, negatives)

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, info_nce_counted, squared_norm
 from mrs_pipeline.models.base import PairBatch
@@ -44,7 +45,7 @@ class TwoSidedRecommender(LightGcnRecommender[TwoSidedT_co]):
 
     def set_views(self, inputs: ModelInputs, has: Tensor) -> None:
         """To be called by the constructor; `has` [I, V] bool says which views say anything of an item."""
-        self._item_has, self._user_has = has, _users_with(inputs, has)
+        self._item_has, self._user_has = has, users_with(inputs, has)
 
     def item_views(self) -> list[Tensor]:
         """Views [I, D] of all items."""
@@ -117,15 +118,13 @@ class TwoSides:
 
 def _counted_contrast(anchors: Tensor, others: Tensor, counts: Tensor, temperature: float) -> Tensor:
     """`info_nce_counted` over the rows with a count above zero; zero where there is none."""
-    rows = torch.nonzero(counts).flatten()
-    if not len(rows):
+    rows = marked(counts > 0)
+    if rows.none:
         return anchors.sum() * 0
-    return info_nce_counted(
-        take_rows(anchors, rows), take_rows(others, rows), take_rows(counts, rows), temperature
-    )
+    return info_nce_counted(rows.take(anchors), rows.take(others), rows.take(counts), temperature)
 
 
-def _users_with(inputs: ModelInputs, items: Tensor) -> Tensor:
+def users_with(inputs: ModelInputs, items: Tensor) -> Tensor:
     """[U, V] bool: whether a user has taken any of the `items` [I, V] that are marked."""
     counts = torch.zeros(inputs.n_users, items.shape[1], device=inputs.device)
     return counts.index_add_(0, inputs.users, items[inputs.items].float()) > 0

@@ -25,9 +25,12 @@ from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrize
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.distinct import marked
+from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import once
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection
@@ -85,9 +88,10 @@ class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
     def __init__(self, config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         self.backbone = _backbone(config.backbone)(config.backbone_config(), inputs, generator)
-        self._cold = ~inputs.items_seen()
+        self._cold = torch.nonzero(~inputs.items_seen()).flatten()
         self.content = _ContentVectors(inputs, config.embedding_size, generator)
-        self._shown = _ShownVectors(self.content.forward)  # not the module, which would be registered twice
+        # not the module, which would be registered twice
+        self._shown = _ShownVectors(self.content.forward, inputs.device)
         parametrize.register_parametrization(self.backbone, "item_embedding", self._shown, unsafe=True)
 
     def start_epoch(self) -> None:
@@ -96,15 +100,19 @@ class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """The backbone's loss, some of the batch's items showing their content."""
-        items = torch.unique(torch.cat([batch.positives, batch.negatives]))
+        items, fills = once(torch.cat([batch.positives, batch.negatives]))
         draw = torch.rand(len(items), generator=self.generator, device=items.device)
-        self._shown.replaced = items[draw < self.config.dropout]
+        chosen = marked(draw < self.config.dropout)
+        self._shown.replaced = chosen.take(items)
+        self._shown.weights = (
+            chosen.weights if fills is None or chosen.weights is None else chosen.weights * fills
+        )
         with parametrize.cached():
             return self.backbone.loss(batch)
 
     def representations(self) -> tuple[Tensor, Tensor]:
         """The backbone's, with the content of items that training never saw."""
-        self._shown.replaced = self._cold.nonzero().flatten()
+        self._shown.replaced, self._shown.weights = self._cold, None
         with parametrize.cached():
             return self.backbone.representations()
 
@@ -124,18 +132,24 @@ class _ContentVectors(nn.Module):
 
 
 class _ShownVectors(nn.Module):
-    """Identifiers [I, D] with the rows of `replaced` [n] made from content."""
+    """Identifiers [I, D] with the rows of `replaced` [n] made from content, where `weights` [n] are not zero."""
 
-    def __init__(self, content: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, content: Callable[[Tensor], Tensor], device: torch.device) -> None:
         super().__init__()
         self._content = content
-        self.replaced = torch.empty(0, dtype=torch.int64)
+        self.replaced = torch.empty(0, dtype=torch.int64, device=device)
+        self.weights: Tensor | None = None
 
     def forward(self, identifiers: Tensor) -> Tensor:
         """[I, D]."""
         if not len(self.replaced):
             return identifiers
-        return identifiers.index_copy(0, self.replaced, self._content(self.replaced))
+        content = self._content(self.replaced)
+        if self.weights is None:
+            return identifiers.index_copy(0, self.replaced, content)
+        # a row that only fills up stands for one that may be replaced: it adds nothing to it
+        change = (content - take_rows(identifiers, self.replaced)) * self.weights.unsqueeze(1)
+        return identifiers.index_add(0, self.replaced, change)
 
 
 def _backbone(name: str) -> type[IdentifierRecommender[GradientConfig]]:

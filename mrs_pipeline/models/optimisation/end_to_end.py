@@ -21,6 +21,7 @@ of `items_at_once` items. Scoring encodes the catalogue once.
 import torch
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct, repeated
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.membership import taken
 from mrs_pipeline.functional.softmax import in_batch_softmax
@@ -64,13 +65,13 @@ class EndToEnd(Recommender[EndToEndConfig, PairBatch]):
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """Each pair's item among all items of the batch."""
-        items, places = torch.unique(batch.positives, return_inverse=True)
+        items, places = distinct(batch.positives)
         term = in_batch_softmax(
             take_rows(self.user_embedding, batch.users),
             self.tower(items),
             places,
             take_rows(self._popularity, items),
-            taken(self._history, batch.users, items),
+            taken(self._history, batch.users, items) | repeated(items),
         )
         return {"in_batch": term}
 

@@ -21,6 +21,7 @@ max_length; memory for the activations of `items_at_once` items. Scoring encodes
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import repeated
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.membership import taken
@@ -78,19 +79,18 @@ class EndToEndSasRec(HistoryRecommender[EndToEndSasRecConfig]):
     def loss(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """The next item at every position among all items of the batch."""
         tokens, targets = self.within_length(batch)
-        asked = targets != PAD
-        wanted = targets[asked]
-        used: Tensor = torch.unique(torch.cat([tokens.flatten(), wanted]))
-        items = used[(used != PAD) & (used != self.n_items)]
+        asked = self.asked(targets, batch)
+        wanted = take_rows(targets.flatten(), asked)
+        items = self.items_of(tokens, wanted)
         parts = self.item_parts(items)
-        states = self.states(self.parts_of_tokens(parts, items, tokens), tokens != PAD)[asked]
-        rows = torch.nonzero(asked)[:, 0]
+        states = self.states(self.parts_of_tokens(parts, items, tokens), tokens != PAD)
+        states, rows = take_rows(states.flatten(0, 1), asked), asked // targets.shape[1]
         term = in_batch_softmax(
             states,
             parts[_CONTENT],
             torch.searchsorted(items, wanted),
             take_rows(self._popularity, items),
-            take_rows(taken(self._history, batch.users, items), rows),
+            take_rows(taken(self._history, batch.users, items) | repeated(items), rows),
         )
         return {"next_item": term}
 

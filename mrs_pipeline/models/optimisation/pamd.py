@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import embedding_norm
 from mrs_pipeline.models.base import PairBatch, Scorer
@@ -110,8 +111,8 @@ class Pamd(IdentifierRecommender[PamdConfig]):
     def _content_scores(self, users: Tensor, items: Tensor) -> Tensor:
         """[B] what the parts of `items` [B] add to the scores of the `users` [B, D] beside them."""
         # popular items occur many times in a batch: the parts of each are turned once
-        distinct, place = torch.unique(items, return_inverse=True)
-        products = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(distinct)])
+        each, place = distinct(items)
+        products = torch.stack([(users * take_rows(part, place)).sum(1) for part in self._adapted(each)])
         return _attended(products, None if self._lacking is None else self._lacking[:, items])
 
 
