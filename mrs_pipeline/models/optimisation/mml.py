@@ -30,7 +30,7 @@ Complexity: O(M (S + 1) B L (K D + D^2) + M I (F + B) D) a step for B positions,
 O(M u L D^2) for the weights of the u users of a step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,8 +43,8 @@ from torch.nn.functional import logsigmoid
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sampling import random_below
-from mrs_pipeline.functional.sequences import PAD
-from mrs_pipeline.models.base import Scorer, SequenceBatch
+from mrs_pipeline.functional.sequences import PAD, OrderedHistories
+from mrs_pipeline.models.base import SequenceBatch
 from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.adaptation import MetaGradient, adapted
@@ -145,16 +145,30 @@ class Mml(SequenceRecommender[MmlConfig]):
         terms["generator"] = self._generator_term(parts, items, tokens, targets, negatives)
         return terms
 
-    def scorer(self) -> Scorer:
-        """Users' own steps on all of their known history, then the fused state after the latest token."""
+    def item_paths(self) -> dict[str, Tensor]:
+        """Each stream's columns of the item vectors, zero in those of the others."""
+        parts, paths = self._ranked_parts(), {}
+        for number, (name, vectors) in enumerate(parts.items()):
+            columns = [
+                vectors if other == number else torch.zeros_like(vectors) for other in range(len(parts))
+            ]
+            paths[name] = torch.cat(columns, dim=1)
+        return paths
+
+    def _ranked_parts(self) -> dict[str, Tensor]:
+        """Identifiers, generated for cold items, and content [I, D]."""
         parts = self.item_parts()
         parts[IDENTIFIER] = parts[IDENTIFIER].index_copy(0, self._cold, self.generated(self._cold))
+        return parts
+
+    def _states_after(self) -> tuple[Callable[[OrderedHistories, Tensor], Tensor], Tensor]:
+        """Histories take their own steps on all that they hold; then the fused state after the latest token."""
+        parts = self._ranked_parts()
         moments = _moments(parts, self._candidates)
-        columns = torch.cat(list(parts.values()), dim=1).T.contiguous()
         everything = torch.arange(self.n_items, device=self.device)
 
-        def of_users(users: Tensor) -> Tensor:
-            tokens = self._histories.latest(users, self.config.max_length)
+        def fused(histories: OrderedHistories, rows: Tensor) -> Tensor:
+            tokens = histories.latest(rows, self.config.max_length)
             real = tokens != PAD
             states = {}
             for name, x in self.parts_of_tokens(parts, everything, tokens).items():
@@ -162,12 +176,12 @@ class Mml(SequenceRecommender[MmlConfig]):
                 support = real & (torch.arange(x.shape[1], device=x.device) < x.shape[1] - 1)
                 gaps = x.roll(-1, dims=1) - moments[name].mean
                 states[name] = self._states(name, x, real, gaps, support)[:, -1]
-            fused: Tensor = self.fusion(states, moments)
-            return fused
+            vectors: Tensor = self.fusion(states, moments)
+            return vectors
 
-        return lambda users: (
-            torch.cat([of_users(some) for some in torch.split(users, _TASKS_AT_ONCE)]) @ columns
-        )
+        return lambda histories, rows: torch.cat(
+            [fused(histories, some) for some in torch.split(rows, _TASKS_AT_ONCE)]
+        ), torch.cat(list(parts.values()), dim=1)
 
     def _states(self, stream: str, x: Tensor, real: Tensor, gaps: Tensor, support: Tensor) -> Tensor:
         """[B, K, D] by each user's own weights.

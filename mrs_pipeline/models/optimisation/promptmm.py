@@ -55,7 +55,7 @@ class PromptMmConfig(LightGcnBackboneConfig):
     """Propagation steps L on the user-item graph."""
     pair_weight: float = Field(default=0.1, ge=0)
     """Weight of the divergence of pairs from the teacher's final scores."""
-    list_weight: float = Field(default=0.1, ge=0)
+    list_weight: float = Field(default=0.01, ge=0)
     """Weight of the divergence of lists from the scores of each of the teacher's modalities."""
     feature_weight: float = Field(default=0.01, ge=0)
     """Weight of the distance of items' vectors from those of each modality."""
