@@ -75,6 +75,7 @@ _FILTRATIONS: Final = {
 }
 _ENHANCEMENTS: Final = {
     "bm3": f"{_HERE}.enhancement.bm3:Bm3",
+    "sibrar": f"{_HERE}.enhancement.sibrar:Sibrar",
     "slmrec": f"{_HERE}.enhancement.slmrec:SlmRec",
     "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
     "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
@@ -87,6 +88,7 @@ _OPTIMISATIONS: Final = {
     "pamd": f"{_HERE}.optimisation.pamd:Pamd",
     "promptmm": f"{_HERE}.optimisation.promptmm:PromptMm",
     "distill": f"{_HERE}.optimisation.distill:Distill",
+    "sgfd": f"{_HERE}.optimisation.sgfd:Sgfd",
     "gorec": f"{_HERE}.optimisation.gorec:GoRec",
     "aldi": f"{_HERE}.optimisation.aldi:Aldi",
     "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",

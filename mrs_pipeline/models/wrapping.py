@@ -14,10 +14,10 @@ from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.config import GradientConfig, ModelConfig
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
 
-Kind = type[Recommender[Any, Any]]
+FactorModel = type[Recommender[Any, Any]]
 
 
-def factor_model(name: str) -> Kind:
+def factor_model(name: str) -> FactorModel:
     """The model of that name, if it learns vectors of users and items from pairs, with interactions and features alone.
 
     Raises:
@@ -37,7 +37,9 @@ def factor_model(name: str) -> Kind:
     return kind
 
 
-def wrapped_config(kind: Kind, settings: Mapping[str, object], shared: Mapping[str, object]) -> ModelConfig:
+def wrapped_config(
+    kind: FactorModel, settings: Mapping[str, object], shared: Mapping[str, object]
+) -> ModelConfig:
     """The wrapped model's settings, those it shares with its wrapper among them.
 
     Raises:

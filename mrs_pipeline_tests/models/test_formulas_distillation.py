@@ -11,6 +11,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.distillation import listwise_distillation, pairwise_distillation
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.content_clusters import joint_clusters
 from mrs_pipeline.models.pretraining.registry import pretrainer_class
 from mrs_pipeline.training.pretraining import configure_pretraining, pretrain
 from mrs_pipeline.types import FeatureMatrix
@@ -23,6 +24,7 @@ from mrs_pipeline_tests.models.small import (
     adjacency,
     affine,
     bpr,
+    leaky,
     losses,
     norms,
     propagated,
@@ -30,6 +32,7 @@ from mrs_pipeline_tests.models.small import (
     twin,
     unit,
     weights,
+    with_biases,
 )
 from mrs_pipeline_tests.toy import build, prepared, small_pretraining, trained
 
@@ -324,3 +327,68 @@ def test_vectors_of_other_users_are_refused(market):
     }
     with pytest.raises(InputError, match=r"'factors/users' has 59 rows but the dataset 60 users"):
         ModelInputs.from_data(replace(data, pretrained=short))
+
+
+# SGFD
+
+
+def sgfd_vectors(state, prefix, place) -> dict[str, np.ndarray]:
+    """Modality -> vectors [I, D] of the extractors under `prefix`, each one map; zero where missing."""
+    found = {}
+    for name, matrix in DATA.features.items():
+        rows = affine(state, f"{prefix}.{name}{place}", unit(matrix.values.astype(float)))
+        found[name] = unit(leaky(rows)) * matrix.present[:, None]
+    return found
+
+
+def softmax(x):
+    return np.exp(x) / np.exp(x).sum(1, keepdims=True)
+
+
+def test_sgfd():
+    settings = {
+        "class_weight": 0.3,
+        "distill_weight": 0.4,
+        "temperature": 2.0,
+        "n_classes": 3,
+        "reg_weight": 0.1,
+    }
+    model = with_biases(build("sgfd", DATA, **settings)[0])
+    state = weights(model)
+    students, teachers = sgfd_vectors(state, "students", ""), sgfd_vectors(state, "teachers", ".0")
+    users, items = state["user_embedding"], state["item_embedding"] + sum(students.values())
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+
+    batch = np.unique(np.concatenate([BATCH.positives, BATCH.negatives]))
+    classes = joint_clusters(ModelInputs.from_data(DATA), 3).numpy()
+
+    def missed(logits, rows):
+        return np.mean([np.log(np.exp(logits[i]).sum()) - logits[i, classes[i]] for i in rows])
+
+    fused = leaky(affine(state, "joint", np.hstack(list(teachers.values()))))
+    told, lost = missed(affine(state, "joint_head", fused), batch), 0
+    for name, matrix in DATA.features.items():
+        there = [i for i in batch if matrix.present[i]]
+        logits = affine(state, "head", teachers[name])
+        told += missed(logits, there) / 2
+        gaps = np.abs(softmax(logits / 2) - softmax(affine(state, "head", students[name]) / 2)).mean(1)
+        gaps += ((students[name] - teachers[name]) ** 2).mean(1)
+        lost += gaps[there].mean() / 2
+    rows = (users[BATCH.users], items[BATCH.positives], items[BATCH.negatives])
+    expected = {
+        "bpr": bpr(users, items),
+        "reg": 0.1 * half_squares(*rows),
+        "classes": 0.3 * told,
+        "distillation": 0.4 * lost,
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-5)
+
+
+def test_sgfd_teachers_learn_from_classes_alone():
+    model, _ = build("sgfd", DATA, n_classes=3)
+    terms = model.loss(BATCH)
+    for term, moves in (("classes", True), ("distillation", False), ("bpr", False)):
+        model.zero_grad()
+        terms[term].backward(retain_graph=True)
+        slopes = [parameter.grad for parameter in model.teachers.parameters()]
+        assert any(slope is not None and bool(slope.any()) for slope in slopes) == moves

@@ -192,3 +192,22 @@ def test_vectors_of_hardly_any_item_are_warned_of(stage: Stage) -> None:
     found = _checked(stage, "pretrained/pmgt")["not_collapsed"]
     assert not found.passed
     assert "fewer than two items have a vector" in found.description
+
+
+def test_a_first_step_of_pairs_gives_vectors_of_users_too(worked: Path, tmp_path: Path) -> None:
+    from mrs_pipeline.models.baselines.bpr_mf import BprMf
+    from mrs_pipeline.models.registry import MODELS
+
+    changes: dict[str, Any] = {
+        "models": {"gorec": {"embedding_size": 8, "knn_k": 3}},
+        "pretraining": {"factors": {"model": "bpr_mf", "embedding_size": 8, "epochs": 2}},
+    }
+    place = stage_of(copied(worked, tmp_path / "home"), **changes)
+    assert BprMf in task_of(place, "pretrained/factors").uses
+    perform(place, ["pretrained/factors", "trained/gorec"])
+    data = training_data(place, MODELS["gorec"].spec)
+    vectors = read_vectors(place, "factors")
+    assert vectors["factors/users"].values.shape == (data.train.n_users, 8)
+    assert vectors["factors/items"].values.shape == (data.train.n_items, 8)
+    for key, matrix in vectors.items():
+        assert np.array_equal(data.pretrained[key].values, matrix.values)

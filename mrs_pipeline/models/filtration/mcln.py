@@ -41,7 +41,7 @@ from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_ITEMS_AT_ONCE = 16_384
+_COMPARED_AT_ONCE = 16_384
 """Items whose tokens go through the blocks together when scoring."""
 
 
@@ -113,7 +113,7 @@ class Mcln(LightGcnRecommender[MclnConfig]):
         """Propagated users [U, D]; items [I, D] as the sum of all that speaks for them."""
         users, items = self.propagated()
         found = []
-        for chunk in torch.split(torch.arange(self.n_items, device=self.device), _ITEMS_AT_ONCE):
+        for chunk in torch.split(torch.arange(self.n_items, device=self.device), _COMPARED_AT_ONCE):
             tokens = self._tokens(take_rows(items, chunk), chunk)
             content = tokens[:, 1:].sum(1)
             found.append(tokens[:, 0] + self.config.modal_weight * content + self._joint(tokens))

@@ -35,7 +35,7 @@ from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_ITEMS_AT_ONCE = 4096
+_CROSSED_AT_ONCE = 4096
 """Items whose tokens are in memory together when scoring."""
 
 
@@ -100,7 +100,7 @@ class Cmbf(IdentifierRecommender[CmbfConfig]):
         """Users [U, D]; identifiers and crossed content [I, D]."""
         everything = torch.arange(self.n_items, device=self.device)
         return self.user_embedding, torch.cat(
-            [self._vectors(some) for some in torch.split(everything, _ITEMS_AT_ONCE)]
+            [self._vectors(some) for some in torch.split(everything, _CROSSED_AT_ONCE)]
         )
 
     def _vectors(self, items: Tensor) -> Tensor:
@@ -110,13 +110,15 @@ class Cmbf(IdentifierRecommender[CmbfConfig]):
         tokens = {name: self.own[name](rows) for name, rows in tokens.items()}
         for crossing in self.crossings:
             assert isinstance(crossing, nn.ModuleDict)
-            tokens = {name: crossing[name](rows, _others(tokens, name)) for name, rows in tokens.items()}
+            tokens = {
+                name: crossing[name](rows, _other_modalities(tokens, name)) for name, rows in tokens.items()
+            }
         pooled = torch.cat([rows.mean(1) for rows in tokens.values()], dim=1)
         content: Tensor = self.output(self.hidden(pooled).relu())
         return take_rows(self.item_embedding, items) + content
 
 
-def _others(tokens: dict[str, Tensor], name: str) -> Tensor:
+def _other_modalities(tokens: dict[str, Tensor], name: str) -> Tensor:
     """The tokens [n, ., D] of all other modalities; its own, of the only one."""
     others = [rows for other, rows in tokens.items() if other != name]
     return torch.cat(others, dim=1) if others else tokens[name]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 _MOMENTUM = 0.1
-_SMALL = 1e-5
+_STABILISER = 1e-5
 
 
 class BatchNormal(nn.Module):
@@ -31,5 +31,5 @@ class BatchNormal(nn.Module):
             self.bias,
             training=self.training and len(x) > 1,
             momentum=_MOMENTUM,
-            eps=_SMALL,
+            eps=_STABILISER,
         )

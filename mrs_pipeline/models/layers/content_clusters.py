@@ -1,5 +1,7 @@
 """What clusters an item's content falls into: a stand-in for categories and entities where a catalogue names none."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -28,3 +30,16 @@ def content_clusters(inputs: ModelInputs, modality: str, k: int, each: int = 1) 
     distances = centres.square().sum(1) - 2 * rows @ centres.T
     nearest = distances.topk(min(each, len(centres)), dim=1, largest=False).indices
     return torch.where(present.unsqueeze(1), nearest, NONE)
+
+
+def joint_clusters(inputs: ModelInputs, k: int) -> Tensor:
+    """[I] int64 which of k clusters the standardised content of all modalities falls into; `NONE` without any.
+
+    A modality that an item lacks counts as average.
+    """
+    features = StandardFeatures(inputs.features, inputs.present)
+    everything = torch.arange(inputs.n_items, device=inputs.device)
+    joined = torch.cat([features.rows(name, everything) for name in inputs.features], dim=1)
+    known = torch.stack(list(inputs.present.values())).any(0)
+    wanted = replace(inputs, features={"all": joined}, present={"all": known})
+    return content_clusters(wanted, "all", k)[:, 0]

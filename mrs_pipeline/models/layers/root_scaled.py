@@ -1,4 +1,4 @@
-"""A user-item graph whose steps divide by the root of the receiving end's degree (MMSSL), and one that is found."""
+"""User-item steps divided by the root of the receiving end's degree (MMSSL, PromptMM); a graph that is found."""
 
 from dataclasses import dataclass
 

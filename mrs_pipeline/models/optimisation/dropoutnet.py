@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.nn.utils import parametrize
@@ -35,6 +35,7 @@ from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
+from mrs_pipeline.models.wrapping import wrapped_config
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -56,29 +57,17 @@ class DropoutNetConfig(GradientConfig):
 
     def backbone_config(self) -> GradientConfig:
         """The backbone's settings."""
-        config = _backbone(self.backbone).Config.model_validate({**self.settings, **self._shared()})
+        shared = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
+        config = wrapped_config(_backbone(self.backbone), self.settings, shared)
         assert isinstance(config, GradientConfig), "what learns identifiers has a step size"
         return config
 
-    def _shared(self) -> dict[str, float]:
-        """Settings that wrapper and backbone have in common."""
-        return {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
-
     @model_validator(mode="after")
     def _can_be_wrapped(self) -> Self:
-        twice = sorted(set(self.settings) & set(self._shared()))
-        if twice:
-            raise ValueError(
-                f"settings.{twice[0]} is the wrapper's; set {twice[0]} beside `backbone:` and not below `settings:`"
-            )
         try:
             self.backbone_config()
         except InputError as error:
             raise ValueError(str(error)) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, ("settings", *first["loc"])))
-            raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
         return self
 
 

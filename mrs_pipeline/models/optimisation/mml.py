@@ -44,7 +44,7 @@ from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sampling import random_below
 from mrs_pipeline.functional.sequences import PAD, OrderedHistories
-from mrs_pipeline.models.base import HistoryScorer, Scorer, SequenceBatch
+from mrs_pipeline.models.base import SequenceBatch
 from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.adaptation import MetaGradient, adapted
@@ -145,26 +145,30 @@ class Mml(SequenceRecommender[MmlConfig]):
         terms["generator"] = self._generator_term(parts, items, tokens, targets, negatives)
         return terms
 
-    def scorer(self) -> Scorer:
-        """Users' own steps on all of their known history, then the fused state after the latest token."""
-        score = self._score_after()
-        return lambda users: score(self._histories, users)
+    def item_paths(self) -> dict[str, Tensor]:
+        """Each stream's columns of the item vectors, zero in those of the others."""
+        parts, paths = self._ranked_parts(), {}
+        for number, (name, vectors) in enumerate(parts.items()):
+            columns = [
+                vectors if other == number else torch.zeros_like(vectors) for other in range(len(parts))
+            ]
+            paths[name] = torch.cat(columns, dim=1)
+        return paths
 
-    def history_scorer(self) -> HistoryScorer:
-        """The same for any histories."""
-        score = self._score_after()
-        return lambda histories: score(histories, torch.arange(len(histories), device=self.device))
-
-    def _score_after(self) -> Callable[[OrderedHistories, Tensor], Tensor]:
-        """A function from histories and rows of them [B] to scores [B, I]."""
+    def _ranked_parts(self) -> dict[str, Tensor]:
+        """Identifiers, generated for cold items, and content [I, D]."""
         parts = self.item_parts()
         parts[IDENTIFIER] = parts[IDENTIFIER].index_copy(0, self._cold, self.generated(self._cold))
+        return parts
+
+    def _states_after(self) -> tuple[Callable[[OrderedHistories, Tensor], Tensor], Tensor]:
+        """Histories take their own steps on all that they hold; then the fused state after the latest token."""
+        parts = self._ranked_parts()
         moments = _moments(parts, self._candidates)
-        columns = torch.cat(list(parts.values()), dim=1).T.contiguous()
         everything = torch.arange(self.n_items, device=self.device)
 
-        def of_users(histories: OrderedHistories, users: Tensor) -> Tensor:
-            tokens = histories.latest(users, self.config.max_length)
+        def fused(histories: OrderedHistories, rows: Tensor) -> Tensor:
+            tokens = histories.latest(rows, self.config.max_length)
             real = tokens != PAD
             states = {}
             for name, x in self.parts_of_tokens(parts, everything, tokens).items():
@@ -172,12 +176,12 @@ class Mml(SequenceRecommender[MmlConfig]):
                 support = real & (torch.arange(x.shape[1], device=x.device) < x.shape[1] - 1)
                 gaps = x.roll(-1, dims=1) - moments[name].mean
                 states[name] = self._states(name, x, real, gaps, support)[:, -1]
-            fused: Tensor = self.fusion(states, moments)
-            return fused
+            vectors: Tensor = self.fusion(states, moments)
+            return vectors
 
-        return lambda histories, users: (
-            torch.cat([of_users(histories, some) for some in torch.split(users, _TASKS_AT_ONCE)]) @ columns
-        )
+        return lambda histories, rows: torch.cat(
+            [fused(histories, some) for some in torch.split(rows, _TASKS_AT_ONCE)]
+        ), torch.cat(list(parts.values()), dim=1)
 
     def _states(self, stream: str, x: Tensor, real: Tensor, gaps: Tensor, support: Tensor) -> Tensor:
         """[B, K, D] by each user's own weights.

@@ -55,7 +55,7 @@ class PromptMmConfig(LightGcnBackboneConfig):
     """Propagation steps L on the user-item graph."""
     pair_weight: float = Field(default=0.1, ge=0)
     """Weight of the divergence of pairs from the teacher's final scores."""
-    list_weight: float = Field(default=0.1, ge=0)
+    list_weight: float = Field(default=0.01, ge=0)
     """Weight of the divergence of lists from the scores of each of the teacher's modalities."""
     feature_weight: float = Field(default=0.01, ge=0)
     """Weight of the distance of items' vectors from those of each modality."""
@@ -107,13 +107,13 @@ class PromptMm(LightGcnRecommender[PromptMmConfig]):
         """BPR of the first negative, and the distances from the teacher."""
         config = self.config
         items = torch.cat([batch.positives.unsqueeze(1), batch.negatives], dim=1)
-        users, listed = _rows(*self.propagated(), batch.users, items)
+        users, listed = _listed_rows(*self.propagated(), batch.users, items)
         scores = _products(users, listed)
-        teacher = _products(*_rows(*self._final, batch.users, items[:, :2]))
+        teacher = _products(*_listed_rows(*self._final, batch.users, items[:, :2]))
         gaps, wanted = scores[:, 0] - scores[:, 1], teacher[:, 0] - teacher[:, 1]
         lists, features = [], []
         for name, vectors in self._modal.items():
-            of_users, of_items = _rows(*vectors, batch.users, items)
+            of_users, of_items = _listed_rows(*vectors, batch.users, items)
             lists.append(listwise_distillation(_products(of_users, of_items), scores, config.temperature))
             cosines = cosine_similarity(listed[:, 0], of_items[:, 0] @ self.maps[name], dim=1)
             features.append((1 - cosines).square().mean())
@@ -130,7 +130,7 @@ class PromptMm(LightGcnRecommender[PromptMmConfig]):
         return self.propagated()
 
 
-def _rows(users: Tensor, items: Tensor, who: Tensor, what: Tensor) -> tuple[Tensor, Tensor]:
+def _listed_rows(users: Tensor, items: Tensor, who: Tensor, what: Tensor) -> tuple[Tensor, Tensor]:
     """Rows [B, D] of `who` [B] and [B, n, D] of `what` [B, n]."""
     return take_rows(users, who), take_rows(items, what.flatten()).view(*what.shape, -1)
 

@@ -34,9 +34,10 @@ from mrs_pipeline.functional.sampling import NegativeSampler
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
-from mrs_pipeline.models.layers.half_graphs import HalfGraphs
+from mrs_pipeline.models.layers.interactions import interaction_matrix
 from mrs_pipeline.models.layers.parameters import embedding, linear
 from mrs_pipeline.models.layers.projection import with_unit_features
+from mrs_pipeline.models.layers.root_scaled import RootScaled
 from mrs_pipeline.models.layers.standard_features import StandardFeatures, leading_components
 from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, vector_matrix
 from mrs_pipeline.types import FeatureMatrix
@@ -84,12 +85,12 @@ class PromptMmPretrainer(Pretrainer[PromptMmTeacherConfig]):
     ) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
-        self._graphs = HalfGraphs.of(inputs)
+        self._graphs = RootScaled.from_csr(interaction_matrix(inputs))
         self._features = with_unit_features(inputs).features
         standard = StandardFeatures(inputs.features, inputs.present)
         tokens = [leading_components(standard, name, inputs.n_items, size) for name in inputs.features]
         self._item_tokens = torch.stack(tokens).mean(0)
-        self._user_tokens = self._graphs.to_users @ self._item_tokens
+        self._user_tokens = self._graphs.to_users(self._item_tokens)
         self.user_embedding: nn.Parameter = embedding(inputs.users_seen(), size, generator)
         self.item_embedding: nn.Parameter = embedding(inputs.items_seen(), size, generator)
         self.user_prompt = linear(size, size, generator, bias=False)
@@ -148,8 +149,8 @@ class PromptMmPretrainer(Pretrainer[PromptMmTeacherConfig]):
         for name, layer in self.layers.items():
             rows = self._features[name]
             prompted = rows + self.config.feature_prompt * normalize(prompt @ (prompt.T @ rows), dim=1)
-            users = self._graphs.to_users @ dropout(layer(prompted), share, self.generator)
-            found[name] = users, self._graphs.to_items @ users
+            users = self._graphs.to_users(dropout(layer(prompted), share, self.generator))
+            found[name] = users, self._graphs.to_items(users)
         return found
 
     def _final(
@@ -161,9 +162,9 @@ class PromptMmPretrainer(Pretrainer[PromptMmTeacherConfig]):
         items = self.item_embedding + config.prompt * normalize(prompts[1], dim=1)
         layers = [(users, items)]
         for number in range(config.n_layers):
-            users = self._graphs.to_users @ items
+            users = self._graphs.to_users(items)
             users = users.softmax(1) if number + 1 == config.n_layers else users
-            items = self._graphs.to_items @ users
+            items = self._graphs.to_items(users)
             items = items.softmax(1) if number + 1 == config.n_layers else items
             layers.append((users, items))
         users, items = (torch.stack(side).mean(0) for side in zip(*layers, strict=True))

@@ -41,6 +41,9 @@ from mrs_pipeline.models.layers.semantic_codes import semantic_codes
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
+_RECALLED_AT_ONCE = 512
+"""Histories whose states are in memory together."""
+
 
 class RpgConfig(HeadsConfig):
     """Settings of RPG."""
@@ -79,6 +82,7 @@ class Rpg(HistoryRecommender[RpgConfig]):
     def __init__(self, config: RpgConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size, codes = config.embedding_size, semantic_codes(inputs, config.n_digits, config.n_codes)
+        self._modalities = list(inputs.features)
         self._n_words = int(codes.max()) + 2
         # the last word of each digit is for those of which nothing is known
         codes = torch.where((codes == NONE).all(1, keepdim=True), self._n_words - 1, codes)
@@ -122,25 +126,49 @@ class Rpg(HistoryRecommender[RpgConfig]):
 
     def scorer(self) -> Scorer:
         """Words' log-likelihoods after the latest token, times who has which words."""
-        score = self._score_after()
-        return lambda users: score(self._histories, users)
+        after = self._likely_after()
+        return lambda users: self._of_items(after(self._histories, users))
 
     def history_scorer(self) -> HistoryScorer:
-        """The same after the latest token of any histories."""
-        score = self._score_after()
-        return lambda histories: score(histories, torch.arange(len(histories), device=self.device))
+        """The same of any histories."""
+        after = self._likely_after()
+        return lambda histories: self._of_items(
+            after(histories, torch.arange(len(histories), device=self.device))
+        )
 
-    def _score_after(self) -> Callable[[OrderedHistories, Tensor], Tensor]:
-        """A function from histories and rows of them [B] to scores [B, I]."""
+    def item_paths(self) -> dict[str, Tensor]:
+        """Each modality's words [I, m (C + 1)] and none of the others'."""
+        dense = self._matrix.matrix.to_dense()
+        paths = {}
+        width = len(self.words) // len(self._modalities)
+        for number, name in enumerate(self._modalities):
+            own = torch.zeros_like(dense)
+            columns = slice(number * width, (number + 1) * width)
+            own[:, columns] = dense[:, columns]
+            paths[name] = own
+        return paths
+
+    def _states_after(self) -> tuple[Callable[[OrderedHistories, Tensor], Tensor], Tensor]:
+        """Words' log-likelihoods, and who has which words as a dense matrix, for whoever needs vectors."""
+        return self._likely_after(), self._matrix.matrix.to_dense()
+
+    def _likely_after(self) -> Callable[[OrderedHistories, Tensor], Tensor]:
+        """From histories and rows of them [B] to log p [B, m (C + 1)] of all words after the latest token."""
         parts = self.item_parts()
         everything = torch.arange(self.n_items, device=self.device)
 
-        def score(histories: OrderedHistories, users: Tensor) -> Tensor:
-            tokens = histories.latest(users, self.config.max_length)
+        def likely(histories: OrderedHistories, rows: Tensor) -> Tensor:
+            tokens = histories.latest(rows, self.config.max_length)
             states = self.states(self.parts_of_tokens(parts, everything, tokens), tokens != PAD)[:, -1]
-            return (self._matrix @ self._log_likelihoods(states).T.contiguous()).T.contiguous()
+            return self._log_likelihoods(states)
 
-        return score
+        return lambda histories, rows: torch.cat(
+            [likely(histories, some) for some in torch.split(rows, _RECALLED_AT_ONCE)]
+        )
+
+    def _of_items(self, likely: Tensor) -> Tensor:
+        """Scores [B, I] from log-likelihoods of words [B, m (C + 1)]."""
+        return (self._matrix @ likely.T.contiguous()).T.contiguous()
 
     def _log_likelihoods(self, states: Tensor) -> Tensor:
         """[n, m (C + 1)] of states [n, D]: log p_k of every word of every digit."""
