@@ -22,7 +22,7 @@ from mrs_pipeline.training import loop
 from mrs_pipeline_tests.stages.test_verdict import LATE, shop
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of, stale, task_of
 
-KINDS = ("recommendations", "vectors", "index")
+KINDS = ("recommendations", "vectors")
 LEARNING: dict[str, Any] = {
     "models": {
         "most_pop": None,
