@@ -153,9 +153,9 @@ def test_every_backward_of_our_own_is_a_kernel_with_a_reference():
                 calls = [
                     node
                     for node in ast.walk(function)
-                    if isinstance(node, ast.Attribute) and node.attr == "apply"
+                    if isinstance(node, ast.Call) and ast.unparse(node.func) == "kernel"
                 ]
-                applied |= {ast.unparse(call.value): function.name for call in calls}
+                applied |= {ast.unparse(call.args[0]): function.name for call in calls}
     assert applied.keys() == found.keys()
     assert set(applied.values()) == set(KERNELS)
 
