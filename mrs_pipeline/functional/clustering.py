@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.distinct import occurrences
+from mrs_pipeline.functional.kernels.rows import take_rows
+
 _ROWS = 65_536
 """Rows whose distances from all centres stand in memory at once."""
 
@@ -18,15 +21,17 @@ def kmeans(rows: Tensor, k: int, steps: int = 20) -> Tensor:
     tensor([[ 0.5000],
             [10.5000]])
     """
-    chosen = [int((rows - rows.mean(0)).square().sum(1).argmax())] if len(rows) else []
+    if not len(rows):
+        return rows
+    chosen = [(rows - rows.mean(0)).square().sum(1).argmax().view(1)]
     nearest = rows.new_full((len(rows),), torch.inf)
     while len(chosen) < min(k, len(rows)):
-        nearest = torch.minimum(nearest, (rows - rows[chosen[-1]]).square().sum(1))
-        chosen.append(int(nearest.argmax()))
-    centres = rows[chosen]
+        nearest = torch.minimum(nearest, (rows - take_rows(rows, chosen[-1])).square().sum(1))
+        chosen.append(nearest.argmax().view(1))
+    centres = take_rows(rows, torch.cat(chosen))
     for _ in range(steps):
         owner = nearest_centre(rows, centres)
-        counts = torch.bincount(owner, minlength=len(centres))
+        counts = occurrences(owner, len(centres))
         sums = torch.zeros_like(centres).index_add_(0, owner, rows)
         moved = torch.where((counts > 0).unsqueeze(1), sums / counts.clamp(min=1).unsqueeze(1), centres)
         if torch.equal(moved, centres):

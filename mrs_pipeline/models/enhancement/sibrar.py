@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, info_nce, squared_norm
 from mrs_pipeline.models.base import PairBatch
@@ -126,6 +127,6 @@ class Sibrar(IdentifierRecommender[SibrarConfig]):
 
     def _by_source(self, items: Tensor, sources: Tensor) -> Tensor:
         """[n, D] of `items` [n] by one of their `sources` [n] each."""
-        distinct, place = torch.unique(items, return_inverse=True)
-        rows = self._sources(distinct)[place, sources]
+        each, place = distinct(items)
+        rows = self._sources(each)[place, sources]
         return self._branch(rows)

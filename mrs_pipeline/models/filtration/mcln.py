@@ -28,6 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import distinct
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_asymmetric, with_self_loops
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -99,8 +100,8 @@ class Mcln(LightGcnRecommender[MclnConfig]):
         users, items = self.propagated()
         rows = take_rows(users, batch.users)
         named = torch.cat([batch.positives, *batch.negatives.unbind(1)])
-        distinct, place = torch.unique(named, return_inverse=True)
-        tokens = self._tokens(take_rows(items, distinct), distinct)
+        each, place = distinct(named)
+        tokens = self._tokens(take_rows(items, each), each)
         positive, negative, other = take_rows(tokens, place).chunk(3)
         joint, joint_negative = self._joint(positive, other), self._joint(negative)
         pairs = [*zip(positive.unbind(1), negative.unbind(1), strict=True), (joint, joint_negative)]

@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrs_pipeline.functional.distinct import mean_of
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -98,7 +99,8 @@ class M3SRec(SequenceRecommender[M3SRecConfig]):
             mixed, shares = block["experts"](block["experts_norm"](x), parts)
             x = x + dropout(mixed, self.rate, self.generator)
             if self.training:
-                self._balances.append(shares[real].mean(0).square().sum() * shares.shape[-1])
+                used = mean_of(shares.flatten(0, 1), real.flatten().to(shares.dtype))
+                self._balances.append(used.square().sum() * shares.shape[-1])
         states: Tensor = self.norm(x)
         return states
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
+from mrs_pipeline.functional.distinct import mean_of
+
 _MOMENTUM = 0.1
 _STABILISER = 1e-5
 
@@ -21,8 +23,15 @@ class BatchNormal(nn.Module):
         self.register_buffer("mean", torch.zeros(size, device=generator.device))
         self.register_buffer("variance", torch.ones(size, device=generator.device))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, D]; one row alone is scaled by the running statistics."""
+    def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
+        """[B, D]; one row alone is scaled by the running statistics.
+
+        Args:
+            x: [B, D].
+            counts: [B] bool which rows the statistics are of; all if None, as where none only fills up (`distinct`).
+        """
+        if counts is not None and self.training:
+            return self._by(x, counts.to(x.dtype))
         return batch_norm(
             x,
             self.mean,
@@ -33,3 +42,14 @@ class BatchNormal(nn.Module):
             momentum=_MOMENTUM,
             eps=_STABILISER,
         )
+
+    def _by(self, x: Tensor, weights: Tensor) -> Tensor:
+        mean = mean_of(x, weights)
+        variance = mean_of((x - mean).square(), weights)
+        n = weights.sum()
+        alone = n < 2
+        with torch.no_grad():
+            for kept, found in ((self.mean, mean), (self.variance, variance * n / (n - 1).clamp(min=1))):
+                kept.copy_(torch.where(alone, kept, kept.lerp(found, _MOMENTUM)))
+        mean, variance = torch.where(alone, self.mean, mean), torch.where(alone, self.variance, variance)
+        return (x - mean) * (variance + _STABILISER).rsqrt() * self.weight + self.bias

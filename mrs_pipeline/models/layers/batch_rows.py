@@ -76,6 +76,10 @@ class DistinctRows:
         """[m] the same of `items`."""
         return None if has_kernel(SIZES_KNOWN, self.items) else _weights(~repeated(self.items))
 
+    def item_counts(self) -> Tensor:
+        """[m] int64 how often an item stands in the batch, as positive or negative; zero for what only fills up."""
+        return occurrences(self.item_place, len(self.items))
+
     def pair_rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From vectors [n, D] and [m, D] the rows [B, D] of users, positives and negatives."""
         positives, negatives = take_rows(items, self.item_place).chunk(2)

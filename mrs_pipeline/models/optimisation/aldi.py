@@ -92,7 +92,8 @@ class Aldi(HeldFactorsRecommender[AldiConfig]):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """The student's ranking and its three distances from the teacher."""
         config, rows = self.config, DistinctRows.of(batch)
-        own = rows.pair_rows(self._users(rows.users), self._items(rows.items))
+        counted = rows.user_counts > 0, rows.item_counts() > 0
+        own = rows.pair_rows(self._users(rows.users, counted[0]), self._items(rows.items, counted[1]))
         taught = rows.pair_rows(
             take_rows(self.user_factors, rows.users), take_rows(self.item_factors, rows.items)
         )
@@ -117,15 +118,16 @@ class Aldi(HeldFactorsRecommender[AldiConfig]):
         content = content.index_copy(0, self.made, self._items(self.made))
         return users, torch.cat([self.item_factors.index_fill(0, self.made, 0.0), content], dim=1)
 
-    def _users(self, users: Tensor) -> Tensor:
-        """Vectors g [n, D] of `users` [n]."""
-        hidden = self.normals["of_users"](self.first_user(take_rows(self.user_factors, users)))
+    def _users(self, users: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Vectors g [n, D] of `users` [n], of which `counted` [n] stand in the batch."""
+        hidden = self.normals["of_users"](self.first_user(take_rows(self.user_factors, users)), counted)
         vectors: Tensor = self.second_user(hidden.tanh())
         return vectors
 
-    def _items(self, items: Tensor) -> Tensor:
-        """Vectors g [n, D] of `items` [n]."""
-        vectors: Tensor = self.second_item(self.normals["of_items"](self.first_item.summed(items)).tanh())
+    def _items(self, items: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Vectors g [n, D] of `items` [n], of which `counted` [n] stand in the batch."""
+        hidden = self.normals["of_items"](self.first_item.summed(items), counted)
+        vectors: Tensor = self.second_item(hidden.tanh())
         return vectors
 
 
