@@ -48,7 +48,7 @@ class CkeConfig(GradientConfig):
 
     relation_size: int = Field(default=50, ge=1, le=4096)
     """Width of relations and projected entities."""
-    hidden_size: int = Field(default=256, ge=1, le=4096)
+    hidden_size: int = Field(default=64, ge=1, le=4096)
     """Hidden width of the auto-encoders."""
     noise: float = Field(default=0.2, ge=0, lt=1)
     """Share of a feature row's entries that the auto-encoder has to restore."""
