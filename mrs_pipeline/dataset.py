@@ -31,6 +31,7 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind, Needs, unmet_need
 from mrs_pipeline.open_settings import ByName
+from mrs_pipeline.retrieval.options import IndexOptions
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.tables.rules import InteractionRules
 from mrs_pipeline.taxonomy import Modality
@@ -60,7 +61,7 @@ class AutomationOptions(BaseModel):
 
 
 class ServingOptions(BaseModel):
-    """What the lists in `serving.recommendations` come from."""
+    """What the lists in `serving.recommendations` come from, and how items are found by their vectors."""
 
     model_config = _STRICT
 
@@ -68,6 +69,8 @@ class ServingOptions(BaseModel):
     """Whether models are trained again on train and validation rows together, with the first seed and for the epochs
     that validation chose. Without it lists come from the weights as they were chosen, which know the latest events of
     a history only as what is not to be shown again."""
+    index: IndexOptions = IndexOptions()
+    """The index of a model's item vectors."""
 
 
 class ExperimentOptions(BaseModel):
@@ -159,6 +162,14 @@ class DatasetConfig(BaseModel):
     @classmethod
     def _no_former_names(cls, values: object) -> object:
         return refuse_former_names(values, {"knn_k": "item_graph_k", "user_k": "user_graph_k"})
+
+    @model_validator(mode="after")
+    def _held_out_users_stay_out(self) -> "DatasetConfig":
+        if self.split.held_out_users and self.evaluation.refit:
+            raise ValueError(
+                "split.held_out_users does not go with evaluation.refit, which trains on their rows; leave one out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _model_training_fits(self) -> "DatasetConfig":

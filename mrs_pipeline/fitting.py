@@ -16,16 +16,18 @@ import polars as pl
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mrs_pipeline.code import Closure, Root, closure
 from mrs_pipeline.documents import DocumentError, json_file
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.evaluation.history import known_before, observing, together
+from mrs_pipeline.evaluation.folded import FoldedIn
+from mrs_pipeline.evaluation.history import known_before, observing
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.evaluation.recommending import rank
 from mrs_pipeline.evaluation.slices import Selection, evaluate, most_popular
 from mrs_pipeline.evaluation.summary import summary_table, user_table
-from mrs_pipeline.functional.graphs import with_item_graphs
+from mrs_pipeline.functional.graphs import with_further_rows, with_item_graphs, without_rows
 from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.metrics.evidence import ItemFacts
 from mrs_pipeline.metrics.registry import metric_roots
@@ -34,7 +36,7 @@ from mrs_pipeline.models.config import ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
-from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_POPULARITY
 from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
@@ -43,7 +45,7 @@ from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
-from mrs_pipeline.types import IntArray, Interactions, TopK, TrainingData
+from mrs_pipeline.types import FeatureMatrix, IntArray, Interactions, TopK, TrainingData
 
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 _FACTS = {"model": str, "config": dict, "seed": int, "n_users": int, "n_items": int}
@@ -259,23 +261,6 @@ def load(directory: Path, data: TrainingData, *, device: torch.device | str = "c
     return model.eval()
 
 
-def knowing(model: AnyRecommender, data: TrainingData, rows: Interactions) -> AnyRecommender:
-    """`model` with the histories of users who have no part in any weight: built on their rows too, weights as trained.
-
-    Args:
-        model: for which a user is their history (`spec.histories`).
-        data: what it was trained on.
-        rows: of further users, or of users without training rows; `n_users` counts them all.
-    """
-    grown = together(data.train, rows)
-    inputs = ModelInputs.from_data(
-        prepare(replace(data, train=grown), model.spec.name, model.config, device=model.device), model.device
-    )
-    new = _build(model.spec.name, model.config, inputs, 0)
-    new.load_state_dict(model.state_dict())
-    return new.eval()
-
-
 def recommend(
     model: AnyRecommender,
     k: int,
@@ -298,11 +283,137 @@ def recommend(
         return rank(model, everyone, k, exclude)
 
 
+def takes_new_items(model: AnyRecommender) -> str | None:
+    """Why a trained model can be given no new item, as a sentence with its remedy; None where it can."""
+    spec = model.spec
+    if not model.sees_content:
+        return f"model '{spec.name}' sees no content, so that it knows nothing of a new item; serve one that does"
+    if spec.batches is BatchKind.NONE:
+        return (
+            f"model '{spec.name}' is solved for the whole catalogue; a new item needs a run of the pipeline"
+        )
+    if spec.pretraining or spec.knowledge or spec.raw is not FeatureUse.IGNORED or not model.factorises():
+        return (
+            f"model '{spec.name}' makes an item's vector of more than its extracted features; a new item needs a run "
+            "of the pipeline"
+        )
+    return None
+
+
+def with_new_items(
+    model: AnyRecommender, data: TrainingData, rows: Mapping[str, FeatureMatrix]
+) -> AnyRecommender:
+    """`model` with n further items that nobody has taken: built on their content too, weights as trained.
+
+    What is learned for each item is for these as it is for all items without a training row. In graphs of
+    items a new item points to its nearest ones, and none points to it.
+
+    Args:
+        model: that takes new items (`takes_new_items` gives no reason against it).
+        data: what it was trained on.
+        rows: modality -> [n, F] their features, for each modality of `data`.
+
+    Raises:
+        InputError: the model takes no new items.
+    """
+    reason = takes_new_items(model)
+    if reason:
+        raise InputError(reason)
+    n = len(next(iter(rows.values())).values)
+    prepared = prepare(data, model.spec.name, model.config, device=model.device)
+    features = {
+        name: FeatureMatrix(
+            np.concatenate([np.asarray(matrix.values, np.float32), rows[name].values]),
+            np.concatenate([matrix.present, rows[name].present]),
+            name,
+        )
+        for name, matrix in data.features.items()
+    }
+    train, valid = (replace(part, n_items=part.n_items + n) for part in (data.train, data.valid))
+    grown = replace(
+        prepared,
+        train=train,
+        valid=valid,
+        features=features,
+        item_graphs={
+            name: with_further_rows(graph, features[name]) for name, graph in prepared.item_graphs.items()
+        },
+        candidates=None,
+    )
+    again = _build(model.spec.name, model.config, ModelInputs.from_data(grown, model.device), 0)
+    again.load_state_dict(_lengthened(model.state_dict(), again.state_dict(), n))
+    return again.eval()
+
+
+def with_content(model: AnyRecommender, data: TrainingData, changed: Sequence[int]) -> AnyRecommender:
+    """`model` built on other features of some items, weights as trained; their rows in graphs of items lead nowhere.
+
+    Args:
+        model: that is trained by steps.
+        data: what it was trained on, but for features of the items `changed`, which are present as they were.
+        changed: those items.
+    """
+    prepared = prepare(data, model.spec.name, model.config, device=model.device)
+    graphs = {name: without_rows(graph, changed) for name, graph in prepared.item_graphs.items()}
+    again = _build(
+        model.spec.name,
+        model.config,
+        ModelInputs.from_data(replace(prepared, item_graphs=graphs), model.device),
+        0,
+    )
+    again.load_state_dict(model.state_dict())
+    return again.eval()
+
+
+def _lengthened(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
+    """`state` with n more rows, or columns, where a tensor has one an item: as they are before any training."""
+    longer = {}
+    for name, tensor in state.items():
+        padded = wanted[name].clone()
+        lacking = [new - old for new, old in zip(padded.shape, tensor.shape, strict=True)]
+        if set(lacking) - {0, n}:
+            raise ValueError(
+                f"{name} has {tuple(tensor.shape)} numbers, {tuple(padded.shape)} with {n} more items"
+            )
+        padded[tuple(slice(size) for size in tensor.shape)] = tensor
+        longer[name] = padded
+    return longer
+
+
+def recommend_to(
+    model: AnyRecommender,
+    k: int,
+    rows: Interactions,
+    users: IntArray | None = None,
+    *,
+    exclude_seen: bool = True,
+) -> TopK:
+    """The `k` best items for histories of anybody: user u of `rows` is what u took there, and no more.
+
+    Args:
+        model: that folds histories in.
+        k: length of a list.
+        rows: the histories.
+        users: whom for; all that `rows` count if None.
+        exclude_seen: whether items of the history are left out.
+
+    Raises:
+        InputError: the model cannot rank for a history.
+    """
+    if not model.folds_in():
+        raise InputError(
+            f"model '{model.spec.name}' knows a user by a vector learned in training, which its scores are no product "
+            "with, and cannot rank for a history; name a user that it was trained on, or another model"
+        )
+    everyone = np.arange(rows.n_users) if users is None else users
+    return rank(FoldedIn.of_rows(model, rows), everyone, k, [rows] if exclude_seen else [])
+
+
 def served(model: AnyRecommender, data: TrainingData, k: int) -> tuple[TopK, npt.NDArray[np.str_]]:
     """The `k` best items of every user, without what they had in training or validation, and who ranked them.
 
-    Users without training rows are ranked for from their validation rows (`history`) by models for which a user is
-    their history, and by popularity by the others, which would give all items one score.
+    Users without training rows are ranked for from their validation rows (`history`) by models that fold histories
+    in; by popularity where they have no row at all, or where the model cannot.
 
     Args:
         model: a trained model.
@@ -313,16 +424,20 @@ def served(model: AnyRecommender, data: TrainingData, k: int) -> tuple[TopK, npt
         The lists, and [U] `schema.RANKED_BY`.
     """
     timed = data.valid.times is not None
-    lists = recommend(model, k, [data.train, data.valid], known=data.valid if timed else None)
+    seen = [data.train, data.valid]
+    lists = recommend(model, k, seen, known=data.valid if timed else None)
     ranked_by = np.full(model.n_users, RANKED_BY_MODEL, dtype=object)
-    new = np.flatnonzero(~data.users_trained)
-    if len(new):
-        rows = _rows_of(data.valid, new)
-        uses_rows = model.spec.histories and len(rows) > 0
-        stand_in = knowing(model, data, rows) if uses_rows else most_popular(data)
-        theirs = recommend(stand_in, k, [data.train, data.valid], new)
-        lists.items[new], lists.scores[new] = theirs.items, theirs.scores
-        ranked_by[new] = RANKED_BY_HISTORY if uses_rows else RANKED_BY_POPULARITY
+    new = ~data.users_trained
+    told = new & (np.bincount(data.valid.users, minlength=data.valid.n_users) > 0) & model.folds_in()
+    for users, by in (
+        (np.flatnonzero(told), RANKED_BY_HISTORY),
+        (np.flatnonzero(new & ~told), RANKED_BY_POPULARITY),
+    ):
+        if len(users):
+            stand_in = FoldedIn.of_rows(model, data.valid) if by == RANKED_BY_HISTORY else most_popular(data)
+            theirs = rank(stand_in, users, k, seen)
+            lists.items[users], lists.scores[users] = theirs.items, theirs.scores
+            ranked_by[users] = by
     return lists, ranked_by.astype(np.str_)
 
 
@@ -358,7 +473,7 @@ def measure(
             test,
             options or EvaluationOptions(),
             facts,
-            knowing_new_users=_knowing_new_users(model, data, test),
+            new_users=_new_users(model, data, test),
             tie_seed=seed,
         )
     metrics = summary_table(slices).with_columns(
@@ -370,24 +485,15 @@ def measure(
     return Measurement(metrics, user_table(slices))
 
 
-def _knowing_new_users(
-    model: AnyRecommender, data: TrainingData, test: Interactions
-) -> AnyRecommender | None:
-    """The model with what users without training rows did before their test rows; None where it can use none of it."""
+def _new_users(model: AnyRecommender, data: TrainingData, test: Interactions) -> FoldedIn | None:
+    """The model for users without training rows, of what they did before their test rows; None where it cannot."""
     rows = data.valid if test.times is None else known_before(data.valid, test)
-    if rows is None or not model.spec.histories:
+    if rows is None or not model.folds_in():
         return None
     new = ~data.users_trained
     asked = new & (np.bincount(test.users, minlength=test.n_users) > 0)
-    mine = _rows_of(rows, np.flatnonzero(new))
-    return knowing(model, data, mine) if asked.any() and len(mine) else None
-
-
-def _rows_of(rows: Interactions, users: IntArray) -> Interactions:
-    """The rows of some users."""
-    mine = np.isin(rows.users, users)
-    times = None if rows.times is None else rows.times[mine]
-    return Interactions(rows.users[mine], rows.items[mine], rows.n_users, rows.n_items, times)
+    told = asked & (np.bincount(rows.users, minlength=rows.n_users) > 0)
+    return FoldedIn.of_rows(model, rows) if told.any() else None
 
 
 def history_table(result: FitResult) -> pl.DataFrame:

@@ -21,6 +21,10 @@ from pydantic_core import CoreSchema, core_schema
 JsonSchema = dict[str, Any]
 
 
+def _as_written(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry
+
+
 @dataclass(frozen=True)
 class OneOf:
     """Annotates a base class of settings: the entry itself says which class below it is meant.
@@ -28,10 +32,12 @@ class OneOf:
     Attributes:
         choose: an entry as written -> its class; ValueError says what is wrong with the choice.
         every: all classes that there are, for the JSON schema and the documentation.
+        rewrite: an entry as written -> the entry that it stands for, before a class is chosen.
     """
 
     choose: Callable[[Mapping[str, Any]], type[BaseModel]]
     every: Callable[[], Iterable[type[BaseModel]]]
+    rewrite: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_written
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Entries become objects of the class they choose; an object of a class below the base is kept."""
@@ -43,7 +49,10 @@ class OneOf:
         return {"anyOf": [handler(each.__pydantic_core_schema__) for each in self.every()]}
 
     def _parsed(self, entry: Any) -> Any:
-        return self.choose(entry).model_validate(entry) if isinstance(entry, Mapping) else entry
+        if not isinstance(entry, Mapping):
+            return entry
+        meant = self.rewrite(entry)
+        return self.choose(meant).model_validate(meant)
 
 
 class Configurable(Protocol):

@@ -147,7 +147,8 @@ class TrainingData:
         user_graph: the users [U, U] who share most training items with each user, weights how many; None where
             nobody has asked for it.
         pretrained: what a pretraining made of interactions and features: `<pretrainer>`, or
-            `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32.
+            `<pretrainer>/<part>` where it makes several, -> item vectors [I, D] float32, or user vectors [U, D] where
+            the part is called `users` or `users_...` (`vectors_of_users`).
         knowledge: what is known of the items, or None.
         raw: modality -> decoded content, for models that train their encoder; may be empty.
         candidates: [I] bool items that are ranked when models are chosen and measured; None for all.
@@ -171,6 +172,15 @@ class TrainingData:
     def pretrained_by(self, pretrainer: str) -> dict[str, FeatureMatrix]:
         """The part of `pretrained` that the pretrainer of that name has made."""
         return {key: each for key, each in self.pretrained.items() if key.partition("/")[0] == pretrainer}
+
+
+def vectors_of_users(key: str) -> bool:
+    """Whether the pretrained vectors of that key are of users; the others are of items.
+
+    >>> [vectors_of_users(key) for key in ("pmgt", "factors/items", "factors/users", "promptmm/users_image")]
+    [False, False, True, True]
+    """
+    return key.partition("/")[2].partition("_")[0] == "users"
 
 
 @dataclass(frozen=True)

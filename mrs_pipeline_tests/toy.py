@@ -27,6 +27,8 @@ from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawC
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
+PAIRWISE = ("factors", "teacher", "promptmm")
+"""Pretrainings that learn from training pairs, and give vectors of users too."""
 COLD_USERS = np.array([58, 59])
 FIRST_MOMENT = 1_600_000_000
 
@@ -167,8 +169,11 @@ def small_config(name: str, **overrides: object) -> ModelConfig:
 
 def small_pretraining(name: str, **overrides: object) -> PretrainingConfig:
     """Settings of a pretraining for the toy market: narrow, shallow, few epochs."""
+    of_pairs = {"epochs": 15, "learning_rate": 0.05} if name in PAIRWISE else {}
+    of_pairs |= {"settings": {"knn_k": 5}} if name == "teacher" else {}
     wanted = {
         **{"embedding_size": 16, "learning_rate": 0.01, "walk_k": 5, "epochs": 5, "batch_size": 64},
+        **of_pairs,
         **{"n_layers": 1, "hops": (8, 4), "n_contexts": 3},
         **overrides,
     }

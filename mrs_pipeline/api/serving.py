@@ -11,8 +11,6 @@ from mrs_pipeline.api.frames import AnyTable, as_frame, as_series, column
 from mrs_pipeline.api.ids import Ids
 from mrs_pipeline.api.model import FittedModel
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.types import Interactions, TopK
 
 Histories = Mapping[Any, Sequence[Any]] | AnyTable
@@ -32,8 +30,8 @@ def recommend(
     Args:
         model: of `fit` or `load`.
         users: ids of users that the model was trained on; all of them if None.
-        histories: instead of users, what anybody has taken. Only models for which a user is their history can rank
-            these (`mrs models` and docs/python.md say which); the others know the users they were trained on.
+        histories: instead of users, what anybody has taken. Models for which a user is their history rank these as if
+            they had been trained on them, the others nearly so (docs/serving.md says which); dmrl and pamd cannot.
         k: length of a list; shorter where fewer items are left.
         exclude_seen: leave out what a user took in the training and validation rows, or in the given history.
 
@@ -54,9 +52,7 @@ def recommend(
     if users is not None:
         raise InputError("give `users` or `histories`, not both")
     names, rows = _rows(model, histories)
-    recommender = fitting.knowing(model.recommender, model.data, rows)
-    shown = np.arange(model.data.train.n_users, model.data.train.n_users + len(names))
-    lists = fitting.recommend(recommender, k, [rows] if exclude_seen else [], shown)
+    lists = fitting.recommend_to(model.recommender, k, rows, exclude_seen=exclude_seen)
     return _frame(model, names, lists)
 
 
@@ -75,16 +71,7 @@ def _frame(model: FittedModel, names: pl.Series, lists: TopK) -> pl.DataFrame:
 
 
 def _rows(model: FittedModel, histories: Histories) -> tuple[pl.Series, Interactions]:
-    """Who is asked for, and their rows: users numbered after those of training, times by place in the history."""
-    if not model.recommender.spec.histories:
-        specs = [each.spec for each in MODELS.values()]
-        able = ", ".join(
-            each.name for each in specs if each.histories and each.raw is not FeatureUse.REQUIRED
-        )
-        raise InputError(
-            f"model '{model.name}' knows a user by a vector learned in training and cannot rank for a history; pass "
-            f"`users`, or fit one of {able}"
-        )
+    """Who is asked for, and their rows: users numbered as they come, times by place in the history."""
     if isinstance(histories, Mapping) and not _is_table(histories, model):
         names = as_series(list(histories), "the keys of histories")
         lists = [as_series(items, f"the history of {name!r}") for name, items in histories.items()]
@@ -100,12 +87,9 @@ def _rows(model: FittedModel, histories: Histories) -> tuple[pl.Series, Interact
         owners, taken = owners[order], taken.gather(pl.Series(order))
     if not len(names):
         raise InputError("histories are empty; give at least one")
-    train = model.data.train
     items = model.items.numbers(taken, "histories") if len(taken) else np.zeros(0, dtype=np.int64)
-    start = 0 if train.times is None or not len(train.times) else int(train.times.max()) + 1
-    times = None if train.times is None else start + np.arange(len(items), dtype=np.int64)
-    n_users = train.n_users + len(names)
-    return names, Interactions(owners.astype(np.int64) + train.n_users, items, n_users, train.n_items, times)
+    places = np.arange(len(items), dtype=np.int64)
+    return names, Interactions(owners.astype(np.int64), items, len(names), len(model.items), places)
 
 
 def _is_table(histories: Mapping[Any, Any], model: FittedModel) -> bool:

@@ -6,16 +6,20 @@ of the small encoders that people begin with; memory by size, which takes a whol
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from mrs_pipeline.bench.extraction import bench_extract, bench_memory, bench_sorting
+from mrs_pipeline.bench.precisions import bench_precisions, can_measure_recall, recall_by_precision
+from mrs_pipeline.encoders.automatic import preferred_encoder
 from mrs_pipeline.encoders.image_transformer import ImageTransformerOptions
-from mrs_pipeline.encoders.options import EncoderOptions
+from mrs_pipeline.encoders.options import EncoderOptions, NetworkOptions, feature_set_name
+from mrs_pipeline.encoders.registry import FeatureOptions
 from mrs_pipeline.encoders.text_transformer import TextTransformerOptions
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.tasks.files import engine_settings
@@ -25,6 +29,7 @@ from mrs_pipeline.taxonomy import Modality
 
 SAMPLED_ITEMS: Final = 512
 """Items whose decoded content is held for the bare forward pass."""
+_ENTRY: Final[TypeAdapter[EncoderOptions]] = TypeAdapter(FeatureOptions)
 FEW: Final = 1_000
 """Items that the peak memory of many is held against."""
 
@@ -51,10 +56,11 @@ _SPECIAL: Final = {"pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]
 def bench_extraction(
     stage: Stage, *, text_model: Path | None, image_model: Path | None, n_items: int
 ) -> pl.DataFrame:
-    """Speed of the engine against the bare forward pass, of sorted against unsorted texts, and memory by size.
+    """Engine against bare forward pass, sorted against unsorted texts, memory by size, precisions and their recall.
 
     Args:
-        stage: the dataset whose raw items are encoded; nothing need be materialised.
+        stage: the dataset whose raw items are encoded; nothing need be materialised, but recall is measured at the
+            stage's window only if that has been run.
         text_model: folder of a text model; one with random weights if None.
         image_model: the same for pictures.
         n_items: rows of the large catalogue, made by repeating the items.
@@ -63,13 +69,15 @@ def bench_extraction(
         feature_set, measure, items, value: a row a number.
     """
     items = _items(stage)
+    trained = _trained(text_model, image_model)
     with tempfile.TemporaryDirectory() as folder:
         rows = list(_texts(stage, items, text_model or _random_bert(items, Path(folder) / "text", _MINILM)))
-        pictured = items.filter(pl.col("image").is_not_null()) if "image" in items.columns else items.clear()
+        pictured = _with_content(items, Modality.IMAGE)
         if len(pictured):
             rows += _pictures(stage, pictured, image_model or _random_vit(Path(folder) / "image"))
         small = text_model or _random_bert(items, Path(folder) / "small", _SMALL)
         rows += _memory(stage, items, small, n_items)
+        rows += _precisions(stage, items, trained or [_text_options(small)])
     schema = {"feature_set": pl.String, "measure": pl.String, "items": pl.Int64, "value": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -93,6 +101,44 @@ def _texts(stage: Stage, items: pl.DataFrame, model: Path) -> Iterator[_Row]:
     yield sorting.name, "sorted / unsorted", sorting.items, sorting.speedup
 
 
+def _trained(text_model: Path | None, image_model: Path | None) -> list[NetworkOptions]:
+    """The encoders with trained weights: those of the models that are given, else those that are installed."""
+    texts = {"modality": "text", "encoder": preferred_encoder(Modality.TEXT)}
+    pictures = {"modality": "image", "encoder": preferred_encoder(Modality.IMAGE)}
+    found = [
+        _text_options(text_model) if text_model else _ENTRY.validate_python(texts),
+        _image_options(image_model) if image_model else _ENTRY.validate_python(pictures),
+    ]
+    return [options for options in found if isinstance(options, NetworkOptions)]
+
+
+def _precisions(stage: Stage, items: pl.DataFrame, encoders: Sequence[NetworkOptions]) -> Iterator[_Row]:
+    """Each encoder in each precision; what models make of the vectors, where the dataset has been run."""
+    settings, root = engine_settings(stage), source_of(stage).root
+    encoders = [each for each in encoders if len(_with_content(items, each.modality))]
+    for options in encoders:
+        sampled = _numbered(_with_content(items, options.modality).head(SAMPLED_ITEMS))
+        measured = bench_precisions(options, sampled, root, settings)
+        for row in measured:
+            yield row.name, f"{row.precision}, items a second", row.items, row.per_second
+        for row in measured[1:]:
+            yield row.name, f"{row.precision} / float32", row.items, row.per_second / measured[0].per_second
+            yield row.name, f"{row.precision}, cosine to float32, mean", row.items, row.cosine_mean
+            yield row.name, f"{row.precision}, cosine to float32, least", row.items, row.cosine_min
+    if can_measure_recall(stage):
+        metric = stage.config.evaluation.select_on
+        names = " and ".join(feature_set_name(each) for each in encoders)
+        for model, precision, present, score in recall_by_precision(stage, encoders):
+            yield names, f"{precision}, {model}, validation {metric}", present, score
+
+
+def _with_content(items: pl.DataFrame, modality: Modality) -> pl.DataFrame:
+    """The items with content of a modality; all that come here have a text."""
+    if modality == Modality.TEXT:
+        return items
+    return items.filter(pl.col("image").is_not_null()) if "image" in items.columns else items.clear()
+
+
 def _memory(stage: Stage, items: pl.DataFrame, model: Path, n_items: int) -> Iterator[_Row]:
     settings, root = engine_settings(stage), source_of(stage).root
     for size in (FEW, n_items):
@@ -101,10 +147,13 @@ def _memory(stage: Stage, items: pl.DataFrame, model: Path, n_items: int) -> Ite
 
 
 def _pictures(stage: Stage, items: pl.DataFrame, model: Path) -> Iterator[_Row]:
-    options = ImageTransformerOptions(
+    yield from _engine(stage, _image_options(model), items)
+
+
+def _image_options(model: Path) -> ImageTransformerOptions:
+    return ImageTransformerOptions(
         modality=Modality.IMAGE, encoder="transformer", model=str(model), pooling="mean"
     )
-    yield from _engine(stage, options, items)
 
 
 def _engine(stage: Stage, options: EncoderOptions, items: pl.DataFrame) -> Iterator[_Row]:

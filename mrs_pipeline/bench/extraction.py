@@ -104,7 +104,7 @@ def bench_extract(
     """
     settings = settings or EngineSettings()
     encoder = open_encoder(options, media_root, settings)
-    payloads = _payloads(encoder, items, settings)
+    payloads = decoded(encoder, items, settings)
     if isinstance(encoder, FittedEncoder):
         encoder.fit(iter(payloads), len(payloads))
     bare = _seconds(encoder, encoder.arrange(payloads), encoder.batches)
@@ -130,7 +130,7 @@ def bench_sorting(
     """
     settings = settings or EngineSettings()
     encoder = open_encoder(options, media_root, settings)
-    payloads = encoder.arrange(_payloads(encoder, items, settings))
+    payloads = encoder.arrange(decoded(encoder, items, settings))
     n_batches = len(encoder.batches(payloads))
     ordered = _seconds(encoder, payloads, encoder.batches)
     unsorted = _seconds(encoder, payloads, lambda all_: list(np.array_split(np.arange(len(all_)), n_batches)))
@@ -172,7 +172,7 @@ def _peak(
         return extract(options, repeated, media_root, Path(work), settings=settings).peak_memory_mb
 
 
-def _payloads(encoder: Encoder, items: pl.DataFrame, settings: EngineSettings) -> list[Payload]:
+def decoded(encoder: Encoder, items: pl.DataFrame, settings: EngineSettings) -> list[Payload]:
     """Decoded content of all items that have usable content."""
     encoder.check_settings()
     encoder.prepare(items)

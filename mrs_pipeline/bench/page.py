@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from mrs_pipeline.bench.published import peer_recall
 from mrs_pipeline.bench.verdicts import (
-    PEER_RECALL,
     against_peer,
     cold_against_neighbours,
     content_against_none,
@@ -77,7 +77,7 @@ def benchmarks_page(
         ingestion: what `mrs bench ingest` wrote; may be empty.
         comparisons: the paired tests of these runs, see `bench.models.comparisons`; may be empty.
     """
-    return _template().render(
+    return markdown_template("benchmarks.md.j2").render(
         machines=[] if results.is_empty() else _machines(results),
         tables=[] if results.is_empty() else _tables(results, comparisons),
         experiments=_experiments(experiments),
@@ -140,7 +140,7 @@ def benchmark_table(
     cold = "cold_recall@20" in board.columns and board["cold_recall@20"].null_count() < len(board)
     error = float(((runs["high"] - runs["low"]) / 2 / 1.96).median() or 0.0)  # type: ignore[arg-type]
     dataset = str(runs["dataset"][0])
-    peers = {model: value for (own, model), value in PEER_RECALL.items() if own == dataset}
+    peers = peer_recall(dataset)
     tests = tests_of(runs, comparisons)
     return BenchmarkTable(
         dataset=dataset,
@@ -266,7 +266,8 @@ def _ingestion_row(row: Mapping[str, Any]) -> list[str]:
 
 
 @cache
-def _template() -> "Template":
+def markdown_template(name: str) -> "Template":
+    """A template of `reporting/templates` that makes Markdown of our own names and numbers."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -277,4 +278,4 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("benchmarks.md.j2")
+    return environment.get_template(name)

@@ -28,17 +28,6 @@ _TESTS: Final = {
     "p": pl.Float64(),
 }
 
-PEER_RECALL: Final[Mapping[tuple[str, str], float]] = {
-    ("tiktok", "lightgcn"): 0.0922,
-    ("tiktok", "vbpr"): 0.0224,
-    ("tiktok", "bm3"): 0.0918,
-    ("tiktok", "freedom"): 0.0885,
-    ("tiktok", "mgcn"): 0.1074,
-    ("tiktok", "mmgcn"): 0.0846,
-    ("baby", "lightgcn"): 0.0750,
-}
-"""recall@20 on test of MMRec e775373, measured once (one seed) on the same packs and splits."""
-
 _AGAINST_PEER: Final = (
     _ABOVE := "Above the peer",
     _BELOW := "Below the peer",

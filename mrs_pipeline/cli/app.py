@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
+from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.interruption import hand_over_interrupts, watch_for_interrupts
 from mrs_pipeline.cli.terminal import (
@@ -171,7 +172,8 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset's defs.yaml.")] = False,
 ) -> None:
     """Make this directory a home, and write the defs.yaml of a folder of raw files, saying what was found."""
-    from mrs_pipeline.ingest.inspection import Overrides, inspect_folder
+    from mrs_pipeline.encoders.automatic import preferred_encoder
+    from mrs_pipeline.ingest.inspection import PLAIN_ENCODERS, Overrides, inspect_folder
     from mrs_pipeline.orchestration.home import add_dataset, make_home
 
     root = Path(os.environ.get(HOME_VARIABLE) or Path.cwd()).resolve()
@@ -195,7 +197,8 @@ def init(
         reader=reader,
         choices=_pairs(choose or [], "--choose NAME=VALUE, e.g. --choose item=track"),
     )
-    inspection = inspect_folder(folder, overrides, root) if folder else None
+    encoders = {modality: preferred_encoder(modality) for modality in PLAIN_ENCODERS}
+    inspection = inspect_folder(folder, overrides, root, encoders) if folder else None
     for path in make_home(root):
         out.print(f"wrote {path.relative_to(root)}", markup=False)
     if inspection is None:
@@ -306,6 +309,9 @@ for command in (
     currency.verify,
     cli_results.leaderboard,
     cli_results.recommend,
+    cli_serving.explain,
+    cli_serving.export,
+    cli_serving.serve,
     cli_results.lineage,
     cli_results.query,
     cli_results.datasets,

@@ -123,16 +123,17 @@ def extract_command(
         Path | None, typer.Option(help="Folder of an image model. Default: random weights.")
     ] = None,
 ) -> None:
-    """Time feature extraction against the bare forward pass; the machine should be idle."""
+    """Time feature extraction against the bare forward pass, and encoders by precision; the machine should be idle."""
     from mrs_pipeline.bench import extract_datasets as bench_extract
     from mrs_pipeline.bench.tables import write_table
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.launch import default_windows, load_project
     from mrs_pipeline.tasks.task import Stage
 
     text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
     home = enter_home()
-    stage = Stage(load_project(home).config(dataset), home)
+    project = load_project(home)
+    stage = Stage(project.config(dataset), home, default_windows(project, dataset)[-1])
     if not (text_model and image_model):
         err.print(
             "where no model is given, one of the shape of MiniLM-L6 or ViT-S with random weights is measured",
@@ -199,3 +200,26 @@ def gpu_command(
     if failed:
         err.print(f"{failed} checks failed", markup=False)
         raise typer.Exit(1)
+
+
+@bench.command("serve")
+def bench_serve(
+    *,
+    items: Annotated[int, typer.Option(min=100, help="Items of the made-up catalogue.")] = 100_000,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 200.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 30.0,
+    swaps: Annotated[int, typer.Option(min=0, help="Models that take each other's place meanwhile.")] = 20,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compute all inner products, without an index.")
+    ] = False,
+) -> None:
+    """Put an open loop of requests to a service of a made-up catalogue; latencies and errors are printed."""
+    from mrs_pipeline.bench.serving import Load, conditions, run_load
+    from mrs_pipeline.cli.tables import frame_table
+
+    load = Load(items=items, rate=rate, seconds=seconds, swaps=swaps, exact=exact)
+    found = run_load(load)
+    out.print(frame_table(found.rows(), conditions(load)))
+    out.print(
+        f"errors {found.errors}, swaps {found.swaps}, recall of the index {found.recall:.4f}", markup=False
+    )

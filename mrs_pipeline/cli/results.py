@@ -1,12 +1,13 @@
 """Commands that only look: leaderboard, lists, lineage, SQL, datasets, models. Nothing is made here."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, out
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, listed, out
 from mrs_pipeline.storage.home import Home
 
 
@@ -31,22 +32,50 @@ def recommend(
             metavar="ITEM_ID", help="Instead of a user: the users in whose lists this item stands highest."
         ),
     ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ITEM_IDS",
+            help="Instead of a user: what somebody took, oldest first, separated by commas; ranked for at once.",
+        ),
+    ] = None,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Instead of a user: the stored lists of all, into a file.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="With --all: the file, .parquet or .csv.", dir_okay=False)
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
     window: Window = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many places.")] = 10,
 ) -> None:
     """Print the items that a trained model recommends to a user, from the stored lists, or the users of an item.
 
-    Users without a history are shown what is popular; the answer says so.
+    Users without a history are shown what is popular; the answer says so. With --history the final model is loaded and
+    ranks for somebody that it was not trained on.
     """
-    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.cli.serving import recommend_to_history
+    from mrs_pipeline.cli.tables import frame_table, write_table
     from mrs_pipeline.errors import InputError
     from mrs_pipeline.storage.lake import Lake
-    from mrs_pipeline.stored.lists import list_of_user, users_of_item
+    from mrs_pipeline.stored.lists import list_of_user, lists_of_all, users_of_item
 
-    if (user_id is None) == (item is None):
-        raise InputError(f"name a user (`mrs recommend {dataset} USER_ID`) or an item (`--item ITEM_ID`).")
+    if [user_id is not None, item is not None, history is not None, everybody].count(True) != 1:
+        raise InputError(
+            f"name a user (`mrs recommend {dataset} USER_ID`), an item (`--item ITEM_ID`), a history (`--history "
+            "ITEM_ID,ITEM_ID`) or all users (`--all --into FILE`)."
+        )
+    if everybody != (into is not None):
+        raise InputError("--all and --into FILE go together")
+    if history is not None:
+        recommend_to_history(dataset, listed(history), model, window, k)
+        return
     lake = Lake(enter_home().lake)
+    if into is not None:
+        rows = lists_of_all(lake, dataset, model=model, window=window, k=k)
+        write_table(rows, into)
+        out.print(f"wrote {into}: {len(rows)} places of {rows['user_id'].n_unique()} users", markup=False)
+        return
     if user_id is not None:
         found = list_of_user(lake, dataset, user_id, model=model, window=window, k=k)
         subject = f"user {user_id}"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -261,3 +262,19 @@ def _share(own: float, peer: float | None) -> str:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame as Parquet or CSV, as the name ends; the file appears when it is whole.
+
+    Raises:
+        InputError: it ends otherwise.
+    """
+    from mrs_pipeline.errors import InputError
+
+    kind = path.suffix.lower()
+    if kind not in {".parquet", ".csv"}:
+        raise InputError(f"{path} ends neither in .parquet nor in .csv; name it so")
+    partial = path.with_name(f".{path.name}.partial")
+    frame.write_parquet(partial) if kind == ".parquet" else partial.write_text(csv_text(frame, raw=False))
+    partial.replace(path)

@@ -16,12 +16,13 @@ import polars as pl
 from pydantic import Field
 
 from mrs_pipeline.encoders.audio import Windows
-from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
+from mrs_pipeline.encoders.base import Content, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
 from mrs_pipeline.encoders.image_transformer import special_tokens
-from mrs_pipeline.encoders.options import AudioOptions, PretrainedOptions
+from mrs_pipeline.encoders.network import NetworkEncoder
+from mrs_pipeline.encoders.options import AudioOptions, Precision, PretrainedOptions
 from mrs_pipeline.encoders.pooling import first_token, patch_mean
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -38,6 +39,8 @@ class AudioTransformerOptions(AudioOptions, PretrainedOptions):
     """An audio model of the `transformers` library (AST, CLAP, Wav2Vec2, HuBERT, Whisper's encoder)."""
 
     encoder: Literal["transformer"]
+    precision: Precision = "auto"
+    """Of the forward pass: see the `transformer` of texts; without int8."""
     pooling: Literal["cls", "mean"] | None = None
     """Over time within a window; must be left out for CLAP, which has its own. Windows are averaged."""
     window_seconds: float | None = Field(default=None, ge=0.1, le=120)
@@ -46,8 +49,10 @@ class AudioTransformerOptions(AudioOptions, PretrainedOptions):
     """Most windows in one forward pass."""
 
 
-class AudioTransformerEncoder(Encoder):
+class AudioTransformerEncoder(NetworkEncoder):
     """Payloads are [W, ...] arrays, the extracted features of each window of a clip."""
+
+    network: TransformersNetwork
 
     Options = AudioTransformerOptions
     in_processes = True
@@ -55,30 +60,26 @@ class AudioTransformerEncoder(Encoder):
     def __init__(self, options: AudioTransformerOptions, surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, surroundings.settings)
+        self.network = TransformersNetwork(options, surroundings.settings)
         self._folder = media_folder(options, surroundings.media_root)
-
-    def ingredients(self) -> Sequence[str]:
-        """The files of the model: weights and feature extraction."""
-        return (self._network.folder.origin,)
 
     def check_settings(self) -> None:
         """InputError where the pooling does not exist for the architecture."""
         kind, pooling = self._kind, self._settings.pooling
         if kind.startswith(_POOLED_BY_ITSELF) and pooling is not None:
             raise InputError(
-                f"{self._network.folder.path}: {kind} pools by itself; leave pooling out for this model"
+                f"{self.network.folder.path}: {kind} pools by itself; leave pooling out for this model"
             )
         if pooling == "cls" and kind != _WITH_CLASS_TOKEN:
-            raise InputError(f"{self._network.folder.path}: {kind} has no class token; write pooling: mean")
+            raise InputError(f"{self.network.folder.path}: {kind} has no class token; write pooling: mean")
 
     @property
     def _kind(self) -> str:
-        return str(self._network.folder.read_json("config.json").get("model_type"))
+        return str(self.network.folder.read_json("config.json").get("model_type"))
 
     @cached_property
     def _loader(self) -> "_FeatureLoader":
-        extractor = open_extractor(self._network)
+        extractor = open_extractor(self.network)
         seconds = self._settings.window_seconds or natural_seconds(extractor)
         windows = Windows(
             extractor.sampling_rate, seconds, self._settings.windows, self._settings.max_seconds
@@ -108,7 +109,7 @@ class AudioTransformerEncoder(Encoder):
         size = self._settings.batch_size
         vectors = np.concatenate(
             [
-                self._network.run({"features": windows[at : at + size]}, self._forward)
+                self.network.run({"features": windows[at : at + size]}, self._forward)
                 for at in range(0, len(windows), size)
             ]
         )
@@ -160,7 +161,7 @@ def _extractor_arguments(extractor: Any) -> dict[str, Any]:
     return {"truncation": "rand_trunc"} if type(extractor).__name__.startswith("Clap") else {}
 
 
-def open_extractor(network: Network) -> Any:
+def open_extractor(network: TransformersNetwork) -> Any:
     """The model's feature extractor."""
     from transformers import AutoFeatureExtractor
 

@@ -8,7 +8,7 @@ chunks, processes and resuming belong to `engine.py`; an encoder knows of none.
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -109,12 +109,20 @@ class Encoder(ABC):
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides a vector besides the item's content."""
-        settings = json.dumps(deciding(self.options), sort_keys=True)
+        settings = json.dumps({**deciding(self.options), **self.made_with}, sort_keys=True)
         return texts_digest(settings, self.surroundings.settings.code, *self.ingredients())
 
     def ingredients(self) -> Sequence[str]:
         """What decides the vectors besides the options, for example digests of weights."""
         return ()
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """What decides the vectors and is told to people: weights, and what the options leave to the machine."""
+        return {}
+
+    def keep(self, made_with: Mapping[str, str]) -> None:  # noqa: B027 - most encoders leave nothing to the machine
+        """Choose what the options leave to the machine as it was for stored rows; empty for none stored."""
 
     def check_settings(self) -> None:  # noqa: B027 - most encoders accept whatever their options accept
         """Called before any work; InputError if the settings cannot be met, for example by the model named."""

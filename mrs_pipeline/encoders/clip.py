@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from mrs_pipeline.encoders.base import Encoder, Surroundings
+from mrs_pipeline.encoders.base import Surroundings
 from mrs_pipeline.encoders.batching import batches_by_length, padded
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.image_transformer import blank_dimensions
-from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions, TextOptions
+from mrs_pipeline.encoders.network import NetworkEncoder
+from mrs_pipeline.encoders.options import ImageOptions, Precision, PretrainedOptions, TextOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
 from mrs_pipeline.encoders.tokens import open_tokenizer
 from mrs_pipeline.errors import InputError
@@ -34,6 +35,8 @@ class ClipTextOptions(TextOptions, PretrainedOptions):
 
     modality: Literal[Modality.TEXT]
     encoder: Literal["clip"]
+    precision: Precision = "auto"
+    """Of the forward pass: see the `transformer` of texts; without int8."""
     batch_size: int = Field(default=128, ge=1, le=4096)
     """Most texts in one forward pass."""
 
@@ -43,25 +46,25 @@ class ClipImageOptions(ImageOptions, PretrainedOptions):
 
     modality: Literal[Modality.IMAGE]
     encoder: Literal["clip"]
+    precision: Precision = "auto"
+    """Of the forward pass: see the `transformer` of texts; without int8."""
 
 
-class _TowerEncoder(Encoder):
+class _TowerEncoder(NetworkEncoder):
     """What both towers share: one model, and the check that it has two towers."""
+
+    network: TransformersNetwork
 
     def __init__(self, options: PretrainedOptions, surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
-        self._network = Network(options, surroundings.settings)
-
-    def ingredients(self) -> Sequence[str]:
-        """The files of the model."""
-        return (self._network.folder.origin,)
+        self.network = TransformersNetwork(options, surroundings.settings)
 
     def check_settings(self) -> None:
         """InputError for models with one tower."""
-        declared = self._network.folder.read_json("config.json")
+        declared = self.network.folder.read_json("config.json")
         if not {"text_config", "vision_config"} <= set(declared):
             raise InputError(
-                f"{self._network.folder.path}: {declared.get('model_type')} has no text and vision tower; write "
+                f"{self.network.folder.path}: {declared.get('model_type')} has no text and vision tower; write "
                 f"encoder: transformer for this model"
             )
 
@@ -77,11 +80,11 @@ class ClipTextEncoder(_TowerEncoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return open_tokenizer(self._network)
+        return open_tokenizer(self.network)
 
     @property
     def _max_tokens(self) -> int:
-        return int(self._network.config.text_config.max_position_embeddings)
+        return int(self.network.config.text_config.max_position_embeddings)
 
     @cached_property
     def dimensions(self) -> int:
@@ -107,7 +110,7 @@ class ClipTextEncoder(_TowerEncoder):
             list(payloads),
             truncation=True,
             max_length=self._max_tokens,
-            padding="max_length" if "siglip" in self._network.config.model_type else False,
+            padding="max_length" if "siglip" in self.network.config.model_type else False,
         )
         numbers: list[list[int]] = tokens["input_ids"]
         return numbers
@@ -121,7 +124,7 @@ class ClipTextEncoder(_TowerEncoder):
         """[B, F] one vector a text."""
         # CLIP reads its vector at the end-of-text token, the same number as its padding: the first one counts.
         tokens, mask = padded(list(payloads), self._tokenizer.pad_token_id or 0, self._max_tokens)
-        return self._network.run({"input_ids": tokens, "attention_mask": mask}, _text_tower)
+        return self.network.run({"input_ids": tokens, "attention_mask": mask}, _text_tower)
 
 
 class ClipImageEncoder(_TowerEncoder):
@@ -137,7 +140,7 @@ class ClipImageEncoder(_TowerEncoder):
 
     @cached_property
     def _pixels(self) -> Pixels:
-        return open_pixels(self._network.folder)
+        return open_pixels(self.network.folder)
 
     @cached_property
     def dimensions(self) -> int:
@@ -154,7 +157,7 @@ class ClipImageEncoder(_TowerEncoder):
 
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
         """[B, F] one vector an image."""
-        return self._network.run({"pixels": np.stack(payloads)}, self._forward)
+        return self.network.run({"pixels": np.stack(payloads)}, self._forward)
 
     def _forward(self, module: Any, pixels: "Tensor") -> "Tensor":
         values = self._pixels.normalize(pixels).to(module.dtype)

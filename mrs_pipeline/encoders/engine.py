@@ -92,9 +92,11 @@ def extract_with(
     encoder.check_settings()
     encoder.prepare(items)
     settings = settings or EngineSettings()
+    candidates = [each for each in (finished_extraction(directory), previous) if each is not None]
+    _keep(encoder, candidates)
     catalogue = _Catalogue(encoder, items, settings.chunk_items)
     costs = _Costs()
-    known = _Known.of(previous, encoder, items, directory)
+    known = _Known.of(candidates, encoder, items)
     plan = _plan(encoder, catalogue, known)
     target = ExtractionDirectory(directory, plan, settings.chunk_items)
     _Filling(encoder, catalogue, known, plan, costs).run(target, settings, progress)
@@ -176,15 +178,24 @@ class _Known:
 
     @classmethod
     def of(
-        cls, previous: PreviousExtraction | None, encoder: Encoder, items: pl.DataFrame, directory: Path
+        cls, candidates: Sequence[PreviousExtraction], encoder: Encoder, items: pl.DataFrame
     ) -> "_Known | None":
-        """None where nothing can be reused: neither `directory` nor `previous` holds rows of this encoder."""
-        for candidate in (finished_extraction(directory), previous):
-            if candidate is not None and candidate.fingerprint == encoder.fingerprint:
+        """None where nothing can be reused: no candidate holds rows of this encoder."""
+        for candidate in candidates:
+            if candidate.fingerprint == encoder.fingerprint:
                 aligned = candidate.align(items)
                 columns = (aligned[name] for name in ("previous", "digest", "reason"))
                 return cls(candidate.dimensions, candidate.values, *columns)
         return None
+
+
+def _keep(encoder: Encoder, candidates: Sequence[PreviousExtraction]) -> None:
+    """What the options leave to the machine is chosen as it was for the first candidate whose rows can then be kept."""
+    for candidate in candidates:
+        encoder.keep(candidate.made_with)
+        if encoder.fingerprint == candidate.fingerprint:
+            return
+    encoder.keep({})
 
 
 def _plan(encoder: Encoder, catalogue: _Catalogue, known: _Known | None) -> Plan:
@@ -198,6 +209,7 @@ def _plan(encoder: Encoder, catalogue: _Catalogue, known: _Known | None) -> Plan
         items=len(catalogue.items),
         dimensions=encoder.dimensions if known is None else known.dimensions,
         dtype=encoder.options.dtype,
+        made_with=dict(encoder.made_with),
     )
 
 
@@ -354,6 +366,7 @@ def _report(
         dimensions=plan.dimensions,
         dtype=plan.dtype,
         fingerprint=plan.fingerprint,
+        made_with=plan.made_with,
     )
 
 

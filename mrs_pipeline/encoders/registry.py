@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from mrs_pipeline.code import boundary
+from mrs_pipeline.encoders.automatic import written_out
 from mrs_pipeline.encoders.options import EncoderOptions, ImageOptions
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.open_settings import OneOf
@@ -36,6 +37,8 @@ ENCODERS: Final["Registry[type[Encoder]]"] = boundary(
             "color_gradient": f"{_HERE}.color_gradient:ColorGradientEncoder",
             "log_mel": f"{_HERE}.log_mel:LogMelEncoder",
             "identity": f"{_HERE}.identity:IdentityEncoder",
+            "minilm": f"{_HERE}.minilm:MinilmEncoder",
+            "efficientnet_lite0": f"{_HERE}.efficientnet_lite0:EfficientNetLite0Encoder",
             "frames": f"{_HERE}.frames:FramesEncoder",
             "text.transformer": f"{_HERE}.text_transformer:TextTransformerEncoder",
             "image.transformer": f"{_HERE}.image_transformer:ImageTransformerEncoder",
@@ -85,14 +88,20 @@ def _image_options_class(entry: Mapping[str, Any]) -> type[EncoderOptions]:
     return found
 
 
+def _image_written_out(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return written_out({"modality": Modality.IMAGE, **entry})
+
+
 def _every(base: type[EncoderOptions]) -> Callable[[], Iterable[type[EncoderOptions]]]:
     return lambda: [each.Options for each in ENCODERS.values() if issubclass(each.Options, base)]
 
 
-FeatureOptions = Annotated[EncoderOptions, OneOf(_options_class, _every(EncoderOptions))]
+FeatureOptions = Annotated[EncoderOptions, OneOf(_options_class, _every(EncoderOptions), written_out)]
 """One entry of `features:`; `encoder`, and where that leaves it open `modality`, say what else it may hold."""
 
-ImageFeatureOptions = Annotated[EncoderOptions, OneOf(_image_options_class, _every(ImageOptions))]
+ImageFeatureOptions = Annotated[
+    EncoderOptions, OneOf(_image_options_class, _every(ImageOptions), _image_written_out)
+]
 """The same, of an encoder of images."""
 
 

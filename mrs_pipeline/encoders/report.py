@@ -1,6 +1,7 @@
 """What an extraction tells: counts, costs, items that failed. Tables and metadata are made elsewhere."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -48,6 +49,7 @@ class ExtractionReport:
         dimensions: F.
         dtype: of the matrix.
         fingerprint: of the encoder.
+        made_with: weights and precision, where the encoder has any.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ExtractionReport:
     dimensions: int
     dtype: str
     fingerprint: str
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     def failures(self) -> pl.DataFrame:
         """Columns item, item_id, modality, path, reason; a row an item that failed."""

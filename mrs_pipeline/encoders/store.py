@@ -8,8 +8,8 @@ chunk. Where directories lie and when they become visible is the caller's busine
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Plan:
         items: I.
         dimensions: F.
         dtype: of the matrix.
+        made_with: weights and precision, where the encoder has any.
     """
 
     digest: str
@@ -52,6 +53,7 @@ class Plan:
     items: int
     dimensions: int
     dtype: str
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """All fields, as `extraction.json` and the head of the chunk log hold them."""
@@ -87,6 +89,7 @@ class PreviousExtraction:
         dimensions: F.
         rows: its `rows.parquet`.
         values: [I', F] memory map.
+        made_with: weights and precision of its encoder.
     """
 
     directory: Path
@@ -94,6 +97,7 @@ class PreviousExtraction:
     dimensions: int
     rows: pl.DataFrame
     values: npt.NDArray[Any]
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, directory: Path) -> "PreviousExtraction":
@@ -111,7 +115,7 @@ class PreviousExtraction:
             raise InputError(
                 f"{directory}: matrix and rows disagree in number; materialise the feature set again"
             )
-        return cls(directory, plan.fingerprint, plan.dimensions, rows, values)
+        return cls(directory, plan.fingerprint, plan.dimensions, rows, values, plan.made_with)
 
     def align(self, items: pl.DataFrame) -> pl.DataFrame:
         """Columns previous (row there, null for new items), digest, reason; a row for each of `items`."""

@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from mrs_pipeline.encoders.base import Encoder, Surroundings
+from mrs_pipeline.encoders.base import Surroundings
 from mrs_pipeline.encoders.batching import batches_by_length, padded
+from mrs_pipeline.encoders.network import NetworkEncoder
 from mrs_pipeline.encoders.options import PretrainedOptions, TextOptions, feature_set_name
 from mrs_pipeline.encoders.pooling import first_token, last_token, masked_mean
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.encoders.sentence_layout import SentenceLayout, load_projection, sentence_layout
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
 from mrs_pipeline.encoders.tokens import open_tokenizer
@@ -51,19 +52,21 @@ class TextTransformerOptions(TextOptions, PretrainedOptions):
     tensors that stay near its caches."""
 
 
-class TextTransformerEncoder(Encoder):
+class TextTransformerEncoder(NetworkEncoder):
     """Payloads are texts on arrival and lists of token numbers once arranged."""
+
+    network: TransformersNetwork
 
     Options = TextTransformerOptions
 
     def __init__(self, options: TextTransformerOptions, surroundings: Surroundings) -> None:
         super().__init__(options, surroundings)
         self._settings = options
-        self._network = Network(options, surroundings.settings)
+        self.network = TransformersNetwork(options, surroundings.settings)
 
     @cached_property
     def _layout(self) -> SentenceLayout | None:
-        return sentence_layout(self._network.folder)
+        return sentence_layout(self.network.folder)
 
     @property
     def _pooling(self) -> str:
@@ -73,7 +76,7 @@ class TextTransformerEncoder(Encoder):
             return self._layout.pooling
         raise InputError(
             f"features: {feature_set_name(self._settings)} does not say how tokens become one vector, and "
-            f"{self._network.folder.path} has no sentence-transformers files that would; add pooling: mean, cls or "
+            f"{self.network.folder.path} has no sentence-transformers files that would; add pooling: mean, cls or "
             f"last"
         )
 
@@ -84,17 +87,17 @@ class TextTransformerEncoder(Encoder):
         return self._layout.prefix if self._layout else ""
 
     def ingredients(self) -> Sequence[str]:
-        """Weights, and what the sentence-transformers files add."""
-        return (self._network.folder.origin, self._pooling, self._prefix)
+        """What the sentence-transformers files add to weights and options."""
+        return (self._pooling, self._prefix)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return open_tokenizer(self._network)
+        return open_tokenizer(self.network)
 
     @cached_property
     def _max_tokens(self) -> int:
         """The shortest of all limits: options, layout, tokenizer, position table."""
-        config = self._network.config
+        config = self.network.config
         limits = [self._settings.max_tokens, int(self._tokenizer.model_max_length)]
         if self._layout and self._layout.max_tokens:
             limits.append(self._layout.max_tokens)
@@ -107,15 +110,15 @@ class TextTransformerEncoder(Encoder):
     @property
     def _batch_tokens(self) -> int:
         """As the options say, or what suits the device."""
-        return self._settings.batch_tokens or (_CPU_TOKENS if self._network.device == "cpu" else _GPU_TOKENS)
+        return self._settings.batch_tokens or (_CPU_TOKENS if self.network.device == "cpu" else _GPU_TOKENS)
 
     @cached_property
     def _projections(self) -> "list[Module]":
         if self._layout is None or self._settings.pooling is not None:
             return []
-        folder = self._network.folder
+        folder = self.network.folder
         return [
-            load_projection(folder, path).eval().to(self._network.device) for path in self._layout.projections
+            load_projection(folder, path).eval().to(self.network.device) for path in self._layout.projections
         ]
 
     @cached_property
@@ -126,10 +129,10 @@ class TextTransformerEncoder(Encoder):
     def check_settings(self) -> None:
         """InputError for models that are not encoders of text."""
         # From the file, not the parsed configuration: an unchanged catalogue need not load `transformers`.
-        declared = self._network.folder.read_json("config.json")
+        declared = self.network.folder.read_json("config.json")
         if declared.get("is_encoder_decoder") or "vision_config" in declared:
             raise InputError(
-                f"{self._network.folder.path}: {declared.get('model_type')} is no plain text encoder; use one (BERT, "
+                f"{self.network.folder.path}: {declared.get('model_type')} is no plain text encoder; use one (BERT, "
                 f"RoBERTa, E5, MiniLM ...), or encoder: clip for the text tower of CLIP or SigLIP"
             )
 
@@ -161,7 +164,7 @@ class TextTransformerEncoder(Encoder):
     def encode(self, payloads: Sequence[list[int]]) -> FloatArray:
         """[B, F] one vector a text."""
         tokens, mask = padded(list(payloads), self._tokenizer.pad_token_id or 0, self._max_tokens)
-        return self._network.run({"input_ids": tokens, "attention_mask": mask}, self._forward)
+        return self.network.run({"input_ids": tokens, "attention_mask": mask}, self._forward)
 
     def _forward(self, module: "Module", input_ids: "Tensor", attention_mask: "Tensor") -> "Tensor":
         hidden = module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.errors import InputError
 
 _FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 """One of these holds the vocabulary, in all formats."""
 
 
-def open_tokenizer(network: Network) -> Any:
+def open_tokenizer(network: TransformersNetwork) -> Any:
     """The tokenizer of the network's folder.
 
     Raises:

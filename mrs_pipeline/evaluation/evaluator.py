@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrs_pipeline.evaluation.folded import Ranker
 from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
 from mrs_pipeline.functional.ranking import ranks_of, top_k
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, Evidence
-from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import BoolArray, FloatArray, IntArray, Interactions
 
 
@@ -87,7 +87,7 @@ def ranking_task(
 
 
 def ranking_evidence(
-    model: AnyRecommender, task: RankingTask, background: Background, list_length: int = 0
+    model: Ranker, task: RankingTask, background: Background, list_length: int = 0
 ) -> Evidence:
     """Rank all candidates for the users of `task`.
 

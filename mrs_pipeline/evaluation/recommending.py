@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from mrs_pipeline.evaluation.folded import Ranker
 from mrs_pipeline.evaluation.scoring import RowItems, masked_scores, pair_keys
 from mrs_pipeline.functional.ranking import top_k
-from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import IntArray, Interactions, TopK
 
 
-def rank(model: AnyRecommender, users: IntArray, k: int, exclude: Sequence[Interactions]) -> TopK:
+def rank(model: Ranker, users: IntArray, k: int, exclude: Sequence[Interactions]) -> TopK:
     """The `k` best items of each of `users` [B], in the order given, leaving out the pairs in `exclude`."""
     distinct, place = np.unique(users, return_inverse=True)
     excluded = RowItems.of_users(pair_keys(exclude, model.n_items), distinct, model.n_items, model.device)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.evaluation.folded import Ranker
 from mrs_pipeline.functional.kernels.dispatch import SIZES_KNOWN, has_kernel
-from mrs_pipeline.models.base import AnyRecommender
 from mrs_pipeline.types import IntArray, Interactions
 
 _CPU_SCORES = 2**20
@@ -74,7 +74,7 @@ def scores_at_once(device: torch.device) -> int:
 
 @torch.no_grad()
 def masked_scores(
-    model: AnyRecommender, users: Tensor, excluded: RowItems, blocked: Tensor | None = None
+    model: Ranker, users: Tensor, excluded: RowItems, blocked: Tensor | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
     """Chunks of `users` [B] int64: which rows they are, and their scores [b, I].
 

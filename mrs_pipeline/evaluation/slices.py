@@ -17,6 +17,7 @@ from mrs_pipeline.evaluation.evaluator import (
     ranking_task,
     user_metrics,
 )
+from mrs_pipeline.evaluation.folded import FoldedIn, Ranker
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.metrics.base import Metric, Need
 from mrs_pipeline.metrics.evidence import Background, ItemFacts
@@ -70,7 +71,7 @@ def evaluate(
     options: EvaluationOptions,
     facts: ItemFacts | None = None,
     *,
-    knowing_new_users: AnyRecommender | None = None,
+    new_users: FoldedIn | None = None,
     tie_seed: int = 0,
 ) -> tuple[SliceMetrics, ...]:
     """Metrics of `model` on `test` for each slice that has users; to be called once a model.
@@ -84,7 +85,7 @@ def evaluate(
         options: metrics, cut-offs, exclusion rule.
         facts: features and attribute of the items, the same for all models that are compared; the features in `data`
             if None. Metrics that lack theirs are left out, see `left_out`.
-        knowing_new_users: the model as it ranks for users without training rows; they get what is popular if None.
+        new_users: the model as it ranks for users without training rows; they get what is popular if None.
         tie_seed: by which the order of equal scores is drawn.
     """
     exclude = [data.train] if options.exclude == "train" else [data.train, data.valid]
@@ -94,11 +95,12 @@ def evaluate(
     found = []
     trained = data.users_trained
     for name, candidates in _candidates(data).items():
-        asked, by, ranker = trained, RANKED_BY_MODEL, model
+        ranker: Ranker = model
+        asked, by = trained, RANKED_BY_MODEL
         if name == NEW_USERS:
             asked = ~trained
-            by = RANKED_BY_HISTORY if knowing_new_users else RANKED_BY_POPULARITY
-            ranker = knowing_new_users or most_popular(data)
+            by = RANKED_BY_HISTORY if new_users else RANKED_BY_POPULARITY
+            ranker = new_users or most_popular(data)
         task = ranking_task(
             test, exclude, candidates=candidates, asked=asked, tie_seed=tie_seed, device=ranker.device
         )
@@ -107,7 +109,7 @@ def evaluate(
     return tuple(found)
 
 
-def _ranks_any(model: AnyRecommender, candidates: BoolArray | None) -> bool:
+def _ranks_any(model: Ranker, candidates: BoolArray | None) -> bool:
     ranked = model.rankable.cpu().numpy()
     return bool((ranked if candidates is None else ranked & candidates).any())
 
@@ -138,7 +140,7 @@ def _candidates(data: TrainingData) -> dict[str, BoolArray | None]:
 
 
 def _on_slice(
-    model: AnyRecommender,
+    model: Ranker,
     task: RankingTask,
     named: tuple[str, str, Background],
     metrics: Sequence[Metric],

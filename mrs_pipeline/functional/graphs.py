@@ -3,6 +3,7 @@
 Products with a graph belong in `sparse`; which graph a model uses is said in the model's file.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,22 @@ def normalise_symmetric(graph: Csr) -> Csr:
     degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
     scale = (degrees.clamp(min=0) + DEGREE_EPSILON).rsqrt()
     return graph.with_weights(graph.weights * scale[rows] * scale[graph.indices.long()])
+
+
+def normalise_asymmetric(graph: Csr, receiver: float, sender: float) -> Csr:
+    """w_ij / (d_i^receiver d_j^sender) with d the row sums, for a square graph (MCLN, MEGCF).
+
+    Two nodes joined to each other and to themselves, degrees 2 and 2:
+
+    >>> graph = Csr.from_pairs(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.ones(4), (2, 2))
+    >>> normalise_asymmetric(graph, 1.0, 0.5).weights.round(decimals=4)  # 1 / (2 sqrt 2)
+    tensor([0.3536, 0.3536, 0.3536, 0.3536])
+    """
+    rows = graph.row_numbers()
+    degrees = graph.weights.new_zeros(graph.shape[0]).index_add_(0, rows, graph.weights)
+    degrees = degrees.clamp(min=0) + DEGREE_EPSILON
+    scale = degrees[rows] ** -receiver * degrees[graph.indices.long()] ** -sender
+    return graph.with_weights(graph.weights * scale)
 
 
 def normalise_rows(graph: Csr) -> Csr:
@@ -133,6 +150,49 @@ def knn_graph(
         weights=cosines.cpu().flatten().numpy(),
         shape=(len(values), len(values)),
     )
+
+
+def with_further_rows(graph: SparseGraph, features: FeatureMatrix) -> SparseGraph:
+    """A kNN graph of `knn_graph` with rows for the items that `features` have beyond it; the others stay as they are.
+
+    A new item is its own first neighbour and points to the nearest of the earlier ones, as many as a row has.
+
+    Args:
+        graph: [I, I].
+        features: of I + n items.
+
+    >>> rows = FeatureMatrix(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]]), np.ones(3, dtype=bool), "text")
+    >>> graph = knn_graph(FeatureMatrix(rows.values[:2], rows.present[:2], "text"), 2)
+    >>> grown = with_further_rows(graph, rows)
+    >>> grown.indices[grown.indptr[2] :], grown.weights[grown.indptr[2] :].round(3)
+    (array([2, 1], dtype=int32), array([1.   , 0.894], dtype=float32))
+    """
+    old, total = graph.shape[0], len(features.values)
+    values = np.asarray(features.values, dtype=np.float32)
+    usable = features.present & (np.abs(values).max(axis=1, initial=0) != 0)
+    unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    earlier = np.flatnonzero(usable[:old])
+    width = int(np.diff(graph.indptr).max(initial=1))
+    indices, weights, lengths = [graph.indices], [graph.weights], []
+    for item in range(old, total):
+        if not usable[item]:
+            lengths.append(0)
+            continue
+        cosines = unit[earlier] @ unit[item]
+        nearest = np.argsort(-cosines, kind="stable")[: width - 1]
+        indices.append(np.concatenate([[item], earlier[nearest]]).astype(np.int32))
+        weights.append(np.concatenate([[1.0], cosines[nearest]]).astype(np.float32))
+        lengths.append(1 + len(nearest))
+    indptr = np.concatenate([graph.indptr, graph.indptr[-1] + np.cumsum(lengths)]).astype(np.int32)
+    return SparseGraph(indptr, np.concatenate(indices), np.concatenate(weights), (total, total))
+
+
+def without_rows(graph: SparseGraph, items: Sequence[int]) -> SparseGraph:
+    """A kNN graph in which some items have themselves for their only neighbour."""
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    kept = ~np.isin(rows, items) | (graph.indices == rows)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=graph.shape[0]))])
+    return SparseGraph(indptr.astype(np.int32), graph.indices[kept], graph.weights[kept], graph.shape)
 
 
 def cosine_neighbours(unit: Tensor, k: int, block: int | None = None) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,11 @@ one for the rows that count and zero for rows that stand there for the size alon
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, normalize
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
-from mrs_pipeline.functional.distinct import mean_of
+from mrs_pipeline.functional.distinct import counted, mean_of
 from mrs_pipeline.functional.kernels.contrast import contrast
-from mrs_pipeline.functional.kernels.rows import frobenius_norm
+from mrs_pipeline.functional.kernels.rows import frobenius_norm, take_rows
 
 
 def bpr(gaps: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -110,6 +110,20 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     counts = counts.to(anchors.dtype)
     keys = normalize(others, dim=1)
     return contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
+
+
+def info_nce_among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
+    """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j.
+
+    >>> views = torch.eye(2)
+    >>> info_nce_among_all(views, views, torch.tensor([0, 0]), 1.0)
+    tensor(0.3133)
+    """
+    distinct, _, counts = counted(rows)
+    anchors = normalize(take_rows(one, distinct), dim=1)
+    losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, distinct, reduction="none")
+    total: Tensor = (losses * counts).sum() / len(rows)
+    return total
 
 
 def grace(anchors: Tensor, others: Tensor, temperature: float, weights: Tensor | None = None) -> Tensor:

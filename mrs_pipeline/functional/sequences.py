@@ -4,10 +4,14 @@ A history of n items is n + 1 tokens: a start token, which is what a user withou
 the items. Rows are padded on the left, so that the latest token always stands in the last column.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mrs_pipeline.types import IntArray
 
 PAD = -1
 """Stands where a history has not begun."""
@@ -43,6 +47,43 @@ class OrderedHistories:
         starts = torch.zeros(n_users + 1, dtype=torch.int64, device=users.device)
         starts[1:] = torch.bincount(owners, minlength=n_users).cumsum(0)
         return cls(starts, tokens[order], n_items)
+
+    @classmethod
+    def from_lists(
+        cls, lists: Sequence[IntArray], n_items: int, device: torch.device | str = "cpu"
+    ) -> "OrderedHistories":
+        """From the items [n] int64 of each history, oldest first.
+
+        >>> OrderedHistories.from_lists([np.array([4, 1]), np.array([], dtype=np.int64)], 9).tokens
+        tensor([9, 4, 1, 9])
+        """
+        lengths = np.array([len(each) + 1 for each in lists], dtype=np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
+        tokens = np.full(starts[-1], n_items, dtype=np.int64)
+        for start, items in zip(starts, lists, strict=False):
+            tokens[start + 1 : start + 1 + len(items)] = items
+        return cls(torch.from_numpy(starts).to(device), torch.from_numpy(tokens).to(device), n_items)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, rows: Tensor) -> "OrderedHistories":
+        """The histories `rows` [B] int64, in that order."""
+        counts = self.starts.diff()[rows]
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        within = torch.arange(int(starts[-1]), device=counts.device) - torch.repeat_interleave(
+            starts[:-1], counts
+        )
+        return OrderedHistories(
+            starts, self.tokens[torch.repeat_interleave(self.starts[rows], counts) + within], self.start
+        )
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """(row [E], item [E]) int64 of all events, without the start tokens."""
+        everyone = torch.arange(len(self), device=self.tokens.device)
+        rows = torch.repeat_interleave(everyone, self.starts.diff())
+        real = self.tokens != self.start
+        return rows[real], self.tokens[real]
 
     @property
     def lengths(self) -> Tensor:

@@ -13,15 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.functional.folding import users_from_items
 from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.sequences import OrderedHistories
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec, unmet_need
-from mrs_pipeline.types import Interactions
+from mrs_pipeline.types import Interactions, vectors_of_users
 
 Scorer = Callable[[Tensor], Tensor]
 """Users [B] int64 -> scores [B, I] float32 of all items, a fresh tensor that the caller may change."""
+
+
+HistoryScorer = Callable[[OrderedHistories], Tensor]
+"""Histories [B] of anybody -> scores [B, I] float32 of all items, a fresh tensor."""
+
+HistoryVectors = Callable[[OrderedHistories], Tensor]
+"""Histories [B] of anybody -> vectors [B, D] that stand for users."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,7 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         if problem:
             raise InputError(f"model '{self.spec.name}' {problem}")
         self._seen = inputs.items_seen()
+        self._training_pairs = (inputs.users, inputs.items)
         self._with_content = _with_content(self.spec, inputs)
         if self.spec.batches is BatchKind.SEQUENCES and inputs.times is None:
             raise InputError(
@@ -134,6 +144,17 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
                 f"model '{self.spec.name}' starts from the item vectors of the pretraining "
                 f"'{self.spec.pretraining}' and the data hold none; call `fitting.prepare` first"
             )
+
+    @classmethod
+    def factorises(cls) -> bool:
+        """Whether its scores are inner products, which `representations` gives."""
+        return cls.representations is not Recommender.representations
+
+    @classmethod
+    def folds_in(cls) -> bool:
+        """Whether it can rank for a history of somebody that it was not trained on."""
+        own = cls.history_scorer is not Recommender.history_scorer
+        return own or cls.history_vectors is not Recommender.history_vectors or cls.factorises()
 
     @property
     def sees_content(self) -> bool:
@@ -193,6 +214,42 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         columns = items.T.contiguous()
         return lambda batch: take_rows(users, batch) @ columns
 
+    def history_vectors(self) -> tuple[HistoryVectors, Tensor]:
+        """Vectors of users who are nothing but a history, and item vectors [I, D]; inner products are the scores.
+
+        Where users are vectors learned in training, a history is given what a linear map, fitted to the users of
+        training, makes of the vectors of its items (`functional.folding`): near to training, and no more than that.
+        """
+        users, items = self.representations()
+        return users_from_items(users, items, *self._training_pairs), items
+
+    def history_scorer(self) -> HistoryScorer:
+        """As `scorer`, for histories of anybody in place of users of training."""
+        vectors, items = self.history_vectors()
+        columns = items.T.contiguous()
+        return lambda histories: vectors(histories) @ columns
+
+    def item_paths(self) -> dict[str, Tensor]:
+        """What item vectors are sums of: path -> [I, D]; empty where they are no sum.
+
+        A path is a modality, or `id` for what is learned of the item itself. With a user's vector each gives its share
+        of the score, and the shares add up to it.
+        """
+        return {}
+
+    def weight_paths(self) -> dict[str, Tensor]:
+        """What the weights from items of a history to items are sums of: path -> [I, I], any layout; else empty."""
+        return {}
+
+    def fold_in(self, histories: OrderedHistories) -> Tensor:
+        """Scores [B, I] of all items for anybody who took what `histories` say, without any training."""
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            scores = self.history_scorer()(histories)
+        self.train(was_training)
+        return scores
+
     def score(self, users: Tensor) -> Tensor:
         """Scores [B, I] of all items for `users` [B] int64."""
         was_training = self.training
@@ -211,7 +268,8 @@ def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
     if spec.raw is not FeatureUse.IGNORED:
         masks += [content.present for content in inputs.raw.values()]
     if spec.pretraining:
-        masks += [inputs.pretrained_present[key] for key in inputs.pretrained_by(spec.pretraining)]
+        keys = inputs.pretrained_by(spec.pretraining)
+        masks += [inputs.pretrained_present[key] for key in keys if not vectors_of_users(key)]
     if spec.knowledge and inputs.knowledge is not None:
         masks.append(inputs.knowledge.named()[: inputs.n_items])
     return torch.stack(masks).any(0)

@@ -5,7 +5,7 @@ What training rows a step then gets is in `base` and `training.batches`.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.knowledge import KnowledgeTensors
-from mrs_pipeline.types import FeatureMatrix, RawContent, SparseGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, RawContent, SparseGraph, TrainingData, vectors_of_users
 
 _RAW_SHARE = 4
 """A GPU's memory over what raw content of one modality may take of it; more stays with the host."""
@@ -62,8 +62,9 @@ class ModelInputs:
         present: modality -> [I] bool.
         item_graphs: modality -> kNN graph [I, I], cosine weights.
         user_graph: [U, U] users who share items, weights how many; None where no model here needs it.
-        pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, zero where there is no vector.
-        pretrained_present: the same keys -> [I] bool.
+        pretrained: `<pretrainer>` or `<pretrainer>/<part>` -> [I, D] float32, or [U, D] of users, zero where there is
+            none.
+        pretrained_present: the same keys -> [I] or [U] bool.
         knowledge: triples about the items, or None.
         device: where all of it is.
         raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
@@ -91,7 +92,7 @@ class ModelInputs:
         train = data.train
         first = np.unique(train.users * train.n_items + train.items, return_index=True)[1]
         matrices = _checked(data.features, train.n_items)
-        vectors = _checked(data.pretrained, train.n_items)
+        vectors = _checked(data.pretrained, train.n_items, train.n_users)
         return cls(
             n_users=train.n_users,
             n_items=train.n_items,
@@ -111,6 +112,14 @@ class ModelInputs:
             raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
         )
 
+    def only(self, modality: str) -> "ModelInputs":
+        """The inputs with the features of one modality alone."""
+        return replace(
+            self,
+            features={modality: self.features[modality]},
+            present={modality: self.present[modality]},
+        )
+
     def pretrained_by(self, pretrainer: str) -> list[str]:
         """Keys of `pretrained` that the pretrainer of that name has made."""
         return [key for key in self.pretrained if key.partition("/")[0] == pretrainer]
@@ -124,12 +133,15 @@ class ModelInputs:
         return torch.bincount(self.items, minlength=self.n_items) > 0
 
 
-def _checked(matrices: Mapping[str, FeatureMatrix], n_items: int) -> dict[str, FeatureMatrix]:
+def _checked(
+    matrices: Mapping[str, FeatureMatrix], n_items: int, n_users: int = 0
+) -> dict[str, FeatureMatrix]:
     """The matrices in alphabetical order."""
-    for matrix in matrices.values():
-        if len(matrix.values) != n_items or len(matrix.present) != n_items:
+    for key, matrix in matrices.items():
+        wanted, whose = (n_users, "users") if vectors_of_users(key) else (n_items, "items")
+        if len(matrix.values) != wanted or len(matrix.present) != wanted:
             raise InputError(
-                f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+                f"feature matrix '{matrix.name}' has {len(matrix.values)} rows but the dataset {wanted} {whose}; "
                 "extract the features again for this catalogue"
             )
     return {name: matrices[name] for name in sorted(matrices)}

@@ -29,9 +29,14 @@ _BASELINES: Final = {
     "sgl": f"{_HERE}.baselines.sgl:Sgl",
     "simgcl": f"{_HERE}.baselines.simgcl:SimGcl",
     "sasrec": f"{_HERE}.sequences.sasrec:SasRec",
+    "rpg": f"{_HERE}.sequences.rpg:Rpg",
 }
 _BRIDGES: Final = {
     "mmgcn": f"{_HERE}.bridge.mmgcn:Mmgcn",
+    "mgat": f"{_HERE}.bridge.mgat:Mgat",
+    "mmssl": f"{_HERE}.bridge.mmssl:Mmssl",
+    "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
+    "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
     "lattice": f"{_HERE}.bridge.lattice:Lattice",
     "micro": f"{_HERE}.bridge.micro:Micro",
@@ -43,15 +48,20 @@ _BRIDGES: Final = {
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",
     "nova": f"{_HERE}.fusion.nova:Nova",
     "dif_sr": f"{_HERE}.fusion.dif_sr:DifSr",
     "mmmlp": f"{_HERE}.fusion.mmmlp:Mmmlp",
+    "m3srec": f"{_HERE}.fusion.m3srec:M3SRec",
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
+    "amr": f"{_HERE}.filtration.amr:Amr",
+    "megcf": f"{_HERE}.filtration.megcf:Megcf",
+    "mcln": f"{_HERE}.filtration.mcln:Mcln",
     "freedom": f"{_HERE}.filtration.freedom:Freedom",
 }
 _ENHANCEMENTS: Final = {
@@ -60,10 +70,16 @@ _ENHANCEMENTS: Final = {
     "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
     "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
     "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
+    "sem_macridvae": f"{_HERE}.enhancement.sem_macridvae:SemMacridVae",
 }
 _OPTIMISATIONS: Final = {
+    "mml": f"{_HERE}.optimisation.mml:Mml",
     "pmgt": f"{_HERE}.optimisation.pmgt:Pmgt",
     "pamd": f"{_HERE}.optimisation.pamd:Pamd",
+    "promptmm": f"{_HERE}.optimisation.promptmm:PromptMm",
+    "distill": f"{_HERE}.optimisation.distill:Distill",
+    "gorec": f"{_HERE}.optimisation.gorec:GoRec",
+    "aldi": f"{_HERE}.optimisation.aldi:Aldi",
     "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",
     "end_to_end": f"{_HERE}.optimisation.end_to_end:EndToEnd",
     "end_to_end_sasrec": f"{_HERE}.optimisation.end_to_end_sasrec:EndToEndSasRec",

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders.automatic import without_weights
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.locating import is_remote, source_folder
 from mrs_pipeline.ingest.opening import open_source
@@ -58,6 +59,8 @@ class Dataset(dg.Component):
         except SourceAbsent as absent:
             print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
             return dg.Definitions()
+        if notice := without_weights(self.config.features):
+            print(f"notice: dataset {self.config.name}: {notice}", file=sys.stderr)  # noqa: T201
         tasks = [*plan(self.config), *on_request(self.config)]
         by_output = {output: task for task in tasks for output in task.outputs}
         jobs = build_jobs(self.config)

@@ -53,6 +53,14 @@ def item_thumbnail(root: Path, reference: str | None, size: int = THUMBNAIL_SIZE
         return None
 
 
+def bytes_thumbnail(data: bytes, size: int = THUMBNAIL_SIZE) -> str | None:
+    """The same of the bytes of a picture."""
+    try:
+        return _data_uri(decode_image(data, max_pixels=MAX_PIXELS, shortest=size), size)
+    except ContentError:
+        return None
+
+
 def _read(root: Path, reference: str, size: int) -> "Image":
     data = MediaFolder(root, MAX_BYTES).read(reference).data
     return decode_image(data, max_pixels=MAX_PIXELS, shortest=size)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mrs_pipeline.splits.given import given_split
 from mrs_pipeline.splits.global_time import global_time
+from mrs_pipeline.splits.held_out_users import without_users
 from mrs_pipeline.splits.labels import LabelArray, Labelled, labelled
 from mrs_pipeline.splits.leave_one_out import leave_one_out
 from mrs_pipeline.splits.options import SplitOptions
@@ -31,7 +32,7 @@ def label(
     Raises:
         InputError: the data lack what the strategy needs.
     """
-    return labelled(_labels(options, users, items, times, given), users)
+    return labelled(without_users(_labels(options, users, items, times, given), users, options), users)
 
 
 def label_window(options: SplitOptions, users: IntArray, times: IntArray, is_history: BoolArray) -> Labelled:
@@ -46,7 +47,7 @@ def label_window(options: SplitOptions, users: IntArray, times: IntArray, is_his
     Raises:
         InputError: the history cannot be cut.
     """
-    return labelled(window_split(options, times, is_history), users)
+    return labelled(without_users(window_split(options, times, is_history), users, options), users)
 
 
 def _labels(

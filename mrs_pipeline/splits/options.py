@@ -21,6 +21,9 @@ class SplitOptions(BaseModel):
     """Share of rows for the test. Not used by leave_one_out, given and windows."""
     cold_items: float = Field(default=0.0, ge=0.0, le=0.5)
     """Only for `random`: share of items whose rows all test, so that nothing of them is ever trained on."""
+    held_out_users: float = Field(default=0.0, ge=0.0, le=0.5)
+    """Share of users none of whose rows trains: those that would, validate, so that models which fold histories in are
+    measured on people they never saw, in the slice `new users`. Epochs are chosen without them."""
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
     """Decides which rows are drawn, and between rows of the same moment."""
 

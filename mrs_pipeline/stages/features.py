@@ -55,6 +55,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
+        facts |= report.made_with
         summary = _summary(features_in(directory, name), previous)  # whose files go when these are published
         facts |= {key: getattr(summary, key) for key in DRIFT}
     artifact = stage.features.read(*keys)
@@ -122,6 +123,7 @@ def _facts(report: ExtractionReport, summary: FeatureSummary) -> dict[str, objec
         "encoded now": report.encoded,
         "taken over unchanged": report.reused,
         "dimensions": report.dimensions,
+        **report.made_with,
         "items per second": round(report.items_per_second, 1),
         "seconds": round(report.seconds, 2),
         "peak memory MB": round(report.peak_memory_mb),

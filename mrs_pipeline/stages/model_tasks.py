@@ -1,4 +1,4 @@
-"""The tasks of one model: train, train again on all of the history, recommend, measure."""
+"""The tasks of one model: train, train again on all of the history, vectors and index, recommend, measure."""
 
 from typing import Final
 
@@ -19,6 +19,7 @@ from mrs_pipeline.stages.checks.models import (
 )
 from mrs_pipeline.stages.final import refit_model
 from mrs_pipeline.stages.measure import measure_model
+from mrs_pipeline.stages.model_vectors import vector_tasks
 from mrs_pipeline.stages.recommend import LIST_LENGTH, recommend_items
 from mrs_pipeline.stages.train import show_training, train_model
 from mrs_pipeline.stored.item_facts import facts_inputs
@@ -94,6 +95,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
             tags=tags,
         ),
         *((refit,) if again else ()),
+        *vector_tasks(config, name, settings),
         Task(
             outputs=(Node(Kind.RECOMMENDATIONS, name),),
             inputs=(final, *whole) if served else (trained, *inputs),

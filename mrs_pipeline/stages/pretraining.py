@@ -17,6 +17,7 @@ from mrs_pipeline.encoders.diagnostics import (
 )
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
+from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import pretraining_curve
 from mrs_pipeline.storage.artifacts import JSON
@@ -165,7 +166,7 @@ def pretraining_task(config: DatasetConfig, name: str, settings: PretrainingConf
         outputs=(Node(Kind.PRETRAINED, name),),
         inputs=sources_of(config, spec),
         run=pretrain_items,
-        uses=(pretrainer,),
+        uses=(pretrainer, *(MODELS[other] for other in settings.wrapped())),
         show=show_pretraining,
         settings={
             "pretraining": settings.model_dump(mode="json"),

@@ -22,7 +22,8 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake, Table
 from mrs_pipeline.storage.sql import identifier
 
-FEATURES_SCHEMA = "features"
+WIDE_SCHEMAS = ("features", "vectors")
+"""Schemas whose tables hold vectors: a view a dataset and table, as each has its own width."""
 VECTOR = "vector"
 LOG = logging.getLogger("mrs_pipeline")
 _ATTEMPTS = 5
@@ -36,7 +37,8 @@ def refresh(home: Home) -> tuple[str, ...]:
     """Rebuild the views from what lies in the lake; returns what had to be left out, a sentence each.
 
     One view a table, `schema.table`, with the partition keys as columns; one view a dataset and feature set,
-    `features.<dataset>_<feature set>`, whose `vector` is FLOAT[d] so that `array_cosine_similarity` takes it.
+    `features.<dataset>_<feature set>`, or model, `vectors.<dataset>_<model>`, whose `vector` is FLOAT[d] so that
+    `array_cosine_similarity` takes it.
     A file that cannot be read, or that is not this project's, is left out of its view and named; so is a table whose
     files do not fit together. One bad file must not stop the work on all others.
 
@@ -141,8 +143,8 @@ def _create_views(con: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[str, ...]
         left_out += faults
         if not sound:
             continue
-        vector = VECTOR if schema == FEATURES_SCHEMA else None
-        keys = {DATASET: dict(sound[0].keys)[DATASET]} if schema == FEATURES_SCHEMA else {}
+        vector = VECTOR if schema in WIDE_SCHEMAS else None
+        keys = {DATASET: dict(sound[0].keys)[DATASET]} if schema in WIDE_SCHEMAS else {}
         # as a pattern a view also reads what is written later, but it would stumble over a bad file
         scan = lake.scan_these(sound) if faults else lake.scan_all(schema, sound[0].name, **keys)
         try:
@@ -163,13 +165,13 @@ def _views(lake: Lake) -> dict[tuple[str, str], list[Table]]:
     views: dict[tuple[str, str], list[Table]] = {}
     for schema, name in lake.tables():
         partitions = lake.partitions(schema, name)
-        if schema != FEATURES_SCHEMA:
+        if schema not in WIDE_SCHEMAS:
             views[schema, name] = partitions
             continue
         for dataset in sorted({dict(table.keys)[DATASET] for table in partitions}):
             view = f"{dataset}_{name}"
             if (schema, view) in views:
-                raise InputError(f"two feature sets would be {schema}.{view}: rename dataset {dataset!r}.")
+                raise InputError(f"two tables would be {schema}.{view}: rename dataset {dataset!r}.")
             views[schema, view] = [table for table in partitions if dict(table.keys)[DATASET] == dataset]
     return views
 

@@ -66,6 +66,11 @@ class Home:
         return self.data / "final"
 
     @property
+    def indexes(self) -> Path:
+        """Indexes of item vectors, see `artifacts.ArtifactStore`."""
+        return self.data / "indexes"
+
+    @property
     def searches(self) -> Path:
         """Trials of searches for settings, see `trials`."""
         return self.data / "searches"

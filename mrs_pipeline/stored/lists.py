@@ -123,6 +123,23 @@ def list_of_user(
     return ShownList(stored.window, "popularity", _popular(stored, k), notice)
 
 
+def lists_of_all(
+    lake: Lake, dataset: str, *, model: str | None = None, window: str | None = None, k: int = 10
+) -> pl.DataFrame:
+    """The first `k` places of every user's stored list: user_id, rank, item_id, score, ranked_by.
+
+    Raises:
+        InputError: an unknown dataset, window or model.
+    """
+    stored = _Lists.of(lake, dataset, window)
+    chosen = stored.best_first(model)[0]
+    return stored.ask(
+        f"SELECT user_id, rank, item_id, score, ranked_by FROM {stored.lists(chosen)} WHERE rank <= ? "
+        'ORDER BY "user", rank',
+        k,
+    )
+
+
 def users_of_item(
     lake: Lake,
     dataset: str,

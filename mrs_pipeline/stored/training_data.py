@@ -162,13 +162,16 @@ def protocol(config: DatasetConfig, *, refit: bool | None = None) -> str:
         else "items with an interaction that counts"
     )
     if config.windowed:
+        held_out = config.split.held_out_users
         split = (
             f"walk-forward by {config.window.every}, validation the last {config.split.valid:.0%} of history"
+            + (f", {held_out:.0%} of users held out whole" if held_out else "")
         )
     else:
         settings = config.split.model_dump(exclude_defaults=False)
-        if not settings["cold_items"]:
-            del settings["cold_items"]
+        for name in ("cold_items", "held_out_users"):
+            if not settings[name]:
+                del settings[name]
         details = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "strategy")
         split = config.split.strategy + ("" if config.split.strategy == "given" else f" ({details})")
     return (

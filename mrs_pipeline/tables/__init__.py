@@ -29,6 +29,7 @@ from mrs_pipeline.tables.runs import RUNS_TABLE
 from mrs_pipeline.tables.splits_table import SPLITS_TABLE
 from mrs_pipeline.tables.user_metrics import USER_METRICS_TABLE
 from mrs_pipeline.tables.users import USERS
+from mrs_pipeline.tables.vectors_table import VECTORS_TABLE
 
 TABLES: Final[Mapping[str, TableSchema]] = {
     table.path: table
@@ -45,6 +46,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         FEATURE_SETS,
         RUNS_TABLE,
         HISTORY_TABLE,
+        VECTORS_TABLE,
         RECOMMENDATIONS,
         USER_METRICS_TABLE,
         METRICS_TABLE,

@@ -64,6 +64,12 @@ DATA: Final[Mapping[str, Column]] = {
     "present:count": Column("BIGINT", "Items with a vector.", "items"),
     "missing": Column("BIGINT", "Items without a vector.", "items"),
     "vector": Column("FLOAT[]", "The vector; NULL where it is not present."),
+    "vector:model": Column(
+        "FLOAT[]", "The vector; inner products of users' and items' are the model's scores."
+    ),
+    "side": Column("VARCHAR", "user or item."),
+    "number": Column("BIGINT", "Dense number of the user or item."),
+    "id": Column("VARCHAR", "The user's or item's identifier in the source."),
     "items": Column("BIGINT", "Items of the catalogue.", "items"),
     "dimensions": Column("BIGINT", "Width of the vectors."),
     "width": Column("BIGINT", "Width of the vectors."),

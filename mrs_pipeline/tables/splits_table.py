@@ -28,15 +28,23 @@ _ORDER = ((TRAIN, VALID), (VALID, TEST), (TRAIN, TEST))
 """(earlier, later): splits that follow each other in time, where the strategy cuts at moments."""
 
 
-def suites(splits: str, interactions: str, *, in_time_order: bool) -> list[Suite]:
+def suites(splits: str, interactions: str, *, in_time_order: bool, held_out: bool = False) -> list[Suite]:
     """What must hold of the labels.
 
     Args:
         splits: what to put after FROM to read the partition.
         interactions: the same for `core.interactions`.
         in_time_order: whether the strategy cuts at moments (windows, global_time).
+        held_out: whether some users are held out whole, whose rows validate whatever their time.
     """
-    return [_labels(splits, in_time_order), _training(splits), _same_rows(splits, interactions)]
+    trained = (
+        f'(SELECT * FROM {splits} WHERE "user" IN (SELECT "user" FROM {splits} WHERE split = \'{TRAIN}\'))'
+    )
+    return [
+        _labels(trained if held_out else splits, in_time_order),
+        _training(splits),
+        _same_rows(splits, interactions),
+    ]
 
 
 def _labels(splits: str, in_time_order: bool) -> Suite:

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     RAW_CONTENT = "raw_content"
     TRAINED = "trained"
     FINAL = "final"
+    VECTORS = "vectors"
+    INDEX = "index"
     RECOMMENDATIONS = "recommendations"
     METRICS = "metrics"
     EXPERIMENTS = "experiments"

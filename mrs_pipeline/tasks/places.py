@@ -43,6 +43,7 @@ _STORES: Final[Mapping[Kind, str]] = {
     Kind.RAW_CONTENT: "raw_content",
     Kind.TRAINED: "models",
     Kind.FINAL: "final",
+    Kind.INDEX: "indexes",
 }
 """Kinds that are directories of arrays -> the stage's store."""
 
@@ -86,6 +87,8 @@ def table_of(stage: Stage, node: Node) -> Table:
         return stage.table("core", "knowledge", window=window)
     if node.kind in (Kind.RAW, Kind.CORE):
         return stage.table(str(node.kind), node.name, window=window)
+    if node.kind is Kind.VECTORS:
+        return stage.table("vectors", node.name, window=window)
     if node.asset == LEADERBOARD:
         return Table.of("eval", "leaderboard", dataset=stage.config.name)
     schema, table, key = _PARTITIONED[node.kind]
@@ -142,6 +145,8 @@ def schema_of(output: Node) -> TableSchema | None:
         return TABLES["core/knowledge"]
     if output.kind is Kind.FEATURES:
         return TABLES["features"]
+    if output.kind is Kind.VECTORS:
+        return TABLES["vectors"]
     if output.kind in _PARTITIONED:
         schema, table, _ = _PARTITIONED[output.kind]
         return TABLES[f"{schema}/{table}"]

@@ -63,6 +63,11 @@ class Stage:
         """Weights of models trained again on all of the history."""
         return ArtifactStore(self.home.final)
 
+    @cached_property
+    def indexes(self) -> ArtifactStore:
+        """Indexes of item vectors."""
+        return ArtifactStore(self.home.indexes)
+
     def table(self, schema: str, name: str, *, window: str | None = None, **keys: str) -> Table:
         """The partition of a table that belongs to this dataset and window."""
         return Table.of(schema, name, dataset=self.config.name, window=window or self.window, **keys)

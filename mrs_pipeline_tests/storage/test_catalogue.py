@@ -97,7 +97,7 @@ def test_two_feature_sets_of_one_view_name_are_refused(home: Home, lake: Lake) -
     frame = pl.DataFrame({"item": [0], "vector": [[1.0]]})
     lake.write_frame(Table.of("features", "x", dataset="a_image", window="full"), frame, PROVENANCE)
     lake.write_frame(Table.of("features", "image_x", dataset="a", window="full"), frame, PROVENANCE)
-    with pytest.raises(InputError, match=r"two feature sets would be features\.a_image_x"):
+    with pytest.raises(InputError, match=r"two tables would be features\.a_image_x"):
         refresh(home)
 
 

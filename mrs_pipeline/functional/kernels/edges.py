@@ -114,6 +114,24 @@ def edge_attention_reference(pattern: EdgePattern, left: Tensor, right: Tensor) 
     return edge_sums_reference(pattern, left, shares, right), shares
 
 
+def edge_scores(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
+    """[nnz] inner products <left_r, right_c> of the entries (r, c), differentiable in both tables.
+
+    Args:
+        pattern: the entries.
+        left: [rows, D].
+        right: [columns, D].
+    """
+    if has_kernel(SPARSE, left):
+        return _EdgeScores.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+    return edge_scores_reference(pattern, left, right)
+
+
+def edge_scores_reference(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
+    """Plain `edge_scores`; holds an [nnz, D]."""
+    return inner_products(pattern.rows, pattern.graph.indices, left, right)
+
+
 class _EdgeSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, start: Tensor, weights: Tensor, right: Tensor, pattern: EdgePattern) -> Tensor:
@@ -153,6 +171,25 @@ class _EdgeAttention(torch.autograd.Function):
         return (
             add_product(gradient.clone(), pattern.matrix(of_scores), right),
             add_product(of_right, pattern.reverse_matrix(of_scores), left),
+            None,
+        )
+
+
+class _EdgeScores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, pattern: EdgePattern) -> Tensor:
+        ctx.pattern = pattern
+        ctx.save_for_backward(left, right)
+        return _sampled(pattern, left, right)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        pattern: EdgePattern = ctx.pattern
+        left, right = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        return (
+            product(pattern.matrix(gradient), right),
+            product(pattern.reverse_matrix(gradient), left),
             None,
         )
 

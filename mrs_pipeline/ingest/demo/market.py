@@ -24,6 +24,10 @@ FIRST_MONTH: Final = "2024-01"
 
 CONTENT: Final = ("text", "image", "audio")
 """Modalities of a record, in the order of their random streams."""
+CLIP: Final = "video"
+"""The modality of the few records that have a clip."""
+CLIPS: Final = 72
+"""Records with a clip, at most: a few seconds each of decoding and encoding."""
 
 _T: Final = len(TASTES)
 _EVENTS_PER_USER: Final = 35
@@ -41,7 +45,7 @@ _FRESHNESS: Final = (1.2, 0.5)
 """Bonus of a record in the month of its release and the next."""
 _USER_BLOCK: Final = 1024
 
-_STREAMS: Final = {"records": 1, "listeners": 2, "events": 3, "content": 4}
+_STREAMS: Final = {"records": 1, "listeners": 2, "events": 3, "content": 4, "clips": 5}
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ def plant_records(options: DemoOptions) -> Records:
     mixture[np.arange(I), taste] = first_share
     mixture[np.arange(I), second] += 1 - first_share
     new = rng.random(I) >= _OLD_STOCK
+    clips = stream(options, "clips")
     return Records(
         taste=taste,
         mixture=mixture,
@@ -127,9 +132,16 @@ def plant_records(options: DemoOptions) -> Records:
         popularity=-_ZIPF * np.log(rng.permutation(I) + 1.0),
         quality=rng.normal(0, 0.35, I),
         hidden=rng.normal(0, 1, (I, 4)),
-        style={name: _styles(rng, taste, second) for name in CONTENT},
-        missing={name: rng.random(I) < _MISSING for name in CONTENT},
+        style={name: _styles(rng, taste, second) for name in CONTENT} | {CLIP: _styles(clips, taste, second)},
+        missing={name: rng.random(I) < _MISSING for name in CONTENT} | {CLIP: _without_clip(clips, I)},
     )
+
+
+def _without_clip(rng: np.random.Generator, items: int) -> Bools:
+    """[items] True for all but one record in eight, and at most `CLIPS`."""
+    missing = np.ones(items, dtype=np.bool_)
+    missing[rng.permutation(items)[: min(CLIPS, items // 8)]] = False
+    return missing
 
 
 def _styles(rng: np.random.Generator, taste: Ints, second: Ints) -> Ints:

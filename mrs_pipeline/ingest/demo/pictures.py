@@ -32,6 +32,11 @@ def cover(rng: np.random.Generator, style: int, accent: int) -> "Image":
         style: the taste that it shows.
         accent: the taste that lends it one colour.
     """
+    return _grained(rng, scene(rng, style, accent).reduce(2))
+
+
+def scene(rng: np.random.Generator, style: int, accent: int) -> "Image":
+    """What a cover shows, twice as large, without grain."""
     from PIL import Image, ImageDraw
 
     colours = [_varied(rng, colour) for colour in TASTES[style].colours]
@@ -44,7 +49,7 @@ def cover(rng: np.random.Generator, style: int, accent: int) -> "Image":
         draw.rectangle(
             (0, 0, _CANVAS - 1, _CANVAS - 1), outline=(246, 242, 232), width=int(rng.integers(8, 18))
         )
-    return _grained(rng, image.reduce(2))
+    return image
 
 
 def _varied(rng: np.random.Generator, colour: Colour) -> Colour:

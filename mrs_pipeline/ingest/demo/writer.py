@@ -1,4 +1,4 @@
-"""Writes the demonstration catalogue as a folder like any other: tables, covers, sounds.
+"""Writes the demonstration catalogue as a folder like any other: tables, covers, sounds, clips.
 
 Written aside and renamed, so that a reader sees a whole catalogue or none; written again only if the options
 or the generator's code have changed.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mrs_pipeline.ingest.demo import market, pictures, shelf, sounds, words
+from mrs_pipeline.ingest.demo import clips, market, pictures, shelf, sounds, words
 from mrs_pipeline.ingest.demo.options import DemoOptions
 
 DEMO_MANIFEST: Final = "demo.json"
@@ -50,7 +50,7 @@ def write_demo(options: DemoOptions, root: Path) -> None:
 
     records = market.plant_records(options)
     listeners = market.plant_listeners(options)
-    for folder in ("interactions", "images", "audio"):
+    for folder in ("interactions", "images", "audio", "video"):
         (root / folder).mkdir(parents=True)
     rows = [
         _write_record(options, records, number, root)
@@ -71,19 +71,22 @@ def _write_record(
     absent = {name: bool(missing[number]) for name, missing in records.missing.items()}
     streams = {name: market.stream(options, "content", number, k) for k, name in enumerate(market.CONTENT)}
     item_id = item_name(number)
-    image, audio = f"images/{item_id}.jpg", f"audio/{item_id}.flac"
+    image, audio, video = f"images/{item_id}.jpg", f"audio/{item_id}.flac", f"video/{item_id}.mov"
     if not absent["image"]:
         accent = int(records.mixture[number].argsort()[-2])
         cover = pictures.cover(streams["image"], style["image"], accent)
         cover.save(root / image, quality=_JPEG_QUALITY)
     if not absent["audio"]:
         _write_sound(root / audio, streams["audio"], style["audio"])
+    if not absent[market.CLIP]:
+        clips.write_clip(root / video, market.stream(options, "clips", number), style[market.CLIP])
     return {
         "item_id": item_id,
         "title": words.title(streams["text"], style["text"]),
         "description": None if absent["text"] else words.description(streams["text"], style["text"]),
         "image": None if absent["image"] else image,
         "audio": None if absent["audio"] else audio,
+        "video": None if absent[market.CLIP] else video,
     }
 
 

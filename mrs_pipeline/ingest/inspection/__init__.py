@@ -5,8 +5,8 @@ judging (`times`, `ratings`, `proposals`), putting together (`inspecting`, `tell
 Nothing here decides what a run does: that follows the settings a person has looked over.
 """
 
-from mrs_pipeline.ingest.inspection.inspecting import Inspection, inspect_folder
+from mrs_pipeline.ingest.inspection.inspecting import PLAIN_ENCODERS, Inspection, inspect_folder
 from mrs_pipeline.ingest.inspection.overrides import Overrides
 from mrs_pipeline.ingest.inspection.settings_yaml import to_yaml
 
-__all__ = ["Inspection", "Overrides", "inspect_folder", "to_yaml"]
+__all__ = ["PLAIN_ENCODERS", "Inspection", "Overrides", "inspect_folder", "to_yaml"]

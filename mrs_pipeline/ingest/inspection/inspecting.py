@@ -6,7 +6,7 @@ is written down `settings_yaml`.
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,8 +39,8 @@ _COLLABORATIVE: Final = ("most_pop", "item_knn", "ease", "ials", "lightgcn")
 _MULTIMODAL: Final = ("knn_fusion", "mm_ease", "mgcn", "freedom", "clcrec", "macridvae", "pmgt")
 """For each branch of the survey what has won in docs/benchmarks.md at low cost: fusion by neighbours and by kernel,
 bridge and attention, filtration, contrast with content (cold items), disentangled factors, two steps."""
-_ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
-"""The encoder that needs no weights, where a modality has one."""
+PLAIN_ENCODERS: Final = {"text": "tfidf_svd", "image": "color_gradient"}
+"""Modality -> the encoder that needs no weights."""
 _PARSED, _CATALOGUE, _TIMED, _COUNTING = "parsed", "catalogue", "timed", "counting"
 
 
@@ -58,7 +58,10 @@ class Inspection:
 
 
 def inspect_folder(
-    path: Path | str, overrides: Overrides | None = None, home_root: Path | None = None
+    path: Path | str,
+    overrides: Overrides | None = None,
+    home_root: Path | None = None,
+    encoders: Mapping[str, str] = PLAIN_ENCODERS,
 ) -> Inspection:
     """Find a folder's files, read them, and propose settings.
 
@@ -70,6 +73,8 @@ def inspect_folder(
         overrides: what the names do not say.
         home_root: where an official layout's converted tables, unpacked archives and copies of remote folders are kept
             for the run; a temporary folder without it.
+
+        encoders: modality -> the encoder to propose for it.
 
     Raises:
         InputError: there is no such folder, users or items cannot be recognised, or a file cannot be read.
@@ -104,7 +109,7 @@ def inspect_folder(
         aside = official.remarks(source)
         if aside is None:
             aside = telling.left_aside(found, _unseen(source, found))
-    features = _features(facts, found, overrides, texts=silent is None)
+    features = _features(facts, found, overrides, encoders, texts=silent is None)
     chosen = proposals.propose_selection(facts)
     settings = {
         "name": overrides.name or _slug(_title(place)),
@@ -219,14 +224,19 @@ def _slug(name: str) -> str:
 
 
 def _features(
-    facts: SourceFacts, found: Discovery, overrides: Overrides, *, texts: bool
+    facts: SourceFacts,
+    found: Discovery,
+    overrides: Overrides,
+    encoders: Mapping[str, str],
+    *,
+    texts: bool,
 ) -> list[dict[str, str]]:
-    """Content that an encoder without weights can read, then ready matrices."""
+    """Content that an encoder can read as it is, then ready matrices."""
     media = {modality for modality, files in facts.media.items() if files.present}
     there = {"text": texts and facts.titled + facts.described > 0, "image": "image" in media}
     features = [
         {"modality": name, "encoder": encoder}
-        for name, encoder in _ENCODERS.items()
+        for name, encoder in encoders.items()
         if there[name] and name not in overrides.without
     ]
     for matrix in facts.matrices:

@@ -24,8 +24,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
+from mrs_pipeline.functional.folding import history_matrix
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import HistoryVectors, Recommender
 from mrs_pipeline.models.config import ModelConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.interactions import interaction_matrix
@@ -89,6 +90,11 @@ class Ials(Recommender[IalsConfig, Never]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Users [U, D] solved from their histories, items [I, D]."""
         return self._users(), self.item_factors
+
+    def history_vectors(self) -> tuple[HistoryVectors, Tensor]:
+        """Histories solved as the users of training are."""
+        items = self.item_factors
+        return lambda histories: self._solved(history_matrix(histories, self.n_items), items), items
 
     def _users(self) -> Tensor:
         return self._solved(self._history, self.item_factors)

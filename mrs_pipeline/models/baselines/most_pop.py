@@ -9,7 +9,7 @@ from typing import Never
 import torch
 from torch import Tensor
 
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import HistoryVectors, Recommender
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, ModelSpec
@@ -48,3 +48,7 @@ class MostPop(Recommender[MostPopConfig, Never]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """A one for each user, the count for each item; D = 1."""
         return self.counts.new_ones(self.n_users, 1), self.counts.unsqueeze(1)
+
+    def history_vectors(self) -> tuple[HistoryVectors, Tensor]:
+        """A one for each history."""
+        return lambda histories: self.counts.new_ones(len(histories), 1), self.counts.unsqueeze(1)

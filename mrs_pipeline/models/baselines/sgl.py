@@ -19,13 +19,11 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
 
-from mrs_pipeline.functional.distinct import counted, positions
+from mrs_pipeline.functional.distinct import positions
 from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
-from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
-from mrs_pipeline.functional.losses import bpr_inner, squared_norm
+from mrs_pipeline.functional.losses import bpr_inner, info_nce_among_all, squared_norm
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -93,7 +91,7 @@ class Sgl(LightGcnRecommender[SglConfig]):
         if config.cl_weight > 0:
             one, other = (self.propagated(view) for view in self._views)
             contrasts = [
-                _among_all(first, second, rows, config.temperature)
+                info_nce_among_all(first, second, rows, config.temperature)
                 for first, second, rows in zip(one, other, (batch.users, batch.positives), strict=True)
             ]
             terms["contrast"] = config.cl_weight * torch.stack(contrasts).sum()
@@ -120,12 +118,3 @@ class Sgl(LightGcnRecommender[SglConfig]):
 
     def _remaining(self, n: int) -> int:
         return int(n * (1 - self.config.dropout))
-
-
-def _among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
-    """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j."""
-    each, _, counts = counted(rows)
-    anchors = normalize(take_rows(one, each), dim=1)
-    losses = cross_entropy(anchors @ normalize(other, dim=1).T / temperature, each, reduction="none")
-    total: Tensor = (losses * counts).sum() / len(rows)
-    return total

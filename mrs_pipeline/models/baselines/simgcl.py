@@ -19,10 +19,10 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, embedding_norm, info_nce
+from mrs_pipeline.functional.noise import sign_noise
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.layers.batch_rows import distinct_rows, pair_rows
@@ -95,12 +95,7 @@ class SimGcl(LightGcnRecommender[SimGclConfig]):
         for _ in range(self.config.n_layers):
             layer = self._adjacency @ layer
             if noisy:
-                layer = layer + self._noise(layer)
+                layer = layer + sign_noise(layer, self.config.noise, self.generator)
             layers.append(layer)
         users, items = torch.stack(layers).mean(0).split_with_sizes([self.n_users, self.n_items])
         return users, items
-
-    def _noise(self, layer: Tensor) -> Tensor:
-        """[N, D] of length `noise` a row, in the orthant that the row of the layer is in."""
-        drawn = torch.rand(layer.shape, generator=self.generator, device=layer.device, dtype=layer.dtype)
-        return self.config.noise * layer.detach().sign() * normalize(drawn, dim=1)

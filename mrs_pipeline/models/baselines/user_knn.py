@@ -19,18 +19,24 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mrs_pipeline.models.base import Recommender, Scorer
+from mrs_pipeline.functional.folding import history_matrix
+from mrs_pipeline.functional.ranking import top_k
+from mrs_pipeline.functional.sequences import OrderedHistories
+from mrs_pipeline.functional.sparse import Csr
+from mrs_pipeline.models.base import HistoryScorer, Recommender, Scorer
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
 from mrs_pipeline.models.layers.neighbours import (
     EXPONENTS,
     NeighbourConfig,
+    Products,
     Similarity,
     Weighting,
     kept,
     nearest_rows,
     shared_products,
+    similarities_to,
 )
 from mrs_pipeline.models.layers.sparse_item_weights import neighbour_matrix
 from mrs_pipeline.models.spec import BatchKind, ModelSpec
@@ -88,3 +94,30 @@ class UserKnn(Recommender[UserKnnConfig, Never]):
         """Sums the similarities of the neighbours who have taken an item."""
         graph = neighbour_matrix(self.neighbours, self.similarities)
         return linear_scorer(graph, self._history.tensor())
+
+    def history_scorer(self) -> HistoryScorer:
+        """Finds the neighbours of a history among the users of training as it finds theirs."""
+        exponent = EXPONENTS[self.config.item_weight]
+        products = shared_products(self._history, exponent)
+        weights = self._history.transposed().indptr.diff().clamp(min=1).float() ** exponent
+        takers, taken = self._history.tensor().t().to_sparse_csr(), self._history.tensor()
+        width = self.neighbours.shape[1]
+
+        def score(histories: OrderedHistories) -> Tensor:
+            rows = history_matrix(histories, self.n_items)
+            weighted = rows.with_weights(weights[rows.indices.long()]).tensor()
+            shared = torch.mm(weighted, takers).to_dense()
+            own, counts = (torch.zeros(len(histories), device=self.device) for _ in range(2))
+            own.index_add_(0, rows.row_numbers(), weights[rows.indices.long()])
+            counts += rows.indptr.diff()
+            asked = Products(products.rows, own, counts)
+            values, columns = top_k(similarities_to(shared, asked, products, self.config, "target"), width)
+            graph = Csr.from_pairs(
+                torch.arange(len(rows.indptr) - 1, device=self.device).repeat_interleave(width),
+                columns.flatten(),
+                values.flatten(),
+                (len(histories), self.n_users),
+            )
+            return torch.mm(graph.tensor(), taken).to_dense()
+
+        return score

@@ -22,7 +22,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear as affine
 
 from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -31,6 +30,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.item_graphs import item_graphs, linked
 from mrs_pipeline.models.layers.modality_attention import ViewAttention
 from mrs_pipeline.models.layers.parameters import linear
+from mrs_pipeline.models.layers.purifier import Purifier
 from mrs_pipeline.models.layers.two_sides import TwoSidedConfig, TwoSidedRecommender
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
@@ -70,7 +70,7 @@ class Mgcn(TwoSidedRecommender[MgcnConfig]):
         self._complete = (self._item_has.all(0) & self._user_has.all(0)).tolist()
         self.purifiers, self.selectors = nn.ModuleDict(), nn.ModuleDict()
         for modality, values in inputs.features.items():
-            self.purifiers[modality] = _Purifier(values.shape[1], size, generator)
+            self.purifiers[modality] = Purifier(values.shape[1], size, generator)
             self.selectors[modality] = linear(size, size, generator)
         self.attention = ViewAttention(size, generator)
 
@@ -97,17 +97,3 @@ class Mgcn(TwoSidedRecommender[MgcnConfig]):
                 gate = gate * has[:, number : number + 1]
             total = torch.addcmul(total, view - common, gate)
         return total / (has.sum(1, keepdim=True) + 1)
-
-
-class _Purifier(nn.Module):
-    """Gates sigmoid(W' (W x + b) + b') that let pass what agrees with behaviour."""
-
-    def __init__(self, width: int, size: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.project = linear(width, size, generator)
-        self.gate = linear(size, size, generator)
-
-    def forward(self, values: Tensor) -> Tensor:
-        # two linear maps in a row are one, and a product [D, D] x [D, F] is cheaper than one with I rows
-        weight = self.gate.weight @ self.project.weight
-        return torch.sigmoid(affine(values, weight, self.gate(self.project.bias)))

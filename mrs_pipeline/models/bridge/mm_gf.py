@@ -70,6 +70,12 @@ class MmGf(SparseItemWeights[MmGfConfig]):
         super().__init__(config, inputs, generator, width, "source")
         self._inputs = inputs
 
+    def tables(self) -> dict[str, slice]:
+        """Neighbours by users, then by each modality."""
+        width = kept(self.config.n_neighbours, self.n_items)
+        names = ["interactions", *self._inputs.features]
+        return {name: slice(at * width, (at + 1) * width) for at, name in enumerate(names)}
+
     def fit_closed_form(self) -> None:
         """Adds up the graphs block by block and keeps the largest of each row."""
         config, features = self.config, self._inputs.features

@@ -80,6 +80,15 @@ class KnnFusion(SparseItemWeights[KnnFusionConfig]):
         super().__init__(config, inputs, generator, width, "source")
         self._inputs = inputs
 
+    def tables(self) -> dict[str, slice]:
+        """Neighbours by users, then by each modality."""
+        first, width = (
+            kept(n, self.n_items) for n in (self.config.n_neighbours, self.config.content_neighbours)
+        )
+        starts = {name: first + at * width for at, name in enumerate(self._inputs.features)}
+        content = {name: slice(start, start + width) for name, start in starts.items()}
+        return {"interactions": slice(first), **content}
+
     def fit_closed_form(self) -> None:
         """Finds the neighbours of every kind and scales them to one measure."""
         config, features = self.config, self._inputs.features

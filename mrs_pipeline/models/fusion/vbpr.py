@@ -26,6 +26,7 @@ from mrs_pipeline.models.base import PairBatch, Recommender
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import embedding
+from mrs_pipeline.models.layers.parts import IDENTIFIER
 from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
@@ -75,6 +76,12 @@ class Vbpr(Recommender[VbprConfig, PairBatch]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """User vectors [U, 2D] and item vectors [I, 2D]."""
         return self.user_embedding, self._items()
+
+    def item_paths(self) -> dict[str, Tensor]:
+        """The identifier, and each modality's projection."""
+        nothing = torch.zeros_like(self.item_embedding)
+        content = {name: torch.cat([nothing, rows], dim=1) for name, rows in self.projection().items()}
+        return {IDENTIFIER: torch.cat([self.item_embedding, nothing], dim=1), **content}
 
     def _items(self, items: Tensor | None = None) -> Tensor:
         identifiers = self.item_embedding if items is None else take_rows(self.item_embedding, items)

@@ -3,7 +3,7 @@
 The next-item loss over identifiers and features is in `next_item`, attention over a sequence in `causal_attention`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Self, TypeVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mrs_pipeline.functional.distinct import distinct, positions
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import PAD, OrderedHistories
-from mrs_pipeline.models.base import BatchSettings, Recommender, Scorer, SequenceBatch
+from mrs_pipeline.models.base import BatchSettings, HistoryVectors, Recommender, Scorer, SequenceBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import vector, xavier
@@ -87,6 +87,10 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         """[n, D] what a state is compared with: the sum of an item's parts, so that cold items have a vector too."""
         return torch.stack(list(parts.values())).sum(0)
 
+    def item_paths(self) -> dict[str, Tensor]:
+        """The parts of an item that a state is compared with."""
+        return dict(self.item_parts())
+
     def batch_settings(self) -> BatchSettings:
         """Subsequences as long as the model looks back."""
         return {"length": self.config.max_length}
@@ -97,19 +101,34 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
 
     def scorer(self) -> Scorer:
         """States after the latest known token times the vectors of all items, which are made once."""
+        after, items = self._states_after()
+        columns = items.T.contiguous()
+        return lambda users: after(self._histories, users) @ columns
+
+    def representations(self) -> tuple[Tensor, Tensor]:
+        """States [U, D] after the latest known token, and what they are compared with [I, D]."""
+        after, items = self._states_after()
+        return after(self._histories, torch.arange(self.n_users, device=self.device)), items
+
+    def history_vectors(self) -> tuple[HistoryVectors, Tensor]:
+        """States after the latest token of any histories."""
+        after, items = self._states_after()
+        return lambda histories: after(histories, torch.arange(len(histories), device=self.device)), items
+
+    def _states_after(self) -> tuple[Callable[[OrderedHistories, Tensor], Tensor], Tensor]:
+        """A function from histories and rows of them [B] to states [B, D], and the vectors of all items [I, D]."""
         parts = self.item_parts()
-        columns = self.candidate_vectors(parts).T.contiguous()
         table = self._with_start(parts)
 
-        def state(users: Tensor) -> Tensor:
-            tokens = self._histories.latest(users, self.config.max_length)
+        def state(histories: OrderedHistories, rows: Tensor) -> Tensor:
+            tokens = histories.latest(rows, self.config.max_length)
             places = torch.where(tokens == PAD, self.n_items + 1, tokens)
             return self.states(_looked_up(table, places), tokens != PAD)[:, -1]
 
         # callers bound users times items; what stands in memory here is users times positions
-        return lambda users: (
-            torch.cat([state(some) for some in torch.split(users, _HISTORIES_AT_ONCE)]) @ columns
-        )
+        return lambda histories, rows: torch.cat(
+            [state(histories, some) for some in torch.split(rows, _HISTORIES_AT_ONCE)]
+        ), self.candidate_vectors(parts)
 
     @property
     def rate(self) -> float:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from mrs_pipeline.functional.folding import history_matrix
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Scorer
+from mrs_pipeline.models.base import HistoryScorer, Scorer
 from mrs_pipeline.models.inputs import ModelInputs
 
 
@@ -22,9 +23,14 @@ def popularity(inputs: ModelInputs) -> Tensor:
 
 def linear_scorer(rows: Csr, item_weights: Tensor) -> Scorer:
     """Scores of a linear item-item model: a row of `rows` [U, I] times `item_weights` [I, I], any layout."""
+    return lambda users: _dense_product(rows.take(users), item_weights)
 
-    def score(users: Tensor) -> Tensor:
-        product = torch.mm(rows.take(users).tensor(), item_weights)
-        return product if product.layout is torch.strided else product.to_dense()
 
-    return score
+def linear_history_scorer(item_weights: Tensor) -> HistoryScorer:
+    """The same for histories of anybody."""
+    return lambda histories: _dense_product(history_matrix(histories, len(item_weights)), item_weights)
+
+
+def _dense_product(rows: Csr, item_weights: Tensor) -> Tensor:
+    product = torch.mm(rows.tensor(), item_weights)
+    return product if product.layout is torch.strided else product.to_dense()

@@ -8,11 +8,17 @@ from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender, Scorer
+from mrs_pipeline.models.base import HistoryScorer, Recommender, Scorer
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
+from mrs_pipeline.models.layers.interactions import (
+    interaction_matrix,
+    linear_history_scorer,
+    linear_scorer,
+)
 
+INTERACTIONS = "interactions"
+"""Name of the path from what others took."""
 _DENSE_MATRICES = 3
 """Gram matrix, its factor and the inverse stand in memory at once."""
 
@@ -72,6 +78,14 @@ class ItemAutoencoder(Recommender[AutoencoderT_co, Never]):
     def scorer(self) -> Scorer:
         """A user's history times the item weights."""
         return linear_scorer(self._history, self.item_weights)
+
+    def weight_paths(self) -> dict[str, Tensor]:
+        """One: all weights."""
+        return {INTERACTIONS: self.item_weights}
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same of any histories."""
+        return linear_history_scorer(self.item_weights)
 
 
 def dropout_ridge(counts: Tensor, dropped: float) -> Tensor:

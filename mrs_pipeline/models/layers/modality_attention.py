@@ -59,3 +59,34 @@ class ViewAttention(nn.Module):
         """[n, M] shares for views [n, M, D]; rows of zeros where nothing is `present` [n, M]."""
         scores: Tensor = self.query(torch.tanh(self.hidden(views))).squeeze(-1)
         return masked_softmax(scores, present)
+
+
+class MixedViews(nn.Module):
+    """A node's views attend to one another: the mean over views of W_o [head_1; ..; head_H].
+
+    head_h = softmax((Q_h v)(K_h v)' / sqrt(D / H)) v_h, among the views that the node has; v_h is the h-th of H parts
+    of the views themselves.
+    """
+
+    def __init__(self, size: int, n_heads: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self._n_heads = n_heads
+        self.query = linear(size, size, generator, bias=False)
+        self.key = linear(size, size, generator, bias=False)
+        self.output = linear(size, size, generator, bias=False)
+
+    def forward(self, views: Tensor, present: Tensor) -> Tensor:
+        """[n, D] of views [n, M, D], of which those count that are `present` [n, M]; zero where none is."""
+        query, key, value = (self._heads(part) for part in (self.query(views), self.key(views), views))
+        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        shares = masked_softmax(scores, present[:, None, None, :].expand_as(scores))
+        heads = (shares @ value).transpose(1, 2).flatten(2)
+        there = present.unsqueeze(2).to(views.dtype)
+        # the map and the mean commute
+        mixed: Tensor = self.output((heads * there).sum(1) / there.sum(1).clamp(min=1))
+        return mixed
+
+    def _heads(self, views: Tensor) -> Tensor:
+        """[n, H, M, D / H]."""
+        n, m, size = views.shape
+        return views.view(n, m, self._n_heads, size // self._n_heads).transpose(1, 2)

@@ -127,19 +127,34 @@ def largest(values: Callable[[Tensor], Tensor], k: int, like: Tensor) -> tuple[T
 
 def _similarities(products: Products, rows: Tensor, config: NeighbourConfig, side: Side) -> Tensor:
     """[B, n]: s_ij of i in `rows` with all j, or as `target` of all i with j in `rows`."""
-    shared = products.rows(rows)
+    asked = Products(products.rows, products.own[rows], products.counts[rows])
+    return similarities_to(products.rows(rows), asked, products, config, side)
 
-    def ends(values: Tensor) -> tuple[Tensor, Tensor]:
-        here, there = values[rows].unsqueeze(1), values.unsqueeze(0)
-        return (here, there) if side == "source" else (there, here)
 
-    own_i, own_j = ends(products.own)
+def similarities_to(
+    shared: Tensor, asked: Products, products: Products, config: NeighbourConfig, side: Side
+) -> Tensor:
+    """The same for rows that need not be among the others.
+
+    Args:
+        shared: [B, n] the products of the rows that are asked for with all others; overwritten.
+        asked: whose `own` and `counts` [B] are those of the rows that are asked for.
+        products: of the n others.
+        config: which similarity.
+        side: which of the two is i.
+    """
+
+    def ends(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        pair = here.unsqueeze(1), there.unsqueeze(0)
+        return pair if side == "source" else pair[::-1]
+
+    own_i, own_j = ends(asked.own, products.own)
     if config.similarity == "cosine":
         scale = own_i.sqrt() * own_j.sqrt()
     elif config.similarity == "asymmetric":
         scale = own_i ** (1 - config.alpha) * own_j**config.alpha
     elif config.similarity == "conditional":
-        count_i, count_j = ends(products.counts)
+        count_i, count_j = ends(asked.counts, products.counts)
         scale = count_i * count_j**config.alpha
     else:
         scale = own_i + own_j - shared

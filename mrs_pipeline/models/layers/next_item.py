@@ -68,19 +68,31 @@ class SequenceRecommender(HistoryRecommender[SequenceT_co]):
         parts = self.item_parts(items)
         states = self.states(self.parts_of_tokens(parts, items, tokens), tokens != PAD)
         states = take_rows(states.flatten(0, 1), asked)
-        vectors = self.candidate_vectors(parts)
+        term = self.softmax_term(states, self.candidate_vectors(parts), items, wanted, negatives)
+        return {"next_item": term, **self.further_terms(states, wanted)}
+
+    def softmax_term(
+        self, states: Tensor, vectors: Tensor, items: Tensor, wanted: Tensor, negatives: Tensor | None
+    ) -> Tensor:
+        """Cross-entropy of the items `wanted` [P] after states [P, D], over all of `items` or over `negatives`.
+
+        Args:
+            states: [P, D].
+            vectors: [n, D] of `items`.
+            items: [n] ascending, which hold all others that are named.
+            wanted: [P].
+            negatives: as drawn for the step; None for the softmax over all items.
+        """
         places = torch.searchsorted(items, wanted)
         if negatives is None:
-            term = full_softmax(states, vectors, places)
-        else:
-            term = sampled_softmax(
-                states,
-                take_rows(vectors, places),
-                take_rows(vectors, torch.searchsorted(items, negatives)),
-                wanted.unsqueeze(1) == negatives,
-                len(self._candidates),
-            )
-        return {"next_item": term, **self.further_terms(states, wanted)}
+            return full_softmax(states, vectors, places)
+        return sampled_softmax(
+            states,
+            take_rows(vectors, places),
+            take_rows(vectors, torch.searchsorted(items, negatives)),
+            wanted.unsqueeze(1) == negatives,
+            len(self._candidates),
+        )
 
     def further_terms(self, states: Tensor, wanted: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """Other loss terms, given states [P, D] and the items that came next [P]."""

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Recommender, Scorer
+from mrs_pipeline.models.base import HistoryScorer, Recommender, Scorer
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.interactions import interaction_matrix, linear_scorer
+from mrs_pipeline.models.layers.interactions import (
+    interaction_matrix,
+    linear_history_scorer,
+    linear_scorer,
+)
 from mrs_pipeline.models.layers.neighbours import Side
 
 SettingsT_co = TypeVar("SettingsT_co", bound=ModelConfig, covariant=True)
@@ -37,10 +41,24 @@ class SparseItemWeights(Recommender[SettingsT_co, Never]):
 
     def scorer(self) -> Scorer:
         """Sums the similarities to the history."""
-        graph = neighbour_matrix(self.neighbours, self.similarities)
-        if self.side == "target":
-            graph = graph.transposed()
-        return linear_scorer(self.history, graph.tensor())
+        return linear_scorer(self.history, self._weights())
+
+    def history_scorer(self) -> HistoryScorer:
+        """The same of any histories."""
+        return linear_history_scorer(self._weights())
+
+    def weight_paths(self) -> dict[str, Tensor]:
+        """The tables that stand side by side in a row, by name; a subclass says which columns are whose."""
+        return {name: self._weights(columns) for name, columns in self.tables().items()}
+
+    def tables(self) -> dict[str, slice]:
+        """Name of a table -> its columns of `neighbours`."""
+        return {"interactions": slice(None)}
+
+    def _weights(self, columns: slice = slice(None)) -> Tensor:
+        """[I, I] sparse."""
+        graph = neighbour_matrix(self.neighbours[:, columns], self.similarities[:, columns])
+        return (graph.transposed() if self.side == "target" else graph).tensor()
 
 
 def neighbour_matrix(columns: Tensor, values: Tensor) -> Csr:

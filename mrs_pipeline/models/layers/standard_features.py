@@ -7,6 +7,9 @@ from torch import Tensor
 
 from mrs_pipeline.functional.kernels.rows import take_rows
 
+_ROWS = 8192
+"""Items whose standardised rows stand in memory at once."""
+
 
 class StandardFeatures:
     """Features whose columns have mean 0 and deviation 1 over the items that have them; missing rows are zero.
@@ -35,7 +38,29 @@ class StandardFeatures:
             self._means[modality] = mean
             self._scales[modality] = torch.where(varies, variance.rsqrt(), 0.0)
 
+    def device(self, modality: str) -> torch.device:
+        """Where the features of a modality are."""
+        return self._features[modality].device
+
     def rows(self, modality: str, items: Tensor) -> Tensor:
         """[B, F] of `items` [B]."""
         values = (take_rows(self._features[modality], items) - self._means[modality]) * self._scales[modality]
         return torch.where(take_rows(self._present[modality], items).unsqueeze(1), values, 0.0)
+
+
+def leading_components(features: StandardFeatures, modality: str, n_items: int, size: int) -> Tensor:
+    """[I, size] the first principal components of a modality; zero where it is missing, or has fewer columns.
+
+    Each component has the sign with which its largest entry is positive.
+    """
+    place = features.device(modality)
+    blocks = torch.split(torch.arange(n_items, device=place), _ROWS)
+    covariance = torch.zeros((), dtype=torch.float64, device=place)
+    for block in blocks:
+        rows = features.rows(modality, block).double()
+        covariance = covariance + rows.T @ rows
+    directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :size]
+    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
+    directions = (directions * largest.sign()).to(torch.get_default_dtype())
+    found = torch.cat([features.rows(modality, block) @ directions for block in blocks])
+    return torch.nn.functional.pad(found, (0, size - found.shape[1]))

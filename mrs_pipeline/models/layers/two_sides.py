@@ -45,7 +45,7 @@ class TwoSidedRecommender(LightGcnRecommender[TwoSidedT_co]):
 
     def set_views(self, inputs: ModelInputs, has: Tensor) -> None:
         """To be called by the constructor; `has` [I, V] bool says which views say anything of an item."""
-        self._item_has, self._user_has = has, _users_with(inputs, has)
+        self._item_has, self._user_has = has, users_with(inputs, has)
 
     def item_views(self) -> list[Tensor]:
         """Views [I, D] of all items."""
@@ -124,7 +124,7 @@ def _counted_contrast(anchors: Tensor, others: Tensor, counts: Tensor, temperatu
     return info_nce_counted(rows.take(anchors), rows.take(others), rows.take(counts), temperature)
 
 
-def _users_with(inputs: ModelInputs, items: Tensor) -> Tensor:
+def users_with(inputs: ModelInputs, items: Tensor) -> Tensor:
     """[U, V] bool: whether a user has taken any of the `items` [I, V] that are marked."""
     counts = torch.zeros(inputs.n_users, items.shape[1], device=inputs.device)
     return counts.index_add_(0, inputs.users, items[inputs.items].float()) > 0

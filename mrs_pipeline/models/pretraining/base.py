@@ -31,7 +31,7 @@ class PretrainerSpec:
         url: where the paper is.
         complexity: cost of one training step, in the shape letters of `types`.
         item_graph: whether it needs the modalities' kNN item graphs.
-        features: always needed.
+        features: whether they are needed, or used where there are some.
         user_graph, knowledge: never needed.
         raw: never used.
         pretraining: none is needed before it.
@@ -102,18 +102,21 @@ class Pretrainer(nn.Module, Generic[PretrainingT_co]):
             raise InputError(f"pretraining '{self.spec.name}' {problem}")
 
     def items(self) -> Tensor:
-        """[n] int64 the items that a step may be about."""
+        """[n] int64 what a step may be about: items, or numbers of the training pairs."""
         raise NotImplementedError
 
     def start_epoch(self) -> None:
         """Called before each pass over the items, for pretrainers that resample their surroundings."""
 
     def loss(self, items: Tensor) -> dict[str, Tensor]:
-        """Named terms whose sum is minimised, weights included, for some items [B]; each a scalar tensor."""
+        """Named terms whose sum is minimised, weights included, for some of `items` [B]; each a scalar tensor."""
         raise NotImplementedError
 
     def matrices(self) -> Mapping[str, FeatureMatrix]:
-        """The result: `<name>`, or `<name>/<part>` for several -> item vectors; called without gradients."""
+        """The result: `<name>`, or `<name>/<part>` for several -> item vectors; called without gradients.
+
+        Vectors of users are parts called `users` or `users_...`.
+        """
         raise NotImplementedError
 
 
@@ -121,7 +124,7 @@ AnyPretrainer = Pretrainer[PretrainingConfig]
 """A pretrainer, whatever its settings are."""
 
 
-def item_matrix(key: str, vectors: Tensor, present: Tensor) -> FeatureMatrix:
-    """Vectors [I, D] and mask [I] as they are kept: float32, zero where there is none."""
+def vector_matrix(key: str, vectors: Tensor, present: Tensor) -> FeatureMatrix:
+    """Vectors [n, D] of items or users and mask [n] as they are kept: float32, zero where there is none."""
     values = torch.where(present.unsqueeze(1), vectors, 0.0)
     return FeatureMatrix(values.cpu().numpy().astype(np.float32), present.cpu().numpy(), key)

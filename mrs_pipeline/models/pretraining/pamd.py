@@ -41,7 +41,7 @@ from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.standard_features import StandardFeatures
-from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, item_matrix
+from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, vector_matrix
 from mrs_pipeline.types import FeatureMatrix
 
 
@@ -128,7 +128,7 @@ class PamdPretrainer(Pretrainer[PamdPretrainingConfig]):
                 parts = {"common": common, "specific": whole - common}
             for part, vectors in parts.items():
                 key = f"{self.spec.name}/{part}_{modality}"
-                found[key] = item_matrix(key, vectors, present)
+                found[key] = vector_matrix(key, vectors, present)
         return found
 
     def _wholes(self, items: Tensor) -> dict[str, Tensor]:

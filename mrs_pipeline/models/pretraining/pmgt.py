@@ -39,7 +39,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.modality_attention import FeatureAttention
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.standard_features import StandardFeatures
-from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, item_matrix
+from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, vector_matrix
 from mrs_pipeline.models.pretraining.graph_transformer import GraphTransformer
 from mrs_pipeline.types import FeatureMatrix
 
@@ -157,7 +157,7 @@ class PmgtPretrainer(Pretrainer[PmgtPretrainingConfig]):
         blocks = [self._encoded(block, corrupted=False)[0][:, 0] for block in torch.split(everyone, 2048)]
         known = torch.stack(list(self._present.values())).any(0) | (self._sampler.counts > 0)
         name = self.spec.name
-        return {name: item_matrix(name, torch.cat(blocks), known)}
+        return {name: vector_matrix(name, torch.cat(blocks), known)}
 
     def _pairs(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Targets, the items beside them and whether these are neighbours; all [P]."""

@@ -22,6 +22,9 @@ PRETRAINERS: Final["Registry[type[AnyPretrainer]]"] = boundary(
         {
             "pmgt": "mrs_pipeline.models.pretraining.pmgt:PmgtPretrainer",
             "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
+            "factors": "mrs_pipeline.models.pretraining.factors:FactorsPretrainer",
+            "promptmm": "mrs_pipeline.models.pretraining.promptmm:PromptMmPretrainer",
+            "teacher": "mrs_pipeline.models.pretraining.teacher:TeacherPretrainer",
         },
         _pretrainer_flaw,
     )

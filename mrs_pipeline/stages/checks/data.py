@@ -102,6 +102,7 @@ def check_splits(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
         scan_of(stage, SPLITS),
         scan_of(stage, CORE_INTERACTIONS),
         in_time_order=in_time_order,
+        held_out=stage.config.split.held_out_users > 0,
     )
     return [suite_outcome(stage, SPLITS_SPECS[0], suite)]
 

@@ -291,6 +291,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return _tiny
 
 
+@pytest.fixture(autouse=True)
+def plain_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor without bfloat16: numbers here are those of float32 on every machine."""
+    monkeypatch.setattr("mrs_pipeline.encoders.network.best_precision", lambda device: "float32")
+
+
 @pytest.fixture
 def sentence_folder(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
     """A BERT in the sentence-transformers layout with the given pooling and, if wanted, a dense layer."""

@@ -6,7 +6,7 @@ import torch
 
 from mrs_pipeline.encoders.audio import Windows
 from mrs_pipeline.encoders.audio_transformer import clip_means, natural_seconds, open_extractor
-from mrs_pipeline.encoders.pretrained import Network
+from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.encoders.registry import open_encoder
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.errors import InputError
@@ -47,8 +47,10 @@ def test_a_clip_is_the_mean_of_its_windows(tmp_path, tiny, entry, tone, kind):
     options = entry(kind, windows=2, window_seconds=None if kind in ("ast", "clap", "whisper") else 0.5)
     encoder = open_encoder(options, tmp_path)
     encoder.check_settings()
-    rate = open_extractor(Network(options, EngineSettings())).sampling_rate
-    seconds = options.window_seconds or natural_seconds(open_extractor(Network(options, EngineSettings())))
+    rate = open_extractor(TransformersNetwork(options, EngineSettings())).sampling_rate
+    seconds = options.window_seconds or natural_seconds(
+        open_extractor(TransformersNetwork(options, EngineSettings()))
+    )
     data = tone(seconds=5, hertz=330, rate=rate)
     windows = Windows(rate, seconds, 2, 100).read(data)
     expected = np.mean([library(tiny(kind), window, kind) for window in windows], axis=0)
@@ -92,7 +94,8 @@ def test_poolings_that_do_not_exist_are_refused(tmp_path, entry, kind, pooling, 
 
 def test_natural_lengths(entry, tiny):
     lengths = {
-        kind: natural_seconds(open_extractor(Network(entry(kind), EngineSettings()))) for kind in KINDS
+        kind: natural_seconds(open_extractor(TransformersNetwork(entry(kind), EngineSettings())))
+        for kind in KINDS
     }
     assert lengths == pytest.approx({"ast": 0.335, "clap": 1, "wav2vec2": 10, "hubert": 10, "whisper": 2})
 

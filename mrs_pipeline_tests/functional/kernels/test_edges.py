@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrs_pipeline.functional.kernels.edges import EdgePattern, edge_attention, edge_sums
+from mrs_pipeline.functional.kernels.edges import EdgePattern, edge_attention, edge_scores, edge_sums
 from mrs_pipeline.functional.kernels.rows import unit_rows
 from mrs_pipeline.functional.sparse import Csr
 
@@ -40,6 +40,12 @@ def test_sums(pattern):
     dense = pattern.matrix(weights.detach()).to_dense()
     assert torch.allclose(edge_sums(pattern, start, weights, right), start + dense @ right)
     assert torch.autograd.gradcheck(lambda *given: edge_sums(pattern, *given), (start, weights, right))
+
+
+def test_scores(pattern):
+    left, right = tables(5, 4)
+    assert torch.allclose(edge_scores(pattern, left, right), (left @ right.T)[ROWS, COLUMNS])
+    assert torch.autograd.gradcheck(lambda *given: edge_scores(pattern, *given), (left, right))
 
 
 def test_attention(pattern):

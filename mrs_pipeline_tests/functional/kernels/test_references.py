@@ -81,6 +81,7 @@ CASES: dict[str, list[tuple[Callable[..., tuple[object, ...]], tuple[Tensor, ...
         )
     ],
     "edge_similarities": [(lambda x: (SQUARE, x), (real(6, 3),))],
+    "edge_scores": [(lambda left, right: (PATTERN, left, right), (real(5, 3), real(7, 3)))],
     "edge_sums": [(lambda s, w, r: (PATTERN, s, w, r), (real(5, 3), real(NNZ), real(7, 3)))],
     "frobenius_norm": [(lambda x: (x,), (real(4, 3),)), (lambda x: (0 * x,), (real(4, 3),))],
     "mean_propagation": [(lambda x, n=n: (OPERATOR, x, n), (real(6, 3),)) for n in (0, 1, 3)],
