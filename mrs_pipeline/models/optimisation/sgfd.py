@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, leaky_relu, normalize
 
+from mrs_pipeline.functional.distinct import mean_of
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.losses import bpr_inner, squared_norm
 from mrs_pipeline.models.base import PairBatch
@@ -100,18 +101,19 @@ class Sgfd(IdentifierRecommender[SgfdConfig]):
         final = rows.pair_rows(take_rows(self.user_embedding, rows.users), items)
         teachers = self._told(self.teachers, rows.items)
         classes = take_rows(self._classes, rows.items)
-        known = torch.nonzero(classes != NONE).flatten()
+        counted = rows.item_counts() > 0
+        known = (classes != NONE) & counted
         fused = self.joint_head(leaky_relu(self.joint(torch.cat(list(teachers.values()), dim=1))))
         told = _cross_entropy(fused, classes, known)
         lost = torch.zeros_like(told)
         for name, taught in teachers.items():
-            there = torch.nonzero(take_rows(self._present[name], rows.items)).flatten()
+            there = take_rows(self._present[name], rows.items) & counted
             logits = self.head(taught)
             told = told + _cross_entropy(logits, classes, there) / len(teachers)
             wanted = (logits.detach() / config.temperature).softmax(1)
             guess = (self.head(students[name]) / config.temperature).softmax(1)
             gaps = (wanted - guess).abs().mean(1) + (students[name] - taught.detach()).square().mean(1)
-            lost = lost + gaps[there].sum() / max(len(there), 1) / len(teachers)
+            lost = lost + mean_of(gaps, there.to(gaps.dtype)) / len(teachers)
         return {
             "bpr": bpr_inner(*final),
             "reg": config.reg_weight * squared_norm(*final),
@@ -147,5 +149,6 @@ def _narrowing(width: int, size: int) -> list[int]:
 
 
 def _cross_entropy(logits: Tensor, classes: Tensor, rows: Tensor) -> Tensor:
-    """Mean over `rows` [n] of logits [B, C]; 0 without any."""
-    return cross_entropy(logits[rows], classes[rows], reduction="sum") / max(len(rows), 1)
+    """Mean over the `rows` [B] that are true, of logits [B, C]; 0 without any."""
+    losses = cross_entropy(logits, classes.clamp(min=0), reduction="none")
+    return mean_of(losses, rows.to(losses.dtype))

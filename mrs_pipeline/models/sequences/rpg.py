@@ -114,12 +114,11 @@ class Rpg(HistoryRecommender[RpgConfig]):
     def loss(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Mean negative log-likelihood of the next item's words at every position."""
         tokens, targets = self.within_length(batch)
-        asked = targets != PAD
-        items: Tensor = torch.unique(tokens)
-        items = items[(items != PAD) & (items != self.n_items)]
+        asked = self.asked(targets, batch)
+        wanted = take_rows(targets.flatten(), asked)
+        items = self.items_of(tokens, wanted)
         seen = self.parts_of_tokens(self.item_parts(items), items, tokens)
-        states = self.states(seen, tokens != PAD)[asked]
-        wanted = targets[asked]
+        states = take_rows(self.states(seen, tokens != PAD).flatten(0, 1), asked)
         likely = self._log_likelihoods(states).gather(1, take_rows(self._words, wanted))
         has = take_rows(self._has, wanted)
         return {"next_words": -((likely * has).sum(1) / has.sum(1)).mean()}
