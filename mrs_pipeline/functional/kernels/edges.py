@@ -123,7 +123,7 @@ def edge_scores(pattern: EdgePattern, left: Tensor, right: Tensor) -> Tensor:
         right: [columns, D].
     """
     if has_kernel(SPARSE, left):
-        return _EdgeScores.apply(left, right, pattern)  # type: ignore[no-any-return, no-untyped-call]
+        return kernel(_EdgeScores, left, right, pattern)
     return edge_scores_reference(pattern, left, right)
 
 
