@@ -31,7 +31,7 @@ class BatchNormal(nn.Module):
             counts: [B] bool which rows the statistics are of; all if None, as where none only fills up (`distinct`).
         """
         if counts is not None and self.training:
-            return self._by(x, counts.to(x.dtype))
+            return self._by(x.to(self.mean.dtype), counts.to(self.mean.dtype))
         return batch_norm(
             x,
             self.mean,
