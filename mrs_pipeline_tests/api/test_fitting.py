@@ -162,10 +162,6 @@ def test_metrics_come_as_a_frame_with_intervals(dataset: Dataset, ease: FittedMo
         (lambda d, e, v: recommend(e, ["c00"], histories={1: [3]}), "give `users` or `histories`, not both"),
         (lambda d, e, v: recommend(e, histories={1: [4]}), "histories: sku 4 is not among the 31"),
         (lambda d, e, v: recommend(e, histories={}), "histories are empty"),
-        (
-            lambda d, e, v: recommend(v, histories={1: [3]}),
-            "model 'vbpr' knows a user by a vector learned in training",
-        ),
         (lambda d, e, v: recommend(e, k=0), "k must be a whole number from 1, not 0"),
         (lambda d, e, v: evaluate(e, d, ks=(20, 5)), "evaluate, ks: ks must be positive, ascending"),
         (lambda d, e, v: evaluate(e, d.split("random", test=0.0)), "has no test row"),

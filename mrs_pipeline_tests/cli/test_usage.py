@@ -28,6 +28,10 @@ COMMANDS = {
     "bench extract",
     "bench gpu",
     "bench ingest",
+    "bench serve",
+    "explain",
+    "export",
+    "serve",
     "ui",
 }
 

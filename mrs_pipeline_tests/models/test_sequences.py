@@ -31,6 +31,8 @@ from mrs_pipeline_tests.toy import (
 
 SEQUENTIAL = sorted(name for name, model in MODELS.items() if model.spec.batches is BatchKind.SEQUENCES)
 SAMPLING = [name for name in SEQUENTIAL if "n_negatives" in MODELS[name].Config.model_fields]
+BY_STATES = [name for name in SEQUENTIAL if name != "mml"]
+"""MML has states by each user's own weights and a loss a stream, which its formula tests are about."""
 WITH_CONTENT = [name for name in SEQUENTIAL if name != "sasrec"]
 
 
@@ -106,7 +108,7 @@ def test_a_dataset_without_times_is_refused_in_one_sentence(name, market):
         build(name, timeless)
 
 
-@pytest.mark.parametrize("name", SEQUENTIAL)
+@pytest.mark.parametrize("name", BY_STATES)
 def test_states_see_nothing_that_comes_later_and_no_padding(name, market):
     model, _ = build(name, market.data)
     model.eval()
@@ -146,7 +148,7 @@ def _reversed(train: Interactions) -> np.ndarray:
 def test_users_without_history_are_told_alike_and_not_nothing(name, market):
     scores = trained(name, market.data).score(torch.from_numpy(COLD_USERS))
     assert scores.isfinite().all() and scores.std(1).min() > 0
-    assert torch.equal(scores[0], scores[1])
+    torch.testing.assert_close(scores[0], scores[1])
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
@@ -166,7 +168,7 @@ def test_a_sampled_softmax_learns_too(name, market):
     assert model.item_embedding[torch.from_numpy(COLD_ITEMS)].abs().sum() == 0  # nobody's negative
 
 
-@pytest.mark.parametrize("name", SAMPLING)
+@pytest.mark.parametrize("name", [name for name in SAMPLING if name in BY_STATES])
 def test_the_sampled_loss_estimates_the_full_one(name, market):
     model, _ = build(name, market.data, dropout=0.0)
     sampled, _ = build(name, market.data, dropout=0.0, n_negatives=20_000)
