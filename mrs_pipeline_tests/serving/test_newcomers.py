@@ -44,6 +44,15 @@ ABLE = (
     "amr",
     "megcf",
     "mcln",
+    "damrs",
+    "dragon",
+    "hcgcn",
+    "mmgcl",
+    "mml",
+    "mvgae",
+    "sgfd",
+    "sibrar",
+    "tmfun",
 )
 
 
