@@ -62,8 +62,11 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
             {"models": {"most_pop": None, "bpr_mf": {"embedding_size": 16}, "freedom": None}},
             _models("trained", "bpr_mf") | _models("final", "bpr_mf"),
         ),
-        ({"seeds": [2]}, _models("trained") | _models("final") | _models("recommendations")),
-        ({"serving": {"refit": False}}, _models("recommendations")),
+        (
+            {"seeds": [2]},
+            _models("trained") | _models("final") | _models("vectors") | _models("recommendations"),
+        ),
+        ({"serving": {"refit": False}}, _models("vectors") | _models("recommendations")),
         ({"evaluation": {"refit": True}}, _models("metrics")),
         (
             {"evaluation": {"refit": True}, "seeds": [1, 2]},

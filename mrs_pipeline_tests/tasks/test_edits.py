@@ -141,8 +141,8 @@ EDITS = (
     Edit(
         "the training loop",
         "training/loop.py",
-        "lr=config.learning_rate, fused=True",
-        "lr=config.learning_rate, fused=False",
+        "lr=own * grown, fused=True",
+        "lr=own * grown, fused=False",
         ("trained/*", "final/*", "quality/*"),
     ),
     Edit(
@@ -151,6 +151,13 @@ EDITS = (
         'update={"epochs": epochs}',
         'update={"epochs": epochs + 1}',
         ("final/*",),
+    ),
+    Edit(
+        "how an index is built",
+        "retrieval/index.py",
+        "_DOUBLINGS: Final = 4",
+        "_DOUBLINGS: Final = 5",
+        ("index/*",),
     ),
     Edit("the stage that does so", "stages/final.py", "whole=True", "whole=False", ("final/*",)),
     Edit(
