@@ -86,7 +86,7 @@ def recommend(
     if found.notice:
         err.print(f"notice: {found.notice}", markup=False, soft_wrap=True)
     title = f"{dataset}, {subject}: {found.model}, window {found.window}"
-    out.print(frame_table(found.rows, escape(title)))
+    out.print(frame_table(found.rows, escape(title), most=None))
 
 
 def lineage(
@@ -150,7 +150,11 @@ def datasets() -> None:
         }
         for name, config in sorted(load_project(enter_home()).configs.items())
     ]
-    out.print(frame_table(pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"])))
+    out.print(
+        frame_table(
+            pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"]), most=None
+        )
+    )
 
 
 def models(
@@ -181,7 +185,7 @@ def models(
         }
         for name, model in MODELS.items()
     ]
-    out.print(frame_table(pl.DataFrame(rows), whole=("model", "taxonomy")))
+    out.print(frame_table(pl.DataFrame(rows), whole=("model", "taxonomy"), most=None))
 
 
 def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:

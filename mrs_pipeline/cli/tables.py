@@ -27,17 +27,20 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey: all controls but tab and line feed."""
 
 
-def frame_table(frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = ()) -> Table:
-    """The first rows of a frame; numbers to the right, texts in the columns `whole` neither broken nor cut."""
+def frame_table(
+    frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = (), most: int | None = SHOWN_ROWS
+) -> Table:
+    """The first `most` rows of a frame, all if None; numbers to the right, texts in `whole` neither broken nor cut."""
+    shown = frame if most is None else frame.head(most)
     table = Table(title=title, title_justify="left")
     for name, dtype in frame.schema.items():
         side: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
         table.add_column(escape(name), justify=side, no_wrap=name in whole)
-    for row in frame.head(SHOWN_ROWS).iter_rows(named=True):
+    for row in shown.iter_rows(named=True):
         cells = (str(value) if name in whole else cell_text(value) for name, value in row.items())
         table.add_row(*(escape(cell) for cell in cells))
-    if frame.height > SHOWN_ROWS:
-        table.caption = f"{SHOWN_ROWS} of {frame.height:,} rows"
+    if shown.height < frame.height:
+        table.caption = f"{shown.height} of {frame.height:,} rows"
     return table
 
 

@@ -64,8 +64,8 @@ def test_recommend_refusals(finished: Mrs) -> None:
             "vbpr",
         ): "shop has no recommendations for window full by model vbpr; there are ",
         ("shop", "u1", "--window", "2020"): "shop has no recommendations for window 2020; there are full.",
-        ("shop",): "name a user (`mrs recommend shop USER_ID`) or an item",
-        ("shop", "u1", "--item", "i1"): "name a user (`mrs recommend shop USER_ID`) or an item",
+        ("shop",): "name a user (`mrs recommend shop USER_ID`), an item",
+        ("shop", "u1", "--item", "i1"): "name a user (`mrs recommend shop USER_ID`), an item",
         ("shop", "--item", "stone"): "shop has no item stone in window full; its items are called like ",
         ("shoe", "u1"): "there are no results of a dataset shoe in ",
     }
