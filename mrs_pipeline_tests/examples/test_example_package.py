@@ -97,7 +97,10 @@ def test_an_edit_of_the_package_makes_its_own_model_due_and_nothing_else(home: H
     source = home.site / "mrs_example" / "recent_pop.py"
     source.write_text(source.read_text().replace("0.5 ** (days", "0.25 ** (days"))
     assert home("run", "shop").code == 0
-    models = {f"{stage}/recent_pop" for stage in ("trained", "final", "recommendations", "metrics")}
+    models = {
+        f"{stage}/recent_pop"
+        for stage in ("trained", "final", "vectors", "index", "recommendations", "metrics")
+    }
     assert _remade(made, _made_by(home)) == models
 
 

@@ -67,7 +67,7 @@ def test_pictures_are_read_from_the_server(ran: Mrs, bucket: Any) -> None:
     assert all(path.stat().st_size > 0 and not path.read_bytes().strip(b"\0") for path in pictures)
     asked = (
         "SELECT count(*) FROM quality.failed_media",
-        "SELECT count(DISTINCT vector) FROM features.shop_image_color_gradient",
+        "SELECT count(DISTINCT vector) FROM features.shop_image_efficientnet_lite0",
         "SELECT count(image) FROM core.items",
     )
     failed, vectors, pictured = (int(ran("query", "--csv", query).out.split()[-1]) for query in asked)
@@ -83,10 +83,10 @@ def test_nothing_is_due_until_an_object_changes(ran: Mrs, bucket: Any) -> None:
     bucket.pipe_file("bucket/shop/images/0.png", bucket.cat_file("bucket/shop/images/3.png"))
     told = due(ran)
     assert "current" in asset(told, "raw/interactions") and "due" in asset(
-        told, "features/image_color_gradient"
+        told, "features/image_efficientnet_lite0"
     )
     bucket.pipe_file("bucket/shop/images/0.png", data)
-    assert "current" in asset(due(ran), "features/image_color_gradient")
+    assert "current" in asset(due(ran), "features/image_efficientnet_lite0")
 
     rows = bucket.cat_file("bucket/shop/interactions.csv")
     bucket.pipe_file("bucket/shop/interactions.csv", rows + b"u1,i2,1700000000,5\n")

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import HistoryVectors, Recommender
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import BatchKind, ModelSpec
@@ -57,3 +57,7 @@ class RecentPop(Recommender[RecentPopConfig, Never]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """A one for each user, the sum for each item; D = 1."""
         return self.weights.new_ones(self.n_users, 1), self.weights.unsqueeze(1)
+
+    def history_vectors(self) -> tuple[HistoryVectors, Tensor]:
+        """A one for anybody with a history: that training has not seen them makes no difference."""
+        return lambda histories: self.weights.new_ones(len(histories), 1), self.weights.unsqueeze(1)
