@@ -63,7 +63,7 @@ def test_another_choice_makes_models_of_content_due_and_nothing_else(root: Path)
     assert stale(sets(root, TOGETHER)) == set()
     due = stale(sets(root, {"text": "text_titles"}))
     others = {name for name in due if name.startswith(("graphs/", "experiments/", "eval/"))}
-    kinds = ("trained", "final", "recommendations", "metrics")
+    kinds = ("trained", "final", "vectors", "recommendations", "metrics")
     assert due - others == {f"{kind}/freedom" for kind in kinds}
 
 
