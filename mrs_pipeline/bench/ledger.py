@@ -12,12 +12,13 @@ import polars as pl
 
 from mrs_pipeline.bench.page import markdown_template
 from mrs_pipeline.bench.published import PUBLISHED, PublishedFigure, Rows
-from mrs_pipeline.bench.verdicts import places
+from mrs_pipeline.bench.verdicts import against_published, places
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, WINDOW
-from mrs_pipeline.statistics import against_figure, judged
 
 _METRIC: Final = "recall@20"
+_CUT: Final = 20
+_POPULARITY: Final = "most_pop"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class LedgerTable:
     Attributes:
         title: of the group.
         remark: what to know before comparing.
+        baselines: what chance finds, and our run of popularity.
         headers: of the table.
         rows: cells as text, best published figure first.
         sentences: what the numbers bear.
@@ -34,6 +36,7 @@ class LedgerTable:
 
     title: str
     remark: str
+    baselines: str
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
     sentences: Sequence[str]
@@ -67,6 +70,7 @@ def _table(rows: Rows, runs: pl.DataFrame) -> LedgerTable:
     return LedgerTable(
         rows.title,
         rows.remark,
+        _baselines(rows, runs),
         headers,
         [_row(each, runs) for each in figures],
         _sentences(figures, runs),
@@ -82,6 +86,13 @@ def _row(figure: PublishedFigure, runs: pl.DataFrame) -> list[str]:
     return [*cells, _ours(own), _difference(own, figure.recall)]
 
 
+def _baselines(rows: Rows, runs: pl.DataFrame) -> str:
+    """What a ranking by lot finds of one item of a user's among all, and what popularity finds."""
+    chance = f"Chance finds {places(_CUT / rows.items)} ({_CUT} of {rows.items:,} items)"
+    popular = runs.filter(model=_POPULARITY)
+    return f"{chance}; our `{_POPULARITY}` finds {_ours(popular)}." if len(popular) else f"{chance}."
+
+
 def _ours(runs: pl.DataFrame) -> str:
     """Mean, spread and number of seeds of one model's runs."""
     if runs.is_empty():
@@ -95,12 +106,10 @@ def _difference(runs: pl.DataFrame, figure: float) -> str:
     """Ours minus theirs, with the interval that our seeds allow."""
     if runs.is_empty():
         return ""
-    (test,) = judged([against_figure(runs[_METRIC].to_numpy(), figure)])
-    if test is None or test.difference is None:
-        return ""
+    difference, test = against_published(runs, figure)
     if test.p is None:
-        return _signed(test.difference)
-    return f"{_signed(test.difference)} ({test.low:+.4f} to {test.high:+.4f})"
+        return _signed(difference)
+    return f"{_signed(difference)} ({test.low:+.4f} to {test.high:+.4f})"
 
 
 def _signed(value: float) -> str:
@@ -130,5 +139,5 @@ def _sentences(figures: Sequence[PublishedFigure], runs: pl.DataFrame) -> list[s
 def _is_below(runs: pl.DataFrame, figure: float) -> bool:
     if runs.is_empty():
         return False
-    (test,) = judged([against_figure(runs[_METRIC].to_numpy(), figure)])
-    return test is not None and test.high is not None and test.high < 0
+    _, test = against_published(runs, figure)
+    return test.high is not None and test.high < 0

@@ -28,12 +28,14 @@ class Rows:
     Attributes:
         dataset: the benchmark pack.
         title: what the rows are called on the page.
+        items: candidates that there are, before those of training are left out.
         remark: what a reader must know before they compare.
         ours: whether our test rows are these.
     """
 
     dataset: str
     title: str
+    items: int
     remark: str
     ours: bool = True
 
@@ -62,6 +64,7 @@ class PublishedFigure:
 _TIKTOK: Final = Rows(
     "tiktok",
     "tiktok, 6,125 users of the test file",
+    6710,
     "The test file of MMSSL, which DiffMM and MMHCL use as it is: 6,130 rows of 6,125 users who train. Our "
     "pack has image and audio; the texts that others had (768 numbers an item) are not in it. DA-MRS took "
     "this file for validation (see below), so what its log calls its best validation is a figure on these "
@@ -70,6 +73,7 @@ _TIKTOK: Final = Rows(
 _TIKTOK_OTHER: Final = Rows(
     "tiktok",
     "tiktok, 3,046 users of the validation file",
+    6710,
     "DA-MRS, and DGMRec after it, read the validation file as test and the test file as validation. Their "
     "figures are on these 3,046 users, and papers that print them beside figures of the line above compare "
     "two groups of people.",
@@ -78,6 +82,7 @@ _TIKTOK_OTHER: Final = Rows(
 _BABY: Final = Rows(
     "baby",
     "baby, 19,445 users",
+    7050,
     "The random split of MMRec, as its files label it. Our pack has no content for it, so models that need "
     "some are listed without a run of ours. MMRec chooses settings by their recall on these very users (issue"
     " 64 there).",

@@ -10,7 +10,7 @@ import polars as pl
 
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.reporting.taxonomy_matrix import axis_of
-from mrs_pipeline.statistics import ALPHA, against_figure, judged
+from mrs_pipeline.statistics import ALPHA, Comparison, against_figure, judged
 from mrs_pipeline.taxonomy import Axis
 
 _LINEAR: Final = "ease"
@@ -86,16 +86,21 @@ def against_peer(runs: pl.DataFrame, models: Sequence[str], peers: Mapping[str, 
     """
     kinds: dict[str, list[str]] = {kind: [] for kind in _AGAINST_PEER}
     for model in (name for name in models if name in peers):
-        (test,) = judged([against_figure(runs.filter(model=model)["recall@20"].to_numpy(), peers[model])])
-        if test is None or test.difference is None:
-            continue
-        told = f"`{model}` {test.difference:+.4f} ({test.difference / peers[model]:+.1%}"
+        difference, test = against_published(runs.filter(model=model), peers[model])
+        told = f"`{model}` {difference:+.4f} ({difference / peers[model]:+.1%}"
         if test.p is None:
             kinds[_ONE_SEED].append(f"{told})")
             continue
-        kind = _LEVEL if test.p >= ALPHA else _ABOVE if test.difference > 0 else _BELOW
+        kind = _LEVEL if test.p >= ALPHA else _ABOVE if difference > 0 else _BELOW
         kinds[kind].append(f"{told}; {test.low:+.4f} to {test.high:+.4f})")
     return [f"{kind}: {', '.join(told)}." for kind, told in kinds.items() if told]
+
+
+def against_published(runs: pl.DataFrame, figure: float) -> tuple[float, Comparison]:
+    """One model's runs, at least one, less a published recall@20, and the test of that; one seed has no interval."""
+    (test,) = judged([against_figure(runs["recall@20"].to_numpy(), figure)])
+    assert test is not None and test.difference is not None
+    return test.difference, test
 
 
 def _told(tests: pl.DataFrame, column: str, models: pl.DataFrame) -> str:

@@ -58,6 +58,12 @@ def test_one_seed_has_no_interval_and_stale_runs_do_not_count() -> None:
     assert "Below the published figure" not in page
 
 
+def test_chance_and_popularity_stand_beside_the_figures() -> None:
+    page = ledger_page(runs("most_pop", 0.05))
+    assert "Chance finds .0030 (20 of 6,710 items); our `most_pop` finds .0500, 1 seed." in page
+    assert "Chance finds .0028 (20 of 7,050 items)." in page
+
+
 def test_rows_of_other_users_get_no_run_of_ours() -> None:
     page = ledger_page(runs("lightgcn", 0.09, 0.09, 0.09))
     apart = page.partition("## tiktok, 3,046 users")[2].partition("## baby")[0]

@@ -1,6 +1,5 @@
 """`mrs init` and `mrs run` on a folder of Google's object storage, spoken by an emulator on this machine."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +16,9 @@ def gcs() -> Iterator[str]:
     """Address of a bucket; its endpoint is in the environment."""
     pytest.importorskip("gcsfs")
     emulator = pytest.importorskip("gcp_storage_emulator.server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
+    server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
     server.start()
+    port = server._api._httpd.server_address[1]  # the system chose it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
         filesystem._opened.cache_clear()

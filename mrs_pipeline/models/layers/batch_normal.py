@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
 
 from mrs_pipeline.functional.distinct import mean_of
 
@@ -30,20 +29,15 @@ class BatchNormal(nn.Module):
             x: [B, D].
             counts: [B] bool which rows the statistics are of; all if None, as where none only fills up (`distinct`).
         """
-        if counts is not None and self.training:
-            return self._by(x.to(self.mean.dtype), counts.to(self.mean.dtype))
-        return batch_norm(
-            x,
-            self.mean,
-            self.variance,
-            self.weight,
-            self.bias,
-            training=self.training and len(x) > 1,
-            momentum=_MOMENTUM,
-            eps=_STABILISER,
-        )
+        x = x.to(self.mean.dtype)
+        mean, variance = self.mean, self.variance
+        if self.training:
+            weights = torch.ones_like(x[:, 0]) if counts is None else counts.to(x.dtype)
+            mean, variance = self._of_batch(x, weights)
+        return (x - mean) * (variance + _STABILISER).rsqrt() * self.weight + self.bias
 
-    def _by(self, x: Tensor, weights: Tensor) -> Tensor:
+    def _of_batch(self, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance [D] of the rows whose weight is one, which the running statistics follow."""
         mean = mean_of(x, weights)
         variance = mean_of((x - mean).square(), weights)
         n = weights.sum()
@@ -51,5 +45,4 @@ class BatchNormal(nn.Module):
         with torch.no_grad():
             for kept, found in ((self.mean, mean), (self.variance, variance * n / (n - 1).clamp(min=1))):
                 kept.copy_(torch.where(alone, kept, kept.lerp(found, _MOMENTUM)))
-        mean, variance = torch.where(alone, self.mean, mean), torch.where(alone, self.variance, variance)
-        return (x - mean) * (variance + _STABILISER).rsqrt() * self.weight + self.bias
+        return torch.where(alone, self.mean, mean), torch.where(alone, self.variance, variance)
