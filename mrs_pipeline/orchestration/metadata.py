@@ -2,13 +2,16 @@
 
 import base64
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.places import column_sources, schema_of
 
@@ -48,7 +51,7 @@ def column_metadata(
     }
     deps = {
         column: [
-            dg.TableColumnDep(dg.AssetKey([config.name, *asset.split("/")]), name) for asset, name in sources
+            dg.TableColumnDep(asset_key(config.name, Node.parse(asset)), name) for asset, name in sources
         ]
         for column, sources in column_sources(config, output).items()
         if column in columns
@@ -68,15 +71,13 @@ def _value(fact: Any) -> dg.MetadataValue[Any]:
             return dg.MetadataValue.path(fact)
         case Mapping() | list():
             return dg.MetadataValue.json(fact)
-        case bool() | int() | float():
-            return _number(fact)
+        case bool() | np.bool_():
+            return dg.MetadataValue.bool(bool(fact))
+        case Integral():
+            return dg.MetadataValue.int(int(fact))
+        case Real():
+            return dg.MetadataValue.float(float(fact))
     return dg.MetadataValue.text(str(fact))
-
-
-def _number(fact: float) -> dg.MetadataValue[Any]:
-    if isinstance(fact, bool):
-        return dg.MetadataValue.bool(fact)
-    return dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.float(fact)
 
 
 def _cell(value: Any) -> str:
