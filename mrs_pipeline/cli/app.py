@@ -23,6 +23,8 @@ from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.interruption import before_the_end, hand_over_interrupts, watch_for_interrupts
+from mrs_pipeline.cli.lineage import lineage
+from mrs_pipeline.cli.reproduce import reproduce
 from mrs_pipeline.cli.terminal import (
     DatasetName,
     ModelNames,
@@ -310,11 +312,7 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
     with open_instance(home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
-    out.print(
-        f"the UI opens on http://{_LOCALHOST}:{port} in some seconds; Ctrl-C ends it",
-        soft_wrap=True,
-        markup=False,
-    )
+    out.print(f"the UI opens on http://{_LOCALHOST}:{port} in some seconds; Ctrl-C ends it", markup=False)
     sys.stdout.flush()
     where = ["--workspace", str(workspace), "--host", _LOCALHOST, "--port", str(port)]
     quiet = ["--log-level", "warning", "--code-server-log-level", "warning"]
@@ -335,7 +333,8 @@ for command in (
     cli_results.recommend,
     cli_serving.export,
     cli_serving.serve,
-    cli_results.lineage,
+    lineage,
+    reproduce,
     cli_results.query,
     cli_results.datasets,
     cli_results.models,

@@ -66,8 +66,8 @@ def build_jobs(config: DatasetConfig) -> Jobs:
         dg.define_asset_job(
             pipeline_job_name(config.name),
             everything,
-            description=f"The whole way of {config.name} for a window, from raw files to the report. What is current is "
-            "left as it is. The windows before it must have been read.",
+            description=f"The whole way of {config.name} for a window, from raw files to the report. What is "
+            "current is left as it is. The windows before it must have been read.",
             partitions_def=partitions,
             tags=_limit(config),
         ),
@@ -82,8 +82,8 @@ def _on_request_jobs(config: DatasetConfig, asked_for: dg.AssetSelection) -> Job
         dg.define_asset_job(
             on_request_job_name(config.name),
             asked_for,
-            description=f"The experiments of the survey on {config.name}: choose one, after the pipeline's job has made "
-            "what it is made from.",
+            description=f"The experiments of the survey on {config.name}: choose one, after the pipeline's job has "
+            "made what it is made from.",
             partitions_def=partitions_of(config.window),
             tags=_limit(config),
         ),

@@ -6,7 +6,7 @@ sensor that evaluates the conditions stands still until the dataset's YAML or th
 """
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -22,7 +22,7 @@ _AT_ONCE: Final = ("core", "features", "report")
 _SECONDS: Final = 60
 
 
-def condition_of(config: DatasetConfig, task: Task) -> dg.AutomationCondition[dg.AssetKey] | None:
+def condition_of(config: DatasetConfig, task: Task) -> dg.AutomationCondition[Any] | None:
     """When a task is requested: as soon as its inputs have changed, or for a model when a window begins."""
     if task.group in _BY_HAND:
         return None
@@ -31,7 +31,7 @@ def condition_of(config: DatasetConfig, task: Task) -> dg.AutomationCondition[dg
     return dg.AutomationCondition.on_cron(CRON[config.window.every], "UTC")
 
 
-def check_condition_of(task: Task) -> dg.AutomationCondition[dg.AssetCheckKey] | None:
+def check_condition_of(task: Task) -> dg.AutomationCondition[Any] | None:
     """Checks look whenever what they guard has changed."""
     return None if task.group in _BY_HAND else dg.AutomationCondition.eager()
 

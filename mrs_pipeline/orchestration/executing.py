@@ -152,9 +152,9 @@ def _origin(root: Path, job: str) -> RemoteJobOrigin | None:
     if not workspace.is_file():
         return None
     for origin in location_origins_from_yaml_paths([str(workspace)]):
-        if isinstance(origin, ManagedGrpcPythonEnvCodeLocationOrigin):
-            if origin.loadable_target_origin.module_name == _DEFINITIONS:
-                return RemoteJobOrigin(RemoteRepositoryOrigin(origin, _REPOSITORY), job)
+        ours = isinstance(origin, ManagedGrpcPythonEnvCodeLocationOrigin)
+        if ours and origin.loadable_target_origin.module_name == _DEFINITIONS:
+            return RemoteJobOrigin(RemoteRepositoryOrigin(origin, _REPOSITORY), job)
     return None
 
 

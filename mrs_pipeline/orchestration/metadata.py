@@ -71,13 +71,18 @@ def _value(fact: Any) -> dg.MetadataValue[Any]:
             return dg.MetadataValue.path(fact)
         case Mapping() | list():
             return dg.MetadataValue.json(fact)
-        case bool() | np.bool_():
-            return dg.MetadataValue.bool(bool(fact))
-        case Integral():
-            return dg.MetadataValue.int(int(fact))
-        case Real():
-            return dg.MetadataValue.float(float(fact))
+        case bool() | np.bool_() | Real():
+            return _number(fact)
     return dg.MetadataValue.text(str(fact))
+
+
+def _number(fact: Any) -> dg.MetadataValue[Any]:
+    """Numbers of any library as numbers, which the UI plots over windows."""
+    if isinstance(fact, bool | np.bool_):
+        return dg.MetadataValue.bool(bool(fact))
+    return (
+        dg.MetadataValue.int(int(fact)) if isinstance(fact, Integral) else dg.MetadataValue.float(float(fact))
+    )
 
 
 def _cell(value: Any) -> str:

@@ -107,7 +107,8 @@ def broken_rows(con: "duckdb.DuckDBPyConnection", frame_sql: str, expectation: E
         where = f"({values}) IN (SELECT ({', '.join(map(_name, expectation.columns))}) FROM ({twice}))"
     else:
         where = _offends(expectation, columns)
-    return con.sql(f"SELECT * FROM ({frame_sql}) WHERE {where} LIMIT {SHOWN_VALUES}").pl()
+    found: pl.DataFrame = con.sql(f"SELECT * FROM ({frame_sql}) WHERE {where} LIMIT {SHOWN_VALUES}").pl()
+    return found
 
 
 def _counted(

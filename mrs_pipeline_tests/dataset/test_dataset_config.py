@@ -327,15 +327,16 @@ def test_training_of_one_model_names_what_is_wrong(own: dict[str, Any], sentence
         _config(model_training=own)
 
 
+SHIPPED = sorted((PROJECT / "mrs_pipeline" / "defs").glob("*/defs.yaml"))
+
+
 def _refused(attributes: Mapping[str, Any]) -> list[str]:
     """What the JSON schema, by which editors and `dg check yaml` judge, says against settings."""
     schema = jsonschema.Draft202012Validator(DatasetConfig.model_json_schema())
     return [error.message for error in schema.iter_errors(attributes)]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((PROJECT / "mrs_pipeline" / "defs").glob("*/defs.yaml")), ids=lambda p: p.parent.name
-)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_a_shipped_dataset_fits_its_schema(path: Path) -> None:
     assert _refused(yaml.safe_load(path.read_text())["attributes"]) == []
 
