@@ -76,7 +76,8 @@ def _model_and_window(
     trained = [each for each in recorded_models(lake, config.name, asked) if window in (None, each[1])]
     if not trained:
         raise InputError(
-            f"{asked} is neither a model of {config.name} ({', '.join(config.model_configs)}) nor a run that trained one."
+            f"{asked} is neither a model of {config.name} ({', '.join(config.model_configs)}) nor a run that "
+            "trained one."
         )
     if len(trained) > 1:
         told = ", ".join(f"{model} at {key}" for model, key in trained)

@@ -20,6 +20,7 @@ from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
 from mrs_pipeline.orchestration.conditions import check_condition_of, condition_of, freshness_of
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.keys import asset_key, group_name
+from mrs_pipeline.orchestration.lineage_events import told
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
@@ -119,9 +120,11 @@ def _perform(
         keep_version(stage, task)
         announce(f"{stage.config.name} {stage.window} {task.name}")
         recorded = found is None or not found.unrecorded
-        outcomes = _run(stage, task) if recorded else taken_over(stage, task)
-        _require_code_as_loaded()
-        record_outcomes(stage, task, outcomes, context.run.run_id)
+        with told(stage, task, context.run.run_id, context.run.job_name) as events:
+            outcomes = _run(stage, task) if recorded else taken_over(stage, task)
+            _require_code_as_loaded()
+            record_outcomes(stage, task, outcomes, context.run.run_id)
+            events.made(outcomes, record(stage, outcomes[0].node)[1].upstream)
     except Exception as error:
         raise _failure(stage, error) from error
     reasons = "; ".join(found.reasons) if found else "asked for with force"

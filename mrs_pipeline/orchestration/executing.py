@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
+from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from mrs_pipeline.dataset import DatasetConfig
@@ -28,7 +24,8 @@ from mrs_pipeline.orchestration.keys import asset_key, output_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, Progress, counting_steps
 from mrs_pipeline.tasks.task import Task
 
-_DEFINITIONS: Final = "mrs_pipeline.definitions"
+_LOCATION: Final = "mrs_pipeline"
+"""Name of the code location in the `workspace.yaml` that `mrs init` writes."""
 _REPOSITORY: Final = "__repository__"
 """What Dagster calls the repository of a code location that is one `Definitions`."""
 _CANCEL_SECONDS: Final = 1.0
@@ -147,13 +144,15 @@ def _as_location_run(instance: dg.DagsterInstance, root: Path, job: str) -> Iter
 
 
 def _origin(root: Path, job: str) -> RemoteJobOrigin | None:
-    """Where the UI finds a job: in the code location of `workspace.yaml` that loads our definitions; None without."""
+    """Where the UI finds a job: in the code location of `workspace.yaml` that is ours; None without.
+
+    It is known by its name, so that a code server in another container is found too.
+    """
     workspace = root / "workspace.yaml"
     if not workspace.is_file():
         return None
     for origin in location_origins_from_yaml_paths([str(workspace)]):
-        ours = isinstance(origin, ManagedGrpcPythonEnvCodeLocationOrigin)
-        if ours and origin.loadable_target_origin.module_name == _DEFINITIONS:
+        if origin.location_name == _LOCATION:
             return RemoteJobOrigin(RemoteRepositoryOrigin(origin, _REPOSITORY), job)
     return None
 

@@ -19,8 +19,19 @@ _SHOWN_ROWS = 12
 
 
 def as_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
-    """Frames become tables, PNG bytes pictures, paths links; the rest stays what it is."""
-    return {name: _value(fact) for name, fact in facts.items() if fact is not None}
+    """Frames become tables, PNG bytes pictures, paths links; numbers stay numbers, which the UI plots over windows.
+
+    Of a list of numbers, one a seed, the mean is the number, and the list stands beside it.
+    """
+    shown = {name: fact for name, fact in facts.items() if fact is not None}
+    by_seed = {name: fact for name, fact in shown.items() if _numbers(fact)}
+    means = {name: sum(fact) / len(fact) for name, fact in by_seed.items()}
+    each = {f"{name}, by seed": fact for name, fact in by_seed.items() if len(fact) > 1}
+    return {name: _value(fact) for name, fact in (shown | means | each).items()}
+
+
+def _numbers(fact: Any) -> bool:
+    return isinstance(fact, list) and bool(fact) and all(isinstance(one, Real) for one in fact)
 
 
 def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:

@@ -141,7 +141,7 @@ def test_lineage_of_one_recommendation_ends_at_the_digests_of_the_user_s_files(f
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     assert any(row[:2] == [place["rank"], place["item_id"]] for row in cells)
     (counted,) = rows(finished, "SELECT count(*) AS n FROM raw.interactions WHERE user_id = 'u7'")
-    (file,) = [row for row in cells if row[0] == "interactions.csv"]
+    (file,) = [row for row in cells if row[:1] == ["interactions.csv"]]
     assert file[1] == counted["n"]
     assert file[2] == _digest_of_the_log(finished)
     assert any(line.startswith("recommendations/most_pop full ") for line in lines)
