@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+_OWNER = r"^(team:[a-z0-9_\-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"
+
+
 class AutomationOptions(BaseModel):
     """What runs by itself. Off by default; switched on here and then visible in the UI's Automation page."""
 
@@ -56,6 +59,11 @@ class AutomationOptions(BaseModel):
     settle_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long a file must have been unchanged before `watch` takes it for complete; a text whose last line has no end,
     a minute at least."""
+    conditions: bool = False
+    """Let Dagster request by itself what is missing or follows a change: tables and features at once, models when a
+    window begins. With `watch`, which reads the files, or instead of `retrain`."""
+    max_hours: float | None = Field(default=None, gt=0)
+    """Hours after which the daemon ends a run that the UI, a schedule or a sensor has started; no bound without it."""
     verify: bool = False
     """Every night, recompute the digests of all that is kept, and fail where something is not what was written."""
 
@@ -88,7 +96,10 @@ class ExperimentOptions(BaseModel):
 
 FeatureSets = Annotated[
     tuple[str, ...],
-    BeforeValidator(lambda named: [named] if isinstance(named, str) else named),
+    BeforeValidator(
+        lambda named: [named] if isinstance(named, str) else named,
+        json_schema_input_type=str | tuple[str, ...],
+    ),
     Field(min_length=1),
 ]
 """Names of feature sets; one alone needs no list."""
@@ -103,6 +114,8 @@ class DatasetConfig(BaseModel):
     """Short name in lower case; the first part of every asset key and the `dataset` column of every table."""
     description: str = ""
     """A sentence for the report and the UI."""
+    owners: tuple[Annotated[str, Field(pattern=_OWNER)], ...] = ()
+    """Who answers for the dataset, as the UI shows it: mail addresses, or names of teams such as `team:music`."""
     source: AnySource
     """Where the raw files are and how they are read."""
     window: WindowOptions = WindowOptions()

@@ -33,11 +33,13 @@ class OneOf:
         choose: an entry as written -> its class; ValueError says what is wrong with the choice.
         every: all classes that there are, for the JSON schema and the documentation.
         rewrite: an entry as written -> the entry that it stands for, before a class is chosen.
+        short: JSON schemas of entries that are rewritten, which no class describes.
     """
 
     choose: Callable[[Mapping[str, Any]], type[BaseModel]]
     every: Callable[[], Iterable[type[BaseModel]]]
     rewrite: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_written
+    short: tuple[JsonSchema, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Entries become objects of the class they choose; an object of a class below the base is kept."""
@@ -45,8 +47,9 @@ class OneOf:
         return core_schema.no_info_before_validator_function(self._parsed, base)
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        """Any of the classes."""
-        return {"anyOf": [handler(each.__pydantic_core_schema__) for each in self.every()]}
+        """Any of the classes, or what stands for one."""
+        classes = [handler(each.__pydantic_core_schema__) for each in self.every()]
+        return {"anyOf": [*classes, *self.short]}
 
     def _parsed(self, entry: Any) -> Any:
         if not isinstance(entry, Mapping):

@@ -32,7 +32,7 @@ def _as_written(value: Any) -> Any:
     return str(value) if isinstance(value, int | date) and not isinstance(value, bool) else value
 
 
-Key = Annotated[str, BeforeValidator(_as_written)]
+Key = Annotated[str, BeforeValidator(_as_written, json_schema_input_type=str | int)]
 
 
 class WindowOptions(BaseModel):

@@ -8,10 +8,11 @@ make something; those that only look are in `results`, searching settings is in 
 
 import logging
 import os
+import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from rich.markup import escape
@@ -21,7 +22,9 @@ from mrs_pipeline.cli import currency
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
-from mrs_pipeline.cli.interruption import hand_over_interrupts, watch_for_interrupts
+from mrs_pipeline.cli.interruption import before_the_end, hand_over_interrupts, watch_for_interrupts
+from mrs_pipeline.cli.lineage import lineage
+from mrs_pipeline.cli.reproduce import reproduce
 from mrs_pipeline.cli.terminal import (
     DatasetName,
     ModelNames,
@@ -45,6 +48,9 @@ from mrs_pipeline.threads import yield_while_waiting
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
+
+
+_LOCALHOST: Final = "127.0.0.1"
 
 
 class _OneSentence(TyperGroup):
@@ -233,9 +239,11 @@ def run(
     ] = False,
 ) -> None:
     """Run a dataset's pipeline through Dagster: what is missing or out of date, from raw files to the report."""
+    from mrs_pipeline.orchestration.executing import cancel_run
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
 
     chosen = chosen_models(models)
+    before_the_end(cancel_run)
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
@@ -265,6 +273,7 @@ def experiment(
 ) -> None:
     """Run one of the experiments on your data; one that was interrupted goes on where it stopped."""
     from mrs_pipeline.cli.tables import experiment_table
+    from mrs_pipeline.orchestration.executing import cancel_run
     from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request
     from mrs_pipeline.stages.study import page_path
     from mrs_pipeline.studies.registry import experiment as find
@@ -272,6 +281,7 @@ def experiment(
     from mrs_pipeline.tasks.task import Stage
 
     asked = find(name)
+    before_the_end(cancel_run)
     home = enter_home()
     project = load_project(home)
     config = project.config(dataset)
@@ -290,17 +300,29 @@ def experiment(
 def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 3000) -> None:
     """Open the Dagster UI with this home's assets and runs, on localhost only."""
     from mrs_pipeline.orchestration.accelerators import guard_accelerators
+    from mrs_pipeline.orchestration.dead_runs import close_dead_runs
     from mrs_pipeline.orchestration.instance import open_instance
 
     home = enter_home()
     workspace = home.root / "workspace.yaml"
     if not workspace.is_file():
         raise InputError(f"{workspace} is not there; run `mrs init` to have it written again.")
+    if not _free(port):
+        raise InputError(f"port {port} is taken, perhaps by another `mrs ui`; give --port another number.")
     with open_instance(home.root) as instance:
+        close_dead_runs(instance)
         guard_accelerators(instance)
-    where = ["--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    out.print(f"the UI opens on http://{_LOCALHOST}:{port} in some seconds; Ctrl-C ends it", markup=False)
+    sys.stdout.flush()
+    where = ["--workspace", str(workspace), "--host", _LOCALHOST, "--port", str(port)]
+    quiet = ["--log-level", "warning", "--code-server-log-level", "warning"]
+    os.environ["PYTHONWARNINGS"] = (
+        "ignore"  # of Dagster about itself, here and in the processes that it starts
+    )
     hand_over_interrupts()
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606 - Dagster gets the terminal
+    os.execv(  # noqa: S606 - Dagster gets the terminal
+        sys.executable, [sys.executable, "-m", "dagster", "dev", *where, *quiet]
+    )
 
 
 for command in (
@@ -311,7 +333,8 @@ for command in (
     cli_results.recommend,
     cli_serving.export,
     cli_serving.serve,
-    cli_results.lineage,
+    lineage,
+    reproduce,
     cli_results.query,
     cli_results.datasets,
     cli_results.models,
@@ -319,6 +342,12 @@ for command in (
     app.command()(command)
 app.command("explain")(cli_serving.why_recommended)
 app.add_typer(bench, name="bench")
+
+
+def _free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex((_LOCALHOST, port)) != 0
 
 
 def _pairs(texts: list[str], written: str) -> dict[str, str]:

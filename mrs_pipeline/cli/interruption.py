@@ -19,6 +19,7 @@ CODE: Final = 130
 _RESUMED: Final = ("run", "experiment", "tune", "bench")
 """Commands that go on where they stopped."""
 _WARNINGS: Final = "PYTHONWARNINGS"
+_before_the_end: list[Callable[[], None]] = []
 
 
 def watch_for_interrupts(arguments: Sequence[str], clean_up: Callable[[], None]) -> None:
@@ -32,6 +33,11 @@ def watch_for_interrupts(arguments: Sequence[str], clean_up: Callable[[], None])
         _start_tracker()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_wait, args=(farewell(arguments), clean_up), daemon=True).start()
+
+
+def before_the_end(work: Callable[[], None]) -> None:
+    """Have something done when Ctrl-C ends this process; it has to be short."""
+    _before_the_end.append(work)
 
 
 def hand_over_interrupts() -> None:
@@ -68,5 +74,6 @@ def _goes_on(arguments: Sequence[str]) -> bool:
 def _wait(line: str, clean_up: Callable[[], None]) -> None:
     signal.sigwait({signal.SIGINT})
     os.write(2, f"\n{line}\n".encode())
-    clean_up()
+    for work in (*_before_the_end, clean_up):
+        work()
     os._exit(CODE)

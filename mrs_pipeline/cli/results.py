@@ -1,4 +1,4 @@
-"""Commands that only look: leaderboard, lists, lineage, SQL, datasets, models. Nothing is made here."""
+"""Commands that only look: leaderboard, lists, SQL, datasets, models. Nothing is made here."""
 
 import sys
 from pathlib import Path
@@ -87,22 +87,6 @@ def recommend(
         err.print(f"notice: {found.notice}", markup=False, soft_wrap=True)
     title = f"{dataset}, {subject}: {found.model}, window {found.window}"
     out.print(frame_table(found.rows, escape(title), most=None))
-
-
-def lineage(
-    dataset: DatasetName,
-    asset: Annotated[
-        str, typer.Argument(metavar="ASSET", help="E.g. core/items, metrics/lightgcn or eval/report.")
-    ],
-    *,
-    window: Window = None,
-) -> None:
-    """Show what made an asset and from what, with digests, up the chain to the raw files."""
-    from mrs_pipeline.cli.tables import origin_tree
-    from mrs_pipeline.storage.lake import Lake
-    from mrs_pipeline.tasks.tracing import trace
-
-    out.print(origin_tree(trace(Lake(enter_home().lake), dataset, asset, window)), soft_wrap=True)
 
 
 def query(

@@ -21,6 +21,15 @@ _PLAIN: Final = {Modality.TEXT: "tfidf_svd", Modality.IMAGE: "color_gradient", M
 """Modality -> the encoder that needs no weights."""
 
 
+AUTO_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "The encoder is chosen by what is installed; its other settings may follow.",
+    "properties": {"encoder": {"const": AUTO}, "modality": {"enum": [*_PLAIN, Modality.VIDEO]}},
+    "required": ["encoder", "modality"],
+}
+"""What an entry with `encoder: auto` looks like as it is written."""
+
+
 def preferred_encoder(modality: str) -> str:
     """The encoder that `auto` means for texts, pictures or sounds on this machine."""
     trained, module = _TRAINED.get(Modality(modality), ("", ""))

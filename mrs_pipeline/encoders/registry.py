@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from mrs_pipeline.code import boundary
-from mrs_pipeline.encoders.automatic import written_out
+from mrs_pipeline.encoders.automatic import AUTO_SCHEMA, written_out
 from mrs_pipeline.encoders.options import EncoderOptions, ImageOptions
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.open_settings import OneOf
@@ -97,7 +97,9 @@ def _every(base: type[EncoderOptions]) -> Callable[[], Iterable[type[EncoderOpti
     return lambda: [each.Options for each in ENCODERS.values() if issubclass(each.Options, base)]
 
 
-FeatureOptions = Annotated[EncoderOptions, OneOf(_options_class, _every(EncoderOptions), written_out)]
+FeatureOptions = Annotated[
+    EncoderOptions, OneOf(_options_class, _every(EncoderOptions), written_out, (AUTO_SCHEMA,))
+]
 """One entry of `features:`; `encoder`, and where that leaves it open `modality`, say what else it may hold."""
 
 ImageFeatureOptions = Annotated[

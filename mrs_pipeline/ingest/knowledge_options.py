@@ -20,12 +20,15 @@ def _named_by_column(value: Any) -> Any:
     return value
 
 
+_NAMED = BeforeValidator(_named_by_column, json_schema_input_type=list[str] | dict[str, str])
+
+
 class KnowledgeOptions(BaseModel):
     """What is known of the items: either attributes of the catalogue or a file of triples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    attributes: Annotated[dict[str, str], BeforeValidator(_named_by_column)] = Field(default_factory=dict)
+    attributes: Annotated[dict[str, str], _NAMED] = Field(default_factory=dict)
     """Columns of the items as a list, or relation -> column (`pairing: harmonize`); each value becomes an entity."""
     decade: str | None = None
     """A column with a year: its decade becomes an entity by the relation `decade`."""

@@ -48,6 +48,8 @@ def _without_secrets(path: str) -> str:
     return path
 
 
+_Matrix = Annotated[MatrixOptions, BeforeValidator(_bare_file, json_schema_input_type=str | MatrixOptions)]
+
 SourcePath = Annotated[str, AfterValidator(_without_secrets)]
 """Where a source lies; an address that holds a key is refused."""
 
@@ -94,7 +96,7 @@ class FileSourceOptions(SourceOptions):
     """The same for items: item_id, title, description, image, audio, video, or a new attribute name."""
     media_folders: dict[Modality, str] = Field(default_factory=lambda: dict(MEDIA_FOLDERS))
     """Where files named by item id lie, for modalities without a column in the items file."""
-    matrices: dict[str, Annotated[MatrixOptions, BeforeValidator(_bare_file)]] = Field(default_factory=dict)
+    matrices: dict[str, _Matrix] = Field(default_factory=dict)
     """Ready-made features: name -> file, or `{file, ids}`."""
 
     @property

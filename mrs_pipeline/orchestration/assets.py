@@ -1,6 +1,6 @@
 """Tasks as Dagster assets and asset checks. Only the translation: what a task does is in `stages`.
 
-An asset's key is `<dataset>/<output>`, its partitions are the dataset's windows, its tags are the taxonomy cells.
+Its key and group are made in `keys`, its partitions are the dataset's windows, its tags are the taxonomy cells.
 """
 
 import logging
@@ -17,9 +17,13 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.machine import machine_fault
 from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
+from mrs_pipeline.orchestration.conditions import check_condition_of, condition_of, freshness_of
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
+from mrs_pipeline.orchestration.keys import asset_key, group_name
+from mrs_pipeline.orchestration.lineage_events import told
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
+from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
@@ -28,18 +32,13 @@ from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.tasks.currency import keep_version, provenance_of, refuse_stale, version
 from mrs_pipeline.tasks.lineage import record_checks, record_outcomes, recorded_checks, taken_over
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Node
-from mrs_pipeline.tasks.places import node_of, record
+from mrs_pipeline.tasks.places import node_of, record, schema_of
 from mrs_pipeline.tasks.standing import standing
 from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 
 LOG = logging.getLogger("mrs_pipeline")
 FORCE_TAG: Final = "mrs/force"
 """Tag of runs that make everything they are told, current or not; others leave what is current as it is."""
-
-
-def asset_key(dataset: str, output: Node) -> dg.AssetKey:
-    """`core/items` of `demo` is the asset `demo/core/items`."""
-    return dg.AssetKey([dataset, str(output.kind), output.name])
 
 
 def build_asset(
@@ -57,10 +56,13 @@ def build_asset(
         pool=task.pool,
     )
     def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        begin(task.name)
         results: dict[Node, list[Outcome]] = {output: [] for output in task.outputs}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
             stage = Stage(config, home, window)
-            for outcome in _perform(stage, task, tasks, context):
+            with on_terminal():
+                made = _perform(stage, task, tasks, context)
+            for outcome in made:
                 results[outcome.node.asset].append(outcome)
         if any(outcome.made for outcomes in results.values() for outcome in outcomes):
             for sentence in refresh(home):
@@ -84,6 +86,7 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
             description=spec.description,
             blocking=spec.blocking,
             partitions_def=partitions,
+            automation_condition=check_condition_of(task),
         )
         for spec in task.check_specs
     ]
@@ -115,22 +118,23 @@ def _perform(
         if task.windowed:
             refuse_stale(stage, task, tasks)
         keep_version(stage, task)
+        announce(f"{stage.config.name} {stage.window} {task.name}")
         recorded = found is None or not found.unrecorded
-        outcomes = _run(stage, task) if recorded else taken_over(stage, task)
-        _require_code_as_loaded()
-        record_outcomes(stage, task, outcomes, context.run.run_id)
+        with told(stage, task, context.run.run_id, context.run.job_name) as events:
+            outcomes = _run(stage, task) if recorded else taken_over(stage, task)
+            _require_code_as_loaded()
+            record_outcomes(stage, task, outcomes, context.run.run_id)
+            events.made(outcomes, record(stage, outcomes[0].node)[1].upstream)
     except Exception as error:
         raise _failure(stage, error) from error
     reasons = "; ".join(found.reasons) if found else "asked for with force"
-    LOG.info(
-        "%s %s %s: %.1f s (%s)",
-        stage.config.name,
-        stage.window,
-        task.name,
-        time.perf_counter() - started,
-        reasons,
-    )
-    facts = {**(task.show(stage, task) if task.show else {}), "why it was made": reasons}
+    seconds = time.perf_counter() - started
+    LOG.info("%s %s %s: %.1f s (%s)", stage.config.name, stage.window, task.name, seconds, reasons)
+    facts = {
+        **(task.show(stage, task) if task.show else {}),
+        "why it was made": reasons,
+        SECONDS_FACT: round(seconds, 3),
+    }
     return [replace(outcome, facts={**outcome.facts, **facts}) for outcome in outcomes]
 
 
@@ -196,15 +200,26 @@ def _checked(
 def _out(config: DatasetConfig, task: Task, output: Node) -> dg.AssetOut:
     spec = dg.AssetSpec(
         asset_key(config.name, output),
-        description=task.description,
-        group_name=f"{config.name}__{task.group}",
+        description=_description(task, output),
+        group_name=group_name(config.name, task.group),
         code_version=version(task),
         kinds=set(task.kinds),
         tags={"dataset": config.name, **dict.fromkeys(task.tags, "")},
+        owners=config.owners,
+        automation_condition=condition_of(config, task),
+        freshness_policy=freshness_of(config, output),
     )
     if output in FRAME_TYPES:
         return dg.AssetOut.from_spec(spec, dagster_type=FRAME_TYPES[output], io_manager_key="lake_frames")
     return dg.AssetOut.from_spec(spec, dagster_type=dg.Nothing)
+
+
+def _description(task: Task, output: Node) -> str:
+    """What the task does; of one of several tables, first what a row of it is."""
+    table = schema_of(output)
+    if len(task.outputs) == 1 or table is None:
+        return task.description
+    return f"{table.description}\n\nMade with its neighbours: {task.description}"
 
 
 def _dep(config: DatasetConfig, task: Task, name: Node, tasks: Mapping[Node, Task]) -> dg.AssetDep:

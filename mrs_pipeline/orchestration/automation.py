@@ -5,12 +5,12 @@ Schedule and sensor exist for every dataset and stand still until its YAML (or t
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.orchestration.assets import asset_key
+from mrs_pipeline.orchestration.keys import asset_key, group_name
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.stages.checks.data import FILES_SPEC
@@ -27,6 +27,8 @@ WATCH_SECONDS = 60
 IN_ORDER = "mrs/in_order"
 """Tag of runs that are requested together: a window reads the raw rows of those before it, so `dagster.yaml` lets
 one run of a dataset go at a time, in the order of the windows."""
+
+MAX_RUNTIME_TAG: Final = "dagster/max_runtime"
 
 Jobs = tuple[Any, ...]
 """Asset jobs (ingest, pipeline, experiments) that Dagster resolves later; it does not export their type."""
@@ -49,15 +51,26 @@ def on_request_job_name(dataset: str) -> str:
 
 def build_jobs(config: DatasetConfig) -> Jobs:
     """Ingest alone, the whole way, and what runs only when it is asked for."""
-    asked_for = dg.AssetSelection.groups(f"{config.name}__{ON_REQUEST}")
+    asked_for = dg.AssetSelection.groups(group_name(config.name, ON_REQUEST))
     everything = dg.AssetSelection.tag("dataset", config.name) - asked_for
     raw = [asset_key(config.name, name) for name in (RAW_INTERACTIONS, RAW_ITEMS)]
     partitions = partitions_of(config.window)
     return (
         dg.define_asset_job(
-            ingest_job_name(config.name), dg.AssetSelection.assets(*raw), partitions_def=partitions
+            ingest_job_name(config.name),
+            dg.AssetSelection.assets(*raw),
+            description=f"Reads the raw files of {config.name}: events of the chosen windows, and the catalogue.",
+            partitions_def=partitions,
+            tags=_limit(config),
         ),
-        dg.define_asset_job(pipeline_job_name(config.name), everything, partitions_def=partitions),
+        dg.define_asset_job(
+            pipeline_job_name(config.name),
+            everything,
+            description=f"The whole way of {config.name} for a window, from raw files to the report. What is "
+            "current is left as it is. The windows before it must have been read.",
+            partitions_def=partitions,
+            tags=_limit(config),
+        ),
         *_on_request_jobs(config, asked_for),
     )
 
@@ -67,9 +80,20 @@ def _on_request_jobs(config: DatasetConfig, asked_for: dg.AssetSelection) -> Job
         return ()
     return (
         dg.define_asset_job(
-            on_request_job_name(config.name), asked_for, partitions_def=partitions_of(config.window)
+            on_request_job_name(config.name),
+            asked_for,
+            description=f"The experiments of the survey on {config.name}: choose one, after the pipeline's job has "
+            "made what it is made from.",
+            partitions_def=partitions_of(config.window),
+            tags=_limit(config),
         ),
     )
+
+
+def _limit(config: DatasetConfig) -> dict[str, str]:
+    """The tag by which Dagster's daemon ends a run that lasts too long."""
+    hours = config.automation.max_hours
+    return {} if hours is None else {MAX_RUNTIME_TAG: str(round(hours * 3600))}
 
 
 def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition | None:

@@ -47,6 +47,7 @@ class Dataset(dg.Component):
         # look at which components there are.
         from mrs_pipeline.orchestration.assets import build_asset, build_checks
         from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+        from mrs_pipeline.orchestration.conditions import build_condition_sensor
         from mrs_pipeline.orchestration.verification import build_verification
         from mrs_pipeline.plan import on_request, plan
 
@@ -71,7 +72,7 @@ class Dataset(dg.Component):
             asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
             jobs=[*jobs, verification],
             schedules=[*([retrain] if retrain else []), nightly],
-            sensors=[build_sensor(self.config, home, jobs)],
+            sensors=[build_sensor(self.config, home, jobs), build_condition_sensor(self.config)],
         )
 
 

@@ -13,6 +13,12 @@ import psutil
 
 PROCESS_TAG: Final = "mrs/process"
 """Host, process number and its start, which together no other process ever has."""
+UNFINISHED: Final = [
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.NOT_STARTED,
+]
+"""States of a run that somebody is at."""
 
 
 def this_process() -> str:
@@ -22,8 +28,7 @@ def this_process() -> str:
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
     """Report runs of this machine's dead processes as failed and give back the pool slots that they hold."""
-    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
-    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         if process is not None and not _alive(process):
             instance.report_run_failed(

@@ -59,7 +59,7 @@ class LakeFrames(dg.IOManager):
         """Nothing is left to store: the frame was read from the lake."""
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        """The frame of the upstream asset `<dataset>/eval/leaderboard`."""
+        """The frame of the upstream asset `eval/leaderboard` of a dataset."""
         return shown_frame(Lake(find_home().lake), context.asset_key.path[0])
 
 

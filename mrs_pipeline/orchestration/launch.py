@@ -1,4 +1,4 @@
-"""Running a dataset from the command line: which tasks are due, and their execution through Dagster in this process.
+"""Running a dataset from the command line: which tasks are due, and in which runs of Dagster they are done.
 
 The runs land in the same instance that `dagster dev` shows. Whether a task is due is decided by content
 (`tasks.standing`), which each step asks again when its turn comes, so a run that was killed goes on where it
@@ -17,14 +17,15 @@ import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.errors import InputError, MrsError
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
-from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
-from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
+from mrs_pipeline.orchestration.dead_runs import close_dead_runs
+from mrs_pipeline.orchestration.executing import Execution
 from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.orchestration.progress import lasting
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
@@ -38,10 +39,6 @@ from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.windows import scored_keys, window_end
 
 _LOG = logging.getLogger(__name__)
-
-
-class RunFailedError(MrsError):
-    """A step failed; the sentence is the step's own."""
 
 
 @dataclass(frozen=True)
@@ -147,23 +144,24 @@ def run_dataset(
     with open_instance(project.home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
+        execution = Execution(project.definitions, instance, config, project.home.root, force)
         raw = _stale_raw(project, config, windows, force)
         if raw:
             yield f"{name}: reading raw files, {_span(raw)}"
             for notice in check_source(Stage(config, project.home)):
                 yield f"notice: {notice}"
-            _Execution(project, instance, config, force).run(
-                ingest_job_name(name), [RAW_INTERACTIONS, RAW_ITEMS], raw
-            )
+            execution.run(ingest_job_name(name), _raw_tasks(config), raw)
             forget_source()
         for window in windows:
             due, below = _due(Stage(config, project.home, window), tasks, force)
             more = f", {len(below)} below them may follow" if below else ""
-            yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due{more}"
-            chosen = {task.name for task in (*due, *below)}
-            outputs = [output for task in tasks if task.name in chosen for output in task.outputs]
-            if outputs:  # Dagster takes an empty selection for all assets
-                _Execution(project, instance, config, force).run(pipeline_job_name(name), outputs, [window])
+            seconds = sum(each or 0.0 for each in execution.seconds(due).values())
+            took = f", about {lasting(seconds)} by earlier runs" if seconds >= 1 else ""
+            yield f"{name}: window {window}, {len(due)} of {len(tasks)} steps are due{more}{took}"
+            names = {task.name for task in (*due, *below)}
+            chosen = [task for task in tasks if task.name in names]
+            if chosen:  # Dagster takes an empty selection for all assets
+                execution.run(pipeline_job_name(name), chosen, [window])
 
 
 def run_on_request(project: Project, name: str, output: Node, window: str, force: bool) -> Iterator[str]:
@@ -194,9 +192,8 @@ def run_on_request(project: Project, name: str, output: Node, window: str, force
         return
     yield f"{name}: {output} at window {window}"
     with open_instance(project.home.root) as instance:
-        _Execution(project, instance, config, force).run(
-            on_request_job_name(name), tasks[output].outputs, [window]
-        )
+        execution = Execution(project.definitions, instance, config, project.home.root, force)
+        execution.run(on_request_job_name(name), [tasks[output]], [window])
 
 
 def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[Node]) -> list[Task]:
@@ -215,6 +212,11 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
     wanted |= {task.name for task in everything if set(task.outputs) & set(also)}
     wanted -= {str(RAW_INTERACTIONS), str(RAW_ITEMS)}
     return [task for task in everything if task.name in wanted]
+
+
+def _raw_tasks(config: DatasetConfig) -> list[Task]:
+    """The tasks that read raw files."""
+    return [task for task in plan(config) if {RAW_INTERACTIONS, RAW_ITEMS} & set(task.outputs)]
 
 
 def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:
@@ -256,58 +258,6 @@ def _due(stage: Stage, tasks: Sequence[Task], force: bool) -> tuple[list[Task], 
             continue
         changing |= set(task.outputs)
     return due, below
-
-
-@dataclass(frozen=True)
-class _Execution:
-    """Runs jobs of one dataset in this process, recorded in the instance."""
-
-    project: Project
-    instance: dg.DagsterInstance
-    config: DatasetConfig
-    force: bool
-
-    def run(self, job: str, outputs: Sequence[Node], windows: Sequence[str]) -> None:
-        """Run a job's assets for a window or a range of them; RunFailedError if a step or blocking check fails."""
-        result = self.project.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
-            asset_selection=[asset_key(self.config.name, output) for output in outputs],
-            tags={**self._range(windows), **self._forced(), PROCESS_TAG: this_process()},
-            # Dagster's own log goes to the instance; on the terminal our lines tell the way.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            raise_on_error=False,
-        )
-        if not result.success:
-            raise RunFailedError(_failure(result, job))
-
-    def _forced(self) -> dict[str, str]:
-        return {FORCE_TAG: "true"} if self.force else {}
-
-    def _range(self, windows: Sequence[str]) -> dict[str, str]:
-        if not self.config.windowed or len(windows) == 1:
-            return {}
-        start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-        return {start: windows[0], end: windows[-1]}
-
-
-def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
-    """What failed first, in its own words: a blocking check, a step that says why, or an error and where it stands."""
-    details = f"(run {result.run_id} in `mrs ui` has the details)"
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            return f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description} {details}"
-    for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                return str(failure.user_failure_data.description)
-            error = failure.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            message = error.message.strip() if error else "unknown error"
-            return f"step {event.step_key} of {job} failed: {message} {details}"
-    return f"{job} failed {details}"
 
 
 def _span(windows: Sequence[str]) -> str:

@@ -2,13 +2,16 @@
 
 import base64
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.places import column_sources, schema_of
 
@@ -16,8 +19,19 @@ _SHOWN_ROWS = 12
 
 
 def as_metadata(facts: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
-    """Frames become tables, PNG bytes pictures, paths links; the rest stays what it is."""
-    return {name: _value(fact) for name, fact in facts.items() if fact is not None}
+    """Frames become tables, PNG bytes pictures, paths links; numbers stay numbers, which the UI plots over windows.
+
+    Of a list of numbers, one a seed, the mean is the number, and the list stands beside it.
+    """
+    shown = {name: fact for name, fact in facts.items() if fact is not None}
+    by_seed = {name: fact for name, fact in shown.items() if _numbers(fact)}
+    means = {name: sum(fact) / len(fact) for name, fact in by_seed.items()}
+    each = {f"{name}, by seed": fact for name, fact in by_seed.items() if len(fact) > 1}
+    return {name: _value(fact) for name, fact in (shown | means | each).items()}
+
+
+def _numbers(fact: Any) -> bool:
+    return isinstance(fact, list) and bool(fact) and all(isinstance(one, Real) for one in fact)
 
 
 def markdown_table(frame: pl.DataFrame, rows: int = _SHOWN_ROWS) -> str:
@@ -48,7 +62,7 @@ def column_metadata(
     }
     deps = {
         column: [
-            dg.TableColumnDep(dg.AssetKey([config.name, *asset.split("/")]), name) for asset, name in sources
+            dg.TableColumnDep(asset_key(config.name, Node.parse(asset)), name) for asset, name in sources
         ]
         for column, sources in column_sources(config, output).items()
         if column in columns
@@ -68,15 +82,18 @@ def _value(fact: Any) -> dg.MetadataValue[Any]:
             return dg.MetadataValue.path(fact)
         case Mapping() | list():
             return dg.MetadataValue.json(fact)
-        case bool() | int() | float():
+        case bool() | np.bool_() | Real():
             return _number(fact)
     return dg.MetadataValue.text(str(fact))
 
 
-def _number(fact: float) -> dg.MetadataValue[Any]:
-    if isinstance(fact, bool):
-        return dg.MetadataValue.bool(fact)
-    return dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.float(fact)
+def _number(fact: Any) -> dg.MetadataValue[Any]:
+    """Numbers of any library as numbers, which the UI plots over windows."""
+    if isinstance(fact, bool | np.bool_):
+        return dg.MetadataValue.bool(bool(fact))
+    return (
+        dg.MetadataValue.int(int(fact)) if isinstance(fact, Integral) else dg.MetadataValue.float(float(fact))
+    )
 
 
 def _cell(value: Any) -> str:

@@ -14,6 +14,7 @@ from mrs_pipeline.quality.report import SHOWN_VALUES
 
 if TYPE_CHECKING:
     import duckdb
+    import polars as pl
 
 _NUMBERS: Final = (
     "TINYINT",
@@ -93,6 +94,21 @@ def examples(con: "duckdb.DuckDBPyConnection", frame_sql: str, expectation: Expe
     if len(expectation.columns) == 1:
         return tuple(_shortened(str(value)) for (value,) in found)
     return tuple(_shortened(str(dict(zip(expectation.columns, row, strict=True)))) for row in found)
+
+
+def broken_rows(con: "duckdb.DuckDBPyConnection", frame_sql: str, expectation: Expectation) -> "pl.DataFrame":
+    """Up to `SHOWN_VALUES` whole rows that break an expectation; of a table that should be empty, its first ones."""
+    columns = columns_of(con, frame_sql)
+    if not expectation.columns or _mismatch(expectation, columns):
+        where = "true" if expectation.type == "expect_table_row_count_to_equal" else "false"
+    elif expectation.type in _UNIQUE:
+        values = ", ".join(_value(column, columns) for column in expectation.columns)
+        twice = f"{_groups(frame_sql, columns, expectation)} HAVING count(*) > 1"
+        where = f"({values}) IN (SELECT ({', '.join(map(_name, expectation.columns))}) FROM ({twice}))"
+    else:
+        where = _offends(expectation, columns)
+    found: pl.DataFrame = con.sql(f"SELECT * FROM ({frame_sql}) WHERE {where} LIMIT {SHOWN_VALUES}").pl()
+    return found
 
 
 def _counted(

@@ -1,7 +1,7 @@
 """Reading the lineage tables back: what made an asset, from what, up to the digests of the raw files.
 
 The records are written by `lineage`. They tell what was made of what, also of inputs that have been replaced since;
-whether something is current is decided by `nodes`.
+whether something is current is decided by `standing`.
 """
 
 from collections.abc import Sequence
@@ -58,16 +58,21 @@ def trace(lake: Lake, dataset: str, asset: str, window: str | None = None) -> Or
     Raises:
         InputError: the dataset, asset or window has no record.
     """
+    require_records(lake, dataset)
+    with lake.connect() as con:
+        for name in ("materializations", "edges"):
+            con.execute(f"CREATE TEMP TABLE {name} AS FROM {lake.scan_all('lineage', name, dataset=dataset)}")
+        return _Tracer(con, dataset).latest(asset, window)
+
+
+def require_records(lake: Lake, dataset: str) -> None:
+    """InputError where nothing of the dataset has been made."""
     known = sorted({dict(table.keys)[DATASET] for table in lake.partitions("lineage", "materializations")})
     if dataset not in known:
         others = f"; there are records of {', '.join(known)}" if known else ""
         raise InputError(
             f"nothing of a dataset {dataset} has been made in {lake.root} yet{others}: run `mrs run {dataset}` first."
         )
-    with lake.connect() as con:
-        for name in ("materializations", "edges"):
-            con.execute(f"CREATE TEMP TABLE {name} AS FROM {lake.scan_all('lineage', name, dataset=dataset)}")
-        return _Tracer(con, dataset).latest(asset, window)
 
 
 class _Tracer:

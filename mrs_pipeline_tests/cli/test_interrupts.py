@@ -57,7 +57,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Mrs:
 
 
 def test_ingestion(large: Mrs) -> None:
-    _stops(large, lambda said: "reading raw files" in said)
+    _stops(large, lambda said: ": step 1 of " in said)
 
 
 @pytest.mark.slow
@@ -108,6 +108,22 @@ def _stops(mrs: Mrs, ready: Callable[[str], bool]) -> None:
     assert text.rstrip().endswith("stopped; `mrs run large` goes on"), text
     assert "Traceback" not in text and "Aborted" not in text
     assert took < 2, took
+    assert _last_state(environment) == "CANCELED"  # not "started" until somebody runs it again
+
+
+def _last_state(environment: dict[str, str]) -> str:
+    """How Dagster shows the latest run of the home."""
+    asked = (
+        "import dagster as dg; print(dg.DagsterInstance.get().get_runs(limit=1)[0].status.value, flush=True)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=environment,
+        cwd=environment["MRS_HOME"],
+        capture_output=True,
+        text=True,
+    )
+    return told.stdout.strip()
 
 
 def _follow(process: subprocess.Popen[bytes]) -> tuple[bytearray, threading.Thread]:

@@ -128,6 +128,48 @@ def test_lineage_leads_from_the_report_to_the_digests_of_the_raw_files(finished:
         assert any(f"source/{name} {version[:12]}" in line for line in lines)
 
 
+def test_lineage_of_one_recommendation_ends_at_the_digests_of_the_user_s_files(finished: Mrs) -> None:
+    place = rows(
+        finished,
+        "SELECT item_id, rank FROM serving.recommendations WHERE user_id = 'u7' AND model = 'most_pop' "
+        "ORDER BY rank DESC LIMIT 1",
+    )[0]
+    asked = ("lineage", "shop", "--user", "u7", "--item", place["item_id"], "--model", "most_pop")
+    shown = finished(*asked)
+    assert shown.code == 0, shown.err
+    lines = shown.out.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert any(row[:2] == [place["rank"], place["item_id"]] for row in cells)
+    (counted,) = rows(finished, "SELECT count(*) AS n FROM raw.interactions WHERE user_id = 'u7'")
+    (file,) = [row for row in cells if row[:1] == ["interactions.csv"]]
+    assert file[1] == counted["n"]
+    assert file[2] == _digest_of_the_log(finished)
+    assert any(line.startswith("recommendations/most_pop full ") for line in lines)
+    assert finished(*asked[:-1], "mostpop").code == 1
+    absent = finished("lineage", "shop", "--user", "u7", "--item", "nowhere", "--model", "most_pop")
+    assert absent.sentence.startswith(
+        "most_pop does not list nowhere for u7 in window full; `mrs recommend shop u7`"
+    )
+
+
+def _digest_of_the_log(finished: Mrs) -> str:
+    query = "SELECT upstream_version FROM lineage.edges WHERE upstream = 'source/interactions.csv' LIMIT 1"
+    return rows(finished, query)[0]["upstream_version"]
+
+
+def test_lineage_downwards_from_a_file_reaches_the_report(finished: Mrs) -> None:
+    shown = finished("lineage", "shop", "source/items.csv", "--down")
+    assert shown.code == 0, shown.err
+    for asset in ("raw/items", "core/items", "metrics/most_pop", "eval/report"):
+        assert f" {asset} " in shown.out
+    unknown = finished("lineage", "shop", "source/item.csv", "--down")
+    assert unknown.sentence.startswith(
+        "nothing of shop is recorded as made of source/item.csv; there is source/items.csv"
+    )
+    assert finished("lineage", "shop").code == 2
+    assert finished("lineage", "shop", "core/items", "--user", "u7").code == 2
+
+
 def test_lineage_refusals(finished: Mrs) -> None:
     asset = finished("lineage", "shop", "core/item")
     assert asset.code == 1

@@ -11,6 +11,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
+from mrs_pipeline.tasks.following import follow
 from mrs_pipeline.tasks.tracing import Origin, trace
 
 
@@ -120,3 +121,35 @@ def test_what_is_used_twice_is_spelt_out_once(records: Records) -> None:
         "[bold]source/more[/] file",
     ]
     assert [str(child.label) for child in items.children] == ["2 files [dim](above)[/]"]
+
+
+def test_downwards_from_a_file_to_all_that_was_made_of_it(records: Records) -> None:
+    for window in ("2015", "2016"):
+        records.made(
+            "raw/interactions", f"rows{window}", int(window) - 2015, window=window, source__a=f"file{window}"
+        )
+    records.made("core/users", "u16", 2, window="2016", raw__interactions_at_2015="rows2015")
+    records.made("metrics/ease", "m16", 3, window="2016", core__users="u16")
+    records.made("metrics/ease", "m16b", 4, window="2016", core__users="u16")
+    records.made("core/users", "u17", 5, window="2017", raw__interactions_at_2016="rows2016")
+    records.made("eval/report", "page", 6, metrics__ease_at_2016="m16b")
+    found = follow(records.lake, "shop", "source/a", "file2015")
+    assert [(each.steps, each.name, each.window, each.digest, each.latest) for each in found] == [
+        (1, "raw/interactions", "2015", "rows2015", True),
+        (2, "core/users", "2016", "u16", True),
+        (3, "metrics/ease", "2016", "m16", False),
+        (3, "metrics/ease", "2016", "m16b", True),
+        (4, "eval/report", "full", "page", True),
+    ]
+    assert len(follow(records.lake, "shop", "source/a")) == len(found) + 2
+    assert [each.name for each in follow(records.lake, "shop", "metrics/ease@2016")] == ["eval/report"]
+
+
+def test_downwards_of_nothing_that_is_known(records: Records) -> None:
+    records.made("raw/items", "raw", 0, source__items_csv="file")
+    with pytest.raises(InputError, match="recorded as made of source/item_csv; there is source/items_csv"):
+        follow(records.lake, "shop", "source/item_csv")
+    with pytest.raises(InputError, match="nothing was made of a version x of source/items_csv"):
+        follow(records.lake, "shop", "source/items_csv", "x")
+    with pytest.raises(InputError, match="run `mrs run market` first"):
+        follow(records.lake, "market", "source/items_csv")

@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from mrs_pipeline.dataset import DatasetConfig
@@ -12,6 +16,7 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.stages.model_tasks import model_tasks
 
+PROJECT = Path(__file__).resolve().parents[2]
 SOURCE = {"reader": "demo"}
 TEXT = {"modality": "text", "encoder": "tfidf_svd"}
 IMAGE = {"modality": "image", "encoder": "color_gradient"}
@@ -320,3 +325,47 @@ def test_training_of_one_model_retrains_only_that_model() -> None:
 def test_training_of_one_model_names_what_is_wrong(own: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         _config(model_training=own)
+
+
+SHIPPED = sorted((PROJECT / "mrs_pipeline" / "defs").glob("*/defs.yaml"))
+
+
+def _refused(attributes: Mapping[str, Any]) -> list[str]:
+    """What the JSON schema, by which editors and `dg check yaml` judge, says against settings."""
+    schema = jsonschema.Draft202012Validator(DatasetConfig.model_json_schema())
+    return [error.message for error in schema.iter_errors(attributes)]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_a_shipped_dataset_fits_its_schema(path: Path) -> None:
+    assert _refused(yaml.safe_load(path.read_text())["attributes"]) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"window": {"every": "year", "start": 2018}},
+        {"modalities": {"image": "image_clip"}},
+        {"modalities": {"image": ["image_clip", "image_color_gradient"]}},
+        {
+            "source": {
+                "path": "raw",
+                "matrices": {"clip": "clip.npy", "tags": {"file": "t.npy", "ids": "t.txt"}},
+            }
+        },
+        {"knowledge": {"attributes": ["genre"]}},
+        {"knowledge": {"attributes": {"genre": "kind"}}},
+        {"features": [{"encoder": "auto", "modality": "video", "frames": 4}]},
+        {"models": {"ease": None, "lightgcn": {"n_layers": 2}}},
+    ],
+)
+def test_short_forms_fit_the_schema(more: dict[str, Any]) -> None:
+    written = {"name": "shop", "source": {"path": "raw"}, **more}
+    assert _refused(written) == []
+
+
+@pytest.mark.parametrize(
+    "more", [{"modles": {}}, {"window": {"every": "decade"}}, {"models": {"eese": None}}]
+)
+def test_what_loading_refuses_does_not_fit_the_schema(more: dict[str, Any]) -> None:
+    assert _refused({"name": "shop", "source": {"path": "raw"}, **more})

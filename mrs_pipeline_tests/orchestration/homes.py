@@ -12,16 +12,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import torch
 import yaml
 
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.home import make_home
+from mrs_pipeline.orchestration.keys import asset_key, output_of
 from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting import drawing
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState
 
@@ -155,6 +158,17 @@ def unrecorded(name: str, fault: Callable[[], None]) -> Callable[..., None]:
         record(stage, task, outcomes, run)
 
     return faulty
+
+
+def key(output: str, dataset: str = "tiny") -> dg.AssetKey:
+    """What Dagster calls an output, such as `core/items`."""
+    return asset_key(dataset, Node.parse(output))
+
+
+def text(key: dg.AssetKey) -> str:
+    """The dataset and the output of a key: `tiny/core/items`."""
+    dataset, output = output_of(key)
+    return f"{dataset}/{output}"
 
 
 def load(home: Home) -> Project:

@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.orchestration.keys import output_of
 from mrs_pipeline.orchestration.launch import Project
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.node import Node
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
@@ -28,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def node(project: Project) -> Callable[..., Any]:
     graph = project.definitions.resolve_asset_graph()
-    return lambda output, dataset="tiny": graph.get(dg.AssetKey([dataset, *output.split("/")]))
+    return lambda output, dataset="tiny": graph.get(homes.key(output, dataset))
 
 
 def _outputs(project: Project) -> list[str]:
@@ -36,7 +38,33 @@ def _outputs(project: Project) -> list[str]:
 
 
 def _names(node: Any) -> set[str]:
-    return {key.to_user_string().partition("/")[2] for key in node.parent_keys}
+    return {str(output_of(key)[1]) for key in node.parent_keys}
+
+
+def test_no_two_boxes_of_a_dataset_have_one_name(project: Project) -> None:
+    """Dagster shows the last part of a key only."""
+    keys = project.definitions.resolve_asset_graph().get_all_asset_keys()
+    boxes = [key.path[-1] for key in keys if key.path[0] == "tiny"]
+    assert len(boxes) == len(set(boxes)) > 30
+    assert {"freedom_trained", "freedom_metrics", "freedom_lists", "raw_items", "items"} <= set(boxes)
+
+
+def test_a_key_tells_which_output_it_is(project: Project) -> None:
+    every = [
+        *_outputs(project),
+        "experiments/modality",
+        "graphs/knowledge",
+        "graphs/users",
+        "raw_content/image",
+    ]
+    for output in every:
+        assert output_of(homes.key(output)) == ("tiny", Node.parse(output))
+
+
+def test_tables_of_one_task_are_described_apart(node: Callable[..., Any]) -> None:
+    tables = ("users", "items", "interactions", "quarantine")
+    assert len({node(f"core/{table}").description for table in tables}) == len(tables)
+    assert node("core/users").description.startswith("One user with at least one interaction")
 
 
 def test_every_output_is_described_and_versioned(project: Project, node: Callable[..., Any]) -> None:
@@ -63,17 +91,17 @@ def test_models_carry_their_cells_and_stand_with_their_family(name: str, node: C
     for stage in ("trained", "final", "recommendations", "metrics"):
         asset = node(f"{stage}/{name}")
         assert {tag for tag in asset.tags if "/" in tag and not tag.startswith("dagster/")} == cells
-        assert asset.group_name == f"tiny__{MODELS[name].__module__.split('.')[2]}"
+        assert asset.group_name == f"tiny__5_{MODELS[name].__module__.split('.')[2]}"
 
 
 def test_the_other_groups_are_the_stages(node: Callable[..., Any]) -> None:
     groups = {
-        "raw/items": "raw",
-        "core/splits": "core",
-        "features/text_tfidf_svd": "features",
-        "graphs/image_color_gradient": "features",
-        "eval/leaderboard": "report",
-        "eval/report": "report",
+        "raw/items": "1_raw",
+        "core/splits": "2_core",
+        "features/text_tfidf_svd": "3_features",
+        "graphs/image_color_gradient": "3_features",
+        "eval/leaderboard": "6_report",
+        "eval/report": "6_report",
     }
     assert {output: node(output).group_name for output in groups} == {
         output: f"tiny__{group}" for output, group in groups.items()
@@ -92,7 +120,7 @@ def test_what_uses_an_accelerator_shares_one_pool(project: Project) -> None:
     pools = {}
     for assets in project.definitions.resolve_asset_graph().assets_defs:
         for key in assets.keys:
-            pools[key.to_user_string()] = assets.op.pool if assets.is_executable else None
+            pools[homes.text(key)] = assets.op.pool if assets.is_executable else None
     assert {pools[f"tiny/trained/{name}"] for name in LISTED} == {"gpu"}
     assert pools["tiny/features/text_tfidf_svd"] == "gpu"
     assert pools["tiny/core/items"] is None
@@ -128,7 +156,7 @@ def test_dependencies(node: Callable[..., Any]) -> None:
 def _upstream(project: Project, output: str, parent: str, window: str | None) -> set[str]:
     """Partitions of `parent` that `output` is made from, by Dagster's own mapping."""
     graph = project.definitions.resolve_asset_graph()
-    child, source = (dg.AssetKey(["tiny", *name.split("/")]) for name in (output, parent))
+    child, source = map(homes.key, (output, parent))
     mapping = graph.get_partition_mapping(child, source)
     definition = graph.get(child).partitions_def
     subset = definition.subset_with_partition_keys([window]) if definition else None
@@ -154,7 +182,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     graph = project.definitions.resolve_asset_graph()
     blocking, warning = set(), set()
     for key in graph.asset_check_keys:
-        name = key.asset_key.to_user_string()
+        name = homes.text(key.asset_key)
         if name.startswith("tiny/"):
             spec = graph.get_check_spec(key)
             assert spec.description
@@ -181,7 +209,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
 def test_jobs_cover_their_assets(project: Project) -> None:
     def selected(job: str) -> set[str]:
         layer = project.definitions.resolve_job_def(job).asset_layer
-        return {key.to_user_string().partition("/")[2] for key in layer.selected_asset_keys}
+        return {str(output_of(key)[1]) for key in layer.selected_asset_keys}
 
     assert selected("tiny_ingest") == {"raw/interactions", "raw/items"}
     assert selected("tiny_pipeline") == set(_outputs(project))
@@ -192,7 +220,7 @@ def test_jobs_cover_their_assets(project: Project) -> None:
 
 def test_raw_files_are_read_in_one_run_for_a_range(project: Project) -> None:
     graph = project.definitions.resolve_asset_graph()
-    policy = graph.get(dg.AssetKey(["tiny", "raw", "interactions"])).backfill_policy
+    policy = graph.get(homes.key("raw/interactions")).backfill_policy
     assert policy == dg.BackfillPolicy.single_run()
 
 
@@ -201,8 +229,10 @@ def test_schedule_and_sensor_exist_and_stand_still(project: Project) -> None:
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     # a dataset without windows has nothing to retrain by the calendar
+    assert all(job.description for job in repository.get_all_jobs() if not job.name.startswith("__"))
     assert set(schedules) == {"tiny_retrain", "tiny_verify_nightly", "whole_verify_nightly"}
     assert {each.default_status for each in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
-    assert {name: sensors[name].default_status for name in ("tiny_watch", "whole_watch")} == dict.fromkeys(
-        ("tiny_watch", "whole_watch"), dg.DefaultSensorStatus.STOPPED
+    asleep = ("tiny_watch", "whole_watch", "tiny_conditions", "whole_conditions")
+    assert {name: sensor.default_status for name, sensor in sensors.items()} == dict.fromkeys(
+        asleep, dg.DefaultSensorStatus.STOPPED
     )

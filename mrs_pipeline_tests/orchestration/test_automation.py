@@ -15,6 +15,7 @@ from mrs_pipeline.orchestration.automation import IN_ORDER
 from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks import seen_files, source_files
+from mrs_pipeline.tasks.node import CORE, SPLITS
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
@@ -239,18 +240,16 @@ def test_what_the_sensor_asks_for_can_be_run(shop: Home) -> None:
     asked = daemon.look()
     with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
         for request in asked.run_requests:
-            chosen = [["raw", "interactions"], ["raw", "items"]]
+            chosen = ["raw/interactions", "raw/items"]
             if request.job_name == "shop_pipeline":
-                chosen += [
-                    ["core", name] for name in ("users", "items", "interactions", "quarantine", "splits")
-                ]
+                chosen += [str(output) for output in (*CORE, SPLITS)]
             result = daemon.repository.get_job(request.job_name).execute_in_process(
                 instance=instance,
                 partition_key=request.tags["dagster/partition"],
-                asset_selection=[dg.AssetKey(["shop", *key]) for key in chosen],
+                asset_selection=[homes.key(output, "shop") for output in chosen],
             )
             assert result.success
-        made = instance.get_materialized_partitions(dg.AssetKey(["shop", "raw", "interactions"]))
+        made = instance.get_materialized_partitions(homes.key("raw/interactions", "shop"))
     assert made == {"2024-01", "2024-02", "2024-03"}
 
 

@@ -1,6 +1,7 @@
 """A planted fault in each kind of place: blocking checks stop what is downstream, warnings do not."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mrs_pipeline.orchestration.launch import RunFailedError, load_project
+from mrs_pipeline.orchestration.executing import RunFailedError
+from mrs_pipeline.orchestration.launch import load_project
 from mrs_pipeline.splits.labels import Labelled, labelled
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.stages import core
@@ -58,16 +60,34 @@ def _latest_checks(stage: Stage) -> dict[tuple[str, str], bool]:
     }
 
 
+def _shown(home: Home, output: str, window: str) -> Mapping[str, dg.MetadataValue]:
+    """What the UI shows of the latest look of a suite at a window."""
+    key = dg.AssetCheckKey(homes.key(output), "expectations")
+    with homes.entered(home), dg.DagsterInstance.get() as instance:
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
+    for record in records:
+        evaluation = record.event.dagster_event.asset_check_evaluation_data
+        if not evaluation.passed:
+            return evaluation.metadata
+    raise AssertionError(f"{output} {window} passed")
+
+
 def test_a_fault_in_the_raw_files_blocks_until_it_is_mended(home: Home) -> None:
     path = home.root / RAW / "2024-03.parquet"
     good = path.read_bytes()
     before = _contents(home)
     _plant(path, rating=1e13)
     sentence = "check expectations of tiny/raw/interactions: broken: ratings are ordinary numbers"
+    broken = "rows that break: ratings are ordinary numbers"
     for _ in range(2):  # the second run finds the partition made, but not its check passed
         with pytest.raises(RunFailedError, match=sentence):
             homes.run(home, models=["most_pop"])
         assert _contents(home) == before
+    shown = _shown(home, "raw/interactions", "2024-03")
+    assert shown["broken expectations"].value == 1
+    assert (
+        shown[next(name for name in shown if name.startswith(broken))].value.count("10000000000000.0000") == 3
+    )
     path.write_bytes(good)
     homes.run(home, models=["most_pop"])
     assert _contents(home) == before
@@ -103,15 +123,15 @@ def test_dagster_shows_what_was_blocked(home: Home, monkeypatch: pytest.MonkeyPa
         result = job.execute_in_process(
             instance=instance,
             partition_key=WINDOW,
-            asset_selection=[dg.AssetKey(["tiny", *output.split("/")]) for output in chosen],
+            asset_selection=[homes.key(output) for output in chosen],
             raise_on_error=False,
         )
     assert not result.success
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    assert [check.asset_key.to_user_string() for check in failed] == ["tiny/core/splits"]
+    assert [homes.text(check.asset_key) for check in failed] == ["tiny/core/splits"]
     assert failed[0].severity is dg.AssetCheckSeverity.ERROR
     assert "| NO |" in failed[0].metadata["expectations"].value
-    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    made = {homes.text(event.asset_key) for event in result.get_asset_materialization_events()}
     assert made == {"tiny/core/splits", "tiny/features/text_tfidf_svd"}
 
 
@@ -140,7 +160,7 @@ def test_a_warning_does_not_block(home: Home) -> None:
         key = next(
             key
             for key in graph.asset_check_keys
-            if key.name == "signal" and key.asset_key.path[-1] == "image_color_gradient"
+            if key.name == "signal" and key.asset_key.path[-1] == "image_color_gradient_features"
         )
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
         evaluation = latest.event.dagster_event.asset_check_evaluation_data

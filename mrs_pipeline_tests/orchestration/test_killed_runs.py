@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from mrs_pipeline.orchestration import assets
-from mrs_pipeline.orchestration.launch import RunFailedError
+from mrs_pipeline.orchestration.executing import RunFailedError
 from mrs_pipeline.plan import plan
 from mrs_pipeline.stages import train as trained
 from mrs_pipeline.storage.catalogue import query
@@ -158,7 +158,7 @@ def test_a_run_killed_between_a_training_and_its_record(
 def _shown(home: Home, output: str) -> str:
     """What Dagster shows of the latest making of an output."""
     with homes.entered(home), dg.DagsterInstance.get() as instance:
-        event = instance.get_latest_materialization_event(dg.AssetKey(["tiny", *output.split("/")]))
+        event = instance.get_latest_materialization_event(homes.key(output))
     assert event is not None and event.asset_materialization is not None
     return str(event.asset_materialization.metadata["taken over"].value)
 

@@ -38,7 +38,7 @@ DEMO_KEYS = Path(__file__).with_name("demo_asset_keys.txt")
 
 
 def _asset_keys(definitions: dg.Definitions) -> set[str]:
-    return {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    return {homes.text(key) for key in definitions.resolve_asset_graph().get_all_asset_keys()}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def stage(finished: Home) -> Stage:
 @pytest.fixture(scope="module")
 def event(instance: dg.DagsterInstance) -> Callable[[str], dg.AssetMaterialization]:
     def latest(output: str) -> dg.AssetMaterialization:
-        found = instance.get_latest_materialization_event(dg.AssetKey(["tiny", *output.split("/")]))
+        found = instance.get_latest_materialization_event(homes.key(output))
         assert found is not None, f"{output} has not been materialised"
         assert found.asset_materialization is not None
         return found.asset_materialization
@@ -62,7 +62,7 @@ def test_everything_is_materialised_with_its_digest_as_data_version(
 
 
 def test_all_windows_of_the_history_are_ingested(instance: dg.DagsterInstance) -> None:
-    key = dg.AssetKey(["tiny", "raw", "interactions"])
+    key = homes.key("raw/interactions")
     assert instance.get_materialized_partitions(key) == {*homes.HISTORY, WINDOW}
 
 
@@ -128,8 +128,8 @@ def test_tables_show_their_columns_and_where_they_come_from(
     assert columns["timestamp"].type == "TIMESTAMP"
     assert columns["user"].description
     deps = facts["dagster/column_lineage"].deps_by_column
-    assert dg.TableColumnDep(dg.AssetKey(["tiny", "raw", "interactions"]), "user_id") in deps["user"]
-    assert dg.TableColumnDep(dg.AssetKey(["tiny", "raw", "items"]), "item_id") in deps["item"]
+    assert dg.TableColumnDep(homes.key("raw/interactions"), "user_id") in deps["user"]
+    assert dg.TableColumnDep(homes.key("raw/items"), "item_id") in deps["item"]
     for output in ("recommendations/ease", "metrics/ease"):
         assert {"dagster/column_schema", "dagster/column_lineage"} <= set(_facts(event(output))), output
 
@@ -143,7 +143,7 @@ def test_column_lineage_names_assets_and_columns_that_exist(
     for output in (str(output) for task in plan(stage.config) for output in task.outputs):
         facts = _facts(event(output))
         if "dagster/column_schema" in facts:
-            key = dg.AssetKey(["tiny", *output.split("/")])
+            key = homes.key(output)
             schemas[key] = {column.name for column in facts["dagster/column_schema"].columns}
         if "dagster/column_lineage" in facts:
             for deps in facts["dagster/column_lineage"].deps_by_column.values():
@@ -183,7 +183,7 @@ def test_the_leaderboard_frame_is_typed_and_reaches_other_assets(finished: Home)
 
     seen: list[pd.DataFrame] = []
 
-    @dg.asset(ins={"board": dg.AssetIn(key=dg.AssetKey(["tiny", "eval", "leaderboard"]))})
+    @dg.asset(ins={"board": dg.AssetIn(key=homes.key("eval/leaderboard"))})
     def winner(board: pd.DataFrame) -> None:
         seen.append(board)
 

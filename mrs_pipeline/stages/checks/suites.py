@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from mrs_pipeline.quality.counting import broken_rows
 from mrs_pipeline.quality.expect import Suite
 from mrs_pipeline.quality.judging import check_suites
 from mrs_pipeline.quality.report import QualityReport
@@ -21,6 +22,12 @@ def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> Che
     """Run the suites of a table as one check."""
     with stage.lake.connect() as con:
         report = check_suites(con, suites)
+        asked = [(suite.frame_sql, one) for suite in suites for one in suite.expectations]
+        rows = {
+            f"rows that break: {one.description}": broken_rows(con, frame, one)
+            for (frame, one), outcome in zip(asked, report.rows, strict=True)
+            if not outcome.success
+        }
     failed = [
         f"{row.description}: {row.observed}"
         + (f", e.g. {', '.join(row.unexpected)}" if row.unexpected else "")
@@ -32,7 +39,11 @@ def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> Che
         report.success,
         spec.blocking,
         "broken: " + "; ".join(failed) if failed else f"{len(report.rows)} expectations hold",
-        {"expectations": _as_frame(report)},
+        {
+            "expectations": _as_frame(report),
+            "broken expectations": len(report.failures),
+            **{name: frame for name, frame in rows.items() if not frame.is_empty()},
+        },
     )
 
 

@@ -1,0 +1,151 @@
+"""Making a recorded model again, from raw files to its metrics, in a temporary home, and comparing the two.
+
+Without Dagster: the tasks of the plan are done in their order, each at the windows that it needs, and nothing that is
+stored is read. What the model was recorded with is compared by digests; metrics by value, since they hold seconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.ingest.locating import is_remote, source_folder
+from mrs_pipeline.ingest.options import FileSourceOptions
+from mrs_pipeline.plan import plan
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.tasks.currency import provenance_of
+from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Kind, Node
+from mrs_pipeline.tasks.places import exists, expand, node_of, record, table_of
+from mrs_pipeline.tasks.standing import standing
+from mrs_pipeline.tasks.task import Stage, Task
+from mrs_pipeline.tasks.tracing import require_records
+
+_KEYS: Final = frozenset({"metric", "k", "slice", "seed"})
+"""Columns that name a value of a metric."""
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """One output, as it is recorded and as it was made again.
+
+    Attributes:
+        node: which.
+        recorded / again: digests of both contents.
+        difference: largest difference of a metric, where the output is one; None elsewhere.
+    """
+
+    node: Node
+    recorded: str
+    again: str
+    difference: float | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether both are equal; metrics by value."""
+        return self.recorded == self.again if self.difference is None else self.difference == 0.0
+
+
+def recorded_models(lake: Lake, dataset: str, run: str) -> list[tuple[str, str]]:
+    """(model, window) of what a run trained, by the first digits of its id."""
+    require_records(lake, dataset)
+    with lake.connect() as con:
+        rows = con.execute(
+            f'SELECT DISTINCT asset, "window" FROM {lake.scan_all("lineage", "materializations", dataset=dataset)} '
+            "WHERE starts_with(run, ?) AND starts_with(asset, ?) ORDER BY ALL",
+            [run, f"{Kind.TRAINED}/"],
+        ).fetchall()
+    return [(Node.parse(asset).name, window) for asset, window in rows]
+
+
+def changed_since(stage: Stage, model: str) -> tuple[str, ...]:
+    """Why the recorded model is not what would be made now, in words; empty where it is.
+
+    Raises:
+        InputError: the model has not been trained at the window.
+    """
+    task = next(task for task in plan(stage.config) if Node(Kind.TRAINED, model) in task.outputs)
+    if not exists(stage, task.outputs[0]):
+        raise InputError(
+            f"{model} has not been trained for window {stage.window} of {stage.config.name}: run "
+            f"`mrs run {stage.config.name} --window {stage.window} --models {model}` first."
+        )
+    return standing(stage, task).reasons
+
+
+def reproduce(stage: Stage, model: str, folder: Path) -> list[Reproduced]:
+    """Make a model again and compare all that leads to it, in the order of the pipeline.
+
+    Args:
+        stage: the dataset, the home with the recorded results, and the window.
+        model: which of the dataset's models.
+        folder: an empty folder for the home in which it is made again. It grows as large as what it is compared with.
+    """
+    again = Stage(_elsewhere(stage.config, stage.home.root), Home(folder), stage.window)
+    pretrained = stage.home.models / "pretrained"
+    if pretrained.is_dir():  # weights of encoders are given, not made
+        again.home.models.mkdir(parents=True)
+        (again.home.models / "pretrained").symlink_to(pretrained.resolve())
+    outcomes: list[Reproduced] = []
+    for task in _needed(stage.config, model):
+        for place in _places(again, task):
+            task.run(place, task, provenance_of(place, task))
+            original = stage.at(place.window)
+            outcomes += [_compared(original, place, node_of(place, output)) for output in task.outputs]
+    return outcomes
+
+
+def _needed(config: DatasetConfig, model: str) -> list[Task]:
+    """The tasks that a model's training and metrics rest on, in the order of the plan."""
+    tasks = plan(config)
+    wanted = {Node(Kind.TRAINED, model), Node(Kind.METRICS, model)}
+    chosen: list[Task] = []
+    for task in reversed(tasks):
+        if wanted & set(task.outputs):
+            chosen.append(task)
+            wanted |= set(task.inputs)
+    return chosen[::-1]
+
+
+def _places(stage: Stage, task: Task) -> Sequence[Stage]:
+    """The windows at which a task is done: raw interactions at all up to the stage's own."""
+    if not task.windowed:
+        return [Stage(stage.config, stage.home)]
+    if RAW_INTERACTIONS not in task.outputs:
+        return [stage]
+    reader = next(each for each in plan(stage.config) if RAW_INTERACTIONS in each.inputs)
+    return [stage.at(str(node.window)) for node in expand(stage, reader, RAW_INTERACTIONS)]
+
+
+def _compared(original: Stage, again: Stage, node: Node) -> Reproduced:
+    made = record(again, node)[0]
+    if not exists(original, node):
+        return Reproduced(node, "not stored any more", made)
+    recorded = record(original, node)[0]
+    if node.kind is not Kind.METRICS:
+        return Reproduced(node, recorded, made)
+    return Reproduced(node, recorded, made, _difference(original, again, node))
+
+
+def _difference(original: Stage, again: Stage, node: Node) -> float:
+    """The largest difference between two values of one metric; infinite where one of the two lacks a metric."""
+    then, now = (stage.lake.read(table_of(stage, node)) for stage in (original, again))
+    keys = [column for column in then.columns if column in _KEYS]
+    both = then.join(now, on=keys, how="full", nulls_equal=True, suffix="_again")
+    off = (pl.col("value") - pl.col("value_again")).abs()
+    one_alone = pl.col("value").is_null() != pl.col("value_again").is_null()
+    largest = both.select(pl.when(one_alone).then(float("inf")).otherwise(off.fill_null(0.0)).max()).item()
+    return float(largest or 0.0)
+
+
+def _elsewhere(config: DatasetConfig, root: Path) -> DatasetConfig:
+    """The same settings for another home: a source below the old one is named in full."""
+    source = config.source
+    if not isinstance(source, FileSourceOptions) or is_remote(source.place):
+        return config
+    full = source.model_copy(update={"path": str(source_folder(source.path, root))})
+    return config.model_copy(update={"source": full})

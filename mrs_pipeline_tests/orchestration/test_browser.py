@@ -1,0 +1,178 @@
+"""The UI as somebody with a browser sees it: the opened graph, a backfill of three windows, a fault that blocks one.
+
+`MRS_SCREENSHOTS=docs/images` keeps the pictures that docs/dagster.md shows.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from PIL import Image
+
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline_tests.orchestration import homes
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LAST, WINDOWS, FAULTY = "2024-09", ("2024-06", "2024-07", "2024-08"), "2024-08"
+SETTINGS = {**homes.BARE, "models": {"most_pop": None, "ease": None}}
+GROUPS = ("1_raw", "2_core", "5_baselines", "6_report")
+PATIENCE = 420
+"""Seconds that anything may take on a loaded machine; each is far quicker on a free one."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
+playwright = pytest.importorskip("playwright.sync_api")
+
+
+@dataclass
+class Browser:
+    """A page of the UI of a home."""
+
+    page: Any
+    address: str
+    shots: Path
+
+    def open(self, path: str, sees: str) -> None:
+        """Go somewhere, and wait for a text."""
+        self.page.goto(self.address + path)
+        self.sees(sees)
+
+    def sees(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        self.page.get_by_text(text).first.wait_for(timeout=1000 * PATIENCE)
+
+    def shot(self, name: str) -> Path:
+        """Keep what the page shows, once it has stopped moving."""
+        time.sleep(2)
+        png, path = self.shots / f"{name}.png", self.shots / f"dagster_{name}.webp"
+        self.page.screenshot(path=str(png))
+        with Image.open(png) as picture:
+            picture.convert("RGB").save(path, quality=80)
+        png.unlink()
+        return path
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with one window made and the raw rows of those before it."""
+    home = homes.make(tmp_path_factory.mktemp("browser") / "home", SETTINGS)
+    homes.run(home, [LAST])
+    return home
+
+
+@pytest.fixture(scope="module")
+def browser(played: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The UI of the home in a headless Chromium."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-c",
+        "from mrs_pipeline.cli.app import main; main()",
+        "ui",
+        "--port",
+        str(port),
+    ]
+    address = f"http://127.0.0.1:{port}"
+    shots = Path(os.environ.get("MRS_SCREENSHOTS") or tmp_path_factory.mktemp("shots")).resolve()
+    with (played.root / "ui.log").open("w") as log:
+        server = subprocess.Popen(
+            command,
+            cwd=played.root,
+            env=homes.environment(played),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait(lambda: server.poll() is not None or _answers(address), "the UI to answer")
+        assert server.poll() is None, (played.root / "ui.log").read_text()
+        assert (played.root / "ui.log").read_text().startswith(f"the UI opens on {address} ")
+        with playwright.sync_playwright() as driver:
+            opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            page = opened.new_page(viewport={"width": 1400, "height": 860})
+            yield Browser(page, address, shots)
+            opened.close()
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _wait(done: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.5)
+
+
+def _plant(home: Home) -> None:
+    """Ratings that no shop has, in the raw file of one window."""
+    path = home.root / "data/raw/demo/interactions" / f"{FAULTY}.parquet"
+    pl.read_parquet(path).with_columns(rating=pl.lit(1e13)).write_parquet(path)
+
+
+def test_a_backfill_of_three_windows_of_which_a_fault_blocks_one(played: Home, browser: Browser) -> None:
+    expanded = ",".join(f"global@global:tiny__{group}" for group in GROUPS)
+    browser.open(f"/asset-groups?expanded={expanded}", sees="ease_trained")
+    for box in ("raw_interactions", "quarantine", "ease_metrics", "ease_lists", "leaderboard"):
+        browser.sees(box)
+    browser.shot("graph")
+    browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline/runs", sees=LAST)  # what `mrs run` has done
+
+    _plant(played)
+    browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline", sees="Materialize all")
+    browser.page.get_by_role("button", name="Materialize all").first.click()
+    browser.page.get_by_placeholder("ex: ").fill(f"[{WINDOWS[0]}...{WINDOWS[-1]}]")
+    browser.page.get_by_placeholder("ex: ").press("Enter")
+    browser.sees("3 partitions")
+    browser.page.get_by_role("button", name="Launch").last.click()
+    with homes.entered(played), dg.DagsterInstance.get() as instance:
+        ended: dict[str, str] = {}
+
+        def all_ended() -> bool:
+            for run in instance.get_runs(dg.RunsFilter(job_name="tiny_pipeline")):
+                window = run.tags.get("dagster/partition", "")
+                if window in WINDOWS and run.is_finished:
+                    ended[window] = run.status.value
+            return len(ended) == len(WINDOWS)
+
+        _wait(all_ended, "the runs of the backfill")
+        (backfill,) = instance.get_backfills()
+        made = instance.get_materialized_partitions(homes.key("metrics/ease"))
+    assert ended == {WINDOWS[0]: "SUCCESS", WINDOWS[1]: "SUCCESS", FAULTY: "FAILURE"}
+    assert made == {*WINDOWS[:2], LAST}
+
+    browser.open(f"/runs/b/{backfill.backfill_id}?tab=runs", sees=FAULTY)
+    browser.sees("Failed")
+    browser.shot("backfill")
+    browser.open("/assets/tiny/raw/raw_interactions?view=checks", sees="expectations")
+    browser.shot("blocked")
+    browser.open("/assets/tiny/metrics/ease_metrics?view=checks", sees="expectations")
+    browser.open("/assets/tiny/metrics/ease_metrics", sees="recall@20")
+    browser.page.get_by_role("button", name="Plots").click()
+    browser.sees("ndcg@20")
+    browser.shot("plot")
