@@ -73,6 +73,21 @@ class ServingOptions(BaseModel):
     """The index of a model's item vectors."""
 
 
+class PromotionOptions(BaseModel):
+    """The rules by which a model becomes the champion, which `mrs serve` serves. What cannot be judged does not hold."""
+
+    model_config = _STRICT
+
+    beats_popularity: bool = True
+    """Whether it must beat the most popular items, by the paired test of the leaderboard."""
+    not_worse_on_cold: bool = True
+    """Whether it must not be worse than the champion on cold items, by the same test; where there are cold items."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """Most seconds of a training; no bound without it."""
+    max_memory_mb: float | None = Field(default=None, gt=0)
+    """Most megabytes that a training may hold; no bound without it."""
+
+
 class ExperimentOptions(BaseModel):
     """The budget of every arm of the survey's experiments (`mrs experiment`), the same for all."""
 
@@ -149,6 +164,8 @@ class DatasetConfig(BaseModel):
     """Cut-offs, exclusion rule, the metric that selects."""
     serving: ServingOptions = ServingOptions()
     """What is served."""
+    promotion: PromotionOptions = PromotionOptions()
+    """What a model must show to be promoted."""
     seeds: tuple[int, ...] = (1,)
     """Each model is trained once a seed; reports show mean and spread."""
     experiments: ExperimentOptions = ExperimentOptions()

@@ -19,6 +19,7 @@ from mrs_pipeline.machine import machine_fault
 from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
+from mrs_pipeline.orchestration.notifications import tell_of_checks
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.catalogue import refresh
@@ -190,6 +191,7 @@ def _checked(
     except Exception as error:
         raise _failure(stage, error) from error
     record_checks(stage, task, outcomes, run.run_id)
+    tell_of_checks(stage, outcomes)
     return outcomes
 
 

@@ -23,8 +23,10 @@ from mrs_pipeline.orchestration.assets import FORCE_TAG, asset_key
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, close_dead_runs, this_process
+from mrs_pipeline.orchestration.failures import failure_of_run
 from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.orchestration.notifications import telling_of_failure
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
@@ -144,7 +146,7 @@ def run_dataset(
     tasks = _chosen(config, models, also)
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
-    with open_instance(project.home.root) as instance:
+    with telling_of_failure(project.home, name), open_instance(project.home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
         raw = _stale_raw(project, config, windows, force)
@@ -193,7 +195,7 @@ def run_on_request(project: Project, name: str, output: Node, window: str, force
         yield f"{name}: {output} at window {window} is current"
         return
     yield f"{name}: {output} at window {window}"
-    with open_instance(project.home.root) as instance:
+    with telling_of_failure(project.home, name), open_instance(project.home.root) as instance:
         _Execution(project, instance, config, force).run(
             on_request_job_name(name), tasks[output].outputs, [window]
         )
@@ -279,7 +281,7 @@ class _Execution:
             raise_on_error=False,
         )
         if not result.success:
-            raise RunFailedError(_failure(result, job))
+            raise RunFailedError(failure_of_run(self.instance, result.run_id, job))
 
     def _forced(self) -> dict[str, str]:
         return {FORCE_TAG: "true"} if self.force else {}
@@ -289,25 +291,6 @@ class _Execution:
             return {}
         start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
         return {start: windows[0], end: windows[-1]}
-
-
-def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
-    """What failed first, in its own words: a blocking check, a step that says why, or an error and where it stands."""
-    details = f"(run {result.run_id} in `mrs ui` has the details)"
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            return f"check {check.check_name} of {check.asset_key.to_user_string()}: {check.description} {details}"
-    for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                return str(failure.user_failure_data.description)
-            error = failure.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            message = error.message.strip() if error else "unknown error"
-            return f"step {event.step_key} of {job} failed: {message} {details}"
-    return f"{job} failed {details}"
 
 
 def _span(windows: Sequence[str]) -> str:

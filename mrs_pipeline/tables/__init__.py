@@ -21,6 +21,7 @@ from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.leaderboard import LEADERBOARD_TABLE
 from mrs_pipeline.tables.lineage import CHECKS_TABLE, COLUMNS, EDGES, MATERIALIZATIONS
 from mrs_pipeline.tables.metrics import METRICS_TABLE
+from mrs_pipeline.tables.promotions import PROMOTION_RULES, PROMOTIONS
 from mrs_pipeline.tables.quarantine import QUARANTINE_TABLE
 from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS_TABLE
 from mrs_pipeline.tables.raw_items import RAW_ITEMS_TABLE
@@ -48,6 +49,8 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         HISTORY_TABLE,
         VECTORS_TABLE,
         RECOMMENDATIONS,
+        PROMOTIONS,
+        PROMOTION_RULES,
         USER_METRICS_TABLE,
         METRICS_TABLE,
         LEADERBOARD_TABLE,
