@@ -190,7 +190,7 @@ def _append(
         "data_digest": split_digest(made),
         "kept": kept,
     }
-    rules = _read(stage, PROMOTION_RULES)
+    rules = _read(stage, PROMOTION_RULES).filter(pl.col("decision") < number)  # without those of a killed decision
     new = pl.DataFrame([{"decision": number, **asdict(rule)} for rule in decision.rules], schema=rules.schema)
     stage.lake.write_frame(_table(stage, PROMOTION_RULES.path), pl.concat([rules, new]), _OWN)
     rows = pl.concat([log, pl.DataFrame([row], schema=log.schema)])

@@ -1,6 +1,7 @@
 """Promoting, refusing and rolling back: what is recorded, what is served, and that a champion keeps what it needs."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from mrs_pipeline.reporting.champion_plot import champion_history, served_in
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.serving.answers import recommend
 from mrs_pipeline.serving.bundle import load_bundle
+from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.table import Table
 from mrs_pipeline.stored.results import read_leaderboard
 from mrs_pipeline.tables.promotions import PROMOTION_RULES, PROMOTIONS
@@ -117,16 +119,22 @@ def test_a_promotion_that_is_killed_leaves_the_champion_as_it_was(
 ) -> None:
     promote(market, "ease")
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    write = Lake.write_frame
+
+    def killed(lake: Lake, table: Table, *rest: Any) -> object:
+        if table.name == "promotions":
+            raise KeyboardInterrupt
+        return write(lake, table, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mrs_pipeline.promotion.decisions._append", killed)
+        patch.setattr(Lake, "write_frame", killed)
         with pytest.raises(KeyboardInterrupt):
             promote(market, "knn_fusion")
     found = champion(market)
     assert found is not None and found.model == "ease"
     assert promote(market, "knn_fusion").outcome == "promoted"
+    rules = market.lake.read(Table.of("serving", "promotion_rules", dataset="tiny"))
+    assert rules.height == 14 and rules.select("decision", "rule").is_unique().all()
 
 
 def _decided(*rows: tuple[str, str, str]) -> pl.DataFrame:
