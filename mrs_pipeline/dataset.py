@@ -73,6 +73,21 @@ class ServingOptions(BaseModel):
     """The index of a model's item vectors."""
 
 
+class DriftOptions(BaseModel):
+    """How far a window may differ from the one before it until a check warns; what chance explains is no drift."""
+
+    model_config = _STRICT
+
+    max_psi: float = Field(default=0.25, gt=0)
+    """Population stability index of activity, attributes and popularity; above .25 a shift is usually called large."""
+    max_ks: float = Field(default=0.3, gt=0, le=1)
+    """Largest Kolmogorov-Smirnov distance of a dimension of a feature set."""
+    min_cosine: float = Field(default=0.8, ge=-1, le=1)
+    """Cosine between the mean vectors of a feature set."""
+    min_overlap: float = Field(default=0.05, ge=0, le=1)
+    """Share of a user's list that stays, in the mean over users."""
+
+
 class PromotionOptions(BaseModel):
     """The rules by which a model becomes the champion, which `mrs serve` serves. What cannot be judged does not hold."""
 
@@ -164,6 +179,8 @@ class DatasetConfig(BaseModel):
     """Cut-offs, exclusion rule, the metric that selects."""
     serving: ServingOptions = ServingOptions()
     """What is served."""
+    drift: DriftOptions = DriftOptions()
+    """What differences between windows are warned of."""
     promotion: PromotionOptions = PromotionOptions()
     """What a model must show to be promoted."""
     seeds: tuple[int, ...] = (1,)

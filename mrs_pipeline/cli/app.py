@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from mrs_pipeline.cli import currency, promotion
+from mrs_pipeline.cli import currency, promotion, retention
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
@@ -310,6 +310,7 @@ for command in (
     promotion.promote,
     promotion.rollback,
     promotion.champions,
+    retention.gc,
     cli_results.leaderboard,
     cli_results.recommend,
     cli_serving.export,

@@ -15,6 +15,7 @@ from mrs_pipeline.notifying import Event, Message, read_options, send, settle
 from mrs_pipeline.orchestration.failures import failure_of_run
 from mrs_pipeline.stages.checks.data import FILES_SPEC
 from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.node import DRIFT
 from mrs_pipeline.tasks.task import CheckOutcome, Stage
 
 _ADDED: Final = re.compile(r"( \(run \S+ in `mrs ui` has the details\)| \(window \S+ keeps the .*\))$")
@@ -49,7 +50,8 @@ def tell_of_checks(stage: Stage, outcomes: Sequence[CheckOutcome]) -> None:
         body = f"{what}: {outcome.description}"
         ends = "; what is below it was not made" if outcome.blocking else ""
         title = f"{stage.config.name}: check {outcome.name} failed at window {stage.window}{ends}"
-        send(stage.home, Message(Event.FAILED_CHECK, title, body, _cause(body)))
+        event = Event.DRIFT if outcome.output == DRIFT else Event.FAILED_CHECK
+        send(stage.home, Message(event, title, body, _cause(body)))
 
 
 @contextmanager

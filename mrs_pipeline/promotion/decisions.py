@@ -18,6 +18,7 @@ from mrs_pipeline.notifying import Event, Message, send
 from mrs_pipeline.promotion.evidence import evidence_of
 from mrs_pipeline.promotion.keeping import keep, kept_stage, served_node
 from mrs_pipeline.promotion.rules import Rule, judge
+from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
 from mrs_pipeline.stored.training_data import split_digest
@@ -113,7 +114,7 @@ def promote(
     """
     if force and not reason.strip():
         raise InputError("promoting against the rules needs a reason: add --reason 'why it is right this time'.")
-    with _alone(stage):
+    with alone(stage.home, stage.config.name):
         log = promotions(stage)
         before = next(reversed(_standing(log)), None)
         rules = judge(evidence_of(stage, model, before.model if before else None), stage.config.promotion)
@@ -135,7 +136,7 @@ def rollback(stage: Stage, *, reason: str = "", decided_by: str | None = None) -
     Raises:
         InputError: there is none before, or what it kept is gone.
     """
-    with _alone(stage):
+    with alone(stage.home, stage.config.name):
         log = promotions(stage)
         standing = _standing(log)
         if len(standing) < 2:
@@ -150,6 +151,12 @@ def rollback(stage: Stage, *, reason: str = "", decided_by: str | None = None) -
         _append(stage, log, decision, earlier.kept, made, decided_by, forced=False)
     _tell(stage, decision)
     return decision
+
+
+def alone(home: Home, dataset: str) -> FileLock:
+    """The lock that decisions of a dataset, and the removal of what champions kept, are made under."""
+    home.data.mkdir(parents=True, exist_ok=True)
+    return FileLock(home.data / f".{dataset}.promotion.lock")
 
 
 def _standing(log: pl.DataFrame) -> list[Champion]:
@@ -207,11 +214,6 @@ def _read(stage: Stage, schema: TableSchema) -> pl.DataFrame:
 def _table(stage: Stage, path: str) -> Table:
     schema, _, name = path.partition("/")
     return Table.of(schema, name, dataset=stage.config.name)
-
-
-def _alone(stage: Stage) -> FileLock:
-    stage.home.data.mkdir(parents=True, exist_ok=True)
-    return FileLock(stage.home.data / f".{stage.config.name}.promotion.lock")
 
 
 def _tell(stage: Stage, decision: Decision) -> None:

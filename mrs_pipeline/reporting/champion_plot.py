@@ -89,4 +89,5 @@ def _decisions(
         colour = colours.get(model, d.INK)
         at = (windows.index(about), float(height))
         axes.plot(*at, _MARKS[row["outcome"]], ms=9, color=colour, mew=2, zorder=5)
-        d.note(axes, word, at, (6, 4 + 11 * level), colour, fontsize=8)
+        last = at[0] == len(windows) - 1
+        d.note(axes, word, at, (-6 if last else 6, 4 + 11 * level), colour, fontsize=8, ha="right" if last else "left")

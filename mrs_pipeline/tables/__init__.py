@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.drift import DRIFT_TABLE
 from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
 from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
 from mrs_pipeline.tables.experiments import EXPERIMENTS_TABLE
@@ -45,6 +46,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         KNOWLEDGE,
         FEATURES_TABLE,
         FEATURE_SETS,
+        DRIFT_TABLE,
         RUNS_TABLE,
         HISTORY_TABLE,
         VECTORS_TABLE,

@@ -117,6 +117,20 @@ RESULTS: Final[Mapping[str, Column]] = {
     "high:rule": Column("DOUBLE", "Upper end of the difference's 95 % interval."),
     "p:rule": Column("DOUBLE", "p-value of the paired test over users and seeds.", "0 to 1"),
     "sentence": Column("VARCHAR", "The rule and what was found, in words."),
+    # drift
+    "part:drift": Column("VARCHAR", "interactions, catalogue, features or recommendations."),
+    "about": Column("VARCHAR", "What is compared: an attribute, a feature set, a model's lists."),
+    "statistic": Column(
+        "VARCHAR",
+        "psi (population stability index), ks (largest distance of a dimension), cosine (of means), overlap (share of "
+        "a list that stayed), share (of users or items never seen before).",
+    ),
+    "value:drift": Column("DOUBLE", "What was found between the two windows."),
+    "chance:drift": Column("DOUBLE", "What chance alone reaches in 1 of 100 cases; NULL where it is not known."),
+    "bound:drift": Column("DOUBLE", "What the settings allow; NULL where the value is only shown."),
+    "n_before": Column("BIGINT", "Size of the sample of the window before."),
+    "n_now": Column("BIGINT", "Size of the window's own sample."),
+    "drifted": Column("BOOLEAN", "Whether the value is beyond the bound and beyond chance."),
     # experiments
     "arm": Column("VARCHAR", "What was trained, in words; the first arm is the control."),
     "position": Column("BIGINT", "Place of the arm in the experiment, 0 for the control."),

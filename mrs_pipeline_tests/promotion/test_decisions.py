@@ -22,7 +22,7 @@ from mrs_pipeline_tests.orchestration.mailbox import opened
 from mrs_pipeline_tests.stages.working import perform, stage_of
 
 
-def _lists(stage: Stage, user: str) -> tuple[str, list[tuple[str, float]]]:
+def lists_of(stage: Stage, user: str) -> tuple[str, list[tuple[str, float]]]:
     found = champion_stage(stage)
     assert found is not None
     bundle = load_bundle(*found)
@@ -30,7 +30,7 @@ def _lists(stage: Stage, user: str) -> tuple[str, list[tuple[str, float]]]:
     return bundle.name, [(place.item_id, place.score) for place in places]
 
 
-def _user(stage: Stage) -> str:
+def user_of(stage: Stage) -> str:
     return str(stage.lake.read(stage.table("core", "users"))["user_id"][0])
 
 
@@ -80,20 +80,20 @@ def _given(stage: Stage) -> dict[str, object]:
 
 
 def test_a_champion_serves_the_same_bits_whatever_becomes_of_the_stores(market: Stage) -> None:
-    user = _user(market)
+    user = user_of(market)
     promote(market, "ease")
-    before = _lists(market, user)
+    before = lists_of(market, user)
     promote(market, "knn_fusion")
-    other = _lists(market, user)
+    other = lists_of(market, user)
     assert (before[0], other[0]) == ("ease", "knn_fusion")
     changed = stage_of(market.home.root, **{**_given(market), "interactions": {"min_rating": 4, "k_core": 2}})
     perform(changed)  # tables, features and weights are other ones now
-    assert _lists(changed, user) == other
+    assert lists_of(changed, user) == other
     for folder in ("models", "data/final", "data/features", "data/lake/core"):
         shutil.rmtree(market.home.root / folder)
-    assert _lists(changed, user) == other
+    assert lists_of(changed, user) == other
     rollback(changed)
-    assert _lists(changed, user) == before
+    assert lists_of(changed, user) == before
 
 
 def test_what_cannot_be_decided_is_refused_in_one_sentence(market: Stage) -> None:
