@@ -81,6 +81,36 @@ class ServingOptions(BaseModel):
     """The index of a model's item vectors."""
 
 
+class DriftOptions(BaseModel):
+    """How far a window may differ from the one before it until a check warns; what chance explains is no drift."""
+
+    model_config = _STRICT
+
+    max_psi: float = Field(default=0.25, gt=0)
+    """Population stability index of activity, attributes and popularity; above .25 a shift is usually called large."""
+    max_ks: float = Field(default=0.3, gt=0, le=1)
+    """Largest Kolmogorov-Smirnov distance of a dimension of a feature set."""
+    min_cosine: float = Field(default=0.8, ge=-1, le=1)
+    """Cosine between the mean vectors of a feature set."""
+    min_overlap: float = Field(default=0.05, ge=0, le=1)
+    """Share of a user's list that stays, in the mean over users."""
+
+
+class PromotionOptions(BaseModel):
+    """The rules by which a model becomes the champion, which `mrs serve` serves. What cannot be judged does not hold."""
+
+    model_config = _STRICT
+
+    beats_popularity: bool = True
+    """Whether it must beat the most popular items, by the paired test of the leaderboard."""
+    not_worse_on_cold: bool = True
+    """Whether it must not be worse than the champion on cold items, by the same test; where there are cold items."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """Most seconds of a training; no bound without it."""
+    max_memory_mb: float | None = Field(default=None, gt=0)
+    """Most megabytes that a training may hold; no bound without it."""
+
+
 class ExperimentOptions(BaseModel):
     """The budget of every arm of the survey's experiments (`mrs experiment`), the same for all."""
 
@@ -162,6 +192,10 @@ class DatasetConfig(BaseModel):
     """Cut-offs, exclusion rule, the metric that selects."""
     serving: ServingOptions = ServingOptions()
     """What is served."""
+    drift: DriftOptions = DriftOptions()
+    """What differences between windows are warned of."""
+    promotion: PromotionOptions = PromotionOptions()
+    """What a model must show to be promoted."""
     seeds: tuple[int, ...] = (1,)
     """Each model is trained once a seed; reports show mean and spread."""
     experiments: ExperimentOptions = ExperimentOptions()

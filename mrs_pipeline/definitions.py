@@ -4,6 +4,7 @@ import sys
 
 import dagster as dg
 
+from mrs_pipeline.orchestration.notifications import failure_sensors
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.threads import yield_while_waiting
@@ -23,5 +24,6 @@ def defs() -> dg.Definitions:
         {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}}
     )
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=home.root), dg.Definitions(executor=executor)
+        dg.load_from_defs_folder(path_within_project=home.root),
+        dg.Definitions(executor=executor, sensors=failure_sensors(home)),
     )

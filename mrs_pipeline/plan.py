@@ -5,6 +5,7 @@ from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import Needs
 from mrs_pipeline.stages.core import core_tasks
+from mrs_pipeline.stages.drift import drift_task
 from mrs_pipeline.stages.feature_quality import quality_task
 from mrs_pipeline.stages.features import feature_task, graph_task
 from mrs_pipeline.stages.ingest import ingest_tasks
@@ -40,6 +41,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *([knowledge_task(config)] if config.knowledge else ()),
         *(raw_content_task(config, modality) for modality in config.raw_modalities),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
+        *([drift_task(config)] if config.windowed else ()),
         *(report_tasks(config) if models else ()),
     ]
 

@@ -18,7 +18,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from mrs_pipeline.cli import currency
+from mrs_pipeline.cli import currency, promotion, retention
 from mrs_pipeline.cli import results as cli_results
 from mrs_pipeline.cli import serving as cli_serving
 from mrs_pipeline.cli.bench import bench
@@ -329,6 +329,10 @@ for command in (
     tune,
     currency.status,
     currency.verify,
+    promotion.promote,
+    promotion.rollback,
+    promotion.champions,
+    retention.gc,
     cli_results.leaderboard,
     cli_results.recommend,
     cli_serving.export,

@@ -17,7 +17,9 @@ TOKEN_VARIABLE = "MRS_SERVE_TOKEN"  # noqa: S105 - the name of the variable, not
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _LEAST_TOKEN = 16
 
-Model = Annotated[str | None, typer.Option(help="Which model. Default: the leader of the window.")]
+Model = Annotated[
+    str | None, typer.Option(help="Which model. Default: the champion; without one the leader of the window.")
+]
 
 
 def serve(
@@ -36,7 +38,8 @@ def serve(
 ) -> None:
     """Serve a final model over HTTP: lists, similar items, new items, explanations, and a page to look at.
 
-    A model that `mrs run` makes meanwhile takes its place without a request being dropped.
+    A champion that is promoted meanwhile, or without one a better model, takes its place without a request being
+    dropped.
     """
     token = os.environ.get(TOKEN_VARIABLE) or None
     if host not in _LOCAL and (token is None or len(token) < _LEAST_TOKEN):
@@ -166,9 +169,13 @@ def recommend_to_history(
 
 
 def _bundle(dataset: str, model: str | None, window: str | None) -> "Bundle":
+    from mrs_pipeline.promotion.decisions import champion_stage
     from mrs_pipeline.serving.bundle import leading_model, load_bundle, serving_window
 
-    stage = serving_window(_stage(dataset), window)
+    asked = _stage(dataset)
+    if model is None and window is None and (found := champion_stage(asked)):
+        return load_bundle(*found)
+    stage = serving_window(asked, window)
     return load_bundle(stage, model or leading_model(stage))
 
 

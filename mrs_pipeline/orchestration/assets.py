@@ -22,6 +22,7 @@ from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_fr
 from mrs_pipeline.orchestration.keys import asset_key, group_name
 from mrs_pipeline.orchestration.lineage_events import told
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
+from mrs_pipeline.orchestration.notifications import tell_of_checks
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.schema import FULL_WINDOW
@@ -194,6 +195,7 @@ def _checked(
     except Exception as error:
         raise _failure(stage, error) from error
     record_checks(stage, task, outcomes, run.run_id)
+    tell_of_checks(stage, outcomes)
     return outcomes
 
 

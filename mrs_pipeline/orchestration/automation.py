@@ -11,6 +11,7 @@ import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.orchestration.keys import asset_key, group_name
+from mrs_pipeline.orchestration.notifications import tell_of_files
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.stages.checks.data import FILES_SPEC
@@ -142,6 +143,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
         news = {name: fault for name, fault in found.faults.items() if memory.faults.get(name) != fault}
         for fault in news.values():
             context.log.error(fault)
+        tell_of_files(home, config.name, memory.faults, found.faults)
         reported = [_files_check(config, found.faults)] if found.faults != memory.faults else []
         return dg.SensorResult(
             run_requests=[_request(config, window, why) for window, why in found.due.items()],

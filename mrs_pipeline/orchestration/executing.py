@@ -20,7 +20,8 @@ from mrs_pipeline.errors import MrsError
 from mrs_pipeline.orchestration.assets import FORCE_TAG
 from mrs_pipeline.orchestration.automation import MAX_RUNTIME_TAG
 from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, UNFINISHED, this_process
-from mrs_pipeline.orchestration.keys import asset_key, output_of
+from mrs_pipeline.orchestration.failures import failure_of_run
+from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, Progress, counting_steps
 from mrs_pipeline.tasks.task import Task
 
@@ -77,7 +78,7 @@ class Execution:
                 raise_on_error=False,
             )
         if not result.success:
-            raise RunFailedError(_failure(result, job))
+            raise RunFailedError(failure_of_run(self.instance, result.run_id, job))
 
     def seconds(self, tasks: Sequence[Task]) -> dict[str, float | None]:
         """Name of each task -> how long it took when it was last done, at whatever window."""
@@ -161,23 +162,3 @@ def _seconds(event: dg.EventLogEntry | None) -> float | None:
     made = event.asset_materialization if event else None
     facts: Mapping[str, Any] = made.metadata if made else {}
     return float(facts[SECONDS_FACT].value) if SECONDS_FACT in facts else None
-
-
-def _failure(result: dg.ExecuteInProcessResult, job: str) -> str:
-    """What failed first, in its own words: a blocking check, a step that says why, or an error and where it stands."""
-    details = f"(run {result.run_id} in `mrs ui` has the details)"
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            dataset, output = output_of(check.asset_key)
-            return f"check {check.check_name} of {dataset}/{output}: {check.description} {details}"
-    for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            if failure.user_failure_data and failure.user_failure_data.description:
-                return str(failure.user_failure_data.description)
-            error = failure.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            message = error.message.strip() if error else "unknown error"
-            return f"step {event.step_key} of {job} failed: {message} {details}"
-    return f"{job} failed {details}"

@@ -25,6 +25,7 @@ from mrs_pipeline.orchestration.dead_runs import close_dead_runs
 from mrs_pipeline.orchestration.executing import Execution
 from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.mistakes import explain
+from mrs_pipeline.orchestration.notifications import telling_of_failure
 from mrs_pipeline.orchestration.progress import lasting
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.plan import on_request, plan
@@ -141,7 +142,7 @@ def run_dataset(
     tasks = _chosen(config, models, also)
     _check_windows(config, windows)
     os.environ.setdefault("DAGSTER_HOME", str(project.home.root))
-    with open_instance(project.home.root) as instance:
+    with telling_of_failure(project.home, name), open_instance(project.home.root) as instance:
         close_dead_runs(instance)
         guard_accelerators(instance)
         execution = Execution(project.definitions, instance, config, project.home.root, force)
@@ -191,7 +192,7 @@ def run_on_request(project: Project, name: str, output: Node, window: str, force
         yield f"{name}: {output} at window {window} is current"
         return
     yield f"{name}: {output} at window {window}"
-    with open_instance(project.home.root) as instance:
+    with telling_of_failure(project.home, name), open_instance(project.home.root) as instance:
         execution = Execution(project.definitions, instance, config, project.home.root, force)
         execution.run(on_request_job_name(name), [tasks[output]], [window])
 

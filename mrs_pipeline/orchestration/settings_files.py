@@ -11,6 +11,7 @@ from typing import Final
 
 from mrs_pipeline.documents import DocumentError, YamlDocument, yaml_file
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.notifying import read_options
 from mrs_pipeline.orchestration.home import COMPONENT, defs_folder
 
 _NAMES: Final = frozenset({"defs.yaml", "component.yaml"})
@@ -35,6 +36,7 @@ def require_settings(root: Path) -> None:
                 _require_dataset(document)
         except DocumentError as error:
             raise error.of(path, _REMEDY) from error
+    read_options(root)
 
 
 def require_instance_settings(root: Path) -> None:

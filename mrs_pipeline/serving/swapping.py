@@ -1,7 +1,8 @@
 """What is served now, and its replacement as a whole when a run has made another.
 
 A request takes the `Served` of its first moment and keeps it to its end, so that a swap drops and mixes nothing. What
-is looked at are the manifests of the final model, of its index and of the leaderboard: files that are replaced last.
+is looked at are the record of promotions, and the manifests of the final model, of its index and of the leaderboard:
+files that are replaced last.
 """
 
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.promotion.decisions import champion_stage
 from mrs_pipeline.serving.bundle import Bundle, leading_model, load_bundle, serving_window
 from mrs_pipeline.serving.newcomers import ContentEncoders, Newcomers, NewItem, new_item
 from mrs_pipeline.storage.table import Table
@@ -43,7 +45,7 @@ class Holder:
 
     Args:
         stage: of the dataset, at any window.
-        model: its name; the window's leader if None.
+        model: its name; the champion if None, the window's leader where there is none or a window is named.
         window: the last one with a model if None.
         swapped: called after each swap.
     """
@@ -130,6 +132,8 @@ class Holder:
         )
 
     def _chosen(self) -> tuple[Stage, str]:
+        if self._model is None and self._window is None and (found := champion_stage(self._stage)):
+            return found
         stage = serving_window(self._stage, self._window)
         if self._model is not None:
             return stage, self._model

@@ -121,6 +121,17 @@ class ArtifactStore:
                 f"`mrs run {keys[0]}`, which makes again what belongs there."
             ) from error
 
+    def files(self, *keys: str) -> list[Path]:
+        """The artifact's manifest and its files.
+
+        Raises:
+            InputError: it has not been written.
+            UnreadableError: its manifest is damaged.
+        """
+        directory = self.read(*keys).directory
+        held = sorted(path for path in directory.rglob("*") if path.is_file())
+        return [self._home(keys) / MANIFEST, *held]
+
     def fault(self, *keys: str) -> str | None:
         """What is wrong with an artifact's files, in words; None where they are what was written."""
         try:

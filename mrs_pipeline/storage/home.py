@@ -16,14 +16,16 @@ class Home:
 
     Attributes:
         root: the folder that holds `pyproject.toml` or `dg.toml`.
+        kept: where results lie instead of below the root: what a champion was promoted with (`promotion.keeping`).
     """
 
     root: Path
+    kept: Path | None = None
 
     @property
     def data(self) -> Path:
         """All that runs produce except the weights of models as they are chosen."""
-        return self.root / "data"
+        return (self.kept or self.root) / "data"
 
     @property
     def lake(self) -> Path:
@@ -58,7 +60,7 @@ class Home:
     @property
     def models(self) -> Path:
         """Weights of models as they were chosen on validation, see `artifacts.ArtifactStore`."""
-        return self.root / "models"
+        return (self.kept or self.root) / "models"
 
     @property
     def final(self) -> Path:
@@ -69,6 +71,11 @@ class Home:
     def indexes(self) -> Path:
         """Indexes of item vectors, see `artifacts.ArtifactStore`."""
         return self.data / "indexes"
+
+    @property
+    def champions(self) -> Path:
+        """All that promoted models need to be served, see `promotion.keeping`."""
+        return self.data / "champions"
 
     @property
     def searches(self) -> Path:

@@ -105,6 +105,16 @@ class Lake:
         self._require(table)
         return self._part(table).stat().st_size
 
+    def files(self, table: Table) -> list[Path]:
+        """A partition's file and the marks beside it that say its digest.
+
+        Raises:
+            InputError: the partition is absent.
+        """
+        self._require(table)
+        part = self._part(table)
+        return [part, *sorted(part.parent.glob(f"{_MARK}*"))]
+
     def stamp(self, table: Table) -> tuple[int, int]:
         """Size and time of change of a partition's file."""
         status = self._part(table).stat()

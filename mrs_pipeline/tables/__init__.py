@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mrs_pipeline.tables.base import TableSchema
+from mrs_pipeline.tables.drift import DRIFT_TABLE
 from mrs_pipeline.tables.experiment_arms import EXPERIMENT_ARMS
 from mrs_pipeline.tables.experiment_users import EXPERIMENT_USERS
 from mrs_pipeline.tables.experiments import EXPERIMENTS_TABLE
@@ -21,6 +22,7 @@ from mrs_pipeline.tables.knowledge import KNOWLEDGE
 from mrs_pipeline.tables.leaderboard import LEADERBOARD_TABLE
 from mrs_pipeline.tables.lineage import CHECKS_TABLE, COLUMNS, EDGES, MATERIALIZATIONS
 from mrs_pipeline.tables.metrics import METRICS_TABLE
+from mrs_pipeline.tables.promotions import PROMOTION_RULES, PROMOTIONS
 from mrs_pipeline.tables.quarantine import QUARANTINE_TABLE
 from mrs_pipeline.tables.raw_interactions import RAW_INTERACTIONS_TABLE
 from mrs_pipeline.tables.raw_items import RAW_ITEMS_TABLE
@@ -44,10 +46,13 @@ TABLES: Final[Mapping[str, TableSchema]] = {
         KNOWLEDGE,
         FEATURES_TABLE,
         FEATURE_SETS,
+        DRIFT_TABLE,
         RUNS_TABLE,
         HISTORY_TABLE,
         VECTORS_TABLE,
         RECOMMENDATIONS,
+        PROMOTIONS,
+        PROMOTION_RULES,
         USER_METRICS_TABLE,
         METRICS_TABLE,
         LEADERBOARD_TABLE,

@@ -17,6 +17,7 @@ from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.metrics import METRICS_TABLE
 from mrs_pipeline.tables.user_metrics import USER_METRICS_TABLE
 from mrs_pipeline.tasks.node import (
+    DRIFT,
     KNOWLEDGE_GRAPH,
     LEADERBOARD,
     RAW_INTERACTIONS,
@@ -89,6 +90,8 @@ def table_of(stage: Stage, node: Node) -> Table:
         return stage.table(str(node.kind), node.name, window=window)
     if node.kind is Kind.VECTORS:
         return stage.table("vectors", node.name, window=window)
+    if node.asset == DRIFT:
+        return stage.table("quality", "drift", window=window)
     if node.asset == LEADERBOARD:
         return Table.of("eval", "leaderboard", dataset=stage.config.name)
     schema, table, key = _PARTITIONED[node.kind]

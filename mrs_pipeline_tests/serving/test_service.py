@@ -1,6 +1,7 @@
 """The service over HTTP: what it answers, what it refuses, and that a swap drops and mixes nothing."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,9 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from mrs_pipeline.promotion.decisions import promote, rollback
 from mrs_pipeline.serving.app import make_api, make_app
+from mrs_pipeline.serving.bundle import leading_model
 from mrs_pipeline.serving.swapping import Holder
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import perform, stage_of
@@ -191,6 +194,60 @@ def test_a_newer_model_takes_over_and_no_request_is_dropped_or_mixed(
         lists.setdefault(version, set()).add(places)
     assert all(len(each) == 1 for each in lists.values()), "one version has one list of a user"
     assert client.get("/health").json()["swaps"] == 4
+
+
+def test_twenty_promotions_drop_and_mix_no_request(own_shop: Stage, closed: list[object]) -> None:
+    """Two champions take turns, by promotion and by rollback, while three clients ask."""
+    promote(own_shop, "most_pop", force=True, reason="a test")
+    holder = Holder(own_shop)
+    closed.append(holder)
+    client = TestClient(make_app(holder), base_url="http://localhost", raise_server_exceptions=False)
+    user = next(iter(holder.served.bundle.users))
+    answers: list[tuple[int, str, str, tuple[str, ...]]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            found = client.get(f"/v1/users/{user}/recommendations?k=5")
+            body = found.json()
+            items = tuple(each["item_id"] for each in body.get("places", ()))
+            answers.append((found.status_code, body.get("model", ""), body.get("version", ""), items))
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for each in askers:
+        each.start()
+    served = [holder.served.bundle.name]
+    for turn in range(20):
+        if turn % 2:
+            rollback(own_shop)
+        else:
+            promote(own_shop, "knn_fusion", force=True, reason="a test")
+        asked = len(answers)
+        assert holder.refresh() and not holder.refresh()
+        served.append(holder.served.bundle.name)
+        while len(answers) < asked + 6 and all(each.is_alive() for each in askers):
+            time.sleep(0.001)
+    done.set()
+    for each in askers:
+        each.join()
+    assert served == ["most_pop", *["knn_fusion", "most_pop"] * 10] and holder.swaps == 20
+    assert {status for status, *_ in answers} == {200} and len(answers) >= 120
+    lists: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    for _, model, version, places in answers:
+        lists.setdefault((model, version), set()).add(places)
+    assert {model for model, _ in lists} == {"most_pop", "knn_fusion"}
+    assert len(lists) == 2 and all(len(each) == 1 for each in lists.values()), "one version has one list of a user"
+
+
+def test_a_named_model_or_window_is_served_beside_the_champion(own_shop: Stage, closed: list[object]) -> None:
+    promote(own_shop, "most_pop", force=True, reason="a test")
+    for holder, name in (
+        (Holder(own_shop), "most_pop"),
+        (Holder(own_shop, "knn_fusion"), "knn_fusion"),
+        (Holder(own_shop, window=own_shop.window), leading_model(own_shop)),
+    ):
+        closed.append(holder)
+        assert holder.served.bundle.name == name
 
 
 def test_what_cannot_be_loaded_is_not_served_and_the_old_stays(own_shop: Stage, closed: list[object]) -> None:

@@ -1,0 +1,100 @@
+"""Commands that decide what is served: promote, rollback, and the record of both."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+
+if TYPE_CHECKING:
+    from mrs_pipeline.promotion.decisions import Decision
+    from mrs_pipeline.tasks.task import Stage
+
+Reason = Annotated[str, typer.Option(help="Why, in words; it stands in the record.")]
+
+
+def promote(
+    dataset: DatasetName,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Which model. Default: the leader of the window.")
+    ] = None,
+    *,
+    window: Window = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote against the rules; needs a --reason.")] = False,
+    reason: Reason = "",
+) -> None:
+    """Make a model the champion, which `mrs serve` serves, if the rules allow it; either way it is recorded."""
+    from mrs_pipeline.promotion.decisions import REFUSED
+    from mrs_pipeline.promotion.decisions import promote as decide
+    from mrs_pipeline.serving.bundle import leading_model, serving_window
+
+    stage = serving_window(_stage(dataset), window)
+    decision = decide(stage, model or leading_model(stage), force=force, reason=reason)
+    _print_rules(decision)
+    if decision.outcome == REFUSED:
+        out.print(
+            f"refused: {decision.model} of window {decision.window} is not promoted, {decision.reason}",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+    out.print(f"champion  {decision.model} of window {decision.window}", markup=False, soft_wrap=True)
+
+
+def rollback(dataset: DatasetName, *, reason: Reason = "") -> None:
+    """Give the champion's place back to the one before, with the weights that it was promoted with."""
+    from mrs_pipeline.promotion.decisions import rollback as decide
+
+    decision = decide(_stage(dataset), reason=reason)
+    out.print(f"champion  {decision.model} of window {decision.window}", markup=False, soft_wrap=True)
+
+
+def champions(
+    dataset: DatasetName,
+    *,
+    into: Annotated[
+        Path | None, typer.Option(help="Also draw the champions over the windows, as PNG.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Show which models were promoted, refused and rolled back, and why."""
+    from mrs_pipeline.promotion.decisions import champion, promotions
+
+    stage = _stage(dataset)
+    log, now = promotions(stage), champion(stage)
+    title = f"{dataset}: {f'{now.model} of window {now.window} is the champion' if now else 'no champion yet'}"
+    table = Table(title=escape(title), title_justify="left")
+    for name in ("when", "decision", "model", "window", "by", "why"):
+        table.add_column(name, overflow="fold")
+    for row in log.iter_rows(named=True):
+        outcome = f"{row['outcome']}, forced" if row["forced"] else row["outcome"]
+        when = f"{row['decided_at']:%Y-%m-%d %H:%M}"
+        table.add_row(*map(escape, (when, outcome, row["model"], row["window"], row["decided_by"], row["reason"])))
+    out.print(table)
+    if into is not None:
+        from mrs_pipeline.reporting.champion_plot import champion_history
+        from mrs_pipeline.reporting.drawing import png
+        from mrs_pipeline.stored.results import read_leaderboard
+
+        into.write_bytes(png(champion_history(read_leaderboard(stage.lake, dataset), log)))
+        out.print(f"wrote {into}", markup=False)
+
+
+def _print_rules(decision: "Decision") -> None:
+    table = Table(title_justify="left")
+    for name in ("rule", "holds", "found"):
+        table.add_column(name, overflow="fold")
+    for rule in decision.rules:
+        holds = "-" if rule.holds is None else "yes" if rule.holds else "[red]no[/]"
+        table.add_row(rule.rule, holds, escape(rule.sentence))
+    out.print(table)
+
+
+def _stage(dataset: str) -> "Stage":
+    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.tasks.task import Stage
+
+    home = enter_home()
+    return Stage(load_project(home).config(dataset), home)
