@@ -94,7 +94,8 @@ def fitted(
     for number, row in enumerate(zip(*(column.cells for column in shown), strict=True)):
         table.add_row(*map(escape, row), style="dim" if number in pale else None)
     if left_out:
-        table.caption = f"no room for {_counted([column.heading for column in columns if column.heading in left_out])}; --json prints all"
+        names = [column.heading for column in columns if column.heading in left_out]
+        table.caption = f"no room for {_counted(names)}; --json prints all"
     return table
 
 
