@@ -21,6 +21,7 @@ from pydantic import (
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.raw_options import RawOptions
 from mrs_pipeline.encoders.registry import FeatureOptions
+from mrs_pipeline.errors import did_you_mean
 from mrs_pipeline.evaluation.options import COMPARED, EvaluationOptions
 from mrs_pipeline.ingest.knowledge_options import KnowledgeOptions
 from mrs_pipeline.ingest.registry import AnySource
@@ -222,7 +223,9 @@ class DatasetConfig(BaseModel):
     def _model_training_fits(self) -> "DatasetConfig":
         for name in self.model_training:
             if name not in MODELS:
-                raise ValueError(f"model_training: there is no model {name}; `mrs models` lists them")
+                raise ValueError(
+                    f"model_training: there is no model {name}{did_you_mean(name, MODELS)}; `mrs models` lists them"
+                )
             try:
                 self.training_of(name)
             except ValidationError as error:

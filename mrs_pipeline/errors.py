@@ -3,6 +3,9 @@
 Programming errors stay plain `TypeError` / `ValueError` / `AssertionError`; they do not belong here.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class MrsError(Exception):
     """Base of everything the command line prints as one sentence instead of a traceback."""
@@ -22,3 +25,9 @@ class StaleInputError(MrsError):
 
 class NonFiniteLossError(MrsError):
     """Training met a NaN or infinite loss; names the model, the epoch, the step and the loss term."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'vbpr'?)` for the known name that is most like `name`; empty where none is like it."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near and near[0] != name else ""

@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Generic, TypeVar
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 
 PACKAGE: Final = "mrs-pipeline"
 """The distribution that this package itself belongs to."""
@@ -75,7 +75,9 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         """The thing of that name; InputError lists the known names."""
         if name not in self:
             plural = "there are" if self.kind.endswith("ing") else f"the {self.kind}s are"
-            raise InputError(f"there is no {self.kind} '{name}'; {plural} {', '.join(self)}")
+            raise InputError(
+                f"there is no {self.kind} '{name}'{did_you_mean(name, self)}; {plural} {', '.join(self)}"
+            )
         return self[name]
 
     @property

@@ -17,7 +17,7 @@ from mrs_pipeline.bench.ledger import ledger_page
 from mrs_pipeline.bench.page import benchmarks_page
 from mrs_pipeline.bench.tables import keep_rows, kept_rows, write_table
 from mrs_pipeline.bench.verdicts import COMPARED_WITH
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.reporting.leaderboard import against
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, SEED, WINDOW
@@ -81,7 +81,8 @@ def chosen_benchmarks(datasets: Sequence[str]) -> tuple[Benchmark, ...]:
     unknown = [name for name in datasets if name not in known]
     if unknown:
         raise InputError(
-            f"{unknown[0]} is no benchmark; there are {', '.join(known)} (`mrs run` for a dataset of your own)"
+            f"{unknown[0]} is no benchmark{did_you_mean(unknown[0], known)}; there are {', '.join(known)} "
+            "(`mrs run` for a dataset of your own)"
         )
     return tuple(each for each in BENCHMARKS if not datasets or each.dataset in datasets)
 

@@ -26,6 +26,8 @@ from mrs_pipeline.cli.interruption import before_the_end, hand_over_interrupts, 
 from mrs_pipeline.cli.lineage import lineage
 from mrs_pipeline.cli.reproduce import reproduce
 from mrs_pipeline.cli.terminal import (
+    AsJson,
+    Commands,
     DatasetName,
     ModelNames,
     Window,
@@ -34,6 +36,7 @@ from mrs_pipeline.cli.terminal import (
     err,
     listed,
     out,
+    show,
     show_steps,
 )
 from mrs_pipeline.cli.tune import tune
@@ -64,18 +67,37 @@ class _OneSentence(TyperGroup):
             sentence = str(error) if isinstance(error, MrsError) else machine_fault(error)
             if sentence is None:  # usage, which Click says, or a fault of the program, said in full
                 raise
+            err.quiet = False
             err.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
             raise typer.Exit(1) from error
 
 
-app = typer.Typer(
+app = Commands(
     cls=_OneSentence,
     help="Multimodal recommender systems as a pipeline: raw files to features, models, checks and reports.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from mrs_pipeline import __version__
+
+        out.print(f"mrs_pipeline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _first_of_all(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Multimodal recommender systems as a pipeline: raw files to features, models, checks and reports."""
 
 
 def main() -> NoReturn:
@@ -176,6 +198,7 @@ def init(
         typer.Option(metavar="NAME=VALUE", help="What an official layout leaves open; may be repeated."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset's defs.yaml.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make this directory a home, and write the defs.yaml of a folder of raw files, saying what was found."""
     from mrs_pipeline.encoders.automatic import preferred_encoder
@@ -205,19 +228,18 @@ def init(
     )
     encoders = {modality: preferred_encoder(modality) for modality in PLAIN_ENCODERS}
     inspection = inspect_folder(folder, overrides, root, encoders) if folder else None
-    for path in make_home(root):
-        out.print(f"wrote {path.relative_to(root)}", markup=False)
-    if inspection is None:
-        out.print("next: `mrs run demo`, or `mrs init FOLDER` for your own data", markup=False)
-        return
-    for line in inspection.findings:
-        out.print(f"found {line}", soft_wrap=True, markup=False)
-    path = add_dataset(root, inspection, overwrite)
-    out.print(
-        f"wrote {path.relative_to(root)}: look it over, then `mrs run {inspection.settings['name']}`",
-        soft_wrap=True,
-        markup=False,
-    )
+    wrote = [path.relative_to(root) for path in make_home(root)]
+    found = list(inspection.findings) if inspection else []
+    dataset = str(inspection.settings["name"]) if inspection else None
+    lines = [*(f"wrote {path}" for path in wrote), *(f"found {line}" for line in found)]
+    try:
+        if inspection is None:
+            lines.append("next: `mrs run demo`, or `mrs init FOLDER` for your own data")
+        else:
+            wrote.append(add_dataset(root, inspection, overwrite).relative_to(root))
+            lines.append(f"wrote {wrote[-1]}: look it over, then `mrs run {dataset}`")
+    finally:  # what was found is said also where it cannot be written
+        show({"dataset": dataset, "found": found, "wrote": wrote}, lambda: "\n".join(lines), as_json=as_json)
 
 
 @app.command()
@@ -237,6 +259,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Run everything again, also what is current.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a dataset's pipeline through Dagster: what is missing or out of date, from raw files to the report."""
     from mrs_pipeline.orchestration.executing import cancel_run
@@ -251,9 +274,14 @@ def run(
     windows = _windows(window, config) if window else default_windows(project, dataset)
     for line in run_dataset(project, dataset, windows, chosen, force):
         err.print(line, markup=False)
-    if config.model_configs:
-        cli_results.print_leaderboard(home, dataset, windows)
-        out.print(f"report    {home.reports / dataset / 'report.html'}", soft_wrap=True, markup=False)
+    board = cli_results.stored_leaderboard(home, dataset, windows) if config.model_configs else None
+    page = home.reports / dataset / "report.html" if config.model_configs else None
+    if as_json:
+        show({"leaderboard": board, "report": page, "database": home.catalogue}, str, as_json=True)
+        return
+    if board is not None:
+        cli_results.print_leaderboard(board, dataset)
+        out.print(f"report    {page}", soft_wrap=True, markup=False)
     else:
         err.print(
             f"notice: {dataset} lists no models, so there is no leaderboard and no report", markup=False
@@ -270,6 +298,7 @@ def experiment(
     *,
     window: Window = None,
     force: Annotated[bool, typer.Option("--force", help="Run it again, also if it is current.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run one of the experiments on your data; one that was interrupted goes on where it stopped."""
     from mrs_pipeline.cli.tables import experiment_table
@@ -291,9 +320,13 @@ def experiment(
         err.print(line, markup=False)
     stage = Stage(config, home, chosen)
     rows = stage.lake.read(stage.table("eval", "experiments", experiment=name))
+    page = page_path(stage, name)
+    if as_json:
+        show({"question": asked.question, "arms": rows, "page": page}, str, as_json=True)
+        return
     out.print(asked.question, markup=False)
     out.print(experiment_table(rows, f"{asked.title}: {dataset}, window {chosen}"))
-    out.print(f"page      {page_path(stage, name)}", soft_wrap=True, markup=False)
+    out.print(f"page      {page}", soft_wrap=True, markup=False)
 
 
 @app.command()

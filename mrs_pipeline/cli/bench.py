@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrs_pipeline.cli.terminal import ModelNames, chosen_models, enter_home, err, out, show_steps
+from mrs_pipeline.cli.terminal import (
+    AsJson,
+    Commands,
+    ModelNames,
+    chosen_models,
+    enter_home,
+    err,
+    out,
+    show,
+    show_steps,
+)
 
 if TYPE_CHECKING:
     from mrs_pipeline.bench.models import Benchmark
     from mrs_pipeline.orchestration.launch import Project
     from mrs_pipeline.tasks.task import Stage
 
-bench = typer.Typer(
+bench = Commands(
     help="Measure speed and memory; a table is printed, nothing is asserted.", no_args_is_help=True
 )
 
@@ -34,6 +44,7 @@ def bench_models(
     run: Annotated[
         bool, typer.Option("--run/--no-run", help="Train what is not current; else only write what there is.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
     from mrs_pipeline.bench.models import chosen_benchmarks, collect, write_benchmark_page
@@ -53,7 +64,8 @@ def bench_models(
                 err.print(line, markup=False)
         finally:  # what has been trained is kept, also where something else failed
             collect(stage, each, folder)
-    out.print(f"page      {write_benchmark_page(folder, home.reports)}", soft_wrap=True, markup=False)
+    page = write_benchmark_page(folder, home.reports)
+    show({"page": page}, lambda: f"page      {page}", as_json=as_json)
 
 
 def _due(
@@ -79,6 +91,7 @@ def bench_training(
     *,
     models: ModelNames = None,
     epochs: Annotated[int, typer.Option(min=1, help="Timed epochs a model; the median counts.")] = 5,
+    as_json: AsJson = False,
 ) -> None:
     """Time training and evaluation on tiktok and baby, beside a measured peer; the machine should be idle."""
     import polars as pl
@@ -105,8 +118,8 @@ def bench_training(
             rows.append(row)
             keep_rows(path, pl.DataFrame([row]), [DATASET, MODEL])  # kept also where a later model fails
     table = pl.DataFrame(rows, infer_schema_length=None)
-    out.print(bench_table(table, f"two threads, batch 2048; peer: {PEER}"))
-    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    show(table, lambda: bench_table(table, f"two threads, batch 2048; peer: {PEER}"), as_json=as_json)
+    err.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 @bench.command("extract")
@@ -122,6 +135,7 @@ def extract_command(
     image_model: Annotated[
         Path | None, typer.Option(help="Folder of an image model. Default: random weights.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Time feature extraction against the bare forward pass, and encoders by precision; the machine should be idle."""
     from mrs_pipeline.bench import extract_datasets as bench_extract
@@ -144,8 +158,8 @@ def extract_command(
     )
     path = home.reports / "bench_extract.csv"
     write_table(table, path)
-    out.print(frame_table(table, f"extraction, items of {dataset}"))
-    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    show(table, lambda: frame_table(table, f"extraction, items of {dataset}"), as_json=as_json)
+    err.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 @bench.command("ingest")
@@ -164,6 +178,7 @@ def bench_ingestion(
     folder: Annotated[
         Path | None, typer.Option(help="Where log and tables are kept meanwhile. Default: temporary files.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Time `mrs init`, reading, core tables and splits of a large log, with their checks; memory and disk by stage."""
     from mrs_pipeline.bench.event_log import LogSize
@@ -177,8 +192,8 @@ def bench_ingestion(
     table = bench_ingest(size, folder, last)
     path = home.reports / "bench_ingest.csv"
     write_table(table, path)
-    out.print(frame_table(table, f"{rows:,} interactions over {windows} months"))
-    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    show(table, lambda: frame_table(table, f"{rows:,} interactions over {windows} months"), as_json=as_json)
+    err.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
 @bench.command("gpu")
@@ -190,13 +205,14 @@ def gpu_command(
         Path | None,
         typer.Option(help="CSV file that rows are added to. Default: data/reports/bench_gpu.csv."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check every model on a GPU against the CPU; time training, ranking, extraction beside the hardware's limits."""
     from mrs_pipeline.bench.gpu import run_on_device
 
     path = into.resolve() if into else enter_home().reports / "bench_gpu.csv"
     failed = run_on_device(device, minutes, path)
-    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+    show({"wrote": path, "failed": failed}, lambda: f"wrote {path}", as_json=as_json)
     if failed:
         err.print(f"{failed} checks failed", markup=False)
         raise typer.Exit(1)
@@ -212,6 +228,7 @@ def bench_serve(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compute all inner products, without an index.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put an open loop of requests to a service of a made-up catalogue; latencies and errors are printed."""
     from mrs_pipeline.bench.serving import Load, conditions, run_load
@@ -219,7 +236,9 @@ def bench_serve(
 
     load = Load(items=items, rate=rate, seconds=seconds, swaps=swaps, exact=exact)
     found = run_load(load)
+    facts = {"errors": found.errors, "swaps": found.swaps, "recall of the index": found.recall}
+    if as_json:
+        show({"latencies": found.rows(), **facts}, str, as_json=True)
+        return
     out.print(frame_table(found.rows(), conditions(load)))
-    out.print(
-        f"errors {found.errors}, swaps {found.swaps}, recall of the index {found.recall:.4f}", markup=False
-    )
+    out.print(", ".join(f"{name} {value}" for name, value in facts.items()), markup=False)

@@ -1,5 +1,7 @@
 """`mrs status` and `mrs verify`: what is current and why not; what is stored and no longer what was written."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,10 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, out
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, err, show
+from mrs_pipeline.errors import did_you_mean
 
 if TYPE_CHECKING:
     from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.tasks.verifying import Verified
 
 
 def status(
@@ -20,6 +24,7 @@ def status(
     why: Annotated[
         bool, typer.Option("--why", help="Say of each asset that is due which change made it so.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which assets are current and which are due; with --why the function, setting or input that changed."""
     from mrs_pipeline.orchestration.launch import load_project
@@ -27,14 +32,13 @@ def status(
     project = load_project(enter_home())
     rows = _standings(project, dataset, window)
     due = [row for row in rows if row[2]]
-    table = Table(title=escape(f"{dataset}: {len(due)} of {len(rows)} assets are due"), title_justify="left")
-    for name in ("asset", "window", "state", *(("why",) if why else ())):
-        table.add_column(name, overflow="fold")
-    for asset, key, reasons in rows:
-        told = (escape("; ".join(reasons)),) if why else ()
-        table.add_row(asset, key, "[yellow]due[/]" if reasons else "current", *told)
-    out.print(table)
-    if due and not why:
+    found = [
+        {"asset": asset, "window": key, "due": bool(reasons), "why": list(reasons)}
+        for asset, key, reasons in rows
+    ]
+    title = f"{dataset}: {len(due)} of {len(rows)} assets are due"
+    show(found, lambda: _standings_table(rows, title, why=why), as_json=as_json)
+    if due and not why and not as_json:
         err.print(
             f"`mrs status {escape(dataset)} --why` names the changes; `mrs run {escape(dataset)}` makes what is due"
         )
@@ -48,6 +52,7 @@ def verify(
     discard: Annotated[
         bool, typer.Option("--discard", help="Remove what is damaged, so that the next run makes it again.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute the digests of everything kept, and name what differs, is cut short or is gone."""
     from mrs_pipeline.orchestration.launch import load_project
@@ -58,17 +63,10 @@ def verify(
     if dataset is not None:
         project.config(dataset)
     found = recompute(home, project.configs, dataset, discard=discard)
-    if not found.faults:
-        out.print(f"{found.looked_at} tables, arrays, checkpoints and pages are what was written")
+    faults = [asdict(fault) | {"remedy": fault.remedy} for fault in found.faults]
+    show({"looked_at": found.looked_at, "faults": faults}, lambda: _faults_shown(found), as_json=as_json)
+    if not faults:
         return
-    table = Table(
-        title=f"{len(found.faults)} of {found.looked_at} are not what was written", title_justify="left"
-    )
-    for name in ("what", "dataset", "window", "what is wrong", "makes it again"):
-        table.add_column(name, overflow="fold")
-    for fault in found.faults:
-        table.add_row(*map(escape, (fault.what, fault.dataset, fault.window, fault.reason, fault.remedy)))
-    out.print(table)
     if discard:
         err.print("what is damaged has been removed; the commands in the last column make it again")
     else:
@@ -76,6 +74,29 @@ def verify(
             "`mrs verify --discard` removes what is damaged; then the commands in the last column make it again"
         )
         raise typer.Exit(1)
+
+
+def _standings_table(rows: Sequence[tuple[str, str, tuple[str, ...]]], title: str, *, why: bool) -> Table:
+    table = Table(title=escape(title), title_justify="left")
+    for name in ("asset", "window", "state", *(("why",) if why else ())):
+        table.add_column(name, overflow="fold")
+    for asset, key, reasons in rows:
+        told = (escape("; ".join(reasons)),) if why else ()
+        table.add_row(asset, key, "[yellow]due[/]" if reasons else "current", *told)
+    return table
+
+
+def _faults_shown(found: "Verified") -> Table | str:
+    if not found.faults:
+        return f"{found.looked_at} tables, arrays, checkpoints and pages are what was written"
+    table = Table(
+        title=f"{len(found.faults)} of {found.looked_at} are not what was written", title_justify="left"
+    )
+    for name in ("what", "dataset", "window", "what is wrong", "makes it again"):
+        table.add_column(name, overflow="fold")
+    for fault in found.faults:
+        table.add_row(*map(escape, (fault.what, fault.dataset, fault.window, fault.reason, fault.remedy)))
+    return table
 
 
 def _standings(
@@ -96,7 +117,7 @@ def _standings(
     known = window_keys(config.window, datetime.now(UTC)) if config.windowed else [FULL_WINDOW]
     if chosen not in known:
         raise typer.BadParameter(
-            f"{dataset} has no window {chosen}; its windows are {known[0]} to {known[-1]}"
+            f"{dataset} has no window {chosen}{did_you_mean(chosen, known)}; its windows are {known[0]} to {known[-1]}"
         )
     rows = []
     for task in plan(config):

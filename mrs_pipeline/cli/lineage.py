@@ -6,7 +6,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, out, show
 from mrs_pipeline.storage.lake import Lake
 
 
@@ -35,6 +35,7 @@ def lineage(
     model: Annotated[
         str | None, typer.Option(help="With --user: whose list. Default: the leader of the window.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what made an asset and from what, with digests, up to the raw files; or down, what was made of it."""
     if (user is None) != (item is None) or (asset is None) == (user is None):
@@ -43,17 +44,21 @@ def lineage(
         raise typer.BadParameter("--down goes with an ASSET or a file", param_hint="--down")
     lake = Lake(enter_home().lake)
     if user is not None and item is not None:
-        _print_place(lake, dataset, user, item, model=model, window=window)
+        _print_place(lake, dataset, user, item, model=model, window=window, as_json=as_json)
     elif asset is not None and down:
-        _print_descendants(lake, dataset, asset if window is None else f"{asset}@{window}", version)
+        _print_descendants(lake, dataset, asset if window is None else f"{asset}@{window}", version, as_json)
     elif asset is not None:
-        from mrs_pipeline.cli.tables import origin_tree
+        from mrs_pipeline.cli.tables import origin_data, origin_tree
         from mrs_pipeline.tasks.tracing import trace
 
-        out.print(origin_tree(trace(lake, dataset, asset, window)), soft_wrap=True)
+        origin = trace(lake, dataset, asset, window)
+        if as_json:
+            show(origin_data(origin), str, as_json=True)
+        else:
+            out.print(origin_tree(origin), soft_wrap=True)
 
 
-def _print_descendants(lake: Lake, dataset: str, name: str, version: str | None) -> None:
+def _print_descendants(lake: Lake, dataset: str, name: str, version: str | None, as_json: bool) -> None:
     from mrs_pipeline.cli.tables import frame_table
     from mrs_pipeline.tasks.following import follow
 
@@ -71,17 +76,22 @@ def _print_descendants(lake: Lake, dataset: str, name: str, version: str | None)
         for each in found
     ]
     title = f"made of {name}: {len({(each.name, each.window) for each in found})} assets"
-    out.print(frame_table(pl.DataFrame(rows), escape(title), whole=("asset",), most=None))
+    frame = pl.DataFrame(rows)
+    show(frame, lambda: frame_table(frame, escape(title), whole=("asset",), most=None), as_json=as_json)
 
 
 def _print_place(
-    lake: Lake, dataset: str, user: str, item: str, *, model: str | None, window: str | None
+    lake: Lake, dataset: str, user: str, item: str, *, model: str | None, window: str | None, as_json: bool
 ) -> None:
-    from mrs_pipeline.cli.tables import frame_table, origin_tree
+    from mrs_pipeline.cli.tables import frame_table, origin_data, origin_tree
     from mrs_pipeline.stored.origins import origin_of_place
 
     found = origin_of_place(lake, dataset, user, item, model=model, window=window)
     shown = found.shown
+    if as_json:
+        facts = {"model": shown.model, "window": shown.window, "rows": shown.rows, "files": found.files}
+        show({**facts, **origin_data(found.origin)}, str, as_json=True)
+        return
     title = f"{dataset}, user {user}: place of {item} in the list of {shown.model}, window {shown.window}"
     out.print(frame_table(shown.rows, escape(title)))
     if shown.notice:

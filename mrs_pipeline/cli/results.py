@@ -2,22 +2,30 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, listed, out
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, err, listed, out, show
 from mrs_pipeline.storage.home import Home
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def leaderboard(
     dataset: DatasetName,
     *,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Only this window.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the leaderboard: recall and ndcg with 95 % intervals, seconds and memory of training."""
-    print_leaderboard(enter_home(), dataset, [window] if window else None)
+    board = stored_leaderboard(enter_home(), dataset, [window] if window else None)
+    if as_json:
+        show(board, str, as_json=True)
+    else:
+        print_leaderboard(board, dataset)
 
 
 def recommend(
@@ -48,6 +56,7 @@ def recommend(
     model: Annotated[str | None, typer.Option(help="Whose list. Default: the leader of the window.")] = None,
     window: Window = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many places.")] = 10,
+    as_json: AsJson = False,
 ) -> None:
     """Print the items that a trained model recommends to a user, from the stored lists, or the users of an item.
 
@@ -68,13 +77,16 @@ def recommend(
     if everybody != (into is not None):
         raise InputError("--all and --into FILE go together")
     if history is not None:
-        recommend_to_history(dataset, listed(history), model, window, k)
+        recommend_to_history(dataset, listed(history), model, window, k, as_json=as_json)
         return
     lake = Lake(enter_home().lake)
     if into is not None:
         rows = lists_of_all(lake, dataset, model=model, window=window, k=k)
         save_table(rows, into)
-        out.print(f"wrote {into}: {len(rows)} places of {rows['user_id'].n_unique()} users", markup=False)
+        if (last := int(rows["rank"].max() or 0)) < k:  # type: ignore[arg-type]  # a number: the column is BIGINT
+            err.print(f"notice: the longest list has {last} places, fewer than {k}")
+        wrote = {"wrote": into, "places": len(rows), "users": rows["user_id"].n_unique()}
+        show(wrote, lambda: f"wrote {into}: {len(rows)} places of {wrote['users']} users", as_json=as_json)
         return
     if user_id is not None:
         found = list_of_user(lake, dataset, user_id, model=model, window=window, k=k)
@@ -86,7 +98,11 @@ def recommend(
     if found.notice:
         err.print(f"notice: {found.notice}", markup=False, soft_wrap=True)
     title = f"{dataset}, {subject}: {found.model}, window {found.window}"
-    out.print(frame_table(found.rows, escape(title), most=None))
+    show(
+        {"window": found.window, "model": found.model, "rows": found.rows},
+        lambda: frame_table(found.rows, escape(title), most=None),
+        as_json=as_json,
+    )
 
 
 def query(
@@ -103,6 +119,7 @@ def query(
         ),
     ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="With --csv: texts as they are, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the DuckDB catalogue a question; works while runs go on and while notebooks have it open."""
     from mrs_pipeline.cli.tables import csv_text, frame_table
@@ -110,35 +127,48 @@ def query(
 
     if raw and not csv:
         raise typer.BadParameter("--raw goes with --csv", param_hint="--raw")
+    if csv and as_json:
+        raise typer.BadParameter("--csv and --json exclude each other", param_hint="--csv")
     frame = ask(enter_home(), sql)
     if csv:
         sys.stdout.write(csv_text(frame, raw=raw))
     else:
-        out.print(frame_table(frame))
+        show(frame, lambda: frame_table(frame), as_json=as_json)
 
 
-def datasets() -> None:
+def datasets(*, as_json: AsJson = False) -> None:
     """List the datasets of this home with their sources, windows, features and models."""
     import polars as pl
 
     from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.orchestration.component import absence
     from mrs_pipeline.orchestration.launch import load_project
 
+    home = enter_home()
+    configs = sorted(load_project(home).configs.items())
+    absent = {name: why for name, config in configs if (why := absence(config, home.root))}
     rows = [
         {
             "dataset": name,
-            "source": config.source.place,
             "windows": f"{config.window.every} from {config.window.start}" if config.windowed else "none",
-            "features": ", ".join(config.feature_names),
-            "models": ", ".join(config.model_configs),
+            "features": list(config.feature_names),
+            "models": list(config.model_configs),
+            "source": config.source.place,
         }
-        for name, config in sorted(load_project(enter_home()).configs.items())
+        for name, config in configs
     ]
-    out.print(
-        frame_table(
-            pl.DataFrame(rows, schema=["dataset", "source", "windows", "features", "models"]), most=None
-        )
+    listing = pl.DataFrame(
+        [{**row, **{key: ", ".join(row[key]) for key in ("features", "models")}} for row in rows],
+        schema=["dataset", "windows", "features", "models", "source"],
     )
+    show(
+        [{**row, "absent": absent.get(str(row["dataset"]))} for row in rows],
+        lambda: frame_table(listing, whole=("dataset",), most=None),
+        as_json=as_json,
+    )
+    if absent:
+        first = next(iter(absent.values()))
+        err.print(f"data not here: {', '.join(absent)}; of the first, {first}", soft_wrap=True, markup=False)
 
 
 def models(
@@ -147,6 +177,7 @@ def models(
         bool,
         typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the models with their places in the survey's taxonomy, what they need and what they cost."""
     import polars as pl
@@ -157,7 +188,8 @@ def models(
 
     if by_cell:
         cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
-        out.print(matrix_text(taxonomy_matrix(cells), width=out.width), markup=False)
+        matrix = taxonomy_matrix(cells)
+        show(matrix, lambda: matrix_text(matrix, width=out.width), as_json=as_json)
         return
     rows = [
         {
@@ -169,16 +201,23 @@ def models(
         }
         for name, model in MODELS.items()
     ]
-    out.print(frame_table(pl.DataFrame(rows), whole=("model", "taxonomy"), most=None))
+    show(
+        rows, lambda: frame_table(pl.DataFrame(rows), whole=("model", "taxonomy"), most=None), as_json=as_json
+    )
 
 
-def print_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> None:
-    """The leaderboard of some windows, or of all, as a table on stdout."""
-    from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
+def stored_leaderboard(home: Home, dataset: str, windows: list[str] | None) -> "pl.DataFrame":
+    """The leaderboard of some windows, or of all."""
     from mrs_pipeline.storage.lake import Lake
     from mrs_pipeline.stored.results import read_leaderboard
 
-    board = read_leaderboard(Lake(home.lake), dataset, windows)
-    out.print(leaderboard_table(board, f"{dataset}: means over seeds, 95 % intervals"))
+    return read_leaderboard(Lake(home.lake), dataset, windows)
+
+
+def print_leaderboard(board: "pl.DataFrame", dataset: str) -> None:
+    """A leaderboard as a table on stdout, and below it what has to be known to read it."""
+    from mrs_pipeline.cli.tables import leaderboard_notes, leaderboard_table
+
+    out.print(leaderboard_table(board, dataset))
     for line in leaderboard_notes(board, dataset):
         out.print(line, markup=False)

@@ -1,16 +1,19 @@
 """Commands that put a final model to use: serve, explain, export, and a list for a history of anybody."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, listed, out
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, err, listed, out, show
 from mrs_pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from mrs_pipeline.serving.bundle import Bundle
+    from mrs_pipeline.serving.explaining import Explanation
     from mrs_pipeline.tasks.task import Stage
 
 TOKEN_VARIABLE = "MRS_SERVE_TOKEN"  # noqa: S105 - the name of the variable, not a token
@@ -55,9 +58,10 @@ def serve(
         raise InputError(
             f"serving needs packages that are not installed ({error.name}): `pip install 'mrs-pipeline[serve]'`"
         ) from error
+    from mrs_pipeline.promotion.decisions import champion_stage
     from mrs_pipeline.serving.swapping import Holder
 
-    holder = Holder(_stage(dataset), model, window)
+    holder = Holder(_stage(dataset), model, window, champion=champion_stage)
     bundle = holder.served.bundle
     program = make_app(holder, token=token, local=host in _LOCAL, max_upload_mb=upload_mb)
     holder.watch(look_every)
@@ -92,11 +96,11 @@ def why_recommended(
     into: Annotated[
         Path | None, typer.Option(help="Also write a strip of pictures: .png or .html.", dir_okay=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say why items are recommended: what of their content, and what of the history, speaks for them."""
     from mrs_pipeline.serving.answers import recommend
     from mrs_pipeline.serving.explaining import explanation as ask
-    from mrs_pipeline.serving.explaining import sentence
     from mrs_pipeline.serving.strip import write_strip
 
     if (user_id is None) == (history is None):
@@ -111,19 +115,27 @@ def why_recommended(
         else [each.item_id for each in recommend(bundle, 3, user=user_id, history=taken).places]
     )
     found = [ask(bundle, each, user=user_id, history=taken) for each in items]
-    for each in found:
-        out.print(sentence(each), markup=False, soft_wrap=True)
-        for name, value in sorted(each.paths.items(), key=lambda pair: -pair[1]):
-            out.print(f"    {name:14} {value:+.4f}  ({each.excess[name]:+.4f} above average)", markup=False)
-        for name, ids in each.nearest.items():
-            if ids:
-                titles = [bundle.shelf.titles[bundle.shelf.number(other)] or other for other in ids]
-                out.print(
-                    f"    nearest of the history by {name}: {', '.join(titles)}", markup=False, soft_wrap=True
-                )
+    show(
+        [asdict(each) for each in found],
+        lambda: "\n".join(line for each in found for line in _told(bundle, each)),
+        as_json=as_json,
+    )
     if into is not None:
         write_strip(bundle, found, into)
-        out.print(f"wrote {into}", markup=False)
+        (err if as_json else out).print(f"wrote {into}", markup=False, soft_wrap=True)
+
+
+def _told(bundle: "Bundle", found: "Explanation") -> Iterator[str]:
+    """Lines about one item of a list."""
+    from mrs_pipeline.serving.explaining import sentence
+
+    yield sentence(found)
+    for name, value in sorted(found.paths.items(), key=lambda pair: -pair[1]):
+        yield f"    {name:14} {value:+.4f}  ({found.excess[name]:+.4f} above average)"
+    for name, ids in found.nearest.items():
+        if ids:
+            titles = [bundle.shelf.titles[bundle.shelf.number(other)] or other for other in ids]
+            yield f"    nearest of the history by {name}: {', '.join(titles)}"
 
 
 def export(
@@ -132,6 +144,7 @@ def export(
     into: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.", file_okay=False)],
     model: Model = None,
     window: Window = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model's vectors, index, lists and card into a folder, for use elsewhere."""
     from mrs_pipeline.serving.bundle import leading_model, serving_window
@@ -139,12 +152,12 @@ def export(
 
     into = into.resolve()
     stage = serving_window(_stage(dataset), window)
-    for path in write(stage, model or leading_model(stage), into):
-        out.print(f"wrote {path}", markup=False, soft_wrap=True)
+    paths = list(write(stage, model or leading_model(stage), into))
+    show({"wrote": paths}, lambda: "\n".join(f"wrote {path}" for path in paths), as_json=as_json)
 
 
 def recommend_to_history(
-    dataset: str, history: list[str], model: str | None, window: str | None, k: int
+    dataset: str, history: list[str], model: str | None, window: str | None, k: int, *, as_json: bool
 ) -> None:
     """Print a list for a history of anybody, by the final model."""
     import polars as pl
@@ -161,10 +174,11 @@ def recommend_to_history(
         schema={"rank": pl.Int64, "item_id": pl.String, "title": pl.String, "score": pl.Float64},
         orient="row",
     )
-    out.print(
-        frame_table(
-            rows, f"{dataset}, a history of {len(history)}: {found.model}, window {bundle.stage.window}"
-        )
+    title = f"{dataset}, a history of {len(history)}: {found.model}, window {bundle.stage.window}"
+    show(
+        {"window": bundle.stage.window, "model": found.model, "rows": rows},
+        lambda: frame_table(rows, title, most=None),
+        as_json=as_json,
     )
 
 

@@ -1,16 +1,19 @@
 """How results look on a terminal: frames, origins and benches as Rich tables and trees. Nothing is read here."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from mrs_pipeline.cli.terminal import out
 from mrs_pipeline.reporting.leaderboard import ONE_SEED
 from mrs_pipeline.reporting.narrative import p_value, tuning_told
 from mrs_pipeline.statistics import ALPHA
@@ -19,6 +22,8 @@ from mrs_pipeline.tasks.tracing import Origin
 SHOWN_ROWS = 60
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 6
+_NARROWEST = 14
+"""Characters a line that a column of texts needs to be read."""
 _DIGITS = 12
 _FORMULA = r"^[=+\-@\t\r]"
 """How a text begins that a spreadsheet would compute."""
@@ -27,20 +32,101 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey: all controls but tab and line feed."""
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column as it is printed.
+
+    Attributes:
+        heading: its name.
+        cells: its texts.
+        right: whether they stand to the right, as numbers do.
+        whole: whether they are neither broken nor cut; numbers never are.
+    """
+
+    heading: str
+    cells: Sequence[str]
+    right: bool = False
+    whole: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Characters that the column takes at least."""
+        lines = [line for cell in self.cells for line in cell.splitlines()]
+        widest = max(map(cell_len, lines), default=0)
+        words = max(map(cell_len, self.heading.split()), default=0)
+        return max(words, widest if self.whole or self.right else min(widest, _NARROWEST))
+
+
+def fitted(
+    columns: Sequence[Column],
+    title: str | None = None,
+    *,
+    dispensable: Sequence[str] | None = None,
+    faint: Iterable[int] = (),
+    width: int | None = None,
+) -> Table:
+    """A table no wider than the terminal: columns that have no room are left out and named below it.
+
+    Args:
+        columns: in their order.
+        title: above the table.
+        dispensable: headings of those that may be left out, the first first; by default all but the first two columns,
+            from the right.
+        faint: numbers of rows that are printed faintly.
+        width: characters a line; the terminal's if None.
+    """
+    room = out.width if width is None else width
+    order = [column.heading for column in reversed(columns[2:])] if dispensable is None else list(dispensable)
+    shown, left_out = list(columns), []
+    while order and sum(column.needed + 3 for column in shown) + 1 > room:
+        left_out.append(order.pop(0))
+        shown = [column for column in shown if column.heading not in left_out]
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for column in shown:
+        side: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(
+            escape(column.heading),
+            justify=side,
+            no_wrap=column.whole or column.right,
+            min_width=min(column.needed, room),
+        )
+    pale = set(faint)
+    for number, row in enumerate(zip(*(column.cells for column in shown), strict=True)):
+        table.add_row(*map(escape, row), style="dim" if number in pale else None)
+    if left_out:
+        names = [column.heading for column in columns if column.heading in left_out]
+        table.caption = f"no room for {_counted(names)}; --json prints all"
+    return table
+
+
+def _counted(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LONGEST_LIST} more columns" if len(names) > _LONGEST_LIST else ""
+    return escape(", ".join(names[:_LONGEST_LIST]) + more)
+
+
 def frame_table(
-    frame: pl.DataFrame, title: str | None = None, *, whole: Sequence[str] = (), most: int | None = SHOWN_ROWS
+    frame: pl.DataFrame,
+    title: str | None = None,
+    *,
+    whole: Sequence[str] = (),
+    most: int | None = SHOWN_ROWS,
+    width: int | None = None,
 ) -> Table:
     """The first `most` rows of a frame, all if None; numbers to the right, texts in `whole` neither broken nor cut."""
     shown = frame if most is None else frame.head(most)
-    table = Table(title=title, title_justify="left")
-    for name, dtype in frame.schema.items():
-        side: Literal["left", "right"] = "right" if dtype.is_numeric() else "left"
-        table.add_column(escape(name), justify=side, no_wrap=name in whole)
-    for row in shown.iter_rows(named=True):
-        cells = (str(value) if name in whole else cell_text(value) for name, value in row.items())
-        table.add_row(*(escape(cell) for cell in cells))
+    columns = [
+        Column(
+            name,
+            [str(value) if name in whole else cell_text(value) for value in shown[name].to_list()],
+            right=dtype.is_numeric(),
+            whole=name in whole,
+        )
+        for name, dtype in frame.schema.items()
+    ]
+    table = fitted(columns, title, width=width)
     if shown.height < frame.height:
-        table.caption = f"{shown.height} of {frame.height:,} rows"
+        counted = f"{shown.height} of {frame.height:,} rows"
+        table.caption = f"{counted}; {table.caption}" if table.caption else counted
     return table
 
 
@@ -93,44 +179,63 @@ def _harmless_name(name: str) -> str:
     return f"'{name}" if re.match(_FORMULA, name) else name
 
 
-def leaderboard_table(board: pl.DataFrame, title: str) -> Table:
+_DISPENSABLE = (
+    "trials",
+    "MB above data",
+    "chance",
+    "to leader",
+    "ndcg@20",
+    "s",
+    "p",
+    "cold",
+    "95 % interval",
+)
+"""Columns of the leaderboard that a narrow terminal does without, the first first."""
+
+
+def leaderboard_table(board: pl.DataFrame, dataset: str, *, width: int | None = None) -> Table:
     """The columns of a leaderboard that a terminal has room for; `=` is not to be told apart from the leader."""
-    table = Table(title=title, title_justify="left")
-    for name in ("window", "rank", "model"):
-        table.add_column(name)
-    for name in (
-        "recall@20",
-        "95 % interval",
-        "to leader",
-        "p",
-        "ndcg@20",
-        "cold",
-        "chance",
-        "trials",
-        "s",
-        "MB above data",
-    ):
-        table.add_column(name, justify="right")
     with_cold = set(board.drop_nulls("cold_value")["window"]) if "cold_value" in board.columns else set()
-    for row in board.iter_rows(named=True):
-        stale, difference, p = row["stale"], row["best_difference"], row["best_p"]
-        table.add_row(
-            row["window"],
-            "stale" if stale else f"{row['rank']}{' =' if p is not None and p >= ALPHA else ''}",
-            row["model"],
-            _number(row["recall@20"]),
-            f"{_number(row['recall@20_ci_low'])} to {_number(row['recall@20_ci_high'])}",
-            "" if difference is None else f"{difference:+.4f}",
-            "" if p is None else p_value(p),
-            _number(row["ndcg@20"]),
-            _cold(row, row["window"] in with_cold),
-            _number(row.get("cold_chance")),
-            _number(row["trials"], 0),
-            _number(row["seconds"], 1),
-            _number(row["peak_memory_mb"], 0),
-            style="dim" if stale else None,
-        )
-    return table
+    rows = board.to_dicts()
+    windows = {row["window"] for row in rows}
+    made = {
+        "window": [row["window"] for row in rows] if len(windows) > 1 else [],
+        "rank": [_rank(row) for row in rows],
+        "model": [row["model"] for row in rows],
+        "recall@20": [_number(row["recall@20"]) for row in rows],
+        "95 % interval": [
+            f"{_number(row['recall@20_ci_low'])} to {_number(row['recall@20_ci_high'])}" for row in rows
+        ],
+        "to leader": [
+            "" if row["best_difference"] is None else f"{row['best_difference']:+.4f}" for row in rows
+        ],
+        "p": ["" if row["best_p"] is None else p_value(row["best_p"]) for row in rows],
+        "ndcg@20": [_number(row["ndcg@20"]) for row in rows],
+        "cold": [_cold(row, row["window"] in with_cold) for row in rows],
+        "chance": [_number(row.get("cold_chance")) for row in rows],
+        "trials": [_number(row["trials"], 0) for row in rows],
+        "s": [_number(row["seconds"], 1) for row in rows],
+        "MB above data": [_number(row["peak_memory_mb"], 0) for row in rows],
+    }
+    columns = [
+        Column(name, cells, right=name not in ("window", "rank", "model"), whole=True)
+        for name, cells in made.items()
+        if any(cells) or name == "recall@20"
+    ]
+    of = f", window {windows.pop()}" if len(windows) == 1 else ""
+    return fitted(
+        columns,
+        escape(f"{dataset}{of}: means over seeds, 95 % intervals"),
+        dispensable=_DISPENSABLE,
+        faint=[number for number, row in enumerate(rows) if row["stale"]],
+        width=width,
+    )
+
+
+def _rank(row: Mapping[str, Any]) -> str:
+    if row["stale"]:
+        return "stale"
+    return f"{row['rank']}{' =' if row['best_p'] is not None and row['best_p'] >= ALPHA else ''}"
 
 
 def _cold(row: Mapping[str, Any], measured: bool) -> str:
@@ -173,52 +278,72 @@ def leaderboard_notes(board: pl.DataFrame, dataset: str) -> list[str]:
 
 def bench_table(rows: pl.DataFrame, title: str) -> Table:
     """Seconds and memory, each beside the peer's."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("dataset")
-    table.add_column("model")
-    for name in (
-        "s / epoch",
-        "peer",
-        "share",
-        "s / evaluation",
-        "peer",
-        "share",
-        "MB above data",
-        "process MB",
-        "peer",
-    ):
-        table.add_column(name, justify="right")
-    for row in rows.iter_rows(named=True):
-        epoch, evaluation = row["seconds_per_epoch"], row["seconds_per_evaluation"]
-        peers = row["peer_seconds_per_epoch"], row["peer_seconds_per_evaluation"]
-        table.add_row(
-            row["dataset"],
-            row["model"],
-            *(_number(epoch, 3), _number(peers[0], 2), _share(epoch, peers[0])),
-            *(_number(evaluation, 3), _number(peers[1], 2), _share(evaluation, peers[1])),
-            *(_number(row.get(f"{whose}_memory_mb"), 0) for whose in ("peak", "process", "peer_peak")),
-        )
-    return table
+    cells = [_bench_row(row) for row in rows.to_dicts()]
+    columns = [
+        Column(name, [row[name] for row in cells], right=name not in ("dataset", "model"), whole=True)
+        for name in (cells[0] if cells else ())
+    ]
+    return fitted(columns, title)
+
+
+def _bench_row(row: Mapping[str, Any]) -> dict[str, str]:
+    epoch, evaluation = row["seconds_per_epoch"], row["seconds_per_evaluation"]
+    peers = row["peer_seconds_per_epoch"], row["peer_seconds_per_evaluation"]
+    return {
+        "dataset": row["dataset"],
+        "model": row["model"],
+        "s / epoch": _number(epoch, 3),
+        "peer's": _number(peers[0], 2),
+        "share": _share(epoch, peers[0]),
+        "s / evaluation": _number(evaluation, 3),
+        "its peer's": _number(peers[1], 2),
+        "its share": _share(evaluation, peers[1]),
+        "MB above data": _number(row.get("peak_memory_mb"), 0),
+        "process MB": _number(row.get("process_memory_mb"), 0),
+        "peer's MB": _number(row.get("peer_peak_memory_mb"), 0),
+    }
 
 
 def experiment_table(rows: pl.DataFrame, title: str) -> Table:
     """The arms of an experiment, each held against the control."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("arm")
-    for name in (rows["metric"][0], "over seeds", "cold", "against control", "p", "seconds", "MB above data"):
-        table.add_column(name, justify="right")
-    for row in rows.iter_rows(named=True):
-        whole = row["part"] == "whole"
-        difference = row["difference"]
-        table.add_row(
-            escape(row["arm"] if whole else f"  {row['part']} alone"),
-            *(_number(row[name]) for name in ("value", "spread", "cold")),
-            "control" if difference is None else f"{difference:+.4f}",
-            _number(row["p"], 3),
-            _number(row["seconds"] if whole else None, 1),
-            _number(row["peak_memory_mb"] if whole else None, 0),
-        )
-    return table
+    cells = [_arm_row(row) for row in rows.to_dicts()]
+    columns = [
+        Column(name, [row[name] for row in cells], right=name != "arm", whole=True)
+        for name in (cells[0] if cells else ())
+    ]
+    return fitted(columns, title)
+
+
+def _arm_row(row: Mapping[str, Any]) -> dict[str, str]:
+    whole, difference = row["part"] == "whole", row["difference"]
+    return {
+        "arm": row["arm"] if whole else f"  {row['part']} alone",
+        row["metric"]: _number(row["value"]),
+        "against control": "control" if difference is None else f"{difference:+.4f}",
+        "p": _number(row["p"], 3),
+        "over seeds": _number(row["spread"]),
+        "cold": _number(row["cold"]),
+        "seconds": _number(row["seconds"] if whole else None, 1),
+        "MB above data": _number(row["peak_memory_mb"] if whole else None, 0),
+    }
+
+
+def origin_data(origin: Origin) -> dict[str, Any]:
+    """The same as plain data: each origin once under its name and digest, inputs by these."""
+    found: dict[str, Any] = {}
+    waiting = [origin]
+    while waiting:
+        each = waiting.pop()
+        key = f"{each.name}@{each.digest}"
+        if key not in found:
+            found[key] = {
+                "name": each.name,
+                "digest": each.digest,
+                "made": None if each.made is None else asdict(each.made),
+                "inputs": [f"{part.name}@{part.digest}" for part in each.inputs],
+            }
+            waiting += each.inputs
+    return {"asset": f"{origin.name}@{origin.digest}", "origins": found}
 
 
 def origin_tree(origin: Origin) -> Tree:

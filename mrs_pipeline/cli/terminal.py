@@ -1,16 +1,25 @@
-"""What every command shares: its two streams, the home that it works in, progress on stderr. No command is here."""
+"""What every command shares: streams, home, progress on stderr, `--json`, `--quiet`. No command is here."""
 
+import inspect
+import json
 import logging
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 
+from mrs_pipeline.cli.completing import dataset_names, model_names
 from mrs_pipeline.storage.home import HOME_VARIABLE, Home, find_home
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _PIPE_WIDTH = 140
 
@@ -27,12 +36,84 @@ err = _console(stderr=True)
 
 
 DatasetName = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A dataset of this home, see `mrs datasets`.")
+    str,
+    typer.Argument(
+        metavar="DATASET", help="A dataset of this home, see `mrs datasets`.", autocompletion=dataset_names
+    ),
 ]
 Window = Annotated[str | None, typer.Option("--window", "-w", help="The window. Default: the last one.")]
 
 
-ModelNames = Annotated[str | None, typer.Option(help="Only these models, separated by commas.")]
+ModelNames = Annotated[
+    str | None, typer.Option(help="Only these models, separated by commas.", autocompletion=model_names)
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on the standard output, for programs.")
+]
+_Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors: no notices, no progress.")
+]
+
+
+class Commands(typer.Typer):
+    """A group of commands, each of which takes `--quiet`."""
+
+    def command(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Register a function as a command; the function itself stays as it is."""
+        register = super().command(*args, **options)
+
+        def registered(function: Callable[..., None]) -> Callable[..., None]:
+            register(_with_quiet(function))
+            return function
+
+        return registered
+
+
+def _with_quiet(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def command(*args: Any, quiet: bool = False, **options: Any) -> None:
+        err.quiet = quiet
+        function(*args, **options)
+
+    signature = inspect.signature(function)
+    option = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Quiet)
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what typer reads
+        parameters=[*signature.parameters.values(), option]
+    )
+    command.__annotations__ = {**function.__annotations__, "quiet": _Quiet}
+    return command
+
+
+def show(result: object, drawn: "Callable[[], RenderableType]", *, as_json: bool) -> None:
+    """Print a result: for people what `drawn` makes of it, for programs the result as JSON.
+
+    Args:
+        result: a frame, or mappings and lists of frames, texts, numbers, moments and paths.
+        drawn: makes a table, a tree or a text; a text is printed without markup. Not called for JSON.
+        as_json: which of the two; a command takes it as `as_json: AsJson = False`.
+    """
+    if as_json:
+        sys.stdout.write(json_text(result) + "\n")
+        return
+    shown = drawn()
+    out.print(shown, soft_wrap=isinstance(shown, str), markup=not isinstance(shown, str))
+
+
+def json_text(result: object) -> str:
+    """A result as JSON: frames as lists of rows, moments in ISO 8601, what is no finite number as null."""
+    return json.dumps(result, ensure_ascii=False, indent=2, allow_nan=False, default=_encoded)
+
+
+def _encoded(value: Any) -> Any:
+    """What JSON itself has no word for."""
+    import polars as pl
+
+    if isinstance(value, pl.DataFrame):
+        finite = pl.selectors.float()
+        return value.with_columns(pl.when(finite.is_finite()).then(finite)).to_dicts()
+    if isinstance(value, date):  # a datetime is one
+        return value.isoformat()
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def listed(text: str) -> list[str]:
@@ -51,7 +132,7 @@ def chosen_models(text: str | None) -> list[str] | None:
 
 
 def show_steps() -> None:
-    """A line on stderr for each finished step."""
+    """A line on stderr for each finished step; none with `--quiet`."""
     log = logging.getLogger("mrs_pipeline")
     log.handlers = [
         RichHandler(console=err, show_path=False, show_level=False, highlighter=NullHighlighter())

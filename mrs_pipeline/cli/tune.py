@@ -1,10 +1,21 @@
 """`mrs tune`: settings of models, searched on validation rows. The search is `tuning`, what is saved `presets`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, listed, out, show_steps
+from mrs_pipeline.cli.terminal import (
+    AsJson,
+    DatasetName,
+    Window,
+    enter_home,
+    err,
+    listed,
+    out,
+    show,
+    show_steps,
+)
 from mrs_pipeline.errors import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -41,6 +52,7 @@ def tune(
     force: Annotated[
         bool, typer.Option("--force", help="Search again, also what has been searched before.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Search settings of models on validation rows; the test rows are not looked at.
 
@@ -63,7 +75,8 @@ def tune(
     stage = Stage(config, home, window or default_windows(project, dataset)[-1])
     for line in run_dataset(project, dataset, [stage.window], [], force=False):
         err.print(line, markup=False)
-    diverged = []
+    told = err if as_json else out  # model by model, as they end
+    diverged, searched = [], []
     for model in chosen:
         training = config.training_of(model).model_copy(update=budget)
         try:
@@ -76,28 +89,35 @@ def tune(
         table = table if (table["failure"] != "").any() else table.drop("failure")
         metric = f"validation {config.evaluation.select_on}"
         title = f"{dataset}, window {stage.window}, {model}: {metric}"
-        out.print(frame_table(table, title, whole=["overrides"]))
+        told.print(frame_table(table, title, whole=["overrides"]))
         options = {
             "window": stage.window if config.windowed else None,
             "settings": ",".join(only),
             "trials": trials,
             **budget,
         }
-        command = " ".join(
-            ["mrs tune", dataset, model, *(f"--{name} {value}" for name, value in options.items() if value)]
-        )
-        preset = preset_of(stage, model, found, training, f"{command} --save")
-        out.print(_summary(model, preset), soft_wrap=True, markup=False)
+        preset = preset_of(stage, model, found, training, _command(dataset, model, options))
+        searched.append({"model": model, "trials": table, "preset": preset.model_dump(mode="json")})
+        lines = [_summary(model, preset)]
         if save:
             path = project.folders[dataset] / PRESETS_FILE
             save_preset(stage, path, model, preset)
-            out.print(f"saved in {path}", soft_wrap=True, markup=False)
+            lines.append(f"saved in {path}")
         elif preset.settings:
-            out.print(_to_paste(model, preset), markup=False)
+            lines.append(_to_paste(model, preset))
+        told.print("\n".join(lines), soft_wrap=True, markup=False)
+    if as_json:
+        show(searched, str, as_json=True)
     if save and not config.presets:
         err.print(f"notice: the defs.yaml of {dataset} says `presets: false`, so nothing starts from them")
     if diverged:
         raise typer.Exit(1)
+
+
+def _command(dataset: str, model: str, options: Mapping[str, object]) -> str:
+    """What finds the same preset again."""
+    given = (f"--{name} {value}" for name, value in options.items() if value)
+    return " ".join(["mrs tune", dataset, model, *given, "--save"])
 
 
 def _summary(model: str, preset: "Preset") -> str:

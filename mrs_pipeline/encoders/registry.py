@@ -12,6 +12,7 @@ from mrs_pipeline.code import boundary
 from mrs_pipeline.encoders.automatic import AUTO_SCHEMA, written_out
 from mrs_pipeline.encoders.options import EncoderOptions, ImageOptions
 from mrs_pipeline.encoders.settings import EngineSettings
+from mrs_pipeline.errors import did_you_mean
 from mrs_pipeline.open_settings import OneOf
 from mrs_pipeline.registry import Registry, class_flaw
 from mrs_pipeline.taxonomy import Modality
@@ -70,7 +71,9 @@ def _registered(encoder: str, modality: str | None) -> str:
     modalities = [name.partition(".")[0] for name in ENCODERS if name.partition(".")[2] == encoder]
     if not modalities:
         names = dict.fromkeys(name.rpartition(".")[2] for name in ENCODERS)
-        raise ValueError(f"there is no encoder '{encoder}'; the encoders are {', '.join(names)}")
+        raise ValueError(
+            f"there is no encoder '{encoder}'{did_you_mean(str(encoder), names)}; the encoders are {', '.join(names)}"
+        )
     if modality not in modalities:
         raise ValueError(f"encoder: {encoder} needs `modality:`, one of {', '.join(modalities)}")
     return f"{modality}.{encoder}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from mrs_pipeline.code import boundary
+from mrs_pipeline.errors import did_you_mean
 from mrs_pipeline.ingest.options import SourceOptions
 from mrs_pipeline.open_settings import OneOf
 from mrs_pipeline.registry import Registry, class_flaw
@@ -42,7 +43,9 @@ READERS: Final["Registry[type[Reader[Any]]]"] = boundary(
 def _options_class(entry: Mapping[str, Any]) -> type[SourceOptions]:
     name = entry.get("reader", _DEFAULT)
     if name not in READERS:
-        raise ValueError(f"there is no reader '{name}'; the readers are {', '.join(READERS)}")
+        raise ValueError(
+            f"there is no reader '{name}'{did_you_mean(str(name), READERS)}; the readers are {', '.join(READERS)}"
+        )
     return READERS[name].Options
 
 

@@ -42,7 +42,7 @@ class Dataset(dg.Component):
         return cls(_with_presets(attributes, folder / PRESETS_FILE), folder)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
-        """All definitions of the dataset; none, and one notice, where its folder is absent."""
+        """All definitions of the dataset; none where its folder is absent."""
         # What runs the steps needs torch, scipy and matplotlib: it is loaded with the first dataset, not with Dagster's
         # look at which components there are.
         from mrs_pipeline.orchestration.assets import build_asset, build_checks
@@ -52,14 +52,10 @@ class Dataset(dg.Component):
         from mrs_pipeline.plan import on_request, plan
 
         home = find_home()
-        try:
-            # A remote source is asked for when a step needs it: definitions load without a network.
-            if not is_remote(self.config.source.place):
-                _require_folder(self.config, home.root)
-                _notice_of_faults(self.config, home.root)
-        except SourceAbsent as absent:
-            print(f"notice: dataset {self.config.name} is left out: {absent}", file=sys.stderr)  # noqa: T201
+        if absence(self.config, home.root):  # `mrs datasets` says so
             return dg.Definitions()
+        if not is_remote(self.config.source.place):
+            _notice_of_faults(self.config, home.root)
         if notice := without_weights(self.config.features):
             print(f"notice: dataset {self.config.name}: {notice}", file=sys.stderr)  # noqa: T201
         tasks = [*plan(self.config), *on_request(self.config)]
@@ -76,10 +72,18 @@ class Dataset(dg.Component):
         )
 
 
-def _require_folder(config: DatasetConfig, home_root: Path) -> None:
-    """SourceAbsent where the source's folder is not there; InputError where the setting names something else."""
-    if isinstance(config.source, FileSourceOptions):
-        source_folder(config.source.path, home_root)
+def absence(config: DatasetConfig, home_root: Path) -> str | None:
+    """Why the source's folder is not there; None where it is, or is remote: that is asked for when a step needs it.
+
+    Raises:
+        InputError: the setting names something else than a folder.
+    """
+    try:
+        if isinstance(config.source, FileSourceOptions) and not is_remote(config.source.place):
+            source_folder(config.source.path, home_root)
+    except SourceAbsent as absent:
+        return str(absent)
+    return None
 
 
 def _notice_of_faults(config: DatasetConfig, home_root: Path) -> None:

@@ -17,7 +17,7 @@ import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
 from mrs_pipeline.orchestration.component import Dataset
@@ -57,7 +57,8 @@ class Project:
         if name not in self.configs:
             known = ", ".join(sorted(self.configs)) or "none"
             raise InputError(
-                f"no dataset is called {name}; this home has {known} (add one with `mrs init FOLDER --name {name}`)."
+                f"no dataset is called {name}{did_you_mean(name, self.configs)}; this home has {known} (add one with "
+                f"`mrs init FOLDER --name {name}`)."
             )
         return self.configs[name]
 
@@ -204,7 +205,8 @@ def _chosen(config: DatasetConfig, models: Sequence[str] | None, also: Sequence[
         unknown = [model for model in models if model not in config.model_configs]
         if unknown:
             raise InputError(
-                f"{config.name} does not list the model {unknown[0]}; its defs.yaml has "
+                f"{config.name} does not list the model {unknown[0]}"
+                f"{did_you_mean(unknown[0], config.model_configs)}; its defs.yaml has "
                 f"{', '.join(config.model_configs)} (see `mrs models` for all that can be added)."
             )
         listed = {name: settings for name, settings in config.models.items() if name in models}
@@ -231,7 +233,17 @@ def _check_windows(config: DatasetConfig, windows: Sequence[str]) -> None:
         reason = f"its windows with history are {keys[0]} to {keys[-1]}"
     else:
         reason = "none of its windows has history before it yet"
-    raise InputError(f"{config.name} cannot be run for window {unknown}: {reason}.")
+    near = "" if _is_key(config, unknown) else did_you_mean(unknown, keys)
+    raise InputError(f"{config.name} cannot be run for window {unknown}{near}: {reason}.")
+
+
+def _is_key(config: DatasetConfig, window: str) -> bool:
+    """Whether a window is written like those of the dataset, so that it is no slip of the pen."""
+    try:
+        window_end(config.window.every, window)
+    except (ValueError, KeyError, InputError):
+        return False
+    return True
 
 
 def _stale_raw(project: Project, config: DatasetConfig, windows: Sequence[str], force: bool) -> list[str]:

@@ -5,9 +5,10 @@ Which settings there are is declared in `dataset` and the rooms below it; other 
 
 from pydantic import ValidationError
 
-from mrs_pipeline.errors import MrsError
+from mrs_pipeline.errors import MrsError, did_you_mean
 
-_WORDS = {"extra_forbidden": "there is no such key here", "missing": "this key is missing"}
+_UNKNOWN = "extra_forbidden"
+_WORDS = {_UNKNOWN: "there is no such key here", "missing": "this key is missing"}
 
 
 def explain(error: BaseException) -> str | None:
@@ -27,6 +28,17 @@ def _settings(error: ValidationError) -> list[str]:
     clauses = []
     for wrong in error.errors(include_url=False, include_input=False):
         key, _, place = ".".join(str(part) for part in wrong["loc"]).partition(" at ")
+        key = key.removeprefix("attributes.")
         words = _WORDS.get(wrong["type"]) or wrong["msg"].removeprefix("Value error, ")
-        clauses.append(": ".join(part for part in (place, key.removeprefix("attributes."), words) if part))
+        if wrong["type"] == _UNKNOWN:
+            words += _meant(key)
+        clauses.append(": ".join(part for part in (place, key, words) if part))
     return clauses
+
+
+def _meant(key: str) -> str:
+    """The known key that is most like the wrong one."""
+    from mrs_pipeline.orchestration.known_keys import known_keys
+
+    place = key.split(".")
+    return did_you_mean(place[-1], known_keys(place))

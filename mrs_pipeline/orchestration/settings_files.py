@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mrs_pipeline.documents import DocumentError, YamlDocument, yaml_file
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.notifying import read_options
 from mrs_pipeline.orchestration.home import COMPONENT, defs_folder
 
@@ -58,7 +58,9 @@ def _require_dataset(document: YamlDocument) -> None:
         raise DocumentError("this holds no settings")
     wrong = next((key for key in settings if key not in _KEYS), None)
     if wrong is not None:
-        raise DocumentError(f"{wrong}: there is no such key here", document.lines[str(wrong)])
+        raise DocumentError(
+            f"{wrong}: there is no such key here{did_you_mean(str(wrong), _KEYS)}", document.lines[str(wrong)]
+        )
     if settings.get("type") != COMPONENT:
         raise DocumentError(
             f"type: {str(settings.get('type'))[:80]} is no dataset", document.lines.get("type")

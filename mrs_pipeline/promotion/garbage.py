@@ -84,7 +84,9 @@ def _of_dataset(home: Home, config: DatasetConfig) -> Iterator[Held]:
     yield from _champions(home, config)
 
 
-def _tables(home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]) -> Iterator[Held]:
+def _tables(
+    home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]
+) -> Iterator[Held]:
     lake = Lake(home.lake)
     for schema, name in lake.tables():
         for table in lake.partitions(schema, name, **{DATASET: config.name}):

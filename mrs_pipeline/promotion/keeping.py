@@ -78,7 +78,9 @@ def kept_stage(stage: Stage, name: str, window: str) -> Stage:
         raise InputError(f"{folder}, which the champion was promoted with, is gone: {remedy}.") from error
     except (DocumentError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / _SETTINGS} cannot be read by this version ({reason}): {remedy}.") from error
+        raise InputError(
+            f"{folder / _SETTINGS} cannot be read by this version ({reason}): {remedy}."
+        ) from error
     return Stage(config, Home(stage.home.root, kept=folder), window)
 
 

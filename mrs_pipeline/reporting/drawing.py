@@ -48,6 +48,17 @@ WIDE: Final = 10.4
 """Inches of a figure over the full text width; with 72 units an inch 9-point text is then about 13 pixels."""
 HALF: Final = 5.0
 
+THEMED: Final[Mapping[str, str]] = {
+    INK: "ink",
+    MUTED: "muted",
+    FAINT: "faint",
+    TRACK: "line",
+    "#ffffff": "paper",
+    AXIS_COLOURS[Axis.BASELINE]: "baseline",
+    **dict(zip(LINES, ("blue", "vermilion", "green", "pink", "amber", "sky"), strict=True)),
+}
+"""Colour -> the page's variable for it, which is another one in the dark."""
+
 STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: one layout everywhere, wider than what CSS sets
     "font.size": 9.5,
@@ -111,7 +122,13 @@ def svg(figure: Figure, name: str) -> str:
     opening = re.sub(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", opening)
     rest = re.sub(r'(<[^<>]*?\s)id="', rf'\g<1>id="{name}-', rest)
     rest = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", rest)
-    return f"{opening}>{rest.replace('xlink:href', 'href')}".strip()
+    rest = re.sub(r"(?<=: )#[0-9a-f]{6}", _themed, rest.replace("xlink:href", "href"))
+    return f"{opening}>{rest}".strip()
+
+
+def _themed(colour: re.Match[str]) -> str:
+    name = THEMED.get(colour.group())
+    return colour.group() if name is None else f"var(--{name}, {colour.group()})"
 
 
 def png(figure: Figure) -> bytes:
@@ -200,6 +217,17 @@ def words_inside(axes: Axes) -> None:
     legend = axes.legend(
         fontsize=7.5, labelcolor="linecolor", handlelength=0, handletextpad=0, ncols=3, loc="upper right",
         borderaxespad=0, columnspacing=0.8,
+    )  # fmt: skip
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_visible(False)
+
+
+def words_above(axes: Axes) -> None:
+    """The labels of the lines drawn, as coloured words between the plot and what stands above it."""
+    legend = axes.legend(
+        fontsize=7, labelcolor="linecolor", handlelength=0, handletextpad=0, ncols=3, loc="lower left",
+        bbox_to_anchor=(0, 1), borderaxespad=0.1, columnspacing=0.8,
     )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:

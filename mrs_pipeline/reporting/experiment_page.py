@@ -4,7 +4,7 @@ Rows come from `eval.experiments`; rendering is `html`, figures are `experiment_
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ import polars as pl
 from mrs_pipeline.reporting import experiment_plots as plots
 from mrs_pipeline.reporting.captions import EXPERIMENT_WORDS
 from mrs_pipeline.reporting.html import Plot, inline_plot, render
+from mrs_pipeline.reporting.inputs import PageLinks
 from mrs_pipeline.reporting.narrative import p_text, p_value, seconds_text
 from mrs_pipeline.reporting.sections import (
     DASH,
@@ -35,6 +36,7 @@ class ExperimentPageInputs:
         rows: `eval.experiments` of this experiment, the control first.
         cost: whether time and memory are part of the question.
         facts: label -> value: seeds, budget, protocol, digests.
+        links: to other pages.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class ExperimentPageInputs:
     rows: pl.DataFrame
     cost: bool
     facts: Mapping[str, str]
+    links: PageLinks = field(default_factory=PageLinks)
 
 
 def experiment_page(inputs: ExperimentPageInputs) -> str:

@@ -7,7 +7,7 @@ page to load or run anything but its own style and its one script.
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from mrs_pipeline.reporting.inputs import (
     QUARANTINE_FRAME,
     RUN_FRAME,
     SPLIT_ROWS,
+    VALID_TERM,
     DataStatistics,
     FeaturePageInputs,
     ReportInputs,
@@ -37,7 +38,7 @@ from mrs_pipeline.reporting.inputs import (
 from mrs_pipeline.reporting.leaderboard import current, leaderboard, walk_forward
 from mrs_pipeline.reporting.narrative import best_baseline, best_content, summary
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES
-from mrs_pipeline.schema import FULL_WINDOW
+from mrs_pipeline.schema import FULL_WINDOW, SPLIT_LABELS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -66,13 +67,7 @@ def report(inputs: ReportInputs) -> str:
         raise InputError(
             "There are no metrics to report on; materialise the metrics of at least one model first."
         )
-    board = leaderboard(
-        inputs.metrics,
-        inputs.runs,
-        inputs.user_metrics,
-        shown=inputs.metrics_shown,
-        popularity=inputs.popularity_model,
-    )
+    board = _ranked(inputs) if inputs.board is None else inputs.board
     metrics = conform(inputs.metrics, METRIC_FRAME, "metrics")
     parts = [
         part
@@ -86,14 +81,24 @@ def report(inputs: ReportInputs) -> str:
         boards=[_board(part, inputs, number) for number, part in enumerate(parts)],
         notices=_notices(board, checks),
         data=[_data(statistics, number) for number, statistics in enumerate(inputs.data)],
-        checks=sections.checks_table(checks) if len(checks) else None,
-        n_passed=int(checks["passed"].sum()),
+        failed=sections.checks_table(checks.filter(~pl.col("passed"))),
+        passed=sections.checks_table(checks.filter("passed")),
         runs=sections.runs_table(inputs.runs, metrics),
         provenance={
             **inputs.provenance,
             "Seeds": ", ".join(map(str, sorted(metrics["seed"].unique()))),
             "Data digests": ", ".join(_short(metrics["data_digest"])),
         },
+    )
+
+
+def _ranked(inputs: ReportInputs) -> pl.DataFrame:
+    return leaderboard(
+        inputs.metrics,
+        inputs.runs,
+        inputs.user_metrics,
+        shown=inputs.metrics_shown,
+        popularity=inputs.popularity_model,
     )
 
 
@@ -140,9 +145,11 @@ def _board(part: pl.DataFrame, inputs: ReportInputs, number: int) -> Mapping[str
         "dataset": group["dataset"][0],
         "window": lead,
         "protocol": group["protocol"][0],
-        "summary": summary(listed, shown[0], popularity),
+        "deploy": sections.deploy_cards(group, shown[0]),
+        "summary": summary(listed, shown[0], popularity)[1 if len(group) > 1 else 0 :],
         "tiles": sections.tiles(group, shown[0], popularity),
         "table": sections.leaderboard_section(listed, shown, popularity),
+        "costs": sections.costs_table(group, shown[0], inputs.costs),
         "beyond": sections.beyond_accuracy_table(group, shown[0]),
         "all_metrics": sections.all_metrics_table(group),
         "compared": len(group),
@@ -197,8 +204,8 @@ def _result_plots(
         ),
         (
             "training",
-            history["model"].is_in(group["model"].to_list()).any(),
-            lambda: plots.training_curves(history, runs, group["model"].to_list()),
+            bool(trained := _with_losses(history, group["model"].to_list())),
+            lambda: plots.training_curves(history, runs, trained),
         ),
     ]
     return {
@@ -206,6 +213,12 @@ def _result_plots(
         for name, wanted, draw in candidates
         if wanted
     }
+
+
+def _with_losses(history: pl.DataFrame, models: Sequence[str]) -> list[str]:
+    """The models that were trained by steps: closed forms have no curve."""
+    stepped = set(history.filter(pl.col("term") != VALID_TERM)["model"])
+    return [model for model in models if model in stepped]
 
 
 def _highlighted(group: pl.DataFrame, popularity: str) -> list[str]:
@@ -236,13 +249,19 @@ def _data(statistics: DataStatistics, number: int) -> Mapping[str, Any]:
         "statistics": statistics,
         "quarantine": sections.quarantine_table(statistics),
         "features": sections.plain_table(features) if len(features) else None,
-        "splits": [(row["split"], row["rows"], row["rows"] / total) for row in splits.to_dicts()],
+        "splits": [(row["split"], row["rows"], row["rows"] / total) for row in _in_order(splits)],
         "plots": [
             inline_plot(draw(), f"d{number}-{name}", *DATA_WORDS[name])
             for name, wanted, draw in candidates
             if wanted
         ],
     }
+
+
+def _in_order(splits: pl.DataFrame) -> list[dict[str, Any]]:
+    """Train, validation, test, then whatever else there is."""
+    place = {name: number for number, name in enumerate(SPLIT_LABELS)}
+    return sorted(splits.to_dicts(), key=lambda row: (place.get(row["split"], len(place)), row["split"]))
 
 
 def _notices(board: pl.DataFrame, checks: pl.DataFrame) -> list[str]:

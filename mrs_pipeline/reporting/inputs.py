@@ -168,12 +168,76 @@ class ItemCard:
 
 @dataclass(frozen=True)
 class SampleUser:
-    """One user's history and what a model recommends to them, best first."""
+    """One user's history and what models recommend to them, best first.
+
+    Attributes:
+        user_id: the user as the source calls them.
+        model: the leading model.
+        history: what they took, latest first.
+        recommended: the leading model's list.
+        other: the best model of the other kind (with content, or without); "" where there is none.
+        recommended_by_other: its list.
+    """
 
     user_id: str
     model: str
     history: tuple[ItemCard, ...]
     recommended: tuple[ItemCard, ...]
+    other: str = ""
+    recommended_by_other: tuple[ItemCard, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for one recommended item.
+
+    Attributes:
+        item: what is recommended, the score in its note.
+        sentence: the explanation in words.
+        shares: (path, share of the score against an average item, width of its bar 0..1), the largest first.
+        alike: (modality, the item of the history that is most like it in that modality).
+    """
+
+    item: ItemCard
+    sentence: str
+    shares: tuple[tuple[str, str, float], ...]
+    alike: tuple[tuple[str, ItemCard], ...]
+
+
+@dataclass(frozen=True)
+class ExplainedList:
+    """The first places of one user's list with their evidence."""
+
+    user_id: str
+    model: str
+    places: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a model costs beside training.
+
+    Attributes:
+        stored_mb: what is kept of it on disk.
+        extraction_seconds: to encode all items for the feature sets that it reads; None where it reads none, or where
+            it is not known.
+    """
+
+    stored_mb: float | None = None
+    extraction_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class PageLinks:
+    """Other pages, relative to this one.
+
+    Attributes:
+        back: (title, address) of the pages above.
+        below: heading -> (title, address) of pages about parts.
+    """
+
+    back: tuple[tuple[str, str], ...] = ()
+    below: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +254,10 @@ class ReportInputs:
         checks: `CHECK_FRAME` rows.
         data: statistics, one a dataset (of the window the report leads with).
         samples: example users.
+        gallery: lists with their evidence.
+        costs: model -> what it costs beside training, in the window the report leads with.
+        links: to other pages.
+        board: the leaderboard as it is stored; ranked here from the metrics if None.
         provenance: label -> value for the footer: git commit, versions, digests.
         metrics_shown: metric columns of the leaderboard; the first one ranks.
         popularity_model: name of the non-personal reference.
@@ -204,6 +272,10 @@ class ReportInputs:
     checks: pl.DataFrame = field(default_factory=pl.DataFrame)
     data: tuple[DataStatistics, ...] = ()
     samples: tuple[SampleUser, ...] = ()
+    gallery: tuple[ExplainedList, ...] = ()
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)
+    links: PageLinks = field(default_factory=PageLinks)
+    board: pl.DataFrame | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     metrics_shown: tuple[str, ...] = COMPARED
     popularity_model: str = "most_pop"
@@ -234,6 +306,7 @@ class FeaturePageInputs:
         neighbours: a dozen items with their nearest ones.
         facts: label -> value, e.g. width, encoder revision, items a second.
         failures: `QUARANTINE_FRAME`-shaped rows: why content could not be read.
+        links: to other pages.
     """
 
     dataset: str
@@ -248,6 +321,7 @@ class FeaturePageInputs:
     neighbours: tuple[ItemNeighbours, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
+    links: PageLinks = field(default_factory=PageLinks)
 
     @property
     def coverage(self) -> float:

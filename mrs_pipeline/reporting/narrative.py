@@ -5,6 +5,7 @@ measured on other data are no part of any sentence but the one that says so.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -36,7 +37,6 @@ def summary(group: pl.DataFrame, metric: str, popularity: str) -> list[str]:
         _ties(rows),
         _against_popularity(rows[0], rows, metric, popularity),
         _cold(rows, popularity),
-        _cheapest(rows),
         _one_seed(rows),
         tuning_told(rows),
         _stale(group),
@@ -157,27 +157,84 @@ def _against_popularity(leader: Row, rows: list[dict[str, Any]], metric: str, po
     return text + (f" Below popularity: {_listed(losing)}." if losing else "")
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The model to put into use for one kind of items, and why it is this one.
+
+    Attributes:
+        row: of the leaderboard.
+        why: a clause: how it compares with the most accurate one.
+    """
+
+    row: Row
+    why: str
+
+
+def choice_for_known(rows: Sequence[Row], metric: str) -> Choice:
+    """For items with a history: the leader, or the cheapest to train of those that cannot be told apart from it."""
+    tied = [row for row in rows[1:] if row["best_p"] is not None and row["best_p"] >= ALPHA]
+    return _cheapest(rows[0], tied, "best_p", metric)
+
+
+def choice_for_new(rows: Sequence[Row]) -> Choice | None:
+    """For items without one, by the metric on cold items; None where nothing is shown to be better than chance."""
+    best = _best_of(rows, "cold_value")
+    if best is None or not _above_chance(best):
+        return None
+    tied = [
+        row
+        for row in rows
+        if row is not best
+        and row.get("cold_value") is not None
+        and _above_chance(row)
+        and (row["cold_best_p"] or 0) >= ALPHA
+    ]
+    return _cheapest(best, tied, "cold_best_p", "cold_value")
+
+
+def _cheapest(best: Row, tied: Sequence[Row], p: str, metric: str) -> Choice:
+    """The cheapest of the best and those tied with it."""
+    label = best["cold_metric"] if metric == "cold_value" else metric
+    known = [row for row in (best, *tied) if row["seconds"] is not None]
+    cheapest = min(known, key=lambda row: float(row["seconds"]), default=best)
+    value = f"{label} {cheapest[metric]:.4f}"
+    if cheapest is best:
+        others = f", the cheapest of {len(tied) + 1} that are tied" if tied else ""
+        return Choice(best, f"the most accurate{others}, {value}")
+    return Choice(
+        cheapest,
+        f"not to be told apart from {best['model']} ({value} against {best[metric]:.4f}, {p_text(cheapest[p])}) and "
+        f"the cheapest to train of {len(tied) + 1} such",
+    )
+
+
 def _deploy(rows: list[dict[str, Any]], metric: str) -> str:
     """What a stranger wants to know first: which model for items with a history, which for new ones, at what cost."""
     if len(rows) == 1:
         return ""
-    warm = _best_of(rows, f"warm_{metric}") or rows[0]
-    text = f"For items with a history deploy {warm['model']}{_cost(warm)}"
-    cold = _best_of(rows, "cold_value")
-    if cold is None:
+    known = choice_for_known(rows, metric).row
+    text = f"For items with a history deploy {known['model']}{_cost(known)}"
+    if _best_of(rows, "cold_value") is None:
         return text + "."
-    if not _above_chance(cold):
+    new = choice_for_new(rows)
+    if new is None:
         return text + "; for new items no model is shown to be better than chance."
-    if cold["model"] == warm["model"]:
+    if new.row["model"] == known["model"]:
         return text + ", and for new items too."
-    return text + f", for new items {cold['model']}{_cost(cold)}."
+    return text + f", for new items {new.row['model']}{_cost(new.row)}."
 
 
 def _cost(row: Row) -> str:
+    text = cost_text(row)
+    return f" ({text})" if text else ""
+
+
+def cost_text(row: Row) -> str:
+    """`3.3 s of training, 118 MB of memory above the data`; empty where neither is known."""
     seconds, memory = row["seconds"], row["peak_memory_mb"]
     parts = [] if seconds is None else [f"{seconds_text(seconds)} of training"]
     parts += [] if memory is None else [f"{memory:,.0f} MB of memory above the data"]
-    return f" ({', '.join(parts)})" if parts else ""
+    return ", ".join(parts)
 
 
 def _best_of(rows: Sequence[Row], column: str) -> Row | None:
@@ -229,23 +286,6 @@ def _cold(rows: list[dict[str, Any]], popularity: str) -> str:
         text += " No model that learns from content does better than this comparison of content."
     blind = [row["model"] for row in rows if row.get("cold_value") is None]
     return text + (f" They see no content and cannot rank these items: {_listed(blind)}." if blind else "")
-
-
-def _cheapest(rows: list[dict[str, Any]]) -> str:
-    """A much faster model that the test cannot tell from the leader."""
-    leader = rows[0]
-    tied = [
-        row
-        for row in rows[1:]
-        if row["best_p"] is not None and row["best_p"] >= ALPHA and row["seconds"] and leader["seconds"]
-    ]
-    fastest = min(tied, key=lambda row: float(row["seconds"]), default=None)
-    if fastest is None or fastest["seconds"] * 2 > leader["seconds"]:
-        return ""
-    return (
-        f"Where training time counts, {fastest['model']} is as good as the test can see at "
-        f"{seconds_text(fastest['seconds'])} instead of {seconds_text(leader['seconds'])}."
-    )
 
 
 def _one_seed(rows: list[dict[str, Any]]) -> str:

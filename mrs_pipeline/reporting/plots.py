@@ -3,7 +3,7 @@
 Not here: palette, style and SVG (`drawing`), numbers (`leaderboard`), captions and page layout (`html`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,8 @@ from mrs_pipeline.schema import TEST, TRAIN, VALID
 
 SPLIT_COLOURS: Final = {TRAIN: "#0072b2", VALID: "#e69f00", TEST: "#d55e00"}
 MAX_WINDOW_LABELS: Final = 12
+TERMS: Final = (d.INK, *d.LINES[1:], d.LINES[0], d.MUTED)
+"""Colours of loss terms: one a term in all panels of a figure, as long as there are enough."""
 
 
 @d.styled
@@ -182,6 +184,10 @@ def training_curves(history: pl.DataFrame, runs: pl.DataFrame, models: Sequence[
     rows = -(-len(drawn) // columns)
     figure = d.empty(d.WIDE, 2.35 * rows)
     grid = figure.add_gridspec(rows, columns)
+    terms = history.filter(pl.col("model").is_in(drawn) & (pl.col("term") != VALID_TERM))["term"]
+    colours = {
+        term: TERMS[place % len(TERMS)] for place, term in enumerate(terms.unique(maintain_order=True))
+    }
     for place, model in enumerate(drawn):
         own = history.filter(pl.col("model") == model)
         own = own.filter(pl.col("seed") == own["seed"].min()).sort("epoch")
@@ -189,7 +195,7 @@ def training_curves(history: pl.DataFrame, runs: pl.DataFrame, models: Sequence[
         upper = figure.add_subplot(cell[0])
         lower = figure.add_subplot(cell[1], sharex=upper)
         _validation_panel(upper, own, _best_epoch(runs, model, int(own["seed"][0])))
-        _loss_panel(lower, own.filter(pl.col("term") != VALID_TERM))
+        _loss_panel(lower, own.filter(pl.col("term") != VALID_TERM), colours)
         upper.set_title(d.shortened(model))
         if place % columns == 0:
             upper.set_ylabel("validation")
@@ -425,15 +431,15 @@ def _validation_panel(axes: Axes, own: pl.DataFrame, best_epoch: int | None) -> 
     axes.margins(y=0.15)
 
 
-def _loss_panel(axes: Axes, losses: pl.DataFrame) -> None:
-    """One line a term, on a log scale where all are positive."""
-    for number, (key, rows) in enumerate(losses.group_by("term", maintain_order=True)):
-        colour = (d.INK, *d.LINES[2:])[number % 5]
+def _loss_panel(axes: Axes, losses: pl.DataFrame, colours: Mapping[str, str]) -> None:
+    """One line a term in the term's colour, on a log scale where all are positive."""
+    for key, rows in losses.group_by("term", maintain_order=True):
+        term = str(key[0])
         axes.plot(
-            rows["epoch"], rows["value"], color=colour, linewidth=1.3, label=d.shortened(str(key[0]), 16)
+            rows["epoch"], rows["value"], color=colours[term], linewidth=1.3, label=d.shortened(term, 16)
         )
     if len(losses):
-        d.words_inside(axes)
+        d.words_above(axes)
         if (losses["value"] > 0).all():
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(d.short_number))

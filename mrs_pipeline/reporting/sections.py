@@ -11,9 +11,24 @@ import polars as pl
 
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.metrics.registry import METRICS
-from mrs_pipeline.reporting.inputs import CHECK_FRAME, QUARANTINE_FRAME, RUN_FRAME, DataStatistics, conform
+from mrs_pipeline.reporting.inputs import (
+    CHECK_FRAME,
+    QUARANTINE_FRAME,
+    RUN_FRAME,
+    DataStatistics,
+    ModelCost,
+    conform,
+)
 from mrs_pipeline.reporting.leaderboard import GROUP_COLUMNS, ONE_SEED, metric_columns
-from mrs_pipeline.reporting.narrative import best_baseline, gain, p_text, seconds_text
+from mrs_pipeline.reporting.narrative import (
+    best_baseline,
+    choice_for_known,
+    choice_for_new,
+    cost_text,
+    gain,
+    p_text,
+    seconds_text,
+)
 from mrs_pipeline.reporting.taxonomy_matrix import AXIS_TITLES, as_cell, cell_title, taxonomy_matrix
 from mrs_pipeline.statistics import ALPHA
 from mrs_pipeline.taxonomy import Axis, Cell
@@ -87,9 +102,6 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
         Header(
             f"vs. {popularity}", "multiple of what the most popular items reach; p adjusted in the same way"
         ),
-        Header("Searched", "settings that were tried on validation rows before the ones it has"),
-        Header("Training", "wall-clock time, mean over seeds"),
-        Header("Memory", "the most held while training, above what the data take"),
     ]
     top = max((row[first] or 0 for row in rows), default=0) or 1
     reference = next((row[first] for row in rows if row["model"] == popularity and not row["stale"]), None)
@@ -99,8 +111,7 @@ def leaderboard_section(group: pl.DataFrame, shown: Sequence[str], popularity: s
         cells += [_metric_cell(row, name, top if name == first else None) for name in shown]
         cells += [shown_number(row[name]) for name in slices]
         cells += [_cold_cell(row)] if cold else []
-        cells += [_leader_cell(row), _popularity_cell(row, first, reference), shown_number(row["trials"], 0)]
-        cells += _cost_cells(row)
+        cells += [_leader_cell(row), _popularity_cell(row, first, reference)]
         body.append(tuple(cells))
     return without_empty_columns(PageTable(tuple(headers), tuple(body)))
 
@@ -180,14 +191,72 @@ def _popularity_cell(row: dict[str, Any], metric: str, reference: float | None) 
     return CellValue(f"{row[metric] / reference:.1f}×", row[metric] / reference, notes)
 
 
-def _cost_cells(row: dict[str, Any]) -> tuple[CellValue, CellValue]:
-    seconds, memory = row["seconds"], row["peak_memory_mb"]
-    count = row["epochs"]
-    epochs = (f"{count:.0f} epoch{'' if count == 1 else 's'}",) if count else ()
-    return (
-        CellValue(DASH) if seconds is None else CellValue(seconds_text(seconds), seconds, epochs),
-        CellValue(DASH) if memory is None else CellValue(f"{memory:,.0f} MB", memory),
+def costs_table(group: pl.DataFrame, metric: str, costs: Mapping[str, ModelCost]) -> PageTable:
+    """What each model costs to train, to keep and to ask, one row a model in the order of the ranking.
+
+    Args:
+        group: leaderboard rows, best first.
+        metric: the ranking metric, shown for comparison.
+        costs: model -> what the leaderboard does not know of it.
+    """
+    headers = (
+        Header("Model", numeric=False),
+        Header(metric, "what the models are ranked by"),
+        Header("Searched", "settings that were tried on validation rows before the ones it has"),
+        Header("Training", "wall-clock time, mean over seeds"),
+        Header("Memory", "the most held while training, above what the data take"),
+        Header(
+            "Features", "seconds that it takes to encode all items for the feature sets that the model reads"
+        ),
+        Header("Size", "what is kept of the model on disk; below it the number of trained parameters"),
+        Header(
+            "Serving",
+            "milliseconds to rank the whole catalogue for one user, in batches of users on this machine",
+        ),
     )
+    body = [_cost_row(row, metric, costs.get(row["model"], ModelCost())) for row in group.to_dicts()]
+    return without_empty_columns(PageTable(headers, tuple(body)))
+
+
+def _cost_row(row: dict[str, Any], metric: str, cost: ModelCost) -> tuple[CellValue, ...]:
+    seconds, memory, ranking, users = (
+        row[name] for name in ("seconds", "peak_memory_mb", "seconds_evaluation", "n_users")
+    )
+    epochs = row["epochs"]
+    lasted = (f"{epochs:.0f} epoch{'' if epochs == 1 else 's'}",) if epochs else ()
+    parameters = (f"{row['n_parameters']:,.0f} parameters",) if row["n_parameters"] else ()
+    each = 1000 * ranking / users if ranking is not None and users else None
+    return (
+        CellValue(row["model"], row["model"], kind=row["axis"] or ""),
+        shown_number(row[metric]),
+        shown_number(row["trials"], 0),
+        CellValue(DASH) if seconds is None else CellValue(seconds_text(seconds), seconds, lasted),
+        CellValue(DASH) if memory is None else CellValue(f"{memory:,.0f} MB", memory),
+        CellValue(DASH)
+        if cost.extraction_seconds is None
+        else CellValue(seconds_text(cost.extraction_seconds), cost.extraction_seconds),
+        CellValue(DASH, notes=parameters)
+        if cost.stored_mb is None
+        else CellValue(f"{cost.stored_mb:,.1f} MB", cost.stored_mb, parameters),
+        CellValue(DASH) if each is None else CellValue(f"{each:.2f} ms", each),
+    )
+
+
+def deploy_cards(group: pl.DataFrame, metric: str) -> list[tuple[str, str, str, str]]:
+    """The headline as (for which items, model, why, cost); empty where there is but one model, or none."""
+    rows = group.filter(pl.col(metric).is_not_null()).to_dicts()
+    if len(rows) < 2:
+        return []
+    known = choice_for_known(rows, metric)
+    found = [("Items with a history", str(known.row["model"]), known.why, cost_text(known.row))]
+    if any(row.get("cold_value") is not None for row in rows):
+        new = choice_for_new(rows)
+        found.append(
+            ("New items", "none", "no model is shown to be better than chance", "")
+            if new is None
+            else ("New items", str(new.row["model"]), new.why, cost_text(new.row))
+        )
+    return found
 
 
 def tiles(group: pl.DataFrame, metric: str, popularity: str) -> list[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.evaluation.history import together
 from mrs_pipeline.functional.sequences import OrderedHistories
 from mrs_pipeline.models.base import AnyRecommender
@@ -212,7 +212,8 @@ def serving_window(stage: Stage, window: str | None) -> Stage:
         )
     if window is not None and window not in found:
         raise InputError(
-            f"{stage.config.name} has no model at window {window}; there are {', '.join(found)}."
+            f"{stage.config.name} has no model at window {window}{did_you_mean(window, found)}; "
+            f"there are {', '.join(found)}."
         )
     return stage.at(window or found[-1])
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mrs_pipeline.errors import MrsError
-from mrs_pipeline.promotion.decisions import champion_stage
 from mrs_pipeline.serving.bundle import Bundle, leading_model, load_bundle, serving_window
 from mrs_pipeline.serving.newcomers import ContentEncoders, Newcomers, NewItem, new_item
 from mrs_pipeline.storage.table import Table
@@ -40,6 +39,10 @@ class Served:
     since: float
 
 
+def _no_champion(stage: Stage) -> tuple[Stage, str] | None:
+    return None
+
+
 class Holder:
     """Holds what is served and looks for what should be.
 
@@ -48,6 +51,7 @@ class Holder:
         model: its name; the champion if None, the window's leader where there is none or a window is named.
         window: the last one with a model if None.
         swapped: called after each swap.
+        champion: finds the champion's stores and name (`promotion.decisions.champion_stage`); there is none by default.
     """
 
     def __init__(
@@ -56,11 +60,12 @@ class Holder:
         model: str | None = None,
         window: str | None = None,
         swapped: Callable[[Served], None] | None = None,
+        champion: Callable[[Stage], tuple[Stage, str] | None] = _no_champion,
     ) -> None:
         self._stage, self._model, self._window = stage, model, window
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._on_swap = swapped
+        self._on_swap, self._champion = swapped, champion
         self._seen = self._wanted()
         self.swaps = 0
         self.trouble: str | None = None
@@ -132,7 +137,7 @@ class Holder:
         )
 
     def _chosen(self) -> tuple[Stage, str]:
-        if self._model is None and self._window is None and (found := champion_stage(self._stage)):
+        if self._model is None and self._window is None and (found := self._champion(self._stage)):
             return found
         stage = serving_window(self._stage, self._window)
         if self._model is not None:

@@ -58,7 +58,9 @@ def measure_drift(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
     frame = pl.DataFrame([asdict(each) for each in found], schema=schema)
     manifest = stage.lake.write_frame(table_of(stage, DRIFT), frame, provenance)
     largest = {
-        f"{part} psi": max((row.value for row in found if row.part == part and row.statistic == "psi"), default=0.0)
+        f"{part} psi": max(
+            (row.value for row in found if row.part == part and row.statistic == "psi"), default=0.0
+        )
         for part in PARTS
     }
     facts = {**{name: round(value, 4) for name, value in largest.items()}, "drift": frame}
@@ -76,7 +78,9 @@ def check_drift(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             f"{row['about']}: {row['statistic']} {row['value']:.3f} (bound {row['bound']:g})"
             for row in drifted.iter_rows(named=True)
         ]
-        found = "; ".join(said) or (f"{own.height} comparisons within bounds" if own.height else "nothing to compare")
+        found = "; ".join(said) or (
+            f"{own.height} comparisons within bounds" if own.height else "nothing to compare"
+        )
         facts = {"compared": own.height, "drifted": drifted.height, "rows": own}
         outcomes.append(CheckOutcome(spec.name, DRIFT, not said, spec.blocking, found, facts))
     return outcomes
@@ -120,7 +124,9 @@ def _compared(stage: Stage) -> Iterator[Comparison]:
     yield from _lists(stage, stage.at(earlier[-1]))
 
 
-def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequence[str]) -> Iterator[Comparison]:
+def _interactions(
+    con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequence[str]
+) -> Iterator[Comparison]:
     """How many are new, and how active users and items are."""
     tables = [stage.table("raw", "interactions", window=key) for key in earlier]
     past = stage.lake.scan(*(table for table in tables if stage.lake.exists(table)))
@@ -130,7 +136,9 @@ def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequenc
             f"FROM (SELECT DISTINCT {column} FROM now)"
         ).fetchall()[0]
         yield Comparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
-        activity = "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
+        activity = (
+            "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
+        )
         yield _psi(con, stage.config.drift, "interactions", f"events of {what}", activity)
 
 
@@ -138,7 +146,9 @@ def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Compari
     """Attributes of what was taken, an event each; attributes of many values are texts and left to the features."""
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     described = con.execute(f"DESCRIBE SELECT * FROM {items}").fetchall()
-    for name in (str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns):
+    for name in (
+        str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns
+    ):
         column = identifier(name)
         distinct = con.execute(f"SELECT count(DISTINCT {column}) FROM {items}").fetchall()[0][0]
         if 2 <= distinct <= MOST_VALUES:
@@ -159,7 +169,8 @@ def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparis
     for name in stage.config.feature_names:
         features = read_features(stage, name)
         before, now = (
-            np.asarray(features.values[np.sort(rows[features.present[rows]])], dtype=np.float64) for rows in taken
+            np.asarray(features.values[np.sort(rows[features.present[rows]])], dtype=np.float64)
+            for rows in taken
         )
         n = len(before), len(now)
         if min(n) < FEWEST:
@@ -220,9 +231,13 @@ def _psi(
         "ORDER BY bin"
     ).fetchall()
     before, now = (np.array([row[side] for row in rows], dtype=np.int64) for side in (1, 2))
-    return _beyond(part, about, "psi", stability_index(before, now), bounds.max_psi, (int(before.sum()), int(now.sum())))
+    return _beyond(
+        part, about, "psi", stability_index(before, now), bounds.max_psi, (int(before.sum()), int(now.sum()))
+    )
 
 
-def _beyond(part: str, about: str, statistic: str, shift: Shift, bound: float, n: tuple[int, int]) -> Comparison:
+def _beyond(
+    part: str, about: str, statistic: str, shift: Shift, bound: float, n: tuple[int, int]
+) -> Comparison:
     drifted = shift.value > bound and shift.value > shift.chance
     return Comparison(part, about, statistic, shift.value, shift.chance, bound, *n, drifted)

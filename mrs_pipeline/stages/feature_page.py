@@ -13,6 +13,7 @@ import numpy as np
 from mrs_pipeline.encoders.diagnostics import SignalTest, spectrum, unit_vectors
 from mrs_pipeline.reporting.html import feature_page
 from mrs_pipeline.reporting.inputs import FeaturePageInputs, ItemNeighbours
+from mrs_pipeline.stages.report_links import links_of_part
 from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.cards import Cards
@@ -58,6 +59,7 @@ def write_feature_page(
             observed=signal.observed,
             neighbours=_neighbours(stage, features, present),
             facts={"window": stage.window, **_facts(quality, str(features.values.dtype))},
+            links=links_of_part(stage.home, stage.config.name, path),
             failures=failures.group_by("reason").len("rows").sort("rows", descending=True),
         )
     )

@@ -24,7 +24,7 @@ from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.stages.checks.features import check_features, feature_specs
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.stored.features import DRIFT, features_in, previous_extraction, read_features
+from mrs_pipeline.stored.features import DRIFT, PACE, features_in, previous_extraction, read_features
 from mrs_pipeline.stored.graphs import write_graph
 from mrs_pipeline.tasks.files import engine_settings, pretrained_part
 from mrs_pipeline.tasks.node import CORE_ITEMS, External, Files, Kind, Node
@@ -58,12 +58,19 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
         facts |= report.made_with
         summary = _summary(features_in(directory, name), previous)  # whose files go when these are published
         facts |= {key: getattr(summary, key) for key in DRIFT}
+        facts[PACE] = report.items_per_second if report.encoded else _former_pace(stage, name)
     artifact = stage.features.read(*keys)
     features = read_features(stage, name)
     stage.lake.write_frame(stage.table("features", name), _vectors(items, features), provenance)
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
     return [Outcome(task.outputs[0], artifact.digest, _facts(report, summary))]
+
+
+def _former_pace(stage: Stage, name: str) -> JSON:
+    """What was found when rows were last encoded; None where nothing is known of it."""
+    keys = (stage.config.name, stage.window, name)
+    return stage.features.read(*keys).facts.get(PACE) if stage.features.exists(*keys) else None
 
 
 def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:

@@ -16,25 +16,23 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.options import COMPARED
 from mrs_pipeline.metrics.base import parse_label
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.reporting.html import report as render
-from mrs_pipeline.reporting.inputs import DataStatistics, ReportInputs, SampleUser
+from mrs_pipeline.reporting.inputs import DataStatistics, ModelCost, ReportInputs
 from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
+from mrs_pipeline.stages.report_examples import Shown, gallery, sample_users
+from mrs_pipeline.stages.report_links import links_of_report, write_index
 from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
-from mrs_pipeline.stored.cards import Cards
-from mrs_pipeline.stored.features import summary_of
+from mrs_pipeline.stored.features import PACE, read_features, summary_of
 from mrs_pipeline.stored.trained import long_history
 from mrs_pipeline.stored.training_data import split_digest
 from mrs_pipeline.tasks.lineage import git_commit
 from mrs_pipeline.tasks.node import LEADERBOARD, REPORT, Kind, Node
-from mrs_pipeline.tasks.places import exists, page_of, table_of
+from mrs_pipeline.tasks.places import exists, page_of, store_of, table_of
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
-
-_SAMPLE_USERS = 4
-_SAMPLE_ITEMS = 8
 
 
 def leaderboard_frame(stage: Stage) -> pl.DataFrame:
@@ -61,6 +59,7 @@ def make_report(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     with _alone(stage):
         page = render(_inputs(stage))
         digest = write_page(path, page, provenance)
+    write_index(stage.home)
     return [Outcome(REPORT, digest, {"report": path, "size kB": round(len(page.encode()) / 1000)})]
 
 
@@ -70,17 +69,26 @@ def _alone(stage: Stage) -> FileLock:
 
 
 def _inputs(stage: Stage) -> ReportInputs:
-    latest, leader = _shown(stage)
+    board = stage.lake.read(table_of(stage, LEADERBOARD)).with_columns(
+        pl.lit(stage.config.name).alias("dataset")
+    )
+    latest = _latest(stage, board)
+    ranked = board.filter(pl.col("rank").is_not_null() & (pl.col("window") == latest.window)).sort("rank")
+    shown = Shown.of(latest, ranked, POPULARITY_MODEL)
+    samples = sample_users(latest, shown)
     return ReportInputs(
         title=f"{stage.config.name}: which recommender works here",
         generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         metrics=measured(stage),
         runs=_runs(stage),
         history=_history(stage),
-        user_metrics=UserMetrics(stage),
         checks=_checks(latest),
         data=(_statistics(latest),),
-        samples=_samples(latest, leader),
+        samples=samples,
+        gallery=gallery(latest, shown, samples),
+        costs=_costs(latest),
+        links=links_of_report(stage.home, stage.config.name),
+        board=board,
         provenance={
             "git commit": git_commit(stage.home.root) or "not in a repository",
             "mrs_pipeline": __version__,
@@ -196,15 +204,44 @@ def _checks(stage: Stage) -> pl.DataFrame:
     return frame
 
 
-def _shown(stage: Stage) -> tuple[Stage, str]:
-    """The last window whose leading model has its lists, and that model; a later one may still be in the making."""
-    board = stage.lake.read(table_of(stage, LEADERBOARD)).filter(pl.col("rank") == 1)
-    for window, model in board.sort("window", descending=True).select("window", "model").iter_rows():
+def _latest(stage: Stage, board: pl.DataFrame) -> Stage:
+    """The last window whose leading model has its lists; a later one may still be in the making."""
+    leaders = board.filter(pl.col("rank") == 1).sort("window", descending=True)
+    for window, model in leaders.select("window", "model").iter_rows():
         if exists(stage.at(window), Node(Kind.RECOMMENDATIONS, model)):
-            return stage.at(window), model
+            return stage.at(window)
     raise InputError(
         f"no leading model of {stage.config.name} has its lists yet: materialise recommendations."
     )
+
+
+def _costs(stage: Stage) -> dict[str, ModelCost]:
+    """What is kept of each model of a window, and how long the features take that it reads."""
+    paces = {name: _extraction_seconds(stage, name) for name in stage.config.feature_names}
+    used = [paces[name] for names in stage.config.model_features.values() for name in names]
+    whole = sum(seconds for seconds in used if seconds is not None) if None not in used and used else None
+    kind = Kind.FINAL if stage.config.serving.refit else Kind.TRAINED
+    found = {}
+    for name in stage.config.model_configs:
+        node = Node(kind, name)
+        if exists(stage, node):
+            store, keys = store_of(stage, node)
+            files = (path for path in store.read(*keys).directory.rglob("*") if path.is_file())
+            reads = MODELS[name].spec.features is not FeatureUse.IGNORED
+            found[name] = ModelCost(
+                sum(path.stat().st_size for path in files) / 1e6, whole if reads else None
+            )
+    return found
+
+
+def _extraction_seconds(stage: Stage, name: str) -> float | None:
+    """Seconds to encode all items for a feature set, at the pace of its last extraction; None where it is not known."""
+    keys = (stage.config.name, stage.window, name)
+    if not stage.features.exists(*keys):
+        return None
+    pace = stage.features.read(*keys).facts.get(PACE)
+    present = int(read_features(stage, name).present.sum())
+    return present / float(pace) if isinstance(pace, int | float) and pace > 0 else None
 
 
 def _statistics(stage: Stage) -> DataStatistics:
@@ -270,33 +307,6 @@ def _feature_frames(stage: Stage) -> tuple[pl.DataFrame, pl.DataFrame]:
             }
         )
     return pl.DataFrame(coverage), pl.DataFrame(features)
-
-
-def _samples(stage: Stage, model: str) -> tuple[SampleUser, ...]:
-    """A few users with test rows: what they had, what the leading model offers them, what of it they took."""
-    splits = stage.lake.read(stage.table("core", "splits"))
-    lists = stage.lake.read(stage.table("serving", "recommendations", model=model))
-    tested = splits.filter(pl.col("split") == "test")
-    users = tested.group_by("user").len().sort("len", "user", descending=[True, False])["user"].head(40)
-    chosen = users.gather_every(max(1, len(users) // _SAMPLE_USERS)).head(_SAMPLE_USERS)
-    cards = Cards(stage)
-    samples = []
-    for user in chosen:
-        had = splits.filter((pl.col("user") == user) & (pl.col("split") != "test")).sort(
-            "timestamp", descending=True, nulls_last=True
-        )
-        took = set(tested.filter(pl.col("user") == user)["item"])
-        offered = lists.filter(pl.col("user") == user).sort("rank")["item"].head(_SAMPLE_ITEMS)
-        name = lists.filter(pl.col("user") == user)["user_id"]
-        samples.append(
-            SampleUser(
-                user_id=str(name[0]) if len(name) else str(user),
-                model=MODELS[model].spec.title,
-                history=tuple(cards.card(item) for item in had["item"].head(_SAMPLE_ITEMS)),
-                recommended=tuple(cards.card(item, hit=item in took) for item in offered),
-            )
-        )
-    return tuple(samples)
 
 
 def report_tasks(config: DatasetConfig) -> list[Task]:

@@ -31,10 +31,10 @@ class PageManifest:
 def write_page(path: Path, text: str, provenance: Provenance) -> str:
     """Replace a page and its manifest; returns the digest."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, text)
+    replace_text(path, text)
     digest = file_digest(path)
     record = {"digest": digest, "provenance": provenance.to_json()}
-    _replace(manifest_path(path), json.dumps(record, indent=2))
+    replace_text(manifest_path(path), json.dumps(record, indent=2))
     return digest
 
 
@@ -88,7 +88,8 @@ def manifest_path(page: Path) -> Path:
     return page.with_name(f"{page.name}.json")
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Replace a text file in one rename."""
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

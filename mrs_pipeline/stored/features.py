@@ -20,6 +20,9 @@ LOG = logging.getLogger("mrs_pipeline")
 DRIFT = ("drift_cosine", "drift_norm")
 """What is known only while the previous version is still stored, and so is kept beside the vectors."""
 
+PACE = "items_per_second"
+"""Of the extraction that last encoded rows; kept beside the vectors too."""
+
 
 def read_features(stage: Stage, name: str) -> FeatureMatrix:
     """A materialised feature set, memory-mapped."""

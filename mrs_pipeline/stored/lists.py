@@ -117,7 +117,8 @@ def list_of_user(
         k,
     )
     if len(rows):
-        notice = _ranked_without_training(user_id, chosen, rows["ranked_by"][0])
+        told = [_ranked_without_training(user_id, chosen, rows["ranked_by"][0]), _no_more(stored, chosen, k)]
+        notice = " ".join(filter(None, told)) or None
         return ShownList(stored.window, chosen, rows.drop("ranked_by"), notice)
     notice = _why_without_list(stored, user_id)
     return ShownList(stored.window, "popularity", _popular(stored, k), notice)
@@ -201,6 +202,17 @@ def _ranked_without_training(user_id: str, model: str, ranked_by: str) -> str | 
         else f"{model} knows nothing of the user, so that what is popular is shown"
     )
     return f"{user_id} has no training row, all of the history is recent: {what}."
+
+
+def _no_more(stored: _Lists, model: str, k: int) -> str | None:
+    """That lists end before the place that was asked for."""
+    kept = stored.ask(f"SELECT max(rank) AS kept FROM {stored.lists(model)}")["kept"][0]
+    if kept is None or k <= kept:
+        return None
+    return (
+        f"Lists are kept to place {kept}, so that no more can be shown; with `--history ITEM_ID,ITEM_ID` the model "
+        "itself ranks, to any place."
+    )
 
 
 def _why_without_list(stored: _Lists, user_id: str) -> str:

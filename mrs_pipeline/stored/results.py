@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.schema import DATASET, WINDOW
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.table import Table
@@ -32,7 +32,8 @@ def read_leaderboard(lake: Lake, dataset: str, windows: Sequence[str] | None = N
     chosen = board.filter(pl.col(WINDOW).is_in(list(windows)))
     if chosen.is_empty():
         raise InputError(
-            f"{dataset} has no results for window {', '.join(windows)}; it has them for "
+            f"{dataset} has no results for window {', '.join(windows)}"
+            f"{did_you_mean(windows[0], board[WINDOW].unique())}; it has them for "
             f"{', '.join(board[WINDOW].unique().sort())} (`mrs run {dataset} --window W` makes others)."
         )
     return chosen
@@ -42,7 +43,7 @@ def require_results(lake: Lake, schema: str, name: str, dataset: str) -> None:
     """InputError where a dataset has no partition of a table."""
     known = sorted({dict(table.keys)[DATASET] for table in lake.partitions(schema, name)})
     if dataset not in known:
-        others = f"; there are results of {', '.join(known)}" if known else ""
+        others = f"{did_you_mean(dataset, known)}; there are results of {', '.join(known)}" if known else ""
         raise InputError(
             f"there are no results of a dataset {dataset} in {lake.root}{others}: run `mrs run {dataset}` first, "
             "or see `mrs datasets` for the names."
@@ -52,7 +53,7 @@ def require_results(lake: Lake, schema: str, name: str, dataset: str) -> None:
 def require_one_of(known: Sequence[str], wanted: str, sentence: str) -> str:
     """`wanted`; InputError that begins with `sentence` where it is none of `known`."""
     if wanted not in known:
-        raise InputError(f"{sentence} {wanted}; there are {', '.join(known)}.")
+        raise InputError(f"{sentence} {wanted}{did_you_mean(wanted, known)}; there are {', '.join(known)}.")
     return wanted
 
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mrs_pipeline.documents import DocumentError, yaml_file
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.models.registry import MODELS
 
 PRESETS_FILE: Final = "presets.yaml"
@@ -110,7 +110,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _preset(path: Path, model: Any, entry: Any) -> Preset:
     if model not in MODELS:
         raise InputError(
-            f"{path}: {model}: there is no such model (see `mrs models`); correct the name or take the entry out."
+            f"{path}: {model}: there is no such model{did_you_mean(str(model), MODELS)}; "
+            "see `mrs models`, and correct the name or take the entry out."
         )
     remedy = f"correct it, or take {model} out and find its settings again with `mrs tune --save`"
     try:

@@ -151,7 +151,10 @@ def test_metrics_come_as_a_frame_with_intervals(dataset: Dataset, ease: FittedMo
     ("call", "sentence"),
     [
         (lambda d, e, v: fit(d.rows, "ease"), "fit takes a Dataset, not DataFrame"),
-        (lambda d, e, v: fit(d, "eese"), "there is no model 'eese'; the models are most_pop"),
+        (
+            lambda d, e, v: fit(d, "eese"),
+            r"there is no model 'eese' \(did you mean 'ease'\?\); the models are",
+        ),
         (lambda d, e, v: fit(d, "ease", reg=3), "model 'ease', setting 'reg': Extra inputs"),
         (lambda d, e, v: fit(d, "vbpr", training={"epoch": 3}), "training, epoch: Extra inputs"),
         (lambda d, e, v: fit(d, "vbpr", select_on="recall"), "fit, select_on: select_on must be one of"),

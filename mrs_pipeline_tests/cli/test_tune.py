@@ -182,7 +182,8 @@ def test_refusals(home: Mrs, shop: Shop) -> None:
     told = home("datasets")
     assert told.code == 1
     assert told.sentence == (
-        f"{presets(shop)}: mm_eese: there is no such model (see `mrs models`); correct the name or take the entry out."
+        f"{presets(shop)}: mm_eese: there is no such model (did you mean 'mm_ease'?); see `mrs models`, and correct "
+        "the name or take the entry out."
     )
 
 

@@ -107,7 +107,8 @@ def test_unknown_names(home: Mrs, shop: Shop) -> None:
         (
             "run",
             "shoe",
-        ): "no dataset is called shoe; this home has shop (add one with `mrs init FOLDER --name shoe`).",
+        ): "no dataset is called shoe (did you mean 'shop'?); this home has shop (add one with "
+        "`mrs init FOLDER --name shoe`).",
         (
             "run",
             "shop",
@@ -117,10 +118,16 @@ def test_unknown_names(home: Mrs, shop: Shop) -> None:
         (
             "run",
             "shop",
+            "--models",
+            "mm_eese",
+        ): "shop does not list the model mm_eese (did you mean 'mm_ease'?); its defs.yaml has",
+        (
+            "run",
+            "shop",
             "--window",
             "2021",
         ): "shop cannot be run for window 2021: it has no windows, leave --window out.",
-        ("tune", "shop", "easy"): "there is no model 'easy'; the models are most_pop",
+        ("tune", "shop", "easy"): "there is no model 'easy' (did you mean 'ease'?); the models are most_pop",
         ("tune", "shop", "mm_ease", "--window", "2021"): "shop cannot be run for window 2021",
         ("bench", "train"): "no dataset is called tiktok; this home has shop",
     }
@@ -152,11 +159,11 @@ def test_windows_are_single_or_ranges(home: Mrs, shop: Shop, monkeypatch: pytest
 
 def test_windows_without_history_are_refused(home: Mrs, shop: Shop) -> None:
     shop.settings("  interactions: {k_core: 2}\n", '  window: {every: year, start: "2015", end: "2020"}\n')
-    for window in ("2015", "2030..2031", "20"):
+    for window, near in (("2015", ""), ("2030..2031", ""), ("20", " (did you mean '2020'?)")):
         told = home("run", "shop", "--window", window)
         assert told.code == 1
         assert told.sentence == (
-            f"shop cannot be run for window {window}: its windows with history are 2016 to 2020."
+            f"shop cannot be run for window {window}{near}: its windows with history are 2016 to 2020."
         )
 
 

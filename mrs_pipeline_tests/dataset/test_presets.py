@@ -115,7 +115,10 @@ def _entries(model: str = "lightgcn", **changed: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (_entries("lightgnc"), "lightgnc: there is no such model (see `mrs models`)"),
+        (
+            _entries("lightgnc"),
+            "lightgnc: there is no such model (did you mean 'lightgcn'?); see `mrs models`",
+        ),
         (_entries(settings={"layers": 2}), "lightgcn.settings.layers: there is no such key"),
         (
             _entries(settings={"n_layers": "many"}),

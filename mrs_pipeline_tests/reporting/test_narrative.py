@@ -2,12 +2,25 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.reporting.leaderboard import leaderboard
-from mrs_pipeline.reporting.narrative import gain, p_text, seconds_text, summary
+from mrs_pipeline.reporting.narrative import (
+    choice_for_known,
+    choice_for_new,
+    gain,
+    p_text,
+    seconds_text,
+    summary,
+)
 
 
 @pytest.fixture(scope="module")
 def board(full_inputs):
     return leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
+
+
+def deployed(board):
+    rows = board.to_dicts()
+    new = choice_for_new(rows)
+    return choice_for_known(rows, "recall@20").row["model"], None if new is None else new.row["model"]
 
 
 def told(board):
@@ -26,7 +39,7 @@ def altered(board, model, **values):
 def test_leader_value_interval_and_users_are_told(board):
     leader = board.row(0, named=True)
     text = told(board)
-    assert text.partition("too. ")[2].startswith(f"{leader['model']} (feature ")
+    assert f"data). {leader['model']} (feature " in text
     assert f"leads the 5 models with recall@20 {leader['recall@20']:.4f} over 300 users." in text
     assert (
         f"With 95 % confidence its true value lies between {leader['recall@20_ci_low']:.4f} and "
@@ -124,8 +137,21 @@ def test_what_is_claimed_of_cold_items(board, low, p, words):
 
 def test_who_should_be_deployed_stands_first(board):
     assert told(board).startswith("For items with a history deploy ")
-    other = altered(board, "bm3", cold_value=0.9, cold_low=0.8)
-    assert ", for new items bm3 (" in told(other)
+    known, new = deployed(board)
+    assert (
+        known == "bm3" and new == "freedom"
+    )  # bm3 ties with freedom and is cheaper; freedom alone finds new items
+    assert deployed(altered(board, "bm3", best_p=0.01))[0] == "freedom"
+    assert deployed(altered(board, "ease", best_p=0.05))[0] == "ease"  # the cheapest of three that are tied
+    assert deployed(altered(board, "bm3", cold_value=0.9, cold_low=0.8)) == ("bm3", "bm3")
+    assert ", and for new items too." in told(altered(board, "bm3", cold_value=0.9, cold_low=0.8))
+
+
+def test_a_tie_on_new_items_goes_to_the_cheapest_and_chance_to_nobody(board):
+    tied = altered(board, "bm3", cold_low=0.025, cold_best_p=0.3)
+    assert deployed(tied)[1] == "bm3"
+    assert deployed(altered(tied, "bm3", cold_low=0.019))[1] == "freedom"  # tied, yet not above chance
+    assert deployed(altered(board, "freedom", cold_low=0.01))[1] is None
 
 
 def test_no_cold_slice_no_cold_sentence(full_inputs):
@@ -139,9 +165,14 @@ def test_models_below_popularity_are_named(board):
     assert "Below popularity: lightgcn." in told(altered(board, "lightgcn", **{"recall@20": 0.001}))
 
 
-def test_a_much_faster_tie_is_recommended(board):
-    frame = altered(board, "ease", best_p=0.3)
-    assert "ease is as good as the test can see at 3 s" in told(frame)
+def test_why_one_is_deployed_is_said(board):
+    rows = altered(board, "ease", best_p=0.3).to_dicts()
+    assert choice_for_known(rows, "recall@20").why == (
+        f"not to be told apart from freedom (recall@20 {rows[2]['recall@20']:.4f} against {rows[0]['recall@20']:.4f}, "
+        "p = 0.300) and the cheapest to train of 3 such"
+    )
+    alone = altered(board, "bm3", best_p=0.001).to_dicts()
+    assert choice_for_known(alone, "recall@20").why.startswith("the most accurate, recall@20 0.1")
 
 
 def test_one_seed_is_admitted(full_inputs, board):

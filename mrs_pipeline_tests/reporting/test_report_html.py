@@ -11,10 +11,15 @@ from PIL import Image
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.html import feature_page, report
+from mrs_pipeline.reporting.index_page import DatasetEntry, index_page
 from mrs_pipeline.reporting.inputs import (
+    Evidence,
+    ExplainedList,
     FeaturePageInputs,
     ItemCard,
     ItemNeighbours,
+    ModelCost,
+    PageLinks,
     ReportInputs,
     SampleUser,
 )
@@ -83,7 +88,8 @@ def test_the_page_loads_nothing(full):
     assert not {"link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}
     for tag, attrs in page.tags:
         for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):
-            assert attrs.get(name) is None or attrs[name].startswith(("#", "data:")), (tag, attrs)
+            link = tag == "a" and re.fullmatch(r"(\.\./)*[\w/.-]+\.html", attrs.get(name) or "")
+            assert attrs.get(name) is None or link or attrs[name].startswith(("#", "data:")), (tag, attrs)
     assert "http://" not in full
     assert "https://" not in full
     assert "@import" not in full
@@ -130,8 +136,9 @@ def test_a_long_name_of_a_leader_may_break_at_its_underscores_only(full_inputs):
 def test_one_epoch_is_one(full_inputs):
     once = pl.when(pl.col("model") == "ease").then(1).otherwise("epochs").cast(pl.Int64)
     page = Page(report(replace(full_inputs, runs=full_inputs.runs.with_columns(epochs=once))))
-    assert " 1 epoch" in " ".join(page.row("ease")) and "1 epochs" not in " ".join(page.row("ease"))
-    assert "12 epochs" in " ".join(page.row("lightgcn"))
+    costs = {row[0].strip(): " ".join(row) for row in page.rows if len(row) > 2 and "MB" in row[-2] + row[-3]}
+    assert " 1 epoch" in costs["ease"] and "1 epochs" not in costs["ease"]
+    assert "12 epochs" in costs["lightgcn"]
 
 
 def test_all_sections_are_there(full):
@@ -324,3 +331,132 @@ def test_feature_page_of_an_empty_set():
     text = " ".join(Page(feature_page(FeaturePageInputs("demo", "text_x", "now", 0, 0))).text)
     assert "0.0 %" in text
     assert "Spectrum" not in text
+
+
+def test_the_headline_says_what_to_deploy(full, full_inputs, bare_inputs):
+    head = full[: full.index("Leaderboard")]
+    assert head.count("Deploy for ") == 2
+    assert "<strong>bm3</strong>" in head and "<strong>freedom</strong>" in head
+    assert "Not to be told apart from freedom" in head
+    assert "Deploy for" not in report(bare_inputs)
+    cold = pl.col("slice") == "cold"
+    chance = full_inputs.metrics.with_columns(
+        pl.when(cold).then(value).otherwise(name).alias(name)
+        for name, value in (("value", 0.001), ("ci_low", 0.0), ("ci_high", 0.002))
+    )
+    assert "No model is shown to be better than chance." in report(replace(full_inputs, metrics=chance))
+
+
+def test_costs_beside_training(full_inputs):
+    costs = {"freedom": ModelCost(12.34, 90.0), "ease": ModelCost(0.5)}
+    page = Page(report(replace(full_inputs, costs=costs)))
+    rows = {row[0].strip(): " ".join(row) for row in page.rows if len(row) == 8}
+    assert (
+        "12.3 MB" in rows["freedom"]
+        and "1 min 30 s" in rows["freedom"]
+        and "12,345 parameters" in rows["freedom"]
+    )
+    assert "0.5 MB" in rows["ease"] and "1.00 ms" in rows["ease"]  # 0.3 s for 300 users
+
+
+def test_the_stored_board_is_shown_and_nothing_is_ranked_again(full, full_inputs, monkeypatch):
+    board = leaderboard(full_inputs.metrics, full_inputs.runs, full_inputs.user_metrics)
+
+    def refused(*_, **__):
+        raise AssertionError("ranked again")
+
+    monkeypatch.setattr("mrs_pipeline.reporting.html.leaderboard", refused)
+    assert report(replace(full_inputs, board=board, user_metrics=())) == full
+    with pytest.raises(AssertionError, match="ranked again"):
+        report(full_inputs)
+
+
+def test_passed_checks_are_folded_and_failed_ones_are_not(full):
+    section = full[full.index('id="checks"') : full.index('id="provenance"')]
+    shown, folded = section.split("<details>")
+    assert "At least 90 % of items." in shown and "As many rows as items." not in shown
+    assert "As many rows as items." in folded and "The 2 that passed" in folded
+
+
+def test_splits_have_their_colour_and_order_by_name(build_inputs, full_inputs):
+    data = full_inputs.data[0]
+    turned = replace(data, splits=data.splits.reverse())
+    for inputs in (full_inputs, replace(full_inputs, data=(turned,))):
+        names = re.findall(r'<span class="split-(\w+)" style', report(inputs))
+        assert names == ["train", "valid", "test"]
+
+
+def test_closed_forms_have_no_training_panel(full_inputs):
+    solved = full_inputs.history.filter(pl.col("model") == "lightgcn", pl.col("term") == "valid")
+    solved = solved.filter(pl.col("epoch") == 1).with_columns(model=pl.lit("ease"))
+    page = report(replace(full_inputs, history=pl.concat([full_inputs.history, solved])))
+    curves = page[page.index("<h3>Training</h3>") : page.index("<figcaption>Over epochs.")]
+    assert ">lightgcn<" in curves and ">ease<" not in curves
+    assert "<h3>Training</h3>" not in report(replace(full_inputs, history=solved))
+
+
+def test_two_lists_stand_beside_each_other(full_inputs):
+    sample = SampleUser("u", "bm3", (), (ItemCard("Hat"),), "ease", (ItemCard("Glove", hit=True),))
+    text = " ".join(" ".join(Page(report(replace(full_inputs, samples=(sample,)))).text).split())
+    assert "bm3, which leads" in text and text.index("Hat") < text.index("Glove")
+
+
+def test_the_gallery_shows_evidence_and_escapes_it(full_inputs, full):
+    place = Evidence(
+        ItemCard("Hat"), f"Hat scores 1. {ATTACK}", (("image", "+0.500", 1.0),), (("image", ItemCard("Cap")),)
+    )
+    page = Page(report(replace(full_inputs, gallery=(ExplainedList("u", "bm3", (place,)),))))
+    text = " ".join(page.text)
+    assert "What speaks for a recommendation" in text and "+0.500" in text and "Cap" in text
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "What speaks for a recommendation" not in full
+
+
+def test_links_lead_to_other_pages(full_inputs):
+    links = PageLinks(
+        (("All reports", "../index.html"),), {"Studies": (("fusion", "experiments/full/fusion.html"),)}
+    )
+    page = Page(report(replace(full_inputs, links=links)))
+    found = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert "../index.html" in found and "experiments/full/fusion.html" in found
+    back = Page(feature_page(FeaturePageInputs("demo", "text_x", "now", 1, 0, links=links)))
+    assert [attrs["href"] for tag, attrs in back.tags if tag == "a"] == ["../index.html"]
+
+
+def test_colours_follow_the_page(full):
+    """A colour of the palette that is written out in a plot would stay as it is in the dark."""
+    figures = "".join(re.findall(r"<svg.*?</svg>", full, re.DOTALL))
+    assert "var(--blue, #0072b2)" in figures and "var(--ink, #1f2933)" in figures
+    assert not re.search(r": #(?:0072b2|1f2933|616e7c|cbd2d9|e4e7eb|ffffff|d55e00)", figures)
+    used = set(re.findall(r"var\(--([a-z]+)[,)]", full))
+    light, dark = (set(re.findall(r"--([a-z-]+):", part)) for part in _palettes(full))
+    assert used - {"kind"} <= light  # which a class sets
+    assert {"ink", "paper", "muted", "line", "blue", "baseline"} <= dark <= light
+
+
+def _palettes(page):
+    style = page[page.index(":root") :]
+    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")[:2]
+    return light, dark[: dark.index("}")]
+
+
+def test_print_keeps_colours_and_cuts_nothing(full):
+    printed = full[full.index("@media print") :]
+    assert "print-color-adjust: exact" in printed and ".scroll { overflow: visible" in printed
+    assert "size: A4" in full
+    assert not re.search(r"@media \(", full)  # rules of narrow screens are no rules of paper
+
+
+def test_the_index_lists_windows_and_pages(build_inputs):
+    inputs = build_inputs(windows=("2022", "2023"))
+    board = leaderboard(inputs.metrics, inputs.runs, inputs.user_metrics)
+    entry = DatasetEntry(
+        "shop", board, "shop/report.html", {"Studies": (("fusion", "shop/experiments/2023/fusion.html"),)}
+    )
+    page = Page(index_page([entry], "now"))
+    rows = [[cell.strip() for cell in row] for row in page.rows]
+    assert [row[0] for row in rows[1:]] == ["2023", "2022"]
+    assert rows[1][1] == board.filter(window="2023", rank=1)["model"][0]
+    found = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert found == ["shop/report.html", "shop/experiments/2023/fusion.html"]
+    assert "No dataset has been run yet" in index_page([], "now")

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from mrs_pipeline.promotion.decisions import promote, rollback
+from mrs_pipeline.promotion.decisions import champion_stage, promote, rollback
 from mrs_pipeline.serving.app import make_api, make_app
 from mrs_pipeline.serving.bundle import leading_model
 from mrs_pipeline.serving.swapping import Holder
@@ -199,7 +199,7 @@ def test_a_newer_model_takes_over_and_no_request_is_dropped_or_mixed(
 def test_twenty_promotions_drop_and_mix_no_request(own_shop: Stage, closed: list[object]) -> None:
     """Two champions take turns, by promotion and by rollback, while three clients ask."""
     promote(own_shop, "most_pop", force=True, reason="a test")
-    holder = Holder(own_shop)
+    holder = Holder(own_shop, champion=champion_stage)
     closed.append(holder)
     client = TestClient(make_app(holder), base_url="http://localhost", raise_server_exceptions=False)
     user = next(iter(holder.served.bundle.users))
@@ -236,15 +236,17 @@ def test_twenty_promotions_drop_and_mix_no_request(own_shop: Stage, closed: list
     for _, model, version, places in answers:
         lists.setdefault((model, version), set()).add(places)
     assert {model for model, _ in lists} == {"most_pop", "knn_fusion"}
-    assert len(lists) == 2 and all(len(each) == 1 for each in lists.values()), "one version has one list of a user"
+    assert len(lists) == 2 and all(len(each) == 1 for each in lists.values()), (
+        "one version has one list of a user"
+    )
 
 
 def test_a_named_model_or_window_is_served_beside_the_champion(own_shop: Stage, closed: list[object]) -> None:
     promote(own_shop, "most_pop", force=True, reason="a test")
     for holder, name in (
-        (Holder(own_shop), "most_pop"),
-        (Holder(own_shop, "knn_fusion"), "knn_fusion"),
-        (Holder(own_shop, window=own_shop.window), leading_model(own_shop)),
+        (Holder(own_shop, champion=champion_stage), "most_pop"),
+        (Holder(own_shop, "knn_fusion", champion=champion_stage), "knn_fusion"),
+        (Holder(own_shop, window=own_shop.window, champion=champion_stage), leading_model(own_shop)),
     ):
         closed.append(holder)
         assert holder.served.bundle.name == name
