@@ -310,6 +310,7 @@ for command in (
     cli_results.leaderboard,
     cli_results.recommend,
     cli_serving.export,
+    cli_serving.graph,
     cli_serving.serve,
     cli_results.lineage,
     cli_results.query,
