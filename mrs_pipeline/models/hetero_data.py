@@ -1,8 +1,9 @@
 """A dataset's graph as Torch Geometric's `HeteroData`: users, items with their modalities, entities of the knowledge.
 
-Nodes are `user`, `item` and `entity` (entities that are no item). Edges are `(user, took, item)` with `time` where there
-is one, its reverse `(item, taken_by, user)`, and for relation r of the knowledge `(item, relation_r, entity)`, likewise
-between entities and between items. An item has `x_<modality>` [I, F], zero where missing, and `has_<modality>` [I].
+Nodes are `user`, `item` and `entity` (entities that are no item). Edges are `(user, took, item)` with `time` where
+there is one, its reverse `(item, taken_by, user)`, and for relation r of the knowledge `(item, relation_r, entity)`,
+likewise between entities and between items. An item has `x_<modality>` [I, F], zero where missing, and
+`has_<modality>` [I].
 """
 
 from collections.abc import Mapping

@@ -5,11 +5,11 @@ training that goes on, trials of searches and Dagster's own storage are none.
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from shutil import rmtree
-from typing import ContextManager, Final
+from typing import Final
 
 from filelock import FileLock
 
@@ -89,7 +89,7 @@ class Unit:
             return None
         return [status.st_size, status.st_mtime_ns, status.st_ino]
 
-    def writing(self) -> ContextManager[object]:
+    def writing(self) -> AbstractContextManager[object]:
         """The lock that its writers on this machine hold."""
         if self.is_file:
             return nullcontext()
