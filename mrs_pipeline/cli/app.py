@@ -369,6 +369,7 @@ for command in (
     cli_results.leaderboard,
     cli_results.recommend,
     cli_serving.export,
+    cli_serving.graph,
     cli_serving.serve,
     lineage,
     reproduce,

@@ -156,6 +156,26 @@ def export(
     show({"wrote": paths}, lambda: "\n".join(f"wrote {path}" for path in paths), as_json=as_json)
 
 
+def graph(
+    dataset: DatasetName,
+    *,
+    into: Annotated[Path, typer.Option(help="A file that is not there yet, .safetensors.", dir_okay=False)],
+    window: Window = None,
+) -> None:
+    """Write users, items, modalities and knowledge as one graph, for Torch Geometric and others."""
+    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.stored.hetero_graph import write_hetero_graph
+    from mrs_pipeline.tasks.task import Stage
+
+    into = into.resolve()
+    home = enter_home()
+    project = load_project(home)
+    stage = Stage(project.config(dataset), home, window or default_windows(project, dataset)[-1])
+    for name, shape in write_hetero_graph(stage, into).items():
+        out.print(f"{name} {shape}", markup=False, soft_wrap=True)
+    out.print(f"wrote {into}", markup=False, soft_wrap=True)
+
+
 def recommend_to_history(
     dataset: str, history: list[str], model: str | None, window: str | None, k: int, *, as_json: bool
 ) -> None:

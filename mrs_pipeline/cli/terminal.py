@@ -16,7 +16,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 
 from mrs_pipeline.cli.completing import dataset_names, model_names
-from mrs_pipeline.storage.home import HOME_VARIABLE, Home, find_home
+from mrs_pipeline.storage.home import HOME_VARIABLE, STORE_VARIABLE, Home, find_home
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -141,11 +141,27 @@ def show_steps() -> None:
 
 
 def enter_home() -> Home:
-    """Work from the home's folder, so that relative paths in its settings hold, with its Dagster instance."""
+    """Work from the home's folder, so that relative paths in its settings hold, with its Dagster instance.
+
+    Where results are in object storage, what is newer there is taken over first.
+    """
     home = find_home()
     os.chdir(home.root)
     os.environ[HOME_VARIABLE] = str(home.root)
     os.environ["DAGSTER_HOME"] = str(home.root)
     if str(home.root) not in sys.path:
         sys.path.insert(0, str(home.root))
+    share(home)
     return home
+
+
+def share(home: Home) -> None:
+    """Take over what is newer in the object storage of `MRS_STORE`, and publish what is newer here."""
+    if not os.environ.get(STORE_VARIABLE):
+        return
+    from mrs_pipeline.storage.publication import publication
+
+    store = publication(home)
+    if store is not None:
+        store.pull()
+        store.push()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ import numpy.typing as npt
 import polars as pl
 from tqdm import tqdm
 
+from mrs_pipeline.cluster import cluster
 from mrs_pipeline.encoders.base import Encoder, FittedEncoder, Payload, ReadyMatrix, texts_digest
 from mrs_pipeline.encoders.lane import Lane
 from mrs_pipeline.encoders.loading import Loaded, LoadTask, load_stream
+from mrs_pipeline.encoders.on_ray import chunks_on_ray
 from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.encoders.registry import open_encoder
 from mrs_pipeline.encoders.report import ExtractionReport, FailedRow, PeakMemory
@@ -92,14 +95,21 @@ def extract_with(
     encoder.check_settings()
     encoder.prepare(items)
     settings = settings or EngineSettings()
-    candidates = [each for each in (finished_extraction(directory), previous) if each is not None]
+    ray = cluster()
+    # other machines could not read what this call replaces
+    finished = finished_extraction(directory) if ray is None else None
+    candidates = [each for each in (finished, previous) if each is not None]
     _keep(encoder, candidates)
     catalogue = _Catalogue(encoder, items, settings.chunk_items)
     costs = _Costs()
     known = _Known.of(candidates, encoder, items)
     plan = _plan(encoder, catalogue, known)
     target = ExtractionDirectory(directory, plan, settings.chunk_items)
-    _Filling(encoder, catalogue, known, plan, costs).run(target, settings, progress)
+    filling = _Filling(encoder, catalogue, known, plan, costs)
+    if ray is None or len(target.done) == len(catalogue.starts()):
+        filling.run(target, settings, progress)
+    else:
+        filling.run_on(ray, target, settings, progress)
     return _report(catalogue, plan, directory, costs, time.perf_counter() - started)
 
 
@@ -175,6 +185,17 @@ class _Known:
     rows: pl.Series
     digests: pl.Series
     reasons: pl.Series
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: the matrix by its path."""
+        values: Any = self.values
+        return {**vars(self), "values": str(values.filename) if isinstance(values, np.memmap) else values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        values = state["values"]
+        opened = np.load(values, mmap_mode="r", allow_pickle=False) if isinstance(values, str) else values
+        for name, value in {**state, "values": opened}.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def of(
@@ -264,6 +285,25 @@ class _Filling:
                     lane.submit(self._write, chunk, target, bar)
         target.finish(self._catalogue.items)
 
+    def run_on(self, ray: Any, target: ExtractionDirectory, settings: EngineSettings, progress: bool) -> None:
+        """As `run`, with chunks that actors of a Ray cluster make; what they count is counted where they run."""
+        todo = [start for start in self._catalogue.starts() if start not in target.done]
+        gpus = 1.0 if settings.device.startswith("cuda") else 0.0
+        parts = (self._encoder, self._catalogue, self._known, self._plan)
+        with tqdm(desc=self._plan.name, total=self._plan.items, disable=not progress) as bar:
+            for chunk in chunks_on_ray(ray, partial(_chunk_alone, *parts), todo, gpus=gpus):
+                target.write(chunk)
+                self._costs.encoded += int(chunk.present.sum())
+                bar.update(len(chunk.present))
+        target.finish(self._catalogue.items)
+
+    def chunk(self, start: int) -> ChunkResult:
+        """One chunk, loaded and encoded in this process alone."""
+        stream = load_stream(self._encoder.loader(), self._tasks([start]), 0)
+        with closing(stream), Lane() as lane:
+            chunk = self._fill(start, stream, lane)
+        return chunk.result()
+
     def _write(self, chunk: _Chunk, target: ExtractionDirectory, bar: Any) -> None:
         target.write(chunk.result())
         self._costs.memory.look()
@@ -342,6 +382,13 @@ class _Filling:
         self._costs.reused += int(good.sum())
         for row, reason in zip(rows[~good].tolist(), reasons.drop_nulls(), strict=True):
             chunk.fail(row, reason)
+
+
+def _chunk_alone(
+    encoder: Encoder, catalogue: _Catalogue, known: _Known | None, plan: Plan, start: int
+) -> ChunkResult:
+    """One chunk, on another machine."""
+    return _Filling(encoder, catalogue, known, plan, _Costs()).chunk(start)
 
 
 def _report(

@@ -52,6 +52,7 @@ _BRIDGES: Final = {
     "kgin": f"{_HERE}.bridge.kgin:Kgin",
     "cke": f"{_HERE}.bridge.cke:Cke",
     "mkr": f"{_HERE}.bridge.mkr:Mkr",
+    "pyg": f"{_HERE}.bridge.pyg:Pyg",
 }
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",

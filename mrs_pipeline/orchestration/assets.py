@@ -30,6 +30,7 @@ from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.publication import publication
 from mrs_pipeline.tasks.currency import keep_version, provenance_of, refuse_stale, version
 from mrs_pipeline.tasks.lineage import record_checks, record_outcomes, recorded_checks, taken_over
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Node
@@ -112,7 +113,10 @@ def _perform(
 ) -> list[Outcome]:
     """Run a task where it is due; what a user can mend ends the step with its one sentence and is not retried."""
     started = time.perf_counter()
+    store = publication(stage.home)
     try:
+        if store is not None:
+            store.pull()
         found = None if FORCE_TAG in context.run.tags else standing(stage, task)
         if found is not None and not found.must_make and not found.unrecorded:
             return [_unchanged(context, stage, node) for node in task.outputs]
@@ -126,6 +130,8 @@ def _perform(
             _require_code_as_loaded()
             record_outcomes(stage, task, outcomes, context.run.run_id)
             events.made(outcomes, record(stage, outcomes[0].node)[1].upstream)
+        if store is not None:
+            store.push()
     except Exception as error:
         raise _failure(stage, error) from error
     reasons = "; ".join(found.reasons) if found else "asked for with force"
@@ -192,9 +198,12 @@ def _checked(
         return recorded_checks(stage, task)
     try:
         outcomes = list(check(stage, task))
+        record_checks(stage, task, outcomes, run.run_id)
+        store = publication(stage.home)
+        if store is not None:
+            store.push()
     except Exception as error:
         raise _failure(stage, error) from error
-    record_checks(stage, task, outcomes, run.run_id)
     tell_of_checks(stage, outcomes)
     return outcomes
 

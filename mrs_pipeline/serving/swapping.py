@@ -39,7 +39,7 @@ class Served:
     since: float
 
 
-def _no_champion(stage: Stage) -> tuple[Stage, str] | None:
+def _no_champion(_: Stage) -> tuple[Stage, str] | None:
     return None
 
 

@@ -155,13 +155,15 @@ def _refuse_to_lose(stage: Stage, parsed: Parsed) -> None:
 
 
 def _note_unreadable(stage: Stage, faults: Mapping[str, str], provenance: Provenance) -> None:
-    """Keep the names and faults of files that were left out, for the check of this window."""
+    """Keep the names and faults of files that were left out, for the check of this window.
+
+    Where there are none any more the table stays without rows: what is removed here would come back from a store.
+    """
     table = unreadable_files(stage)
-    if faults:
-        frame = pl.DataFrame({"file": list(faults), "reason": list(faults.values())})
+    if faults or stage.lake.exists(table):
+        columns = {"file": list(faults), "reason": list(faults.values())}
+        frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
         stage.lake.write_frame(table, frame, provenance)
-    else:
-        stage.lake.delete(table)
 
 
 def _in_window(stage: Stage) -> str:

@@ -5,12 +5,16 @@ How a model is fitted is `fitting`, what it is given, `stored.training_data`.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
 import polars as pl
 
-from mrs_pipeline.fitting import Fitted, fit, history_table, run_facts, save
+from mrs_pipeline.cluster import spread
+from mrs_pipeline.evaluation.options import EvaluationOptions
+from mrs_pipeline.fitting import fit, history_table, run_facts, save
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.reporting.drawing import png
@@ -19,6 +23,19 @@ from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.trained import long_history
 from mrs_pipeline.stored.training_data import seeds_of, training_data
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
+from mrs_pipeline.training.devices import resolve_device
+from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.types import TrainingData
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """A model and how it is trained."""
+
+    name: str
+    config: ModelConfig
+    training: TrainingOptions
+    evaluation: EvaluationOptions
 
 
 def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -28,31 +45,16 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     data = training_data(stage, MODELS[name].spec)
     keys = (stage.config.name, stage.window, name)
     checkpoints = _checkpoints(stage, name)
-    runs: list[Fitted] = []
-    with stage.models.writing(
-        *keys, provenance=provenance, facts={"seeds": list(seeds_of(stage.config, name))}
-    ) as directory:
-        for seed in seeds_of(stage.config, name):
-            fitted = fit(
-                data,
-                name,
-                config,
-                seed=seed,
-                training=stage.config.training_of(name),
-                evaluation=stage.config.evaluation,
-                checkpoints=checkpoints / f"seed={seed}",
-            )
-            folder = directory / f"seed={seed}"
-            folder.mkdir()
-            save(fitted, folder)
-            runs.append(fitted)
-        facts = [run_facts(fitted) | {"device": str(fitted.model.device)} for fitted in runs]
-        history = pl.concat(
-            [
-                history_table(each.result).with_columns(pl.lit(each.seed, pl.Int64).alias("seed"))
-                for each in runs
-            ]
-        )
+    seeds = seeds_of(stage.config, name)
+    with stage.models.writing(*keys, provenance=provenance, facts={"seeds": list(seeds)}) as directory:
+        recipe = _Recipe(name, config, stage.config.training_of(name), stage.config.evaluation)
+        work = [
+            (data, recipe, seed, checkpoints / f"seed={seed}", directory / f"seed={seed}") for seed in seeds
+        ]
+        gpus = 1.0 if resolve_device(recipe.training).type == "cuda" else 0.0
+        runs = list(spread(_train_seed, work, gpus=gpus))
+        facts = [each for each, _ in runs]
+        history = pl.concat(each for _, each in runs)
         # before the weights are published: where these lie, all of the training does
         stage.lake.write_frame(
             stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance
@@ -60,6 +62,26 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
         stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
     rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
     return [Outcome(task.outputs[0], stage.models.read(*keys).digest)]
+
+
+def _train_seed(
+    data: TrainingData, recipe: _Recipe, seed: int, checkpoints: Path, folder: Path
+) -> tuple[dict[str, str | int | float], pl.DataFrame]:
+    """Fits one seed and saves it in a folder; its facts and its history. Repeated, it goes on from its checkpoint."""
+    fitted = fit(
+        data,
+        recipe.name,
+        recipe.config,
+        seed=seed,
+        training=recipe.training,
+        evaluation=recipe.evaluation,
+        checkpoints=checkpoints,
+    )
+    rmtree(folder, ignore_errors=True)  # what a machine left that was lost while it saved
+    folder.mkdir()
+    save(fitted, folder)
+    history = history_table(fitted.result).with_columns(pl.lit(seed, pl.Int64).alias("seed"))
+    return run_facts(fitted) | {"device": str(fitted.model.device)}, history
 
 
 def popularity_score(stage: Stage) -> float:

@@ -8,6 +8,8 @@ from pathlib import Path
 from mrs_pipeline.errors import InputError
 
 HOME_VARIABLE = "MRS_HOME"
+STORE_VARIABLE = "MRS_STORE"
+"""Names the object storage that results are published to, see `publication`."""
 
 
 @dataclass(frozen=True)

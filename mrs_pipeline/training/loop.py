@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Generic
 
 import torch
@@ -27,6 +28,7 @@ from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.step import step_loss
 from mrs_pipeline.training.workload import PROBED, Workload
+from mrs_pipeline.training.world import World
 
 LOG = logging.getLogger("mrs_pipeline")
 
@@ -138,7 +140,9 @@ class _Run(Generic[BatchT]):
         self.stopping = EarlyStopping(self.options.patience)
         name, steps = self.model.spec.name, self.source.n_batches
         self.workload = Workload.of(self.model, name, self.rows, steps, self.options.epochs)
-        self._loss = step_loss(self.model, self.options)
+        self.world = World.current()
+        self.world.require(name, self.model.spec.batches)
+        self._loss = self.world.step_loss(self.model, step_loss(self.model, self.options))  # type: ignore[arg-type]
         own, grown = config.learning_rate, self.options.step_factor(self.rows)
         groups = [{**group, "lr": group.get("lr", own) * grown} for group in self.model.parameter_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=own * grown, fused=True)
@@ -191,6 +195,7 @@ class _Run(Generic[BatchT]):
         """One pass over the data; the mean of each loss term."""
         model, generator = self.model, self.model.generator
         model.train()
+        self.world.start_epoch(generator)
         model.start_epoch()
         names: list[str] = []
         values: list[Tensor] = []
@@ -244,7 +249,8 @@ class _Run(Generic[BatchT]):
         if self.validate is None or not (last or epoch % self.options.eval_every == 0):
             return None
         self.model.eval()
-        score = self.validate(self.model)
+        validate = partial(self.validate, self.model)
+        score = self.world.score(validate)
         if not math.isfinite(score):
             raise NonFiniteLossError(
                 f"model '{self.model.spec.name}': validation score is {score} at epoch {epoch}"
@@ -255,7 +261,7 @@ class _Run(Generic[BatchT]):
 
     def _keep(self, epoch: int) -> None:
         every = self.options.checkpoint_every
-        if self.checkpoint is None or not every or epoch % every:
+        if self.checkpoint is None or self.world.rank or not every or epoch % every:
             return
         if self.validate is not None and not self.best:
             return

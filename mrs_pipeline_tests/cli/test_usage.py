@@ -31,6 +31,7 @@ COMMANDS = {
     "bench serve",
     "explain",
     "export",
+    "graph",
     "serve",
     "ui",
 }

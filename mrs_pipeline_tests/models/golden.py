@@ -78,6 +78,10 @@ VARIANTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "mkgat": ({"combine": "concat"},),
     "mmgcn": ({"combination": "sum"},),
     "nova": ({"fusion": "concat"}, {"fusion": "add"}),
+    "pyg": (
+        {"convolution": "SAGEConv"},
+        {"convolution": "TransformerConv", "combine": "last", "activation": "relu"},
+    ),
     "sasrec": ({"n_negatives": 8},),
     "sgl": ({"augmentation": "node"},),
     "simgcl": ({"include_layer_0": True},),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import polars as pl
+
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.stored.raw_rows import raw_rows
@@ -58,16 +60,16 @@ def check_raw_interactions(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 
 
 def unreadable_files(stage: Stage) -> Table:
-    """Where the files are named that were left out of a window's raw rows; absent where there are none."""
+    """Where the files are named that were left out of a window's raw rows; absent or empty where there are none."""
     return stage.table("quality", "unreadable_files")
 
 
 def _files_outcome(stage: Stage, spec: CheckSpec) -> CheckOutcome:
     """Whether any file was left out."""
     table = unreadable_files(stage)
-    if not stage.lake.exists(table):
+    left_out = stage.lake.read(table) if stage.lake.exists(table) else pl.DataFrame()
+    if left_out.is_empty():
         return CheckOutcome(spec.name, spec.output, True, spec.blocking, "every file was read")
-    left_out = stage.lake.read(table)
     reasons = "; ".join(left_out["reason"].head(_SHOWN))
     more = f"; {left_out.height - _SHOWN} more" if left_out.height > _SHOWN else ""
     return CheckOutcome(
