@@ -182,7 +182,8 @@ def weight_paths(bundle: Bundle) -> dict[str, Tensor]:
 
 def occludable(bundle: Bundle, item: int) -> list[str]:
     """Modalities that an item has and a model trained by steps reads."""
-    if not bundle.products or not bundle.model.sees_content or bundle.data.raw or bundle.data.pretrained:
+    others = bundle.data.raw or bundle.data.tokens or bundle.data.pretrained
+    if not bundle.products or not bundle.model.sees_content or others:
         return []
     return [str(name) for name, matrix in bundle.data.features.items() if matrix.present[item]]
 
