@@ -373,7 +373,9 @@ class DatasetConfig(BaseModel):
     @property
     def token_names(self) -> tuple[str, ...]:
         """Names of all sets of tokens, in their order."""
-        return tuple(feature_set_name(feature) for feature in self.features if feature.token_shape is not None)
+        return tuple(
+            feature_set_name(feature) for feature in self.features if feature.token_shape is not None
+        )
 
     @property
     def model_tokens(self) -> dict[str, str]:

@@ -35,7 +35,9 @@ class FramesOptions(VideoOptions):
     @model_validator(mode="after")
     def _vectors_of_frames(self) -> Self:
         if self.image.token_shape is not None:
-            raise ValueError("image.pooling: none keeps regions, and frames are pooled as vectors; choose another")
+            raise ValueError(
+                "image.pooling: none keeps regions, and frames are pooled as vectors; choose another"
+            )
         return self
 
 

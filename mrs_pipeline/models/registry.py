@@ -57,6 +57,8 @@ _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
+    "vecf": f"{_HERE}.fusion.vecf:Vecf",
+    "saers": f"{_HERE}.fusion.saers:Saers",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",

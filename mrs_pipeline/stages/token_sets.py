@@ -121,7 +121,9 @@ def token_task(config: DatasetConfig, name: str) -> Task:
         kinds=(str(options.modality),),
         pool="gpu",
         check_specs=(
-            CheckSpec("usable", output, "A row for each item, finite tokens where it is present, none elsewhere."),
+            CheckSpec(
+                "usable", output, "A row for each item, finite tokens where it is present, none elsewhere."
+            ),
         ),
         check=check_tokens,
     )

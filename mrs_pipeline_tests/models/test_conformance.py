@@ -240,7 +240,9 @@ def test_further_empty_tokens_change_nothing(name, market):
     for modality, tokens in market.data.tokens.items():
         wider[modality].values[~tokens.present] = 0
     scores = build(name, market.data)[0].score(EVERYONE)
-    assert torch.allclose(build(name, replace(market.data, tokens=wider))[0].score(EVERYONE), scores, atol=1e-5)
+    assert torch.allclose(
+        build(name, replace(market.data, tokens=wider))[0].score(EVERYONE), scores, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", WITH_TOKENS)
@@ -260,7 +262,9 @@ def test_maps_of_attention_are_shares_of_the_tokens_that_are_there(name, market)
         assert torch.allclose(weights.sum(1), there.any(1).to(weights.dtype), atol=1e-5)
         some = torch.tensor([7, 2])
         with torch.no_grad():
-            assert torch.allclose(model.token_maps(torch.tensor([3]), some)[modality], weights[some], atol=1e-6)
+            assert torch.allclose(
+                model.token_maps(torch.tensor([3]), some)[modality], weights[some], atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("name", WITH_FEATURES)
@@ -356,7 +360,9 @@ def test_ranks_the_items_of_which_it_knows_something(name, market):
     knowledge = replace(
         graph, heads=graph.heads[kept], relations=graph.relations[kept], tails=graph.tails[kept]
     )
-    unknown, _ = build(name, replace(market.data, features=blank, raw=raw, knowledge=knowledge))
+    tokens = {kind: replace(each, present=each.present & ~cold) for kind, each in market.data.tokens.items()}
+    contentless = replace(market.data, features=blank, raw=raw, knowledge=knowledge, tokens=tokens)
+    unknown, _ = build(name, contentless)
     assert unknown.rankable.tolist() == (~cold).tolist()
 
 

@@ -117,7 +117,11 @@ def test_a_set_of_tokens_is_stored_resumed_and_taken_over_as_any_other(shop, par
 def test_sets_of_tokens_have_a_name_of_their_own_and_bounds(parse, tiny):
     options = parse(**REGIONS, model=str(tiny("vit")))
     assert feature_set_name(options) == "image_transformer_tokens"
-    assert (options.token_shape.count, options.token_shape.width, options.token_shape.grid) == (49, 128, (7, 7))
+    assert (options.token_shape.count, options.token_shape.width, options.token_shape.grid) == (
+        49,
+        128,
+        (7, 7),
+    )
     assert options.dtype == "float16"
     assert parse(**REGIONS, model=str(tiny("vit")), dtype="float32").dtype == "float32"
     with pytest.raises(ValidationError, match="196 x 768 numbers an item, more than 65,536; lower grid or"):
@@ -141,7 +145,8 @@ def test_the_mean_of_the_regions_is_the_vector(opened):
 @real_texts
 def test_words_of_the_packaged_model(shop, parse, catalogue):
     report = shop.extract(
-        parse(**TEXT, pooling="none", kept_tokens=5), catalogue(title=["a cat", "one two three four five six seven"])
+        parse(**TEXT, pooling="none", kept_tokens=5),
+        catalogue(title=["a cat", "one two three four five six seven"]),
     )
     tokens = shop.matrix().reshape(2, 5, 128)
     assert report.dimensions == 640

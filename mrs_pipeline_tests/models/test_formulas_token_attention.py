@@ -1,0 +1,176 @@
+"""Models that attend to regions and words, against their equations in dense NumPy; where attention goes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mrs_pipeline.models.base import HasTokenMaps
+from mrs_pipeline.types import TokenMatrix
+from mrs_pipeline_tests.models.small import (
+    BATCH,
+    DATA,
+    N_ITEMS,
+    N_USERS,
+    affine,
+    losses,
+    scores,
+    unit,
+    weights,
+)
+from mrs_pipeline_tests.toy import build, toy_market, trained
+
+
+def tokens_of(name, data=DATA):
+    """Standardised tokens [I, T, D], and which there are."""
+    matrix = data.tokens[name]
+    values = matrix.values.astype(float)
+    there = (values != 0).any(2) & matrix.present[:, None]
+    real = values[there]
+    standard = (values - real.mean(0)) / real.std(0)
+    return np.where(there[:, :, None], standard, 0), there
+
+
+def softmax(scores, there):
+    powers = np.where(there, np.exp(scores), 0)
+    total = powers.sum(-1, keepdims=True)
+    return powers / np.where(total > 0, total, 1)
+
+
+def pair_shares(state, name, users, tokens, there):
+    """[U, I, T] of users [U, d] and tokens [I, T, .]."""
+    query, keys = affine(state, f"{name}.of_user", users), affine(state, f"{name}.of_token", tokens)
+    hidden = np.maximum(query[:, None, None, :] * keys[None], 0)
+    return softmax(hidden @ state[f"{name}.weight"], there)
+
+
+def bpr_of(found):
+    gaps = found[BATCH.users, BATCH.positives] - found[BATCH.users, BATCH.negatives]
+    return float(np.mean(np.log1p(np.exp(-gaps))))
+
+
+def norm_of(state):
+    tables = (state["user_embedding"][BATCH.users],)
+    tables += tuple(state["item_embedding"][part] for part in (BATCH.positives, BATCH.negatives))
+    return sum((table**2).sum() for table in tables) / 2 / len(BATCH.users)
+
+
+def vecf(state, data=DATA, merge="add"):
+    users, items = state["user_embedding"], state["item_embedding"]
+    content, count = np.zeros((N_USERS, N_ITEMS, users.shape[1])), np.zeros(N_ITEMS)
+    for name in data.tokens:
+        tokens, there = tokens_of(name, data)
+        shares = pair_shares(state, f"attention.{name}", users, tokens, there)
+        content += np.einsum("uit,itd->uid", shares, affine(state, f"values.{name}", tokens))
+        count += there.any(1)
+    if merge == "add":
+        return np.einsum("ud,uid->ui", users, items + content)
+    mean = np.where(count[:, None] > 0, content / np.maximum(count, 1)[:, None], 1)
+    return np.einsum("ud,uid->ui", users, items * mean)
+
+
+@pytest.mark.parametrize("merge", ["add", "multiply"])
+def test_vecf(merge):
+    model = build("vecf", DATA, merge=merge, attention_size=5, reg_weight=0.1)[0]
+    expected = vecf(weights(model), merge=merge)
+    assert np.allclose(scores(model), expected, atol=1e-5)
+    found = {"bpr": bpr_of(expected), "reg": 0.1 * norm_of(weights(model))}
+    assert losses(model) == pytest.approx(found, abs=1e-5)
+
+
+def test_the_order_of_regions_moves_the_maps_and_no_score():
+    order = [2, 0, 1]
+    turned = {
+        name: TokenMatrix(each.values[:, order].copy(), each.present, name)
+        for name, each in DATA.tokens.items()
+    }
+    for name in ("vecf", "saers"):
+        model, other = build(name, DATA)[0], build(name, replace(DATA, tokens=turned))[0]
+        assert np.allclose(scores(model), scores(other), atol=1e-5)
+        user, items = torch.tensor([2]), torch.arange(N_ITEMS)
+        with torch.no_grad():
+            maps, moved = model.token_maps(user, items), other.token_maps(user, items)
+        for modality in maps:
+            assert torch.allclose(maps[modality][:, order], moved[modality], atol=1e-6)
+
+
+def test_two_users_attend_otherwise_to_one_picture():
+    model = build("vecf", DATA)[0]
+    with torch.no_grad():
+        one, other = (model.token_maps(torch.tensor([user]), torch.tensor([0]))["image"] for user in (0, 3))
+        assert not torch.allclose(one, other)
+        model.attention["image"].of_user.weight.zero_()
+        equal = model.token_maps(torch.tensor([0]), torch.tensor([0]))["image"]
+    assert torch.allclose(equal, torch.full((1, 3), 1 / 3))
+
+
+def saers_items(state, n_attributes, hidden):
+    attributes, there, maps, content = [], [], {}, 0
+    for name in DATA.tokens:
+        tokens, real = tokens_of(name)
+        keys = affine(state, f"keys.{name}", tokens)
+        logits = np.einsum("ah,ith->iat", state[f"attributes.{name}"], keys) / np.sqrt(hidden)
+        maps[name] = softmax(logits, real[:, None, :])
+        attributes.append(maps[name] @ affine(state, f"values.{name}", tokens))
+        there.append(np.repeat(real.any(1)[:, None], n_attributes, 1))
+        mean = tokens.sum(1) / np.maximum(real.sum(1), 1)[:, None]
+        content = content + affine(state, f"whole.{name}", mean)
+    return np.concatenate(attributes, 1), np.concatenate(there, 1), maps, content
+
+
+def test_saers():
+    model = build("saers", DATA, n_attributes=3, attention_size=4, reg_weight=0.1, spread_weight=0.5)[0]
+    state = weights(model)
+    found, there, maps, content = saers_items(state, 3, 4)
+    users = state["user_embedding"]
+    shares = pair_shares(state, "attention", users, found, there)
+    expected = users @ state["item_embedding"].T + state["user_content"] @ content.T
+    expected += np.einsum("ud,uia,iad->ui", state["user_attributes"], shares, found)
+    assert np.allclose(scores(model), expected, atol=1e-4)
+    chosen = np.unique(np.concatenate([BATCH.positives, BATCH.negatives]))
+    alike = []
+    for own in maps.values():
+        mean = unit(own[chosen].mean(0))
+        cosines = (mean @ mean.T)[~np.eye(3, dtype=bool)]
+        alike.append((cosines**2).mean())
+    terms = {"bpr": bpr_of(expected), "reg": 0.1 * norm_of(state), "spread": 0.5 * np.mean(alike)}
+    assert losses(model) == pytest.approx(terms, abs=1e-4)
+    whole = shares[2][:, :3, None] * maps["image"]
+    seen = whole.sum(1) / np.maximum(whole.sum((1, 2)), 1e-30)[:, None]
+    with torch.no_grad():
+        own = model.token_maps(torch.tensor([2]), torch.arange(N_ITEMS))["image"].numpy()
+    assert np.allclose(own, seen, atol=1e-5)
+
+
+def posters(taste: np.ndarray, side: int = 4) -> TokenMatrix:
+    """Generated pictures cut into side x side regions, each its mean colour and how strong that is.
+
+    The upper right corner has the colour of the item's taste; the other regions have any colour, half as strong.
+    """
+    rng = np.random.default_rng(4)
+    n, pixels = len(taste), 8 * side
+    colours = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]]) - 0.5
+    painted = 0.5 * colours[rng.integers(0, 4, (n, side, side))]
+    painted[:, 0, -1] = colours[taste]
+    pictures = 0.5 + painted.repeat(8, 1).repeat(8, 2) + 0.1 * rng.normal(size=(n, pixels, pixels, 3))
+    regions = pictures.reshape(n, side, 8, side, 8, 3).swapaxes(2, 3).mean((3, 4)).reshape(n, side * side, 3)
+    tokens = np.concatenate([regions, np.abs(regions - 0.5)], axis=2)
+    return TokenMatrix(tokens.astype(np.float16), np.ones(n, bool), "image", (side, side))
+
+
+@pytest.mark.parametrize(("name", "settings"), [("vecf", {"attention_size": 32}), ("saers", {})])
+def test_attention_goes_where_the_taste_is(name, settings):
+    """Of 16 regions the upper right one alone tells the taste: it gets most of what all users attend to."""
+    market = toy_market(("image",))
+    data = replace(market.data, tokens={"image": posters(market.item_taste)})
+    corner = 3
+    everything = torch.arange(len(market.item_taste))
+
+    def share(model: HasTokenMaps) -> float:
+        with torch.no_grad():
+            maps = [model.token_maps(torch.tensor([user]), everything)["image"] for user in range(0, 56, 5)]
+        return float(torch.stack(maps)[..., corner].mean())
+
+    assert share(build(name, data, **settings)[0]) < 0.1
+    assert share(trained(name, data, epochs=30, **settings)) > 0.7
