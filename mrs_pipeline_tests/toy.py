@@ -2,8 +2,8 @@
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
 noise, in the items' image and text vectors, in tiny pictures and texts, in one of their regions and words, and in what
-a small knowledge graph says of them; the order of events says nothing. Items 36..39 are cold, users 58 and 59 too; a quarter of the items lacks an
-image, some lack a text. Everything is drawn from one seed.
+a small knowledge graph says of them; the order of events says nothing. Items 36..39 are cold, users 58 and 59 too; a
+quarter of the items lacks an image, some lack a text. Everything is drawn from one seed.
 """
 
 from dataclasses import dataclass

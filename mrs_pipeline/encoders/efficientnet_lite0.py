@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.encoders.base import Surroundings
+from mrs_pipeline.encoders.base import Box, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.network import Network, NetworkEncoder
 from mrs_pipeline.encoders.options import ImageOptions, Precision, RegionOptions
@@ -78,6 +78,10 @@ class EfficientNetLite0Encoder(NetworkEncoder):
     def loader(self) -> PixelLoader:
         """Reads, decodes, scales and crops."""
         return PixelLoader(self._folder, self._settings.max_pixels, _RECIPE)
+
+    def seen_part(self, width: int, height: int) -> Box | None:
+        """As pixels are prepared."""
+        return _RECIPE.seen_part(width, height)
 
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
         """[B, 1280] one vector a picture, or its regions one after the other [B, T D]."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.encoders.base import Encoder, Surroundings
+from mrs_pipeline.encoders.base import Box, Encoder, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.network import NetworkEncoder
 from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions, RegionOptions
@@ -73,6 +73,10 @@ class ImageTransformerEncoder(NetworkEncoder):
     def loader(self) -> PixelLoader:
         """Reads, decodes, prepares pixels."""
         return PixelLoader(self._folder, self._settings.max_pixels, self._pixels)
+
+    def seen_part(self, width: int, height: int) -> Box | None:
+        """As pixels are prepared."""
+        return self._pixels.seen_part(width, height)
 
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
         """[B, F] one vector an image, or its regions one after the other [B, T D]."""

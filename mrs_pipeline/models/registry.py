@@ -59,6 +59,7 @@ _FUSIONS: Final = {
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "vecf": f"{_HERE}.fusion.vecf:Vecf",
     "saers": f"{_HERE}.fusion.saers:Saers",
+    "mm_rec": f"{_HERE}.fusion.mm_rec:MmRec",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",

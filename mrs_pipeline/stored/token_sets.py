@@ -1,4 +1,4 @@
-"""Stored token sets: regions of pictures and words of texts, memory-mapped. How they are made is `stages.token_sets`."""
+"""Stored token sets: regions and words, memory-mapped. How they are made is `stages.token_sets`."""
 
 import numpy as np
 

@@ -13,13 +13,17 @@ from mrs_pipeline_tests.models.small import (
     DATA,
     N_ITEMS,
     N_USERS,
+    PAIRS,
     affine,
     losses,
     scores,
+    twin,
     unit,
     weights,
+    with_biases,
 )
-from mrs_pipeline_tests.toy import build, toy_market, trained
+from mrs_pipeline_tests.models.test_formulas_cross_modal import attended, fed, normed
+from mrs_pipeline_tests.toy import build, first_batch, interactions, toy_market, trained
 
 
 def tokens_of(name, data=DATA):
@@ -141,6 +145,110 @@ def test_saers():
     with torch.no_grad():
         own = model.token_maps(torch.tensor([2]), torch.arange(N_ITEMS))["image"].numpy()
     assert np.allclose(own, seen, atol=1e-5)
+
+
+TIMED = replace(
+    DATA,
+    train=interactions(PAIRS, N_USERS, N_ITEMS, times=np.random.default_rng(3).permutation(30).reshape(5, 6)),
+)
+HISTORIES = [[int(item) for item in TIMED.train.items[TIMED.train.users == user]] for user in range(N_USERS)]
+
+
+def mm_rec_items(state, n_heads):
+    """Part -> [I, 16] vectors, and which items have it."""
+    rows, there = {}, {}
+    for name in DATA.tokens:
+        tokens, there[name] = tokens_of(name)
+        rows[name] = affine(state, f"words.{name}", tokens)
+    other = {"image": "text", "text": "image"}
+    seen = {name: np.zeros_like(own) for name, own in rows.items()}
+    for name, item in ((name, item) for name in rows for item in range(N_ITEMS)):
+        y = rows[other[name]][item][there[other[name]][item]]
+        x = rows[name][item]
+        place = f"blocks.0.{name}"
+        looked = (
+            attended(state, f"{place}.attention", x, y, n_heads) if len(y) else nothing_seen(state, place, x)
+        )
+        seen[name][item] = fed(state, f"{place}.feed", normed(state, f"{place}.norm", x + looked))
+    shares = {name: softmax(own @ state[f"query.{name}"], there[name]) for name, own in seen.items()}
+    vectors = {name: np.einsum("it,itd->id", shares[name], own) for name, own in seen.items()}
+    having = {name: real.any(1) for name, real in there.items()}
+    warm = np.arange(N_ITEMS) < 5
+    return {"id": state["item_embedding"], **vectors}, {"id": warm, **having}, shares
+
+
+def nothing_seen(state, place, x):
+    return np.broadcast_to(state[f"{place}.attention.output.bias"], x.shape)
+
+
+def mm_rec_score(state, items, candidate, history):
+    """Of one candidate after a history of items; None is the start token."""
+    vectors, having = items
+    names = list(vectors)
+    whole = sum(vectors[name][candidate] for name in names)
+    total = 0.0
+    for key in names:
+        rows = np.array(
+            [
+                state[f"start.{key}"] if item is None else vectors[key][item]
+                for item in history
+                if item is None or having[key][item]
+            ]
+        )
+        for asking in names:
+            if having[asking][candidate]:
+                powers = np.exp(rows @ vectors[asking][candidate] / 4)
+                total += whole @ (powers / powers.sum() @ rows)
+    return total
+
+
+def test_mm_rec():
+    model = with_biases(build("mm_rec", TIMED, n_heads=2, n_negatives=2, dropout=0.0)[0])
+    state = weights(model)
+    vectors, having, shares = mm_rec_items(state, 2)
+    items = (vectors, having)
+    expected = [
+        [mm_rec_score(state, items, candidate, [None, *history]) for candidate in range(N_ITEMS)]
+        for history in HISTORIES
+    ]
+    assert np.allclose(scores(model), expected, atol=1e-4)
+    with torch.no_grad():
+        maps = model.token_maps(torch.tensor([0]), torch.arange(N_ITEMS))
+    assert all(np.allclose(maps[name].numpy(), shares[name], atol=1e-5) for name in shares)
+
+
+def test_mm_rec_tells_the_next_item_among_drawn_ones():
+    model, inputs = build("mm_rec", TIMED, n_negatives=2, dropout=0.0)
+    batch = first_batch(model, inputs)
+    state = weights(model)
+    items = mm_rec_items(state, 1)[:2]
+    draw = torch.randint(5, (*batch.tokens.shape, 2), generator=twin(model.generator)).numpy()
+    nll = []
+    for row, column in np.argwhere(batch.targets.numpy() >= 0):
+        before = [
+            None if token == N_ITEMS else token
+            for token in batch.tokens[row, : column + 1].tolist()
+            if token >= 0
+        ]
+        right = int(batch.targets[row, column])
+        others = [int(item) for item in draw[row, column] if item != right]
+        each = np.array([mm_rec_score(state, items, item, before) for item in (right, *others)])
+        nll.append(np.log(np.exp(each).sum()) - each[0])
+    assert losses(model, batch)["next_item"] == pytest.approx(np.mean(nll), abs=1e-4)
+
+
+def test_after_one_click_every_candidate_meets_the_same_user():
+    """u_c is the sum over pairs of parts of the one click's vector, whatever the candidate."""
+    model = build("mm_rec", TIMED)[0].eval()
+    with torch.no_grad():
+        parts = model.item_parts()
+        whole = torch.stack(list(parts.values())).sum(0)
+        click = {name: rows[:1].unsqueeze(0) for name, rows in parts.items()}
+        found = model._matched(
+            {n: r.unsqueeze(0) for n, r in parts.items()}, click, torch.ones(1, 1, 1, dtype=bool)
+        )
+    asking = torch.stack([(rows != 0).any(1) for rows in parts.values()]).sum(0)
+    assert torch.allclose(found[0], asking * (whole @ whole[0]), atol=1e-4)
 
 
 def posters(taste: np.ndarray, side: int = 4) -> TokenMatrix:
