@@ -60,6 +60,8 @@ _FUSIONS: Final = {
     "vecf": f"{_HERE}.fusion.vecf:Vecf",
     "saers": f"{_HERE}.fusion.saers:Saers",
     "mm_rec": f"{_HERE}.fusion.mm_rec:MmRec",
+    "nrpa": f"{_HERE}.fusion.nrpa:Nrpa",
+    "unisrec": f"{_HERE}.fusion.unisrec:Unisrec",
     "marank": f"{_HERE}.fusion.marank:Marank",
     "vlsnr": f"{_HERE}.fusion.vlsnr:Vlsnr",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrs_pipeline_tests.models.small import EVERYONE, N_ITEMS, N_USERS
+from mrs_pipeline_tests.models.small import DATA, EVERYONE, N_ITEMS, N_USERS, unit, weights
 from mrs_pipeline_tests.models.test_formulas_sequence import (
     HISTORIES,
     SEEN,
+    TIMED,
     affine,
     blocks,
     fresh,
@@ -15,6 +16,7 @@ from mrs_pipeline_tests.models.test_formulas_sequence import (
     sigmoid,
     whole_batch,
 )
+from mrs_pipeline_tests.toy import build
 
 FEATURES = ("image", "text")
 
@@ -78,6 +80,45 @@ def vlsnr_parts(w):
 def starts(w):
     """Of parts that the model has no start token of."""
     return {f"start.{name}": np.zeros(16) for name in FEATURES if f"start.{name}" not in w}
+
+
+def unisrec_parts(w, features):  # noqa: ARG001
+    tables = {"id": np.vstack([w["item_embedding"], w["start.id"]])} if "start.id" in w else {}
+    for name, matrix in DATA.features.items():
+        x = unit(matrix.values.astype(float))
+        gates = np.exp(x @ w[f"adapters.{name}.gate"])
+        gates /= gates.sum(1, keepdims=True)
+        rows = sum(
+            gates[:, [e]] * affine(x - w[f"adapters.{name}.centres"][e], w, f"adapters.{name}.experts.{e}")
+            for e in range(gates.shape[1])
+        )
+        tables[name] = np.vstack([rows * matrix.present[:, None], w[f"start.{name}"]])
+    return tables
+
+
+def unisrec(w, tokens, parts):
+    x = sum(rows[tokens] for rows in parts.values()) + w["positions"][-len(tokens) :]
+    return unit(blocks(w, x, lambda layer, normed: [normed], 1)) / 0.07
+
+
+@pytest.mark.parametrize("identifiers", [True, False])
+def test_unisrec(identifiers):
+    model, _ = build("unisrec", TIMED, dropout=0.0, n_experts=3, identifiers=identifiers)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=model.generator), alpha=0.3)
+    w = weights(model)
+    parts = unisrec_parts(w, features=True)
+    vectors = unit(sum(parts.values())[:-1])
+    states = np.stack([unisrec(w, [N_ITEMS, *history], parts)[-1] for history in HISTORIES])
+    assert np.allclose(model.score(EVERYONE), states @ vectors.T, atol=1e-4)
+    assert ("item_embedding" in w) == identifiers
+    model.train()
+    noisy = [model.loss(whole_batch())["next_item"].item() for _ in range(2)]
+    assert noisy[0] != noisy[1], "the gate has noise in training"
+    with torch.no_grad():
+        total = torch.stack(list(model.eval().item_paths().values())).sum(0).numpy()
+    assert np.allclose(total, vectors, atol=1e-5)
 
 
 CASES = [

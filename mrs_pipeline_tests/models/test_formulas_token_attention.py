@@ -251,6 +251,61 @@ def test_after_one_click_every_candidate_meets_the_same_user():
     assert torch.allclose(found[0], asking * (whole @ whole[0]), atol=1e-4)
 
 
+def read(state, side, words, there, reader):
+    """[16] one text [T, .] of one modality, read with an identifier."""
+    if not there.any():
+        return np.zeros(16)
+    c = np.maximum(affine(state, f"words.{side[0]}", words[there]), 0)
+    query = np.maximum(affine(state, f"asked_by_{side[1]}.{side[0]}", reader), 0)
+    powers = np.exp(affine(state, f"keys.{side[0]}", c) @ query)
+    return powers / powers.sum() @ c
+
+
+def nrpa_user(state, user, texts):
+    reader = state["user_embedding"][user]
+    rows = {name: tokens_of(name) for name in DATA.tokens}
+    read_texts = np.array(
+        [
+            sum(
+                read(state, (name, "user"), tokens[item], there[item], reader)
+                for name, (tokens, there) in rows.items()
+            )
+            for item in texts
+        ]
+    )
+    if not len(texts):
+        return reader
+    query = np.maximum(affine(state, "text_asked", reader), 0)
+    powers = np.exp(affine(state, "text_keys", read_texts) @ query)
+    return reader + powers / powers.sum() @ read_texts
+
+
+def test_nrpa():
+    model = with_biases(build("nrpa", TIMED, n_texts=3, attention_size=4, reg_weight=0.1)[0])
+    state = weights(model)
+    rows = {name: tokens_of(name) for name in DATA.tokens}
+    items = np.array(
+        [
+            own
+            + sum(
+                read(state, (name, "item"), tokens[i], there[i], own)
+                for name, (tokens, there) in rows.items()
+            )
+            for i, own in enumerate(state["item_embedding"])
+        ]
+    )
+    users = np.array([nrpa_user(state, user, history[-3:]) for user, history in enumerate(HISTORIES)])
+    assert np.allclose(scores(model), users @ items.T, atol=1e-4)
+    # the text that is to be told is not read in training
+    gaps = []
+    pairs = zip(BATCH.users.tolist(), BATCH.positives.tolist(), BATCH.negatives.tolist(), strict=True)
+    for user, positive, negative in pairs:
+        texts = [item for item in HISTORIES[user][-3:] if item != positive]
+        gaps.append(nrpa_user(state, user, texts) @ (items[positive] - items[negative]))
+    terms = {"bpr": np.mean(np.log1p(np.exp(-np.array(gaps)))), "reg": 0.1 * norm_of(state)}
+    assert losses(model) == pytest.approx(terms, abs=1e-4)
+
+
 def posters(taste: np.ndarray, side: int = 4) -> TokenMatrix:
     """Generated pictures cut into side x side regions, each its mean colour and how strong that is.
 
