@@ -101,6 +101,7 @@ _OPTIMISATIONS: Final = {
     "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",
     "end_to_end": f"{_HERE}.optimisation.end_to_end:EndToEnd",
     "end_to_end_sasrec": f"{_HERE}.optimisation.end_to_end_sasrec:EndToEndSasRec",
+    "iisan": f"{_HERE}.optimisation.iisan:Iisan",
 }
 
 
