@@ -22,8 +22,6 @@ _PASSING: Final = frozenset(
 _NAMES: Final = re.compile(
     r"(Connection|Connect|Endpoint|Disconnected|Timeout|Timed?Out|Throttl|SlowDown|IncompleteRead)"
 )
-    r"(Connection|Connect|Endpoint|Disconnected|Timeout|Timed?Out|Throttl|SlowDown|IncompleteRead)"
-)
 """What libraries of object storage and HTTP call such faults; they have no base in common."""
 _LIBRARIES: Final = frozenset(
     {"aiohttp", "aiobotocore", "botocore", "fsspec", "gcsfs", "google", "http", "requests", "s3fs", "urllib3"}
