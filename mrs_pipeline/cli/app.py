@@ -36,6 +36,7 @@ from mrs_pipeline.cli.terminal import (
     out,
     show_steps,
 )
+from mrs_pipeline.cli.tracking import track
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
@@ -335,6 +336,7 @@ for command in (
     cli_serving.serve,
     lineage,
     reproduce,
+    track,
     cli_results.query,
     cli_results.datasets,
     cli_results.models,
