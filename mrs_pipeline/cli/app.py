@@ -39,6 +39,7 @@ from mrs_pipeline.cli.terminal import (
     show,
     show_steps,
 )
+from mrs_pipeline.cli.tracking import track
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
@@ -373,6 +374,7 @@ for command in (
     cli_serving.serve,
     lineage,
     reproduce,
+    track,
     cli_results.query,
     cli_results.datasets,
     cli_results.models,

@@ -25,6 +25,7 @@ from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.notifications import tell_of_checks
 from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
+from mrs_pipeline.remote.transient import is_transient
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.catalogue import refresh
 from mrs_pipeline.storage.digests import text_digest
@@ -41,6 +42,11 @@ from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 LOG = logging.getLogger("mrs_pipeline")
 FORCE_TAG: Final = "mrs/force"
 """Tag of runs that make everything they are told, current or not; others leave what is current as it is."""
+
+RETRIES: Final = 2
+"""How often a step is tried again after a fault of network or storage that may pass; nothing else is."""
+RETRY_SECONDS: float = 5.0
+"""Wait before the first of them; four times as long before the second."""
 
 
 def build_asset(
@@ -133,6 +139,9 @@ def _perform(
         if store is not None:
             store.push()
     except Exception as error:
+        if is_transient(error) and context.retry_number < RETRIES:
+            LOG.warning("%s %s %s: tried again: %s", stage.config.name, stage.window, task.name, error)
+            raise dg.RetryRequested(RETRIES, RETRY_SECONDS * 4**context.retry_number) from error
         raise _failure(stage, error) from error
     reasons = "; ".join(found.reasons) if found else "asked for with force"
     seconds = time.perf_counter() - started

@@ -28,6 +28,8 @@ SAME = {
     "experiment": "the command and what it runs",
     "tune": "the command and what it does",
     "verify": "the command and what it does",
+    "reproduce": "the command and what it does",
+    "track": "the command and what it does",
 }
 """Names of the interfaces for people, which are those of what they call."""
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,9 +28,9 @@ from mrs_pipeline_tests.orchestration import homes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LAST, WINDOWS, FAULTY = "2024-09", ("2024-06", "2024-07", "2024-08"), "2024-08"
-SETTINGS = {**homes.BARE, "models": {"most_pop": None, "ease": None}}
+SETTINGS = {**homes.BARE, "models": {"ease": None}}
 GROUPS = ("1_raw", "2_core", "5_baselines", "6_report")
-PATIENCE = 420
+PATIENCE = 900
 """Seconds that anything may take on a loaded machine; each is far quicker on a free one."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
@@ -135,10 +136,20 @@ def _plant(home: Home) -> None:
     pl.read_parquet(path).with_columns(rating=pl.lit(1e13)).write_parquet(path)
 
 
+def test_the_server_takes_mutations_by_get_from_any_page(browser: Browser) -> None:
+    """What docs/security.md warns of; should Dagster mend it, that page can say so."""
+    mutation = 'mutation { logTelemetry(action: "x", metadata: "{}", clientTime: "1", clientId: "1") { __typename } }'
+    foreign = {"Host": "evil.example", "Origin": "http://evil.example"}
+    query = urllib.parse.urlencode({"query": mutation})
+    request = urllib.request.Request(f"{browser.address}/graphql?{query}", headers=foreign)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert b"LogTelemetrySuccess" in answer.read()
+
+
 def test_a_backfill_of_three_windows_of_which_a_fault_blocks_one(played: Home, browser: Browser) -> None:
     expanded = ",".join(f"global@global:tiny__{group}" for group in GROUPS)
     browser.open(f"/asset-groups?expanded={expanded}", sees="ease_trained")
-    for box in ("raw_interactions", "quarantine", "ease_metrics", "ease_lists", "leaderboard"):
+    for box in ("raw_interactions", "quarantine", "ease_metrics", "ease_lists"):
         browser.sees(box)
     browser.shot("graph")
     browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline/runs", sees=LAST)  # what `mrs run` has done

@@ -213,3 +213,27 @@ def test_a_record_that_was_cut_off_is_written_again(
     assert not _is_told(stage, "metrics/ease")
     homes.run(home, models=["ease"])
     assert _is_told(stage, "metrics/ease")
+
+
+@pytest.mark.usefixtures("without_plots")
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_fault_of_the_network_is_tried_again_twice(
+    home: Home, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    homes.describe(home.root, {**homes.TINY, "evaluation": {"ks": [20, 30]}})
+    left = iter([True] * times)
+    run = assets._run
+
+    def cut(stage: Stage, task: Any) -> Any:
+        if task.name == "metrics/ease" and next(left, False):
+            raise ConnectionResetError("the cable")
+        return run(stage, task)
+
+    monkeypatch.setattr(assets, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(assets, "_run", cut)
+    if times > assets.RETRIES:
+        with pytest.raises(RunFailedError, match="the cable"):
+            homes.run(home, models=["ease"])
+        return
+    homes.run(home, models=["ease"])
+    assert _is_told(homes.stage_of(home), "metrics/ease")

@@ -1,0 +1,47 @@
+"""`mrs track`: a model told to an MLflow server."""
+
+from typing import Annotated
+
+import typer
+
+from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+
+
+def track(
+    dataset: DatasetName,
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The server, http://host:5000, or a folder, file:///path.",
+            envvar="MLFLOW_TRACKING_URI",
+        ),
+    ],
+    model: Annotated[str | None, typer.Option(help="Only this model. Default: all of the dataset.")] = None,
+    window: Window = None,
+) -> None:
+    """Tell an MLflow server of the models of a window: settings, metrics, training curves, the card."""
+    from mrs_pipeline.errors import InputError
+    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.serving.tracking import track as tell
+    from mrs_pipeline.tasks.node import Kind, Node
+    from mrs_pipeline.tasks.places import exists
+    from mrs_pipeline.tasks.task import Stage
+
+    home = enter_home()
+    project = load_project(home)
+    config = project.config(dataset)
+    stage = Stage(config, home, window or default_windows(project, dataset)[-1])
+    kind = Kind.FINAL if config.serving.refit else Kind.TRAINED
+    made = [name for name in config.model_configs if exists(stage, Node(kind, name))]
+    chosen = [name for name in made if model in (None, name)]
+    if not chosen:
+        known = f"; there is {', '.join(made)}" if made else ""
+        raise InputError(
+            f"{model or 'no model'} of {dataset} has been made for window {stage.window}{known}: run "
+            f"`mrs run {dataset} --window {stage.window}` first."
+        )
+    for name in chosen:
+        run, new = tell(stage, name, to)
+        out.print(f"{name}: {'run' if new else 'known already, run'} {run}", markup=False)
