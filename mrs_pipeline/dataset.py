@@ -86,6 +86,8 @@ class DriftOptions(BaseModel):
     """Cosine between the mean vectors of a feature set."""
     min_overlap: float = Field(default=0.05, ge=0, le=1)
     """Share of a user's list that stays, in the mean over users."""
+    ignore: tuple[str, ...] = ()
+    """Attributes of the catalogue that change by nature. Years, months and days are left out anyway."""
 
 
 class PromotionOptions(BaseModel):

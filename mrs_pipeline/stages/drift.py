@@ -33,6 +33,8 @@ FEWEST: Final = 20
 """Fewest rows a side that are compared at all."""
 MOST_VALUES: Final = 50
 """Most distinct values of an attribute that is compared."""
+_DATE: Final = r"(1[89]|20)\d\d([-/.]\d{1,2}){0,2}"
+"""A year, a month or a day."""
 PARTS: Final = ("interactions", "catalogue", "features", "recommendations")
 
 
@@ -126,8 +128,9 @@ def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequenc
     past = stage.lake.scan(*(table for table in tables if stage.lake.exists(table)))
     for column, what in ((USER_ID, "users"), (ITEM_ID, "items")):
         new, n = con.execute(
-            f"SELECT count(*) FILTER ({column} NOT IN (SELECT DISTINCT {column} FROM {past})), count(*) "
-            f"FROM (SELECT DISTINCT {column} FROM now)"
+            f"SELECT count(*) FILTER (NOT seen), count(*) FROM (SELECT bool_or(age) AS seen FROM (SELECT {column}, "
+            f"false AS age FROM now UNION ALL SELECT {column}, true FROM {past} SEMI JOIN now USING ({column})) "
+            f"GROUP BY {column})"
         ).fetchall()[0]
         yield Comparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
         activity = "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
@@ -135,13 +138,18 @@ def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequenc
 
 
 def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparison]:
-    """Attributes of what was taken, an event each; attributes of many values are texts and left to the features."""
+    """Attributes of what was taken, an event each.
+
+    Attributes of many values are texts, which the features tell of; those that are dates drift by nature.
+    """
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     described = con.execute(f"DESCRIBE SELECT * FROM {items}").fetchall()
     for name in (str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns):
         column = identifier(name)
-        distinct = con.execute(f"SELECT count(DISTINCT {column}) FROM {items}").fetchall()[0][0]
-        if 2 <= distinct <= MOST_VALUES:
+        distinct, dates = con.execute(
+            f"SELECT count(DISTINCT {column}), bool_and(regexp_full_match({column}, '{_DATE}')) FROM {items}"
+        ).fetchall()[0]
+        if 2 <= distinct <= MOST_VALUES and not dates and name not in stage.config.drift.ignore:
             values = f"SELECT items.{column} AS bin FROM {{}} JOIN {items} AS items USING ({ITEM_ID})"
             yield _psi(con, stage.config.drift, "catalogue", name, values)
 
@@ -182,7 +190,8 @@ def _lists(stage: Stage, before: Stage) -> Iterator[Comparison]:
                 scan = stage.lake.scan(table_of(place, node))
                 con.execute(
                     f"CREATE TEMP TABLE {name} AS SELECT {USER_ID}, {ITEM_ID} FROM {scan} WHERE {USER_ID} IN "
-                    f"(SELECT {USER_ID} FROM {scan} GROUP BY ALL ORDER BY hash({USER_ID}) LIMIT {SAMPLE})"
+                    f"(SELECT {USER_ID} FROM (SELECT DISTINCT {USER_ID} FROM {scan}) ORDER BY hash({USER_ID}) "
+                    f"LIMIT {SAMPLE})"
                 )
             yield from _list_rows(con, stage, model)
 

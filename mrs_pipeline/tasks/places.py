@@ -146,6 +146,8 @@ def schema_of(output: Node) -> TableSchema | None:
     """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
     if output == KNOWLEDGE_GRAPH:
         return TABLES["core/knowledge"]
+    if output == DRIFT:
+        return TABLES["quality/drift"]
     if output.kind is Kind.FEATURES:
         return TABLES["features"]
     if output.kind is Kind.VECTORS:
