@@ -91,7 +91,7 @@ class DriftOptions(BaseModel):
 
 
 class PromotionOptions(BaseModel):
-    """The rules by which a model becomes the champion, which `mrs serve` serves. What cannot be judged does not hold."""
+    """The rules by which a model becomes the champion, which `mrs serve` serves."""
 
     model_config = _STRICT
 

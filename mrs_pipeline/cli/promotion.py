@@ -23,7 +23,9 @@ def promote(
     ] = None,
     *,
     window: Window = None,
-    force: Annotated[bool, typer.Option("--force", help="Promote against the rules; needs a --reason.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote against the rules; needs a --reason.")
+    ] = False,
     reason: Reason = "",
 ) -> None:
     """Make a model the champion, which `mrs serve` serves, if the rules allow it; either way it is recorded."""
@@ -64,14 +66,18 @@ def champions(
 
     stage = _stage(dataset)
     log, now = promotions(stage), champion(stage)
-    title = f"{dataset}: {f'{now.model} of window {now.window} is the champion' if now else 'no champion yet'}"
+    title = (
+        f"{dataset}: {f'{now.model} of window {now.window} is the champion' if now else 'no champion yet'}"
+    )
     table = Table(title=escape(title), title_justify="left")
     for name in ("when", "decision", "model", "window", "by", "why"):
         table.add_column(name, overflow="fold")
     for row in log.iter_rows(named=True):
         outcome = f"{row['outcome']}, forced" if row["forced"] else row["outcome"]
         when = f"{row['decided_at']:%Y-%m-%d %H:%M}"
-        table.add_row(*map(escape, (when, outcome, row["model"], row["window"], row["decided_by"], row["reason"])))
+        table.add_row(
+            *map(escape, (when, outcome, row["model"], row["window"], row["decided_by"], row["reason"]))
+        )
     out.print(table)
     if into is not None:
         from mrs_pipeline.reporting.champion_plot import champion_history

@@ -113,7 +113,9 @@ def promote(
         InputError: it is not on the leaderboard, has no weights, is the champion already, or is forced without reason.
     """
     if force and not reason.strip():
-        raise InputError("promoting against the rules needs a reason: add --reason 'why it is right this time'.")
+        raise InputError(
+            "promoting against the rules needs a reason: add --reason 'why it is right this time'."
+        )
     with alone(stage.home, stage.config.name):
         log = promotions(stage)
         before = next(reversed(_standing(log)), None)
@@ -122,10 +124,14 @@ def promote(
         outcome = PROMOTED if force or not broken else REFUSED
         kept = keep(stage, model) if outcome == PROMOTED else None
         if before is not None and kept == before.kept:
-            raise InputError(f"{model} of window {stage.window} is the champion of {stage.config.name} already.")
+            raise InputError(
+                f"{model} of window {stage.window} is the champion of {stage.config.name} already."
+            )
         why = reason or ("; ".join(rule.sentence for rule in broken) or "all rules hold")
         decision = Decision(outcome, stage.window, model, before, why, rules)
-        _append(stage, log, decision, kept, stage, decided_by, forced=force and bool(broken))
+        _append(
+            stage, log, decision, kept=kept, made=stage, decided_by=decided_by, forced=force and bool(broken)
+        )
     _tell(stage, decision)
     return decision
 
@@ -148,7 +154,7 @@ def rollback(stage: Stage, *, reason: str = "", decided_by: str | None = None) -
         made = kept_stage(stage, earlier.kept, earlier.window)
         why = reason or f"{now.model} of window {now.window} is taken back"
         decision = Decision(ROLLED_BACK, earlier.window, earlier.model, now, why)
-        _append(stage, log, decision, earlier.kept, made, decided_by, forced=False)
+        _append(stage, log, decision, kept=earlier.kept, made=made, decided_by=decided_by)
     _tell(stage, decision)
     return decision
 
@@ -174,11 +180,11 @@ def _append(
     stage: Stage,
     log: pl.DataFrame,
     decision: Decision,
+    *,
     kept: str | None,
     made: Stage,
     decided_by: str | None,
-    *,
-    forced: bool,
+    forced: bool = False,
 ) -> None:
     number = log.height + 1
     before = decision.before
@@ -197,11 +203,15 @@ def _append(
         "data_digest": split_digest(made),
         "kept": kept,
     }
-    rules = _read(stage, PROMOTION_RULES).filter(pl.col("decision") < number)  # without those of a killed decision
+    rules = _read(stage, PROMOTION_RULES).filter(
+        pl.col("decision") < number
+    )  # without those of a killed decision
     new = pl.DataFrame([{"decision": number, **asdict(rule)} for rule in decision.rules], schema=rules.schema)
     stage.lake.write_frame(_table(stage, PROMOTION_RULES.path), pl.concat([rules, new]), _OWN)
     rows = pl.concat([log, pl.DataFrame([row], schema=log.schema)])
-    stage.lake.write_frame(_table(stage, PROMOTIONS.path), rows, _OWN)  # last: with it the decision is in force
+    stage.lake.write_frame(
+        _table(stage, PROMOTIONS.path), rows, _OWN
+    )  # last: with it the decision is in force
 
 
 def _read(stage: Stage, schema: TableSchema) -> pl.DataFrame:
@@ -219,7 +229,9 @@ def _table(stage: Stage, path: str) -> Table:
 def _tell(stage: Stage, decision: Decision) -> None:
     """People who want to hear of promotions; each decision is news."""
     name = f"{decision.model} of window {decision.window}"
-    before = f", before it {decision.before.model} of window {decision.before.window}" if decision.before else ""
+    before = (
+        f", before it {decision.before.model} of window {decision.before.window}" if decision.before else ""
+    )
     titles = {
         PROMOTED: f"{stage.config.name}: {name} is the champion",
         REFUSED: f"{stage.config.name}: {name} was not promoted",

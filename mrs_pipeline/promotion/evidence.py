@@ -29,7 +29,9 @@ def evidence_of(stage: Stage, model: str, champion: str | None) -> Evidence:
             "there."
         )
     other = by_model.get(champion) if champion else None
-    comparable = other is not None and champion != model and not other["stale"] and not by_model[model]["stale"]
+    comparable = (
+        other is not None and champion != model and not other["stale"] and not by_model[model]["stale"]
+    )
     cold = by_model[model].get("cold_metric")
     return Evidence(
         by_model[model],
@@ -61,5 +63,7 @@ def _failed_checks(stage: Stage, model: str) -> list[str]:
         ).fetchall()
     others = set(stage.config.model_configs) - {model}
     return [
-        f"check {name} of {asset}: {found}" for asset, name, found in rows if Node.parse(asset).name not in others
+        f"check {name} of {asset}: {found}"
+        for asset, name, found in rows
+        if Node.parse(asset).name not in others
     ]

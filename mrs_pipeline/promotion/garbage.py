@@ -1,9 +1,9 @@
 """What takes space, and what of it no setting, champion or run needs any more: `mrs gc`.
 
 Needed is what the tasks of the dataset's settings make, at every window there is, whether current or due; what the
-champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go: what
-was made of models, feature sets and windows that the settings do not name any more, what earlier champions kept, and
-what a killed promotion left. What somebody is writing at this moment is left for the next time.
+champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go:
+what was made of models, feature sets and windows that the settings do not name any more, what earlier champions kept,
+and what a killed promotion left. What somebody is writing at this moment is left for the next time.
 """
 
 import shutil
@@ -84,7 +84,9 @@ def _of_dataset(home: Home, config: DatasetConfig) -> Iterator[Held]:
     yield from _champions(home, config)
 
 
-def _tables(home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]) -> Iterator[Held]:
+def _tables(
+    home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]
+) -> Iterator[Held]:
     lake = Lake(home.lake)
     for schema, name in lake.tables():
         for table in lake.partitions(schema, name, **{DATASET: config.name}):

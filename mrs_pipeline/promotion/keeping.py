@@ -2,8 +2,8 @@
 
 A run replaces weights, tables and features; what serves customers must not change with it, and a rollback must give
 back the same bits. So the files are linked (copied where links are not possible) into a folder of their own, laid out
-like the home's stores. Stored files are only ever replaced, never written into, so a link stays what it was and costs no
-space until the original is replaced.
+like the home's stores. Stored files are only ever replaced, never written into, so a link stays what it was and costs
+no space until the original is replaced.
 """
 
 import json
@@ -78,7 +78,9 @@ def kept_stage(stage: Stage, name: str, window: str) -> Stage:
         raise InputError(f"{folder}, which the champion was promoted with, is gone: {remedy}.") from error
     except (DocumentError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / _SETTINGS} cannot be read by this version ({reason}): {remedy}.") from error
+        raise InputError(
+            f"{folder / _SETTINGS} cannot be read by this version ({reason}): {remedy}."
+        ) from error
     return Stage(config, Home(stage.home.root, kept=folder), window)
 
 

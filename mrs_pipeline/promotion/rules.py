@@ -88,9 +88,13 @@ def _not_worse(evidence: Evidence) -> Rule:
     if champion is None:
         return Rule("champion", None, "there is no champion yet")
     if champion == evidence.row["model"]:
-        return Rule("champion", None, f"{champion} itself is the champion: this is its training at another time")
+        return Rule(
+            "champion", None, f"{champion} itself is the champion: this is its training at another time"
+        )
     if evidence.champion_row is None or evidence.test is None:
-        return Rule("champion", False, f"{champion}, the champion, was not measured in this window: run it here too")
+        return Rule(
+            "champion", False, f"{champion}, the champion, was not measured in this window: run it here too"
+        )
     return _compared("champion", evidence.test, f"{METRIC} against {champion}, the champion")
 
 
@@ -102,7 +106,9 @@ def _popularity(evidence: Evidence, options: PromotionOptions) -> Rule:
         return Rule("popularity", False, "it is popularity itself")
     difference, p = row.get("popularity_difference"), row.get("popularity_p")
     if difference is None or p is None:
-        return Rule("popularity", False, f"{POPULARITY_MODEL} was not measured beside it: list it under models")
+        return Rule(
+            "popularity", False, f"{POPULARITY_MODEL} was not measured beside it: list it under models"
+        )
     found = f"{METRIC} against the most popular items: {difference:+.4f}, p {p:.3g}"
     low, high = row.get("popularity_low"), row.get("popularity_high")
     return Rule("popularity", difference > 0 and p < ALPHA, found, difference, 0.0, low, high, p)
@@ -115,11 +121,15 @@ def _cold(evidence: Evidence, options: PromotionOptions) -> Rule:
     if before is None or evidence.champion == evidence.row["model"] or before.get("cold_value") is None:
         return Rule("cold", None, "there is no champion with a value on cold items to compare with")
     if evidence.row.get("cold_value") is None:
-        return Rule("cold", False, f"{evidence.champion}, the champion, ranks cold items and this model does not")
+        return Rule(
+            "cold", False, f"{evidence.champion}, the champion, ranks cold items and this model does not"
+        )
     if evidence.cold_test is None or evidence.cold_test["difference"] is None:
         return Rule("cold", None, "no user has a cold item with both")
     label = evidence.row["cold_metric"]
-    return _compared("cold", evidence.cold_test, f"{label} on cold items against {evidence.champion}, the champion")
+    return _compared(
+        "cold", evidence.cold_test, f"{label} on cold items against {evidence.champion}, the champion"
+    )
 
 
 def _compared(name: str, test: Mapping[str, Any], what: str) -> Rule:

@@ -51,7 +51,9 @@ def champion_history(board: pl.DataFrame, log: pl.DataFrame) -> Figure:
     colours = dict(zip(models, d.LINES, strict=False))
     figure, axes = d.canvas(d.WIDE, 4.0)
     best = [max((v for (w, _), v in values.items() if w == window and v is not None)) for window in windows]
-    axes.plot(places, best, "-", color=d.FAINT, lw=6, solid_capstyle="round", label="best of the window", zorder=1)
+    axes.plot(
+        places, best, "-", color=d.FAINT, lw=6, solid_capstyle="round", label="best of the window", zorder=1
+    )
     popular = [values.get((window, POPULARITY_MODEL), np.nan) for window in windows]
     axes.plot(places, popular, linestyle=d.DASHED, color=d.MUTED, lw=1.2, label="popularity", zorder=2)
     champion = np.array([values.get((window, served.get(window, "")), np.nan) for window in windows], float)
@@ -90,4 +92,12 @@ def _decisions(
         at = (windows.index(about), float(height))
         axes.plot(*at, _MARKS[row["outcome"]], ms=9, color=colour, mew=2, zorder=5)
         last = at[0] == len(windows) - 1
-        d.note(axes, word, at, (-6 if last else 6, 4 + 11 * level), colour, fontsize=8, ha="right" if last else "left")
+        d.note(
+            axes,
+            word,
+            at,
+            (-6 if last else 6, 4 + 11 * level),
+            colour,
+            fontsize=8,
+            ha="right" if last else "left",
+        )

@@ -1,8 +1,8 @@
 """Drift: how a window differs from the one before it, in interactions, catalogue, features and recommendations.
 
-Histograms are counted in DuckDB over all rows. Of items and lists a sample drawn by a hash of their ids is read, at most
-`SAMPLE` a side, so that memory does not grow with the data. A difference is drift where it is beyond the bound in the
-settings and beyond what chance reaches between samples of these sizes.
+Histograms are counted in DuckDB over all rows. Of items and lists a sample drawn by a hash of their ids is read, at
+most `SAMPLE` a side, so that memory does not grow with the data. A difference is drift where it is beyond the bound in
+the settings and beyond what chance reaches between samples of these sizes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,9 @@ def measure_drift(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
     frame = pl.DataFrame([asdict(each) for each in found], schema=schema)
     manifest = stage.lake.write_frame(table_of(stage, DRIFT), frame, provenance)
     largest = {
-        f"{part} psi": max((row.value for row in found if row.part == part and row.statistic == "psi"), default=0.0)
+        f"{part} psi": max(
+            (row.value for row in found if row.part == part and row.statistic == "psi"), default=0.0
+        )
         for part in PARTS
     }
     facts = {**{name: round(value, 4) for name, value in largest.items()}, "drift": frame}
@@ -78,7 +80,9 @@ def check_drift(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             f"{row['about']}: {row['statistic']} {row['value']:.3f} (bound {row['bound']:g})"
             for row in drifted.iter_rows(named=True)
         ]
-        found = "; ".join(said) or (f"{own.height} comparisons within bounds" if own.height else "nothing to compare")
+        found = "; ".join(said) or (
+            f"{own.height} comparisons within bounds" if own.height else "nothing to compare"
+        )
         facts = {"compared": own.height, "drifted": drifted.height, "rows": own}
         outcomes.append(CheckOutcome(spec.name, DRIFT, not said, spec.blocking, found, facts))
     return outcomes
@@ -94,8 +98,8 @@ def drift_task(config: DatasetConfig) -> Task:
         run=measure_drift,
         settings=deciding(config.drift),
         group="report",
-        description="How the window differs from the one before it: activity, attributes and features of what is taken, "
-        "lists. Lists of the window before are compared as they are stored at that moment.",
+        description="How the window differs from the one before it: activity, attributes and features of what is "
+        "taken, lists. Lists of the window before are compared as they are stored at that moment.",
         kinds=("duckdb",),
         check_specs=tuple(
             CheckSpec(part, DRIFT, f"The {part} are like those of the window before.", blocking=False)
@@ -122,7 +126,9 @@ def _compared(stage: Stage) -> Iterator[Comparison]:
     yield from _lists(stage, stage.at(earlier[-1]))
 
 
-def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequence[str]) -> Iterator[Comparison]:
+def _interactions(
+    con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequence[str]
+) -> Iterator[Comparison]:
     """How many are new, and how active users and items are."""
     tables = [stage.table("raw", "interactions", window=key) for key in earlier]
     past = stage.lake.scan(*(table for table in tables if stage.lake.exists(table)))
@@ -133,7 +139,9 @@ def _interactions(con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequenc
             f"GROUP BY {column})"
         ).fetchall()[0]
         yield Comparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
-        activity = "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
+        activity = (
+            "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
+        )
         yield _psi(con, stage.config.drift, "interactions", f"events of {what}", activity)
 
 
@@ -144,7 +152,9 @@ def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Compari
     """
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     described = con.execute(f"DESCRIBE SELECT * FROM {items}").fetchall()
-    for name in (str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns):
+    for name in (
+        str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns
+    ):
         column = identifier(name)
         distinct, dates = con.execute(
             f"SELECT count(DISTINCT {column}), bool_and(regexp_full_match({column}, '{_DATE}')) FROM {items}"
@@ -167,13 +177,14 @@ def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparis
     for name in stage.config.feature_names:
         features = read_features(stage, name)
         before, now = (
-            np.asarray(features.values[np.sort(rows[features.present[rows]])], dtype=np.float64) for rows in taken
+            np.asarray(features.values[np.sort(rows[features.present[rows]])], dtype=np.float64)
+            for rows in taken
         )
         n = len(before), len(now)
         if min(n) < FEWEST:
             continue
         shift = largest_ks(before, now)
-        yield _beyond("features", name, "ks", shift, bounds.max_ks, n)
+        yield _beyond("features", name, shift, statistic="ks", bound=bounds.max_ks, n=n)
         cosine = cosine_of_means(before, now)
         drifted = cosine < bounds.min_cosine and shift.value > shift.chance
         yield Comparison("features", name, "cosine", cosine, None, bounds.min_cosine, *n, drifted)
@@ -212,8 +223,9 @@ def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iter
     splits = stage.lake.scan(stage.table("core", "splits"))
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     con.execute(
-        f"CREATE TEMP TABLE popularity AS SELECT {ITEM_ID}, floor(log2(1 + count(splits.item)))::BIGINT AS bin FROM "
-        f"{items} AS items LEFT JOIN (SELECT item FROM {splits} WHERE split <> 'test') AS splits USING (item) GROUP BY ALL"
+        f"CREATE TEMP TABLE popularity AS SELECT {ITEM_ID}, floor(log2(1 + count(taken.item)))::BIGINT AS bin FROM "
+        f"{items} AS items LEFT JOIN (SELECT item FROM {splits} WHERE split <> 'test') AS taken USING (item) "
+        "GROUP BY ALL"
     )
     listed = f"SELECT bin FROM {{}} JOIN popularity USING ({ITEM_ID})"
     yield _psi(con, bounds, "recommendations", f"popularity of what {model} lists", listed)
@@ -229,9 +241,12 @@ def _psi(
         "ORDER BY bin"
     ).fetchall()
     before, now = (np.array([row[side] for row in rows], dtype=np.int64) for side in (1, 2))
-    return _beyond(part, about, "psi", stability_index(before, now), bounds.max_psi, (int(before.sum()), int(now.sum())))
+    sizes = int(before.sum()), int(now.sum())
+    return _beyond(part, about, stability_index(before, now), statistic="psi", bound=bounds.max_psi, n=sizes)
 
 
-def _beyond(part: str, about: str, statistic: str, shift: Shift, bound: float, n: tuple[int, int]) -> Comparison:
+def _beyond(
+    part: str, about: str, shift: Shift, *, statistic: str, bound: float, n: tuple[int, int]
+) -> Comparison:
     drifted = shift.value > bound and shift.value > shift.chance
     return Comparison(part, about, statistic, shift.value, shift.chance, bound, *n, drifted)

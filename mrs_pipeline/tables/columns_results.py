@@ -108,7 +108,9 @@ RESULTS: Final[Mapping[str, Column]] = {
     "champion_window": Column("VARCHAR", "Window of the champion before; NULL where there was none."),
     "champion_model": Column("VARCHAR", "The champion before; NULL where there was none."),
     "weights_digest": Column("VARCHAR", "Digest of the model's weights."),
-    "kept": Column("VARCHAR", "Folder below data/champions that holds all that serving it needs; NULL if refused."),
+    "kept": Column(
+        "VARCHAR", "Folder below data/champions that holds all that serving it needs; NULL if refused."
+    ),
     "rule": Column("VARCHAR", "Name of the rule."),
     "holds": Column("BOOLEAN", "Whether the rule holds; NULL where it does not apply."),
     "value:rule": Column("DOUBLE", "What was compared: a difference, seconds, megabytes, failed checks."),
@@ -126,7 +128,9 @@ RESULTS: Final[Mapping[str, Column]] = {
         "a list that stayed), share (of users or items never seen before).",
     ),
     "value:drift": Column("DOUBLE", "What was found between the two windows."),
-    "chance:drift": Column("DOUBLE", "What chance alone reaches in 1 of 100 cases; NULL where it is not known."),
+    "chance:drift": Column(
+        "DOUBLE", "What chance alone reaches in 1 of 100 cases; NULL where it is not known."
+    ),
     "bound:drift": Column("DOUBLE", "What the settings allow; NULL where the value is only shown."),
     "n_before": Column("BIGINT", "Size of the sample of the window before."),
     "n_now": Column("BIGINT", "Size of the window's own sample."),

@@ -33,9 +33,10 @@ def test_ks_takes_the_worst_dimension() -> None:
     draw = np.random.default_rng(4)
     before, now = draw.normal(size=(200, 6)), draw.normal(size=(150, 6))
     quiet = largest_ks(before, now)
-    assert quiet.value == pytest.approx(
-        max(stats.ks_2samp(before[:, d], now[:, d]).statistic for d in range(6))
-    ) and quiet.value < quiet.chance
+    assert (
+        quiet.value == pytest.approx(max(stats.ks_2samp(before[:, d], now[:, d]).statistic for d in range(6)))
+        and quiet.value < quiet.chance
+    )
     now[:, 4] += 1.5
     loud = largest_ks(before, now)
     assert loud.value > loud.chance and loud.value > 0.4

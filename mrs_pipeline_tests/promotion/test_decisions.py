@@ -69,7 +69,9 @@ def test_promotion_refusal_and_rollback_are_recorded_and_told(market: Stage) -> 
     assert set(next(iter(rules.values()))) == set(PROMOTION_RULES.columns)
     assert [name for name, rule in rules.items() if rule["holds"] is False] == ["seconds"]
     tested = rules["champion"]
-    users = market.lake.read(market.table("eval", "user_metrics", model="ease")).filter(slice="all", metric="recall", k=20)
+    users = market.lake.read(market.table("eval", "user_metrics", model="ease")).filter(
+        slice="all", metric="recall", k=20
+    )
     others = market.lake.read(market.table("eval", "user_metrics", model="knn_fusion"))
     pairs = users.join(others.filter(slice="all", metric="recall", k=20), on="user")
     assert tested["value"] == pytest.approx(float((pairs["value_right"] - pairs["value"]).mean()), abs=1e-6)
@@ -165,7 +167,12 @@ def test_the_history_follows_promotions_and_rollbacks(market: Stage) -> None:
     board = read_leaderboard(market.lake, "tiny")
     draw = np.random.default_rng(1)
     rows = [
-        {**board.row(0, named=True), "window": window, "model": model, "recall@20": level + draw.normal(0, 0.01)}
+        {
+            **board.row(0, named=True),
+            "window": window,
+            "model": model,
+            "recall@20": level + draw.normal(0, 0.01),
+        }
         for window in windows
         for model, level in (("most_pop", 0.1), ("ease", 0.2), ("vbpr", 0.23))
     ]

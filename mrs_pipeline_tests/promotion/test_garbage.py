@@ -29,7 +29,8 @@ def _files(stage: Stage) -> dict[Path, str]:
 def test_all_that_the_settings_make_is_needed(market: Stage) -> None:
     things = held(market.home, {"tiny": market.config})
     assert _loose(market) == []
-    assert {"raw", "core", "features", "models", "eval", "serving", "trained", "final"} <= {each.kind for each in things}
+    kinds = {each.kind for each in things}
+    assert {"raw", "core", "features", "models", "eval", "serving", "trained", "final"} <= kinds
     stored = [path for top in ("data/lake", "data/features", "data/final", "data/indexes", "models") for path in
               (market.home.root / top).rglob("*") if path.is_file()]  # fmt: skip
     assert sum(each.size for each in things if each.kind != "champions") >= sum(
@@ -45,10 +46,17 @@ def test_what_no_setting_and_no_champion_needs_goes(market: Stage) -> None:
     promote(market, "knn_fusion")
     served = lists_of(market, user)
     fewer = _without(market)
-    needed = {path for each in held(fewer.home, {"tiny": fewer.config}) if each.needed for path in each.path.rglob("*")}
+    needed = {
+        path
+        for each in held(fewer.home, {"tiny": fewer.config})
+        if each.needed
+        for path in each.path.rglob("*")
+    }
     kept = {path: digest for path, digest in _files(fewer).items() if path in needed}
     loose = _loose(fewer)
-    assert {"trained/ease@2024-06", "final/knn_fusion@2024-06", "features/text_tfidf_svd@2024-06"} <= set(loose)
+    assert {"trained/ease@2024-06", "final/knn_fusion@2024-06", "features/text_tfidf_svd@2024-06"} <= set(
+        loose
+    )
     assert sum(what.startswith("2024-06-most_pop-") for what in loose) == 1
     assert not any("most_pop" in what for what in loose if not what.startswith("2024-06-"))
     due = stale(fewer)
@@ -58,7 +66,9 @@ def test_what_no_setting_and_no_champion_needs_goes(market: Stage) -> None:
     after = _files(fewer)
     assert {path: after[path] for path in kept} == kept and kept
     assert stale(fewer) == due
-    left = {path.relative_to(fewer.home.final).parts[2] for path in fewer.home.final.rglob("weights.safetensors")}
+    left = {
+        path.relative_to(fewer.home.final).parts[2] for path in fewer.home.final.rglob("weights.safetensors")
+    }
     assert left == {"most_pop"}
     assert lists_of(fewer, user) == served
     rollback(fewer)

@@ -236,7 +236,9 @@ def test_twenty_promotions_drop_and_mix_no_request(own_shop: Stage, closed: list
     for _, model, version, places in answers:
         lists.setdefault((model, version), set()).add(places)
     assert {model for model, _ in lists} == {"most_pop", "knn_fusion"}
-    assert len(lists) == 2 and all(len(each) == 1 for each in lists.values()), "one version has one list of a user"
+    assert len(lists) == 2 and all(len(each) == 1 for each in lists.values()), (
+        "one version has one list of a user"
+    )
 
 
 def test_a_named_model_or_window_is_served_beside_the_champion(own_shop: Stage, closed: list[object]) -> None:

@@ -85,9 +85,13 @@ def test_a_month_like_the_one_before_is_quiet(stage: Stage) -> None:
 
 def test_new_users_and_items_are_counted(stage: Stage) -> None:
     now = stage.lake.read(_raw(stage))
-    past = pl.concat([stage.lake.read(_raw(stage.at(f"2024-0{month}"))) for month in range(1, 6)], how="diagonal")
+    past = pl.concat(
+        [stage.lake.read(_raw(stage.at(f"2024-0{month}"))) for month in range(1, 6)], how="diagonal"
+    )
     _checked(stage)
-    rows = {row["about"]: row["value"] for row in _rows(stage).filter(statistic="share").iter_rows(named=True)}
+    rows = {
+        row["about"]: row["value"] for row in _rows(stage).filter(statistic="share").iter_rows(named=True)
+    }
     for what, column in (("users", "user_id"), ("items", "item_id")):
         own = set(now[column])
         assert rows[f"new {what}"] == pytest.approx(len(own - set(past[column])) / len(own))
@@ -104,7 +108,9 @@ def _only(stage: Stage, wanted: list[str]) -> None:
     _change(
         stage,
         _raw(stage),
-        lambda rows: rows.with_columns(item_id=pl.Series([wanted[n % len(wanted)] for n in range(rows.height)])),
+        lambda rows: rows.with_columns(
+            item_id=pl.Series([wanted[n % len(wanted)] for n in range(rows.height)])
+        ),
     )
 
 
@@ -129,13 +135,17 @@ def test_items_at_one_end_of_a_dimension_trip_the_features(stage: Stage) -> None
 
 def test_other_lists_trip_recommendations_alone(stage: Stage) -> None:
     before = stage.at(BEFORE)
-    _change(before, _lists(before), lambda rows: rows.with_columns(item_id=pl.lit("gone-") + pl.col("item_id")))
+    _change(
+        before, _lists(before), lambda rows: rows.with_columns(item_id=pl.lit("gone-") + pl.col("item_id"))
+    )
     assert _checked(stage) == {**dict.fromkeys(PARTS, True), "recommendations": False}
 
 
 def test_a_drift_within_the_bounds_of_the_settings_is_none(stage: Stage) -> None:
     before = stage.at(BEFORE)
-    _change(before, _lists(before), lambda rows: rows.with_columns(item_id=pl.lit("gone-") + pl.col("item_id")))
+    _change(
+        before, _lists(before), lambda rows: rows.with_columns(item_id=pl.lit("gone-") + pl.col("item_id"))
+    )
     lenient = stage_of(stage.home.root, **SETTINGS, drift={"min_overlap": 0, "max_psi": 100})
     assert _checked(lenient)["recommendations"]
 
