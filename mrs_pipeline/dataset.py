@@ -95,10 +95,12 @@ class DriftOptions(BaseModel):
     """Cosine between the mean vectors of a feature set."""
     min_overlap: float = Field(default=0.05, ge=0, le=1)
     """Share of a user's list that stays, in the mean over users."""
+    ignore: tuple[str, ...] = ()
+    """Attributes of the catalogue that change by nature. Years, months and days are left out anyway."""
 
 
 class PromotionOptions(BaseModel):
-    """The rules by which a model becomes the champion, which `mrs serve` serves. What cannot be judged does not hold."""
+    """The rules by which a model becomes the champion, which `mrs serve` serves."""
 
     model_config = _STRICT
 

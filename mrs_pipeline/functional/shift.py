@@ -41,7 +41,7 @@ def stability_index(before: Counts, now: Counts) -> Shift:
         now: [B] counts of the same bins.
 
     >>> round(stability_index(np.array([50, 50]), np.array([60, 40])).value, 4)
-    0.0401
+    0.0405
     """
     from scipy import stats
 

@@ -129,7 +129,9 @@ def promote(
             )
         why = reason or ("; ".join(rule.sentence for rule in broken) or "all rules hold")
         decision = Decision(outcome, stage.window, model, before, why, rules)
-        _append(stage, log, decision, kept, stage, decided_by, forced=force and bool(broken))
+        _append(
+            stage, log, decision, kept=kept, made=stage, decided_by=decided_by, forced=force and bool(broken)
+        )
     _tell(stage, decision)
     return decision
 
@@ -152,7 +154,7 @@ def rollback(stage: Stage, *, reason: str = "", decided_by: str | None = None) -
         made = kept_stage(stage, earlier.kept, earlier.window)
         why = reason or f"{now.model} of window {now.window} is taken back"
         decision = Decision(ROLLED_BACK, earlier.window, earlier.model, now, why)
-        _append(stage, log, decision, earlier.kept, made, decided_by, forced=False)
+        _append(stage, log, decision, kept=earlier.kept, made=made, decided_by=decided_by)
     _tell(stage, decision)
     return decision
 
@@ -178,11 +180,11 @@ def _append(
     stage: Stage,
     log: pl.DataFrame,
     decision: Decision,
+    *,
     kept: str | None,
     made: Stage,
     decided_by: str | None,
-    *,
-    forced: bool,
+    forced: bool = False,
 ) -> None:
     number = log.height + 1
     before = decision.before

@@ -1,9 +1,9 @@
 """What takes space, and what of it no setting, champion or run needs any more: `mrs gc`.
 
 Needed is what the tasks of the dataset's settings make, at every window there is, whether current or due; what the
-champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go: what
-was made of models, feature sets and windows that the settings do not name any more, what earlier champions kept, and
-what a killed promotion left. What somebody is writing at this moment is left for the next time.
+champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go:
+what was made of models, feature sets and windows that the settings do not name any more, what earlier champions kept,
+and what a killed promotion left. What somebody is writing at this moment is left for the next time.
 """
 
 import shutil

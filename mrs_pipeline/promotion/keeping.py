@@ -2,8 +2,8 @@
 
 A run replaces weights, tables and features; what serves customers must not change with it, and a rollback must give
 back the same bits. So the files are linked (copied where links are not possible) into a folder of their own, laid out
-like the home's stores. Stored files are only ever replaced, never written into, so a link stays what it was and costs no
-space until the original is replaced.
+like the home's stores. Stored files are only ever replaced, never written into, so a link stays what it was and costs
+no space until the original is replaced.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Drift: how a window differs from the one before it, in interactions, catalogue, features and recommendations.
 
-Histograms are counted in DuckDB over all rows. Of items and lists a sample drawn by a hash of their ids is read, at most
-`SAMPLE` a side, so that memory does not grow with the data. A difference is drift where it is beyond the bound in the
-settings and beyond what chance reaches between samples of these sizes.
+Histograms are counted in DuckDB over all rows. Of items and lists a sample drawn by a hash of their ids is read, at
+most `SAMPLE` a side, so that memory does not grow with the data. A difference is drift where it is beyond the bound in
+the settings and beyond what chance reaches between samples of these sizes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +33,8 @@ FEWEST: Final = 20
 """Fewest rows a side that are compared at all."""
 MOST_VALUES: Final = 50
 """Most distinct values of an attribute that is compared."""
+_DATE: Final = r"(1[89]|20)\d\d([-/.]\d{1,2}){0,2}"
+"""A year, a month or a day."""
 PARTS: Final = ("interactions", "catalogue", "features", "recommendations")
 
 
@@ -96,8 +98,8 @@ def drift_task(config: DatasetConfig) -> Task:
         run=measure_drift,
         settings=deciding(config.drift),
         group="report",
-        description="How the window differs from the one before it: activity, attributes and features of what is taken, "
-        "lists. Lists of the window before are compared as they are stored at that moment.",
+        description="How the window differs from the one before it: activity, attributes and features of what is "
+        "taken, lists. Lists of the window before are compared as they are stored at that moment.",
         kinds=("duckdb",),
         check_specs=tuple(
             CheckSpec(part, DRIFT, f"The {part} are like those of the window before.", blocking=False)
@@ -132,8 +134,9 @@ def _interactions(
     past = stage.lake.scan(*(table for table in tables if stage.lake.exists(table)))
     for column, what in ((USER_ID, "users"), (ITEM_ID, "items")):
         new, n = con.execute(
-            f"SELECT count(*) FILTER ({column} NOT IN (SELECT DISTINCT {column} FROM {past})), count(*) "
-            f"FROM (SELECT DISTINCT {column} FROM now)"
+            f"SELECT count(*) FILTER (NOT seen), count(*) FROM (SELECT bool_or(age) AS seen FROM (SELECT {column}, "
+            f"false AS age FROM now UNION ALL SELECT {column}, true FROM {past} SEMI JOIN now USING ({column})) "
+            f"GROUP BY {column})"
         ).fetchall()[0]
         yield Comparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
         activity = (
@@ -143,15 +146,20 @@ def _interactions(
 
 
 def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparison]:
-    """Attributes of what was taken, an event each; attributes of many values are texts and left to the features."""
+    """Attributes of what was taken, an event each.
+
+    Attributes of many values are texts, which the features tell of; those that are dates drift by nature.
+    """
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     described = con.execute(f"DESCRIBE SELECT * FROM {items}").fetchall()
     for name in (
         str(name) for name, kind, *_ in described if kind == "VARCHAR" and name not in ITEMS.columns
     ):
         column = identifier(name)
-        distinct = con.execute(f"SELECT count(DISTINCT {column}) FROM {items}").fetchall()[0][0]
-        if 2 <= distinct <= MOST_VALUES:
+        distinct, dates = con.execute(
+            f"SELECT count(DISTINCT {column}), bool_and(regexp_full_match({column}, '{_DATE}')) FROM {items}"
+        ).fetchall()[0]
+        if 2 <= distinct <= MOST_VALUES and not dates and name not in stage.config.drift.ignore:
             values = f"SELECT items.{column} AS bin FROM {{}} JOIN {items} AS items USING ({ITEM_ID})"
             yield _psi(con, stage.config.drift, "catalogue", name, values)
 
@@ -176,7 +184,7 @@ def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparis
         if min(n) < FEWEST:
             continue
         shift = largest_ks(before, now)
-        yield _beyond("features", name, "ks", shift, bounds.max_ks, n)
+        yield _beyond("features", name, shift, statistic="ks", bound=bounds.max_ks, n=n)
         cosine = cosine_of_means(before, now)
         drifted = cosine < bounds.min_cosine and shift.value > shift.chance
         yield Comparison("features", name, "cosine", cosine, None, bounds.min_cosine, *n, drifted)
@@ -193,7 +201,8 @@ def _lists(stage: Stage, before: Stage) -> Iterator[Comparison]:
                 scan = stage.lake.scan(table_of(place, node))
                 con.execute(
                     f"CREATE TEMP TABLE {name} AS SELECT {USER_ID}, {ITEM_ID} FROM {scan} WHERE {USER_ID} IN "
-                    f"(SELECT {USER_ID} FROM {scan} GROUP BY ALL ORDER BY hash({USER_ID}) LIMIT {SAMPLE})"
+                    f"(SELECT {USER_ID} FROM (SELECT DISTINCT {USER_ID} FROM {scan}) ORDER BY hash({USER_ID}) "
+                    f"LIMIT {SAMPLE})"
                 )
             yield from _list_rows(con, stage, model)
 
@@ -214,8 +223,9 @@ def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iter
     splits = stage.lake.scan(stage.table("core", "splits"))
     items = stage.lake.scan(table_of(stage, CORE_ITEMS))
     con.execute(
-        f"CREATE TEMP TABLE popularity AS SELECT {ITEM_ID}, floor(log2(1 + count(splits.item)))::BIGINT AS bin FROM "
-        f"{items} AS items LEFT JOIN (SELECT item FROM {splits} WHERE split <> 'test') AS splits USING (item) GROUP BY ALL"
+        f"CREATE TEMP TABLE popularity AS SELECT {ITEM_ID}, floor(log2(1 + count(taken.item)))::BIGINT AS bin FROM "
+        f"{items} AS items LEFT JOIN (SELECT item FROM {splits} WHERE split <> 'test') AS taken USING (item) "
+        "GROUP BY ALL"
     )
     listed = f"SELECT bin FROM {{}} JOIN popularity USING ({ITEM_ID})"
     yield _psi(con, bounds, "recommendations", f"popularity of what {model} lists", listed)
@@ -231,13 +241,12 @@ def _psi(
         "ORDER BY bin"
     ).fetchall()
     before, now = (np.array([row[side] for row in rows], dtype=np.int64) for side in (1, 2))
-    return _beyond(
-        part, about, "psi", stability_index(before, now), bounds.max_psi, (int(before.sum()), int(now.sum()))
-    )
+    sizes = int(before.sum()), int(now.sum())
+    return _beyond(part, about, stability_index(before, now), statistic="psi", bound=bounds.max_psi, n=sizes)
 
 
 def _beyond(
-    part: str, about: str, statistic: str, shift: Shift, bound: float, n: tuple[int, int]
+    part: str, about: str, shift: Shift, *, statistic: str, bound: float, n: tuple[int, int]
 ) -> Comparison:
     drifted = shift.value > bound and shift.value > shift.chance
     return Comparison(part, about, statistic, shift.value, shift.chance, bound, *n, drifted)

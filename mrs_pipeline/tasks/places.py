@@ -37,6 +37,12 @@ _PARTITIONED: Final[Mapping[Kind, tuple[str, str, str]]] = {
 }
 """Kinds of which one table holds all: its schema and name, and the partition key that a node's name is a value of."""
 
+_RENAMED: Final[Mapping[Node, tuple[str, str]]] = {
+    KNOWLEDGE_GRAPH: ("core", "knowledge"),
+    DRIFT: ("quality", "drift"),
+}
+"""Tables that are not called like their nodes -> schema and name."""
+
 _STORES: Final[Mapping[Kind, str]] = {
     Kind.FEATURES: "features",
     Kind.TOKENS: "tokens",
@@ -85,14 +91,12 @@ def table_of(stage: Stage, node: Node) -> Table:
     window = node.window or stage.window
     if node.asset == RAW_ITEMS:
         return stage.table("raw", "items", window=FULL_WINDOW)
-    if node.asset == KNOWLEDGE_GRAPH:
-        return stage.table("core", "knowledge", window=window)
+    if node.asset in _RENAMED:
+        return stage.table(*_RENAMED[node.asset], window=window)
     if node.kind in (Kind.RAW, Kind.CORE):
         return stage.table(str(node.kind), node.name, window=window)
     if node.kind is Kind.VECTORS:
         return stage.table("vectors", node.name, window=window)
-    if node.asset == DRIFT:
-        return stage.table("quality", "drift", window=window)
     if node.asset == LEADERBOARD:
         return Table.of("eval", "leaderboard", dataset=stage.config.name)
     schema, table, key = _PARTITIONED[node.kind]
@@ -145,8 +149,8 @@ def record(stage: Stage, node: Node) -> tuple[str, Provenance]:
 
 def schema_of(output: Node) -> TableSchema | None:
     """The schema of an output that is a table (features: of its SQL copy); None for graphs, weights, pages."""
-    if output == KNOWLEDGE_GRAPH:
-        return TABLES["core/knowledge"]
+    if output in _RENAMED:
+        return TABLES["/".join(_RENAMED[output])]
     if output.kind is Kind.FEATURES:
         return TABLES["features"]
     if output.kind is Kind.VECTORS:

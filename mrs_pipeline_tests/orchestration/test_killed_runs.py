@@ -149,7 +149,7 @@ def test_a_run_killed_between_a_training_and_its_record(
     assert "made by a run that was killed" in _shown(home, "trained/bpr_mf")
     for asset in ("recommendations/bpr_mf", "metrics/bpr_mf", "trained/most_pop", "core/splits"):
         assert _is_told(stage, asset), asset
-    assert homes.run(home)[-1].endswith("0 of 16 steps are due")
+    assert homes.run(home)[-1].endswith("0 of 17 steps are due")
 
     homes.run(home, force=True)
     assert fitted.count("bpr_mf") == 1

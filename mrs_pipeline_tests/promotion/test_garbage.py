@@ -29,9 +29,8 @@ def _files(stage: Stage) -> dict[Path, str]:
 def test_all_that_the_settings_make_is_needed(market: Stage) -> None:
     things = held(market.home, {"tiny": market.config})
     assert _loose(market) == []
-    assert {"raw", "core", "features", "models", "eval", "serving", "trained", "final"} <= {
-        each.kind for each in things
-    }
+    kinds = {each.kind for each in things}
+    assert {"raw", "core", "features", "models", "eval", "serving", "trained", "final"} <= kinds
     stored = [path for top in ("data/lake", "data/features", "data/final", "data/indexes", "models") for path in
               (market.home.root / top).rglob("*") if path.is_file()]  # fmt: skip
     assert sum(each.size for each in things if each.kind != "champions") >= sum(

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mrs_pipeline.stages.checks.signatures import (
+    check_signatures,
+    check_unseen,
+    signature_specs,
+    unseen_spec,
+)
 from mrs_pipeline.stages.checks.suites import expectations, scan_of, suite_outcome
 from mrs_pipeline.stages.recommend import LIST_LENGTH
 from mrs_pipeline.stages.train import popularity_score
@@ -23,6 +29,7 @@ def trained_specs(name: str) -> tuple[CheckSpec, ...]:
             "On validation the model is better than recommending what is popular.",
             blocking=False,
         ),
+        *signature_specs(name),
     )
 
 
@@ -47,13 +54,14 @@ def metrics_specs(name: str) -> tuple[CheckSpec, ...]:
             Node(Kind.METRICS, name),
             "values in the range of their metric, intervals around them, recall rising with k.",
         ),
+        unseen_spec(name),
     )
 
 
 def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
-    """Finite weights, and better than popularity on validation."""
+    """Finite weights, better than popularity on validation, and none of the signatures of a failed training."""
     name = task.subject
-    finite, better = trained_specs(name)
+    finite, better, *_ = trained_specs(name)
     runs = stage.lake.read(stage.table("models", "runs", model=name))
     score, baseline = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
     told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {baseline:.4f}"
@@ -67,6 +75,7 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             told,
             {"model": score, "popularity": baseline},
         ),
+        *check_signatures(stage, name),
     ]
 
 
@@ -99,11 +108,11 @@ def check_recommendations(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
 
 
 def check_metrics(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
-    """The suites of a model's metrics and of its users' metrics."""
+    """The suites of a model's metrics and of its users' metrics, and what it makes of unseen items."""
     name = task.subject
     per_user = stage.lake.scan(stage.table("eval", "user_metrics", model=name))
     suites = [
         *metrics.suites(scan_of(stage, Node(Kind.METRICS, name))),
         *user_metrics.suites(per_user, scan_of(stage, CORE_USERS)),
     ]
-    return [suite_outcome(stage, metrics_specs(name)[0], suites)]
+    return [suite_outcome(stage, metrics_specs(name)[0], suites), check_unseen(stage, name)]
