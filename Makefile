@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FLAGS ?=
 
-.PHONY: run test ui lint docs format install clean
+.PHONY: run test ui lint docs release format install clean
 
 run: install
 	$(BIN)/mrs run demo
@@ -23,6 +23,16 @@ lint: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -W --keep-going -q docs build/site
+
+release: install
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/fresh
+	build/fresh/bin/pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	build/fresh/bin/mrs --version
+	build/fresh/bin/mrs models --by-cell
 
 format: install
 	$(BIN)/ruff check --fix .

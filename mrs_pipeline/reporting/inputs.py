@@ -175,7 +175,7 @@ class SampleUser:
         model: the leading model.
         history: what they took, latest first.
         recommended: the leading model's list.
-        other: the best model of the other kind (with content, or without); "" where there is none.
+        other: the best model of the other kind (with content, or without), else popularity; "" where there is neither.
         recommended_by_other: its list.
     """
 

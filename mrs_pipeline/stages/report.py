@@ -57,7 +57,7 @@ def make_report(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     """Write `data/reports/<dataset>/report.html`, one self-contained file."""
     path = page_of(stage, REPORT)
     with _alone(stage):
-        page = render(_inputs(stage))
+        page = render(report_inputs(stage))
         digest = write_page(path, page, provenance)
     write_index(stage.home)
     return [Outcome(REPORT, digest, {"report": path, "size kB": round(len(page.encode()) / 1000)})]
@@ -68,7 +68,8 @@ def _alone(stage: Stage) -> FileLock:
     return FileLock(stage.home.data / f".{stage.config.name}.lock")
 
 
-def _inputs(stage: Stage) -> ReportInputs:
+def report_inputs(stage: Stage) -> ReportInputs:
+    """What the report of a dataset shows, read from what is stored."""
     board = stage.lake.read(table_of(stage, LEADERBOARD)).with_columns(
         pl.lit(stage.config.name).alias("dataset")
     )

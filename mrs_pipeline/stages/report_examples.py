@@ -32,7 +32,7 @@ class Shown:
 
     Attributes:
         leader: the leading model.
-        other: the best model of the other kind, with content or without; None where no such model has lists.
+        other: the best model of the other kind, with content or without, else popularity; None where neither has lists.
         content: models that read content, best first.
     """
 
@@ -47,12 +47,13 @@ class Shown:
         Args:
             stage: at the window.
             board: the window's rows of the leaderboard, ranked ones only, best first.
-            popularity: name of the model that is no model of the other kind.
+            popularity: name of the model that stands for the other kind only where there is no other.
         """
         rows = [row for row in board.to_dicts() if exists(stage, Node(Kind.RECOMMENDATIONS, row["model"]))]
         kinds = (best_content(rows), best_baseline(rows, popularity))
         names = [None if row is None else str(row["model"]) for row in kinds]
         leader = str(rows[0]["model"])
+        names += [popularity] if popularity in {row["model"] for row in rows} else []
         other = next((name for name in names if name not in (None, leader)), None)
         content = tuple(str(row["model"]) for row in rows if best_content([row]) is not None)
         return cls(leader, other, content)

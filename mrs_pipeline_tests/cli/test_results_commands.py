@@ -4,9 +4,14 @@ import csv
 import hashlib
 import io
 import json
+import re
 
 import pytest
 
+from mrs_pipeline.orchestration.launch import load_project
+from mrs_pipeline.stages.report import report_inputs
+from mrs_pipeline.storage.home import Home
+from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.cli.shops import N_ROWS, Mrs, add_shop
 
 BELOW_THE_REPORT = ("raw", "core", "features", "trained", "final", "recommendations", "metrics", "eval")
@@ -272,3 +277,40 @@ def test_what_is_no_formula_stays_as_it_is(finished: Mrs) -> None:
 
 def test_raw_goes_with_csv(finished: Mrs) -> None:
     assert finished("query", "--raw", "SELECT 1").code == 2
+
+
+def test_the_report_stands_among_its_pages(finished: Mrs) -> None:
+    """Every address leads to a file that is there, from the index down and from the parts up."""
+    reports = finished.root / "data" / "reports"
+    pages = [reports / "index.html", *reports.glob("shop/**/*.html")]
+    assert len(pages) >= 3 and reports / "shop" / "report.html" in pages
+    addresses = {
+        page: re.findall(r'<a href="([^#"][^"]*)"', page.read_text(encoding="utf-8")) for page in pages
+    }
+    for page, found in addresses.items():
+        assert found, page
+        assert [address for address in found if not (page.parent / address).is_file()] == []
+    assert "shop/report.html" in addresses[reports / "index.html"]
+    assert "../index.html" in addresses[reports / "shop" / "report.html"]
+
+
+def test_the_report_has_costs_lists_and_reasons(finished: Mrs) -> None:
+    page = (finished.root / "data" / "reports" / "shop" / "report.html").read_text(encoding="utf-8")
+    costs = page[page.index("What it costs") : page.index("Times are those of the machine")]
+    for heading in ("Training", "Features", "Size", "Serving"):
+        assert f">{heading}</button>" in costs
+    assert page.count("which leads</h4>") == 4 and "recommended by mm_ease" in page
+    assert page.count('<div class="evidence') == 9  # three places of three users
+    assert 'class="shares"' in page  # mm_ease is a sum, so each modality has its share
+
+
+def test_the_report_takes_the_stored_ranking(finished: Mrs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("ranked again")
+
+    monkeypatch.setattr("mrs_pipeline.reporting.html.leaderboard", refused)
+    home = Home(finished.root)
+    monkeypatch.chdir(finished.root)
+    monkeypatch.setenv("MRS_HOME", str(finished.root))
+    inputs = report_inputs(Stage(load_project(home).config("shop"), home))
+    assert inputs.board is not None and set(inputs.board["model"]) == {"most_pop", "mm_ease"}
