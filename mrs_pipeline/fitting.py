@@ -32,7 +32,7 @@ from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.metrics.evidence import ItemFacts
 from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.base import AnyRecommender
-from mrs_pipeline.models.config import ModelConfig, validated
+from mrs_pipeline.models.config import GradientConfig, ModelConfig, validated
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.registry import model_class
@@ -41,10 +41,11 @@ from mrs_pipeline.schema import RANKED_BY_HISTORY, RANKED_BY_MODEL, RANKED_BY_PO
 from mrs_pipeline.tables.columns import frame_types
 from mrs_pipeline.training.checkpoint import CheckpointFile
 from mrs_pipeline.training.devices import resolve_device
-from mrs_pipeline.training.held_memory import MemoryMeter
+from mrs_pipeline.training.held_memory import MemoryMeter, free_bytes
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
+from mrs_pipeline.training.workload import require_memory
 from mrs_pipeline.types import FeatureMatrix, IntArray, Interactions, TopK, TrainingData
 
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
@@ -569,6 +570,9 @@ def _begin(
 ) -> _Begun:
     settings = config if isinstance(config, ModelConfig) else configure(model, config or {})
     device = resolve_device(training)
+    if isinstance(settings, GradientConfig):
+        users = data.train.n_users if model_class(model).spec.batches is BatchKind.PAIRS else 0
+        require_memory(model, users + data.train.n_items, settings.embedding_size, free_bytes(device))
     memory = MemoryMeter(device)
     first_step = _first_step(data, model, pretraining)
     data = prepare(data, model, settings, device=device, pretraining=first_step)

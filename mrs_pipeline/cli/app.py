@@ -43,7 +43,7 @@ from mrs_pipeline.cli.tracking import track
 from mrs_pipeline.cli.tune import tune
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.ingest.encodings import remove_copies
-from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.ingest.time_units import TimeUnit
 from mrs_pipeline.machine import machine_fault
 from mrs_pipeline.remote.media import remove_temporary
 from mrs_pipeline.storage.home import HOME_VARIABLE

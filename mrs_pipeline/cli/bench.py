@@ -242,3 +242,49 @@ def bench_serve(
         return
     out.print(frame_table(found.rows(), conditions(load)))
     out.print(", ".join(f"{name} {value}" for name, value in facts.items()), markup=False)
+
+
+@bench.command("limit")
+def bench_limit(
+    *,
+    models: ModelNames = None,
+    users: Annotated[int, typer.Option(min=100, help="Users of the made-up market.")] = 20_000,
+    items: Annotated[int, typer.Option(min=100, help="Items of it.")] = 10_000,
+    per_user: Annotated[int, typer.Option(min=2, help="Interactions of a user.")] = 15,
+    doublings: Annotated[
+        int, typer.Option(min=0, max=8, help="How often each size is doubled, for the growth; 0 for none.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Time a training step beside what memory and arithmetic of this machine allow; growth as sizes double."""
+    from mrs_pipeline.bench.limit import MEASURED, growth, shares
+    from mrs_pipeline.bench.tables import write_table
+    from mrs_pipeline.cli.tables import frame_table
+
+    home = enter_home()
+    tables = {"limit": shares(chosen_models(models) or MEASURED, users, items, per_user)}
+    if doublings:
+        tables["growth"] = growth(users, items, per_user, doublings)
+    for name, table in tables.items():
+        write_table(table, home.reports / f"bench_{name}.csv")
+    if as_json:
+        show(tables, str, as_json=True)
+        return
+    for name, table in tables.items():
+        path = home.reports / f"bench_{name}.csv"
+        out.print(
+            frame_table(table, f"{name}: {users:,} users, {items:,} items, {per_user} interactions each")
+        )
+        out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+@bench.command("startup")
+def bench_startup(
+    *, repeats: Annotated[int, typer.Option(min=1, help="Processes of each kind.")] = 3, as_json: AsJson = False
+) -> None:
+    """Time `mrs --help`, loading this home's definitions, and what Dagster takes for a step."""
+    from mrs_pipeline.bench.startup import startup
+    from mrs_pipeline.cli.tables import frame_table
+
+    found = startup(enter_home(), repeats)
+    show(found, lambda: frame_table(found, f"seconds, median of {repeats}"), as_json=as_json)

@@ -12,6 +12,7 @@ from mrs_pipeline.ingest import values
 from mrs_pipeline.ingest.datafile import ROW, DataFile
 from mrs_pipeline.ingest.ids import IdOptions
 from mrs_pipeline.ingest.sql import first_row, in_short, quoted_name, quoted_text
+from mrs_pipeline.ingest.time_units import TimeUnit
 from mrs_pipeline.schema import ITEM_ID, RATING, SOURCE_FILE, SOURCE_ROW, SPLIT, TIMESTAMP, USER_ID
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class InteractionLayout:
     defaults: Mapping[str, str]
     labels: Mapping[str, str]
     ids: IdOptions = field(default_factory=IdOptions)
-    time_unit: values.TimeUnit = "auto"
+    time_unit: TimeUnit = "auto"
     ignored: tuple[str, ...] = ()
 
     def actual(self, canonical: str) -> str:

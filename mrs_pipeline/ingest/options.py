@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mrs_pipeline.ingest.encodings import known_encoding
 from mrs_pipeline.ingest.ids import IdOptions
-from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.ingest.time_units import TimeUnit
 from mrs_pipeline.remote.address import secret_in
 from mrs_pipeline.taxonomy import Modality
 

@@ -6,10 +6,11 @@ Text in, text out; nothing is executed here. Which columns there are is decided 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from mrs_pipeline.ingest.ids import LITERAL, IdOptions, cleaned
 from mrs_pipeline.ingest.sql import quoted_name, quoted_text
+from mrs_pipeline.ingest.time_units import TimeUnit
 from mrs_pipeline.schema import TEST, TRAIN, VALID
 
 KNOWN_SPLITS: Final[Mapping[str, str]] = {
@@ -29,7 +30,6 @@ _MILLISECONDS_FROM = 1e11
 _TOO_LARGE = 1e14
 """From here on a number is micro- or nanoseconds, which are read only if the settings say so."""
 
-TimeUnit = Literal["auto", "s", "ms", "us", "ns", "day", "excel", "year"]
 _IN_SECONDS: Final[Mapping[str, str]] = {
     "s": "{0}",
     "ms": "{0} / 1e3",

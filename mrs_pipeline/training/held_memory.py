@@ -8,6 +8,7 @@ with all that it has done before, and says little of the model.
 import gc
 from functools import cache
 
+import psutil
 import torch
 from torch import nn
 
@@ -53,6 +54,13 @@ class MemoryMeter:
             return max(0.0, torch.cuda.max_memory_allocated(self._device) / 1e6 - self._before)
         mapped = max(0.0, file_memory_mb() - self._files)
         return max(0.0, peak_memory_mb() - self._before - mapped)
+
+
+def free_bytes(device: torch.device) -> float:
+    """What a device still has: of a GPU its free memory, else what this machine can give without swapping."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return float(psutil.virtual_memory().available)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.kernels.edges import EdgePattern
 from mrs_pipeline.functional.kernels.multi_edges import MultiEdgePattern
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
@@ -71,6 +72,27 @@ class Workload:
         return (
             f"model '{self.model}': each of {self.steps:,} steps an epoch propagates over a graph of {self.entries:,} "
             f"entries; set `training: {{max_steps: {_SUGGESTED}}}` so that batches grow, or a larger batch_size"
+        )
+
+
+def require_memory(name: str, n_rows: int, width: int, free: float) -> None:
+    """Refuse what cannot fit, before anything of it is made.
+
+    Args:
+        name: of the model.
+        n_rows: users and items, each of which has a vector.
+        width: of a vector; other parameters, data and the values of a step come on top.
+        free: bytes.
+
+    Raises:
+        InputError: says how much is needed at least, and the remedy.
+    """
+    needed = 4 * _COPIES * n_rows * width
+    if needed > free:
+        raise InputError(
+            f"model '{name}' needs at least {needed / 1e9:.1f} GB for the vectors of {n_rows:,} users and items with "
+            f"their gradients and Adam's moments, and {free / 1e9:.1f} GB are free: lower its embedding_size (now "
+            f"{width}), raise k_core under `interactions:`, or take a machine with more memory"
         )
 
 

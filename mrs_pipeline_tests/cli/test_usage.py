@@ -28,6 +28,8 @@ COMMANDS = {
     "bench extract",
     "bench gpu",
     "bench ingest",
+    "bench limit",
+    "bench startup",
     "bench serve",
     "explain",
     "export",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mrs_pipeline.deciding import deciding
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import fit
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind
@@ -13,7 +14,7 @@ from mrs_pipeline.training import step
 from mrs_pipeline.training.loop import train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.step import step_loss
-from mrs_pipeline.training.workload import Workload
+from mrs_pipeline.training.workload import Workload, require_memory
 from mrs_pipeline_tests.toy import build, first_batch, prepared, small_config, toy_market, trained
 
 BY_GRADIENT = [name for name in sorted(MODELS.own) if MODELS[name].spec.batches is not BatchKind.NONE]
@@ -135,6 +136,18 @@ def test_thousands_of_propagations_are_warned_of_and_nothing_else():
     assert "max_steps: 300" in said
     assert workload(3400, 0).warning() is None
     assert workload(300, 14_000_000).warning() is None
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_made(market, monkeypatch):
+    require_memory("some", 1000, 64, free=1_280_000)
+    with pytest.raises(
+        InputError, match=r"model 'some' needs at least 0\.0 GB .* lower its embedding_size \(now 64\)"
+    ):
+        require_memory("some", 1000, 64, free=1_279_999)
+    monkeypatch.setattr("mrs_pipeline.fitting.free_bytes", lambda device: 10_000.0)
+    monkeypatch.setattr("mrs_pipeline.fitting._build", None)
+    with pytest.raises(InputError, match="model 'bpr_mf' needs at least"):
+        trained("bpr_mf", market.data)
 
 
 def test_what_a_run_will_take_is_said_where_it_is_long():

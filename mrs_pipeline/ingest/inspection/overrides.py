@@ -6,7 +6,7 @@ from typing import Final
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.ids import SPELLINGS, IdOptions
-from mrs_pipeline.ingest.values import TimeUnit
+from mrs_pipeline.ingest.time_units import TimeUnit
 from mrs_pipeline.schema import ITEM_ID, RATING, TIMESTAMP, USER_ID
 
 NOTHING: Final = "none"

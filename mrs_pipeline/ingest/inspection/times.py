@@ -11,7 +11,8 @@ from mrs_pipeline.ingest.facts import SourceFacts
 from mrs_pipeline.ingest.inspection.proposal import Proposal
 from mrs_pipeline.ingest.landing import Activity, activity, last_testable
 from mrs_pipeline.ingest.sql import first_row, quoted_name
-from mrs_pipeline.ingest.values import TimeUnit, kind_of
+from mrs_pipeline.ingest.time_units import TimeUnit
+from mrs_pipeline.ingest.values import kind_of
 from mrs_pipeline.schema import TIMESTAMP
 from mrs_pipeline.windows import window_end, window_start
 

@@ -1,0 +1,127 @@
+"""What `mrs bench limit` measures: how near a training step is to what this machine's memory and arithmetic allow.
+
+The limit of a step is its counted bytes (`counted`) over the bandwidth of copying a large table, or its products over
+the rate of a large product, whichever is longer. Both rates are measured in the same run, with the same threads.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+import torch
+
+from mrs_pipeline.bench.counted import Counting
+from mrs_pipeline.bench.gpu_checks import built, with_needs
+from mrs_pipeline.bench.gpu_market import market
+from mrs_pipeline.bench.hardware import measured_limits, seconds_of
+from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task
+from mrs_pipeline.metrics.evidence import Background
+from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import BatchKind
+from mrs_pipeline.training.batches import batch_source
+from mrs_pipeline.types import TrainingData
+
+MEASURED: Final = ("bpr_mf", "vbpr", "lightgcn", "freedom", "bm3", "mgcn", "pyg")
+"""Models of the table where none are named."""
+GROWN: Final = ("lightgcn", "vbpr", "item_knn")
+"""Models whose growth is measured."""
+_BATCH: Final = 2048
+_STEPS: Final = 7
+_CPU: Final = torch.device("cpu")
+
+
+def shares(names: Sequence[str], users: int, items: int, per_user: int) -> pl.DataFrame:
+    """A row a model: milliseconds of a step, its limit, and the share of the limit that is reached.
+
+    Columns model, rows, step_ms, sparse_mb, dense_mb, gflop, operations, limit_ms, share, bandwidth_gb_s, threads.
+    """
+    limits = measured_limits(_CPU)
+    data = market(users, items, per_user)
+    rows = []
+    for name in names:
+        seconds, counted = _step_of(name, data)
+        limit = limits.seconds(counted.bytes, counted.flops)
+        rows.append(
+            {
+                "model": name,
+                "rows": len(data.train),
+                "step_ms": 1e3 * seconds,
+                "sparse_mb": counted.sparse_bytes / 1e6,
+                "dense_mb": counted.dense_bytes / 1e6,
+                "gflop": counted.flops / 1e9,
+                "operations": counted.operations,
+                "limit_ms": 1e3 * limit,
+                "share": limit / seconds,
+                "bandwidth_gb_s": limits.bytes_per_second / 1e9,
+                "threads": torch.get_num_threads(),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def growth(users: int, items: int, per_user: int, doublings: int) -> pl.DataFrame:
+    """Seconds of an epoch of `GROWN` and of an evaluation as rows, users, items and modalities double.
+
+    Columns what, grows, factor, seconds; `exponent` is log2 of the growth of the last doubling: 1 is linear.
+    """
+    found: list[dict[str, str | int | float]] = []
+    for grows in ("rows", "users", "items", "modalities"):
+        for power in range(doublings + 1):
+            factor = 2**power
+            data = _grown(users, items, per_user, grows, factor)
+            for what, seconds in _times(data).items():
+                found.append({"what": what, "grows": grows, "factor": factor, "seconds": seconds})
+    table = pl.DataFrame(found)
+    before = pl.col("seconds").shift(1).over("what", "grows", order_by="factor")
+    return table.with_columns(exponent=(pl.col("seconds") / before).log(2))
+
+
+def _grown(users: int, items: int, per_user: int, grows: str, factor: int) -> TrainingData:
+    """The market with one of its sizes multiplied; users bring their rows with them."""
+    if grows == "modalities":
+        data = market(users, items, per_user)
+        features = {
+            f"{name}{copy}": matrix for name, matrix in data.features.items() for copy in range(factor)
+        }
+        return TrainingData(data.train, data.valid, features, knowledge=data.knowledge)
+    sizes = {"rows": (users, items, per_user * factor), "users": (users * factor, items, per_user)}
+    return market(*sizes.get(grows, (users, items * factor, per_user)))
+
+
+def _times(data: TrainingData) -> dict[str, float]:
+    seconds = {}
+    for name in GROWN:
+        started = time.perf_counter()
+        if MODELS[name].spec.batches is BatchKind.NONE:
+            model, _ = built(name, with_needs(name, data), _CPU)
+            model.fit_closed_form()
+            seconds[f"{name} solved"] = time.perf_counter() - started
+            continue
+        step, _ = _step_of(name, data)
+        seconds[f"{name} epoch"] = step * -(-len(data.train) // _BATCH)
+        if name == "lightgcn":
+            model, _ = built(name, with_needs(name, data), _CPU)
+            started = time.perf_counter()
+            ranking_evidence(model, ranking_task(data.valid, [data.train]), Background(data.train))
+            seconds["evaluation"] = time.perf_counter() - started
+    return seconds
+
+
+def _step_of(name: str, data: TrainingData) -> tuple[float, Counting]:
+    """Median seconds of a training step, and what one moves."""
+    model, inputs = built(name, with_needs(name, data), _CPU)
+    model.train()
+    model.start_epoch()
+    batch: Any = next(batch_source(model, inputs, _BATCH).epoch(model.generator))
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(model.loss(batch).values())).sum().backward()
+        optimiser.step()
+
+    seconds = seconds_of(step, _CPU, _STEPS)
+    with Counting() as counted:
+        step()
+    return seconds, counted
