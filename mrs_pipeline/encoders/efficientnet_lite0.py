@@ -20,8 +20,8 @@ from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.network import Network, NetworkEncoder
 from mrs_pipeline.encoders.options import ImageOptions, Precision, RegionOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, PixelRecipe
-from mrs_pipeline.encoders.token_maps import kept_regions
 from mrs_pipeline.encoders.settings import EngineSettings
+from mrs_pipeline.encoders.token_maps import kept_regions
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 

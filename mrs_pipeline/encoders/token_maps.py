@@ -1,7 +1,8 @@
 """From hidden states to tokens that are kept: regions on a grid, words without what stands around them. On tensors.
 
 Tokens wider than `token_width` are multiplied by a fixed matrix of normal numbers (Johnson & Lindenstrauss, 1984). A
-principal component analysis would lose less, but depends on the whole catalogue: a new picture would change every row.
+principal component analysis would lose less, but depends on the whole catalogue: a new picture would change every
+row.
 """
 
 from functools import lru_cache

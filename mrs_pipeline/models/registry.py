@@ -38,6 +38,7 @@ _BRIDGES: Final = {
     "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
     "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
+    "cohesion": f"{_HERE}.bridge.cohesion:Cohesion",
     "dragon": f"{_HERE}.bridge.dragon:Dragon",
     "mmgcl": f"{_HERE}.bridge.mmgcl:Mmgcl",
     "mvgae": f"{_HERE}.bridge.mvgae:Mvgae",

@@ -1,7 +1,8 @@
 """Sets of tokens: regions of pictures and words of texts, for models that attend to them.
 
-Kept as arrays alone: there is no SQL copy, no graph and no measure of quality of them. How content becomes tokens, and
-how many are kept, is `encoders.token_maps` and `encoders.options`; feature sets of one vector an item are `features`.
+Kept as arrays alone: there is no SQL copy, no graph and no measure of quality of them. How content becomes tokens,
+and how many are kept, is `encoders.token_maps` and `encoders.options`; feature sets of one vector an item are
+`features`.
 """
 
 from collections.abc import Sequence

@@ -82,7 +82,7 @@ def starts(w):
     return {f"start.{name}": np.zeros(16) for name in FEATURES if f"start.{name}" not in w}
 
 
-def unisrec_parts(w, features):  # noqa: ARG001
+def unisrec_parts(w, features):
     tables = {"id": np.vstack([w["item_embedding"], w["start.id"]])} if "start.id" in w else {}
     for name, matrix in DATA.features.items():
         x = unit(matrix.values.astype(float))
@@ -124,7 +124,7 @@ def test_unisrec(identifiers):
 CASES = [
     ("marank", {}, marank, parts_of),
     ("marank", {"n_latest": 2}, marank_of_two, parts_of),
-    ("vlsnr", {}, vlsnr, lambda w, features: vlsnr_parts(w)),  # noqa: ARG005
+    ("vlsnr", {}, vlsnr, lambda w, features: vlsnr_parts(w)),
 ]
 
 

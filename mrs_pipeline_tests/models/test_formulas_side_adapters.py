@@ -33,7 +33,9 @@ def item_vectors(model):
     for name in ("image", "text"):
         rows, there = frozen.rows(name, ITEMS)
         present[name] = there.numpy()
-        states[name] = [affine(w, f"narrowed.{name}.{at}", row.double().numpy()) for at, row in enumerate(rows)]
+        states[name] = [
+            affine(w, f"narrowed.{name}.{at}", row.double().numpy()) for at, row in enumerate(rows)
+        ]
     ends = []
     for name, own in states.items():
         kept = np.zeros_like(own[0])

@@ -2,18 +2,18 @@
 
 https://doi.org/10.1609/aaai.v33i01.33015709
 
-Equation: after each token t of a history the user is u = mean of the vectors of all tokens up to t, and i ranges over the
-parts (identifier and modalities) of the latest n_latest tokens. With u_0 = u, i_0 = i and, for depth l up to n_layers,
-x_l = relu(W_l x_{l-1} + b_l + x_{l-1}) on both sides, attention gives c_l = sum_i a_i i_l, a = softmax_i sigmoid(o'
-tanh(W_i i_l + W_u u_l + b)); c_0 has the latest token's vector added. A second attention of the same form weighs
-c_0..c_L to g; y_{t,j} = <relu(W g + b) + g + u, v_j> with v_j the sum of an item's parts; loss = softmax cross-entropy
-of the next item.
+Equation: after each token t of a history the user is u = mean of the vectors of all tokens up to t, and i ranges over
+the parts (identifier and modalities) of the latest n_latest tokens. With u_0 = u, i_0 = i and, for depth l up to
+n_layers, x_l = relu(W_l x_{l-1} + b_l + x_{l-1}) on both sides, attention gives c_l = sum_i a_i i_l, a = softmax_i
+sigmoid(o' tanh(W_i i_l + W_u u_l + b)); c_0 has the latest token's vector added. A second attention of the same form
+weighs c_0..c_L to g; y_{t,j} = <relu(W g + b) + g + u, v_j> with v_j the sum of an item's parts; loss = softmax
+cross-entropy of the next item.
 
-Deviations: the user is the mean of the history in place of a vector learned for each, so that anybody with a history can
-be ranked for, and one table of items stands for the published two (items that are taken, items that are compared).
-The softmax over the catalogue (or a sample of it) in place of BPR; the published network sees identifiers alone, here
-tokens are an item's modalities too, as fusion by attention. An item that lacks a modality has a learned vector of it.
-For the start token and histories longer than `max_length` see SASRec.
+Deviations: the user is the mean of the history in place of a vector learned for each, so that anybody with a history
+can be ranked for, and one table of items stands for the published two (items that are taken, items that are
+compared). The softmax over the catalogue (or a sample of it) in place of BPR; the published network sees identifiers
+alone, here tokens are an item's modalities too, as fusion by attention. An item that lacks a modality has a learned
+vector of it. For the start token and histories longer than `max_length` see SASRec.
 
 Complexity: O(B n M L D^2 + B I D) a step for B positions, n = n_latest; memory O(B n M L D).
 """

@@ -2,21 +2,21 @@
 
 https://arxiv.org/abs/2104.07407
 
-Equation: the tokens of an item's modalities (words of the title, regions of the picture), W_m x + b_m, go n_layers times
-through z = LN(x + attention of x to the tokens of all other modalities), x = LN(FFN(z) + z); a modality's vector is
-n^m = sum_t a_t x_t with a = softmax_t <q_m, x_t>. For a candidate c and a history of items k the user is u_c = sum over
-pairs (x, y) of modalities of sum_k softmax_k(<n_c^x, n_k^y> / sqrt(D)) n_k^y, and y_uc = <sum_m n_c^m, u_c>; loss =
-softmax cross-entropy of the next item against n_negatives drawn ones, at every position of a history.
+Equation: the tokens of an item's modalities (words of the title, regions of the picture), W_m x + b_m, go n_layers
+times through z = LN(x + attention of x to the tokens of all other modalities), x = LN(FFN(z) + z); a modality's
+vector is n^m = sum_t a_t x_t with a = softmax_t <q_m, x_t>. For a candidate c and a history of items k the user is
+u_c = sum over pairs (x, y) of modalities of sum_k softmax_k(<n_c^x, n_k^y> / sqrt(D)) n_k^y, and y_uc = <sum_m n_c^m,
+u_c>; loss = softmax cross-entropy of the next item against n_negatives drawn ones, at every position of a history.
 
 Deviations: token sets are encoded beforehand and stay as they are, where the paper trains ViLBERT with the rest; any
 number of modalities. Beside them an item has an identifier as one more vector, which is zero for items without
 interactions (news of the paper are never seen in training); a start token stands before each history. Products are
-scaled. The published code forwards no masks, so that padding is attended to; here tokens, modalities and clicks that are
-absent have no share, and a modality that the candidate lacks asks nothing. Sampled items that are the right one do not
-count. Maps of the attention (`token_maps`) are the a_t, the same for every user.
+scaled. The published code forwards no masks, so that padding is attended to; here tokens, modalities and clicks that
+are absent have no share, and a modality that the candidate lacks asks nothing. Sampled items that are the right one
+do not count. Maps of the attention (`token_maps`) are the a_t, the same for every user.
 
-Complexity: O(I' M T (F D + L (M T D + D^2))) a step of I' distinct items; O(M^2 B K^2 n D) for B rows of K clicks and n
-candidates; O(M^2 K D) a pair to rank, whose scores are no products.
+Complexity: O(I' M T (F D + L (M T D + D^2))) a step of I' distinct items; O(M^2 B K^2 n D) for B rows of K clicks and
+n candidates; O(M^2 K D) a pair to rank, whose scores are no products.
 """
 
 import math
@@ -120,7 +120,7 @@ class MmRec(HistoryRecommender[MmRecConfig]):
         return {"next_item": cross_entropy(scores, torch.zeros_like(asked))}
 
     def item_parts(self, items: Tensor | None = None) -> dict[str, Tensor]:
-        """Identifier and the vector of each modality [n, D] of `items` [n] int64, or of all; zero where it is absent."""
+        """Identifier and each modality's vector [n, D] of `items` [n] int64, or of all; zero where it is absent."""
         if items is None:
             every = torch.arange(self.n_items, device=self.device)
             blocks = [self.item_parts(block) for block in torch.split(every, AT_ONCE)]

@@ -2,20 +2,21 @@
 
 https://arxiv.org/abs/1905.12480
 
-Equation: the words x_t of a text are c_t = relu(W_m x_t + b_m); read by somebody with the identifier e they become d(e) =
-sum_t a_t c_t, a = softmax_t <A_m c_t, relu(Q_m e + q_m)>, and over all modalities their sum. An item is e_i + d_i(e_i), read
-with its own identifier; a user is e_u + sum_j b_j d_j(e_u) over the n_texts latest items j, b = softmax_j <B d_j(e_u),
-relu(R e_u + r)>; y_ui = <user, item>; loss = BPR + reg_weight * half the squared norm of the identifiers used.
+Equation: the words x_t of a text are c_t = relu(W_m x_t + b_m); read by somebody with the identifier e they become
+d(e) = sum_t a_t c_t, a = softmax_t <A_m c_t, relu(Q_m e + q_m)>, and over all modalities their sum. An item is e_i +
+d_i(e_i), read with its own identifier; a user is e_u + sum_j b_j d_j(e_u) over the n_texts latest items j, b =
+softmax_j <B d_j(e_u), relu(R e_u + r)>; y_ui = <user, item>; loss = BPR + reg_weight * half the squared norm of the
+identifiers used.
 
 What is a guess, and deviations: published are reviews, a user's and an item's, and the error of ratings by a
 factorisation machine over both vectors; here texts are the items' own (no layout of ours has reviews), scores are
 products for a ranking, and one table of identifiers stands for the two that ask for words and for reviews. Words come
-as states of an encoder, so that the published convolution over three neighbours is left out. Any number of modalities:
-regions of pictures are read like words. The text of the item that is to be told is no part of the user's texts in
-training, since it is none when ranking. Without times the n_texts items of the highest numbers are taken.
+as states of an encoder, so that the published convolution over three neighbours is left out. Any number of
+modalities: regions of pictures are read like words. The text of the item that is to be told is no part of the user's
+texts in training, since it is none when ranking. Without times the n_texts items of the highest numbers are taken.
 
-Complexity: O(I' M T D (F + h)) a step of I' distinct items, and O(B M n T (h + D)) for B pairs, memory the same; as much
-for each user to score.
+Complexity: O(I' M T D (F + h)) a step of I' distinct items, and O(B M n T (h + D)) for B pairs, memory the same; as
+much for each user to score.
 """
 
 from typing import ClassVar

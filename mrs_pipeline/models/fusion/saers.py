@@ -1,12 +1,12 @@
-"""SAERS-style. Hou et al., "Explainable Fashion Recommendation: A Semantic Attribute Region Guided Approach", IJCAI 2019.
+"""SAERS-style. Hou et al., IJCAI 2019.
 
-https://arxiv.org/abs/1905.12862
+"Explainable Fashion Recommendation: A Semantic Attribute Region Guided Approach", https://arxiv.org/abs/1905.12862
 
-Equation: attribute a of an item is f^a = sum_t s_at W' r_t with s_a = softmax_t(<k_a, W r_t> / sqrt(h)) over its regions;
-a user weighs attributes by c_ui = softmax_a(sum_h w_h relu(W_u p_u * W_f f^a)_h) (* entry by entry) and
-y_ui = <p_u, q_i> + <t_u, sum_m G_m mean_t r_t> + <o_u, sum_a c_ui^a f^a>; loss = BPR + reg_weight * half the squared norm
-of the identifiers used + spread_weight * mean over pairs a < b of cos^2 of the attributes' mean maps over the batch. An
-item's map for a user is sum_a c_ui^a s_a.
+Equation: attribute a of an item is f^a = sum_t s_at W' r_t with s_a = softmax_t(<k_a, W r_t> / sqrt(h)) over its
+regions; a user weighs attributes by c_ui = softmax_a(sum_h w_h relu(W_u p_u * W_f f^a)_h) (* entry by entry) and y_ui
+= <p_u, q_i> + <t_u, sum_m G_m mean_t r_t> + <o_u, sum_a c_ui^a f^a>; loss = BPR + reg_weight * half the squared norm
+of the identifiers used + spread_weight * mean over pairs a < b of cos^2 of the attributes' mean maps over the batch.
+An item's map for a user is sum_a c_ui^a s_a.
 
 What is a guess: the paper exists as text alone. It finds an attribute's region from the gradients of classifiers that
 are trained on two labelled sets of clothes; here attributes are learned queries k_a without labels, kept apart by the
@@ -14,8 +14,8 @@ last term, so that they have no names. The form of the user's attention is VECF'
 the widths are our own. Any number of modalities, words of texts too: each has attributes of its own, and one softmax
 weighs all that an item has.
 
-Complexity: O(B M (T D (h + D) + A (T D + D h))) a step for B distinct items and A attributes; O(M A (h + D)) a pair to
-rank; a ranking holds I M A (2 h + D) numbers.
+Complexity: O(B M (T D (h + D) + A (T D + D h))) a step for B distinct items and A attributes; O(M A (h + D)) a pair
+to rank; a ranking holds I M A (2 h + D) numbers.
 """
 
 import math

@@ -1,11 +1,11 @@
-"""UniSRec, without pre-training. Hou et al., "Towards Universal Sequence Representation Learning for Recommender Systems".
+"""UniSRec, without pre-training. Hou et al., KDD 2022.
 
-KDD 2022, https://arxiv.org/abs/2206.05941
+"Towards Universal Sequence Representation Learning for Recommender Systems", https://arxiv.org/abs/2206.05941
 
-Equation: a modality's features x (of length one) are adapted by a mixture of experts, v^m = sum_e g_e W_e (x - b_e) with
-g = softmax(x G + noise), noise = n * (softplus(x N) + 0.01) with n normal in training and none after; an item is v = e +
-sum_m v^m; h = SASRec(v of the history + positions); y_{t,j} = cos(h_t, v_j) / temperature; loss = softmax cross-entropy
-of the next item.
+Equation: a modality's features x (of length one) are adapted by a mixture of experts, v^m = sum_e g_e W_e (x - b_e)
+with g = softmax(x G + noise), noise = n * (softplus(x N) + 0.01) with n normal in training and none after; an item is
+v = e + sum_m v^m; h = SASRec(v of the history + positions); y_{t,j} = cos(h_t, v_j) / temperature; loss = softmax
+cross-entropy of the next item.
 
 Deviations: trained on one dataset from the start: the published first step, contrastive learning over many domains at
 once, needs other datasets, so that this is its "transductive" recommender alone (with `identifiers: false` the

@@ -2,10 +2,10 @@
 
 https://doi.org/10.1145/3331184.3331254
 
-Equation: a user's attention to the regions r_t of an item's picture is a = softmax_t(sum_h w_h relu(W_r r_t * W_u p_u)_h)
-(* entry by entry); the picture is v_ui = sum_t a_t W_m r_t; y_ui = <p_u, q_i + sum_m v_ui^m>, or <p_u, q_i * mean_m
-v_ui^m> with `merge: multiply`; loss = BPR + reg_weight * half the squared norm of the identifiers used. Maps of the
-attention are the explanation (`token_maps`).
+Equation: a user's attention to the regions r_t of an item's picture is a = softmax_t(sum_h w_h relu(W_r r_t * W_u
+p_u)_h) (* entry by entry); the picture is v_ui = sum_t a_t W_m r_t; y_ui = <p_u, q_i + sum_m v_ui^m>, or <p_u, q_i *
+mean_m v_ui^m> with `merge: multiply`; loss = BPR + reg_weight * half the squared norm of the identifiers used. Maps
+of the attention are the explanation (`token_maps`).
 
 Deviations: published are an item's picture alone, `multiply`, a tower of five sigmoid layers in place of the product,
 binary cross-entropy, and a recurrent network that writes the user's review of the item from the same attention; here

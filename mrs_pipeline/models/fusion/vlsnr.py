@@ -2,17 +2,17 @@
 
 https://arxiv.org/abs/2210.02946
 
-Equation: an item is n_i = e_i + W [h_1; ..; h_M; h_1 * .. * h_M] + b of its projected modalities h_m (* entry by entry).
-The clicks n_i + p of a history go through n_layers blocks of causal self-attention, then through a gated recurrent
-unit, h_t = (1 - z_t) * c_t + z_t * h_{t-1}; the user after click t is u_t = sum_{k<=t} a_tk h_k with a_t = softmax_k <W_a
-h_t, h_k> / sqrt(D); y_{t,j} = <u_t, n_j>; loss = softmax cross-entropy of the next item.
+Equation: an item is n_i = e_i + W [h_1; ..; h_M; h_1 * .. * h_M] + b of its projected modalities h_m (* entry by
+entry). The clicks n_i + p of a history go through n_layers blocks of causal self-attention, then through a gated
+recurrent unit, h_t = (1 - z_t) * c_t + z_t * h_{t-1}; the user after click t is u_t = sum_{k<=t} a_tk h_k with a_t =
+softmax_k <W_a h_t, h_k> / sqrt(D); y_{t,j} = <u_t, n_j>; loss = softmax cross-entropy of the next item.
 
 What is a guess: the paper exists as text alone, its repository holds data. It says that a pretrained encoder of both
-kinds of content (CLIP) puts title and picture in one space, that clicks in the order of time attend to one another, and
-that an attentional recurrent unit makes the user of them; how the modalities are joined, that attention is guided by
-the latest state and not by the candidate (so that scores are products), and all widths are our own. Deviation from a
-news model: items have identifiers too, zero where nobody has taken them. An item that lacks a modality has a learned
-vector of it. For the start token and histories longer than `max_length` see SASRec.
+kinds of content (CLIP) puts title and picture in one space, that clicks in the order of time attend to one another,
+and that an attentional recurrent unit makes the user of them; how the modalities are joined, that attention is guided
+by the latest state and not by the candidate (so that scores are products), and all widths are our own. Deviation from
+a news model: items have identifiers too, zero where nobody has taken them. An item that lacks a modality has a
+learned vector of it. For the start token and histories longer than `max_length` see SASRec.
 
 Complexity: O(B (L (K D + D^2) + K D) + I M D^2 + B I D) a step for B positions in rows of K = max_length.
 """

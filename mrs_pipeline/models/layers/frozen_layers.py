@@ -37,7 +37,7 @@ class FrozenLayers(nn.Module):
         self.register_load_state_dict_post_hook(lambda layers, _: layers._kept.clear())  # type: ignore[no-untyped-call]
 
     def rows(self, modality: str, items: Tensor) -> tuple[list[Tensor], Tensor]:
-        """States [n, C_l] of `items` [n] after each of `count` layers, zero where there is none, and who has one [n]."""
+        """States [n, C_l] of `items` [n] after each of `count` layers, zero where missing, and who has any [n]."""
         if modality not in self._kept:
             self._kept[modality] = self._of_all(modality, self._raw[modality])
         return [take_rows(states, items) for states in self._kept[modality]], take_rows(

@@ -1,8 +1,8 @@
 """Attention of a user to the tokens of an item, other for each pair, and still scored by products.
 
 The scorer is that of VECF (Chen et al., SIGIR 2019): s_t = sum_h w_h relu(k_th g_h), keys k_t = W_k x_t of tokens and
-g = W_g p of users. Since relu(k g) = relu(k) relu(g) + relu(-k) relu(-g), it is an inner product of what depends on the
-token and what depends on the user, so that a ranking of all items is two products of matrices and a softmax.
+g = W_g p of users. Since relu(k g) = relu(k) relu(g) + relu(-k) relu(-g), it is an inner product of what depends on
+the token and what depends on the user, so that a ranking of all items is two products of matrices and a softmax.
 """
 
 from dataclasses import dataclass

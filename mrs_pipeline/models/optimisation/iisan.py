@@ -1,20 +1,20 @@
-"""IISAN. Fu et al., "IISAN: Efficiently Adapting Multimodal Representation for Sequential Recommendation with Decoupled
-Parameter-Efficient Fine-Tuning", SIGIR 2024.
+"""IISAN. Fu et al., SIGIR 2024.
 
+"IISAN: Efficiently Adapting Multimodal Representation for Sequential Recommendation with Decoupled PEFT",
 https://arxiv.org/abs/2404.02059
 
-Equation: h_l^m is the state of an item after layer l of the frozen encoder of modality m. Beside each encoder, with A(x)
-= x + W_up relu(W_down x) + b and s_0 = 0, goes a network of its own, s_l^m = A_l^m(g h_l^m + (1 - g) s_{l-1}^m), g =
-sigmoid(q_l^m / 0.1), and one between them, c_l = A_l(c_{l-1} + sum_m f_m h_l^m), f = softmax_m(r_l / 0.1). An item is v
-= W [s^1; ..; s^M; c]; h = SASRec(v of the history); y_{t,j} = <h_t, v_j>; loss = cross-entropy of the next item at every
-position among the batch's items, scores less log popularity, without what the user has taken.
+Equation: h_l^m is the state of an item after layer l of the frozen encoder of modality m. Beside each encoder, with
+A(x) = x + W_up relu(W_down x) + b and s_0 = 0, goes a network of its own, s_l^m = A_l^m(g h_l^m + (1 - g) s_{l-1}^m),
+g = sigmoid(q_l^m / 0.1), and one between them, c_l = A_l(c_{l-1} + sum_m f_m h_l^m), f = softmax_m(r_l / 0.1). An
+item is v = W [s^1; ..; s^M; c]; h = SASRec(v of the history); y_{t,j} = <h_t, v_j>; loss = cross-entropy of the next
+item at every position among the batch's items, scores less log popularity, without what the user has taken.
 
-Deviations: any number of modalities (for two, softmax of r is the published gate); what an item lacks has no share, and
-an item without any content has the zero vector. States are brought to the width D of the side networks by a linear map
-each, where the published ones are as wide as the encoders; they are means over places and words, not class tokens, and
-those of `side_layers` layers, evenly spread. Encoders are those of the raw content, or small ones that were drawn and stay
-so. Their states are computed once, and no gradient goes through them: a step costs what it would with extracted
-features. There are no identifiers of items.
+Deviations: any number of modalities (for two, softmax of r is the published gate); what an item lacks has no share,
+and an item without any content has the zero vector. States are brought to the width D of the side networks by a
+linear map each, where the published ones are as wide as the encoders; they are means over places and words, not class
+tokens, and those of `side_layers` layers, evenly spread. Encoders are those of the raw content, or small ones that
+were drawn and stay so. Their states are computed once, and no gradient goes through them: a step costs what it would
+with extracted features. There are no identifiers of items.
 
 Complexity: O(n S M D (C + a) + B L (K D + D^2) + B n D) a step for the n distinct items of B positions, S side layers
 of width C, adapters of width a; memory O(I S C M) for the states of all items.
