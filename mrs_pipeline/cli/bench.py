@@ -280,7 +280,9 @@ def bench_limit(
 
 @bench.command("startup")
 def bench_startup(
-    *, repeats: Annotated[int, typer.Option(min=1, help="Processes of each kind.")] = 3, as_json: AsJson = False
+    *,
+    repeats: Annotated[int, typer.Option(min=1, help="Processes of each kind.")] = 3,
+    as_json: AsJson = False,
 ) -> None:
     """Time `mrs --help`, loading this home's definitions, and what Dagster takes for a step."""
     from mrs_pipeline.bench.startup import startup
