@@ -8,7 +8,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, err, out, show_steps
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, err, show, show_steps
 
 if TYPE_CHECKING:
     from mrs_pipeline.dataset import DatasetConfig
@@ -24,6 +24,7 @@ def reproduce(
     ],
     *,
     window: Window = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a recorded model again from the raw files, elsewhere, and compare digests and metrics.
 
@@ -59,7 +60,8 @@ def reproduce(
     ]
     same = sum(each.same for each in found)
     title = f"{name} of {dataset}, window {stage.window}: {same} of {len(found)} come out as recorded"
-    out.print(frame_table(pl.DataFrame(rows), escape(title), whole=("asset",), most=None))
+    frame = pl.DataFrame(rows)
+    show(frame, lambda: frame_table(frame, escape(title), whole=("asset",), most=None), as_json=as_json)
     if same < len(found):
         raise typer.Exit(1)
 

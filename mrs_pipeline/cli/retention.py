@@ -1,13 +1,20 @@
 """`mrs gc`: what takes space, and removing what nothing needs any more."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from mrs_pipeline.cli.terminal import enter_home, err, out
+from mrs_pipeline.cli.terminal import AsJson, enter_home, err, show
 from mrs_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrs_pipeline.promotion.garbage import Held
 
 _MEGABYTE = 1e6
 
@@ -19,6 +26,7 @@ def gc(
     delete: Annotated[
         bool, typer.Option("--delete", help="Remove what is not needed; without it, it is only shown.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what takes space and what of it is not needed any more; with --delete remove that.
 
@@ -34,7 +42,20 @@ def gc(
     if dataset is not None:
         project.config(dataset)
     things = held(home, project.configs, dataset)
-    table = Table(title=escape(dataset or "all datasets"), title_justify="left")
+    loose = [each for each in things if not each.needed]
+    show(
+        [asdict(each) for each in things], lambda: _kinds(dataset or "all datasets", things), as_json=as_json
+    )
+    if loose and delete:
+        removed = remove(home, loose)
+        err.print(f"removed {len(removed)} of {len(loose)}", markup=False)
+    elif loose:
+        again = dataset or "--all"
+        err.print(f"`mrs gc {again} --delete` removes what is not needed", markup=False)
+
+
+def _kinds(title: str, things: "Sequence[Held]") -> Group:
+    table = Table(title=escape(title), title_justify="left")
     for name in ("kind", "things", "MB", "not needed", "MB freed"):
         table.add_column(name, justify="left" if name == "kind" else "right")
     for kind in dict.fromkeys(each.kind for each in things):
@@ -42,15 +63,5 @@ def gc(
         loose = [each for each in own if not each.needed]
         sizes = sum(each.size for each in own) / _MEGABYTE, sum(each.freed for each in loose) / _MEGABYTE
         table.add_row(kind, str(len(own)), f"{sizes[0]:,.2f}", str(len(loose)), f"{sizes[1]:,.2f}")
-    out.print(table)
-    loose = [each for each in things if not each.needed]
-    for each in loose:
-        out.print(f"not needed: {each.what}", markup=False, soft_wrap=True)
-    if not loose:
-        out.print("everything is needed")
-    elif delete:
-        removed = remove(home, loose)
-        out.print(f"removed {len(removed)} of {len(loose)}", markup=False)
-    else:
-        again = dataset or "--all"
-        err.print(f"`mrs gc {again} --delete` removes what is not needed", markup=False)
+    loose = [f"not needed: {each.what}" for each in things if not each.needed]
+    return Group(table, *map(escape, loose or ["everything is needed"]))

@@ -161,6 +161,7 @@ def graph(
     *,
     into: Annotated[Path, typer.Option(help="A file that is not there yet, .safetensors.", dir_okay=False)],
     window: Window = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write users, items, modalities and knowledge as one graph, for Torch Geometric and others."""
     from mrs_pipeline.orchestration.launch import default_windows, load_project
@@ -171,9 +172,9 @@ def graph(
     home = enter_home()
     project = load_project(home)
     stage = Stage(project.config(dataset), home, window or default_windows(project, dataset)[-1])
-    for name, shape in write_hetero_graph(stage, into).items():
-        out.print(f"{name} {shape}", markup=False, soft_wrap=True)
-    out.print(f"wrote {into}", markup=False, soft_wrap=True)
+    shapes = write_hetero_graph(stage, into)
+    lines = [*(f"{name} {shape}" for name, shape in shapes.items()), f"wrote {into}"]
+    show({"wrote": into, "shapes": shapes}, lambda: "\n".join(lines), as_json=as_json)
 
 
 def recommend_to_history(

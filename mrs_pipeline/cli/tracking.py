@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mrs_pipeline.cli.terminal import DatasetName, Window, enter_home, out
+from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, show
 
 
 def track(
@@ -20,6 +20,7 @@ def track(
     ],
     model: Annotated[str | None, typer.Option(help="Only this model. Default: all of the dataset.")] = None,
     window: Window = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell an MLflow server of the models of a window: settings, metrics, training curves, the card."""
     from mrs_pipeline.errors import InputError
@@ -42,6 +43,7 @@ def track(
             f"{model or 'no model'} of {dataset} has been made for window {stage.window}{known}: run "
             f"`mrs run {dataset} --window {stage.window}` first."
         )
-    for name in chosen:
-        run, new = tell(stage, name, to)
-        out.print(f"{name}: {'run' if new else 'known already, run'} {run}", markup=False)
+    told = {name: tell(stage, name, to) for name in chosen}
+    lines = [f"{name}: {'run' if new else 'known already, run'} {run}" for name, (run, new) in told.items()]
+    rows = [{"model": name, "run": run, "new": new} for name, (run, new) in told.items()]
+    show(rows, lambda: "\n".join(lines), as_json=as_json)
