@@ -7,6 +7,7 @@ stopped and a second run does nothing.
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +67,8 @@ class Project:
 def load_project(home: Home) -> Project:
     """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
     require_settings(home.root)
+    if str(home.root) not in sys.path:
+        sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
     try:
         tree = ComponentTree.for_project(home.root)
         datasets = tree.get_all_components(of_type=Dataset)

@@ -27,8 +27,13 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-LAST, WINDOWS, FAULTY = "2024-09", ("2024-06", "2024-07", "2024-08"), "2024-08"
-SETTINGS = {**homes.BARE, "models": {"ease": None}}
+MADE, LAST = ("2024-08", "2024-09"), "2024-09"
+"""Windows of `tiny`, made by the command line."""
+WINDOWS, FAULTY = ("2024-06", "2024-07", "2024-08"), "2024-08"
+"""Windows of `rows`, launched by hand."""
+TINY = {**homes.BARE, "models": {"ease": None}}
+ROWS = {**homes.BARE, "name": "rows", "models": {}}
+"""The same files without a model, so that a run of a window is quick."""
 GROUPS = ("1_raw", "2_core", "5_baselines", "6_report")
 PATIENCE = 900
 """Seconds that anything may take on a loaded machine; each is far quicker on a free one."""
@@ -54,6 +59,14 @@ class Browser:
         """Wait until the page shows a text."""
         self.page.get_by_text(text).first.wait_for(timeout=1000 * PATIENCE)
 
+    def launch(self, windows: str) -> None:
+        """Materialise what is open for some windows, by the dialog."""
+        self.page.get_by_role("button", name="Materialize").first.click()
+        field = self.page.get_by_placeholder("ex: ")
+        field.fill(windows)
+        field.press("Enter")
+        self.page.get_by_role("button", name="Launch").last.click()
+
     def shot(self, name: str) -> Path:
         """Keep what the page shows, once it has stopped moving."""
         time.sleep(2)
@@ -67,9 +80,10 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with one window made and the raw rows of those before it."""
-    home = homes.make(tmp_path_factory.mktemp("browser") / "home", SETTINGS)
-    homes.run(home, [LAST])
+    """A home with two windows of a model, and a dataset whose raw rows have been read."""
+    home = homes.make(tmp_path_factory.mktemp("browser") / "home", TINY, ROWS)
+    homes.run(home, MADE)
+    homes.run(home, [LAST], dataset="rows")
     return home
 
 
@@ -146,44 +160,57 @@ def test_the_server_takes_mutations_by_get_from_any_page(browser: Browser) -> No
         assert b"LogTelemetrySuccess" in answer.read()
 
 
-def test_a_backfill_of_three_windows_of_which_a_fault_blocks_one(played: Home, browser: Browser) -> None:
+def test_the_opened_graph_a_model_its_checks_and_its_metrics(played: Home, browser: Browser) -> None:
     expanded = ",".join(f"global@global:tiny__{group}" for group in GROUPS)
     browser.open(f"/asset-groups?expanded={expanded}", sees="ease_trained")
     for box in ("raw_interactions", "quarantine", "ease_metrics", "ease_lists"):
         browser.sees(box)
     browser.shot("graph")
-    browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline/runs", sees=LAST)  # what `mrs run` has done
-
-    _plant(played)
-    browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline", sees="Materialize all")
-    browser.page.get_by_role("button", name="Materialize all").first.click()
-    browser.page.get_by_placeholder("ex: ").fill(f"[{WINDOWS[0]}...{WINDOWS[-1]}]")
-    browser.page.get_by_placeholder("ex: ").press("Enter")
-    browser.sees("3 partitions")
-    browser.page.get_by_role("button", name="Launch").last.click()
-    with homes.entered(played), dg.DagsterInstance.get() as instance:
-        ended: dict[str, str] = {}
-
-        def all_ended() -> bool:
-            for run in instance.get_runs(dg.RunsFilter(job_name="tiny_pipeline")):
-                window = run.tags.get("dagster/partition", "")
-                if window in WINDOWS and run.is_finished:
-                    ended[window] = run.status.value
-            return len(ended) == len(WINDOWS)
-
-        _wait(all_ended, "the runs of the backfill")
-        (backfill,) = instance.get_backfills()
-        made = instance.get_materialized_partitions(homes.key("metrics/ease"))
-    assert ended == {WINDOWS[0]: "SUCCESS", WINDOWS[1]: "SUCCESS", FAULTY: "FAILURE"}
-    assert made == {*WINDOWS[:2], LAST}
-
-    browser.open(f"/runs/b/{backfill.backfill_id}?tab=runs", sees=FAULTY)
-    browser.sees("Failed")
-    browser.shot("backfill")
-    browser.open("/assets/tiny/raw/raw_interactions?view=checks", sees="expectations")
-    browser.shot("blocked")
-    browser.open("/assets/tiny/metrics/ease_metrics?view=checks", sees="expectations")
+    browser.open("/locations/mrs_pipeline/jobs/tiny_pipeline/runs", sees=MADE[0])  # what `mrs run` has done
     browser.open("/assets/tiny/metrics/ease_metrics", sees="recall@20")
     browser.page.get_by_role("button", name="Plots").click()
     browser.sees("ndcg@20")
     browser.shot("plot")
+
+    before = _runs(played, "tiny_pipeline") + _runs(played, "__ASSET_JOB")
+    browser.open("/assets/tiny/trained/ease_trained", sees="Materialize")
+    browser.launch(LAST)
+    _wait(
+        lambda: [
+            run
+            for run in _runs(played, "tiny_pipeline") + _runs(played, "__ASSET_JOB")
+            if run not in before and run.status is dg.DagsterRunStatus.SUCCESS
+        ],
+        "the model's run",
+    )
+    browser.open("/assets/tiny/trained/ease_trained?view=checks", sees="beats_popularity")
+    browser.sees("finite")
+
+
+def test_a_backfill_of_three_windows_of_which_a_fault_blocks_one(played: Home, browser: Browser) -> None:
+    _plant(played)
+    browser.open("/locations/mrs_pipeline/jobs/rows_pipeline", sees="Materialize all")
+    browser.launch(f"[{WINDOWS[0]}...{WINDOWS[-1]}]")
+
+    def ended() -> dict[str, str]:
+        runs = [run for run in _runs(played, "rows_pipeline") if run.is_finished]
+        windows = {run.tags.get("dagster/partition", ""): run.status.value for run in runs}
+        return {window: windows[window] for window in WINDOWS if window in windows}
+
+    _wait(lambda: len(ended()) == len(WINDOWS), "the runs of the backfill")
+    assert ended() == {WINDOWS[0]: "SUCCESS", WINDOWS[1]: "SUCCESS", FAULTY: "FAILURE"}
+    with homes.entered(played), dg.DagsterInstance.get() as instance:
+        backfill = next(each for each in instance.get_backfills() if each.job_name == "rows_pipeline")
+        made = instance.get_materialized_partitions(homes.key("core/splits", "rows"))
+    assert made == {*WINDOWS[:2], LAST}
+    browser.open(f"/runs/b/{backfill.backfill_id}?tab=runs", sees=FAULTY)
+    browser.sees("Failed")
+    browser.shot("backfill")
+    browser.open("/assets/rows/raw/raw_interactions?view=checks", sees="expectations")
+    browser.page.get_by_text("expectations").first.click()
+    browser.shot("blocked")
+
+
+def _runs(home: Home, job: str) -> list[dg.DagsterRun]:
+    with homes.entered(home), dg.DagsterInstance.get() as instance:
+        return list(instance.get_runs(dg.RunsFilter(job_name=job)))
