@@ -1,11 +1,13 @@
 """What `mrs bench limit` measures: how near a training step is to what this machine's memory and arithmetic allow.
 
 The limit of a step is its counted bytes (`counted`) over the bandwidth of copying a large table, or its products over
-the rate of a large product, whichever is longer. Both rates are measured in the same run, with the same threads.
+the rate of a large product, whichever is longer. Both rates are measured in the same run, before and after the steps,
+with the same threads; the better ones count. A share above 1 means that caches served what memory would have.
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any, Final
 
 import polars as pl
@@ -14,7 +16,7 @@ import torch
 from mrs_pipeline.bench.counted import Counting
 from mrs_pipeline.bench.gpu_checks import built, with_needs
 from mrs_pipeline.bench.gpu_market import market
-from mrs_pipeline.bench.hardware import measured_limits, seconds_of
+from mrs_pipeline.bench.hardware import Limits, measured_limits, seconds_of
 from mrs_pipeline.evaluation.evaluator import ranking_evidence, ranking_task
 from mrs_pipeline.metrics.evidence import Background
 from mrs_pipeline.models.registry import MODELS
@@ -36,11 +38,13 @@ def shares(names: Sequence[str], users: int, items: int, per_user: int) -> pl.Da
 
     Columns model, rows, step_ms, sparse_mb, dense_mb, gflop, operations, limit_ms, share, bandwidth_gb_s, threads.
     """
-    limits = measured_limits(_CPU)
     data = market(users, items, per_user)
+    before = measured_limits(_CPU)
+    steps = [(name, *_step_of(name, data)) for name in names]
+    after = measured_limits(_CPU)
+    limits = Limits(*map(max, zip(astuple(before), astuple(after), strict=True)))
     rows = []
-    for name in names:
-        seconds, counted = _step_of(name, data)
+    for name, seconds, counted in steps:
         limit = limits.seconds(counted.bytes, counted.flops)
         rows.append(
             {
