@@ -38,7 +38,8 @@ _CPU: Final = torch.device("cpu")
 def shares(names: Sequence[str], users: int, items: int, per_user: int) -> pl.DataFrame:
     """A row a model: milliseconds of a step, its limit, and the share of the limit that is reached.
 
-    Columns model, rows, step_ms, step_cpu_ms, sparse_mb, dense_mb, gflop, operations, limit_ms, share, bandwidth_gb_s, threads.
+    Columns model, rows, step_ms, step_cpu_ms, sparse_mb, dense_mb, gflop, operations, limit_ms, share,
+    bandwidth_gb_s, threads.
     """
     data = market(users, items, per_user)
     before = measured_limits(_CPU)
@@ -70,8 +71,8 @@ def shares(names: Sequence[str], users: int, items: int, per_user: int) -> pl.Da
 def growth(users: int, items: int, per_user: int, doublings: int) -> pl.DataFrame:
     """Seconds of an epoch of `GROWN` and of an evaluation as rows, users, items and modalities double.
 
-    Columns what, grows, factor, cpu_seconds, which other programs disturb least; `exponent` is log2 of the growth of the
-    last doubling: 1 is linear.
+    Columns what, grows, factor, cpu_seconds, which other programs disturb least; `exponent` is log2 of the growth of
+    the last doubling: 1 is linear.
     """
     found: list[dict[str, str | int | float]] = []
     for grows in ("rows", "users", "items", "modalities"):
