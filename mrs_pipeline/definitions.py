@@ -4,6 +4,7 @@ import sys
 
 import dagster as dg
 
+from mrs_pipeline.orchestration.executors import executor
 from mrs_pipeline.orchestration.notifications import failure_sensors
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.storage.home import find_home
@@ -20,10 +21,8 @@ def defs() -> dg.Definitions:
     home = find_home()
     require_settings(home.root)
     sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
-    executor = dg.multiprocess_executor.configured(
-        {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}}
-    )
+    chosen = executor({"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}})
     return dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=home.root),
-        dg.Definitions(executor=executor, sensors=failure_sensors(home)),
+        dg.Definitions(executor=chosen, sensors=failure_sensors(home)),
     )

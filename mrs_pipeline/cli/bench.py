@@ -257,7 +257,7 @@ def bench_limit(
     as_json: AsJson = False,
 ) -> None:
     """Time a training step beside what memory and arithmetic of this machine allow; growth as sizes double."""
-    from mrs_pipeline.bench.limit import MEASURED, growth, shares
+    from mrs_pipeline.bench.limit import MEASURED, growth, growth_plot, shares
     from mrs_pipeline.bench.tables import write_table
     from mrs_pipeline.cli.tables import frame_table
 
@@ -265,6 +265,8 @@ def bench_limit(
     tables = {"limit": shares(chosen_models(models) or MEASURED, users, items, per_user)}
     if doublings:
         tables["growth"] = growth(users, items, per_user, doublings)
+        home.reports.mkdir(parents=True, exist_ok=True)
+        (home.reports / "bench_growth.svg").write_bytes(growth_plot(tables["growth"]))
     for name, table in tables.items():
         write_table(table, home.reports / f"bench_{name}.csv")
     if as_json:

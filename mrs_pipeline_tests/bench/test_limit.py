@@ -6,7 +6,7 @@ import torch
 
 from mrs_pipeline.bench import startup as startup_bench
 from mrs_pipeline.bench.counted import Counting
-from mrs_pipeline.bench.limit import GROWN, growth, shares
+from mrs_pipeline.bench.limit import GROWN, growth, growth_plot, shares
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.storage.home import Home
 
@@ -77,9 +77,11 @@ def test_growth_has_each_size_doubled():
     assert set(table["grows"]) == {"rows", "users", "items", "modalities"}
     second = table.filter(factor=2)
     assert table.filter(factor=1)["exponent"].null_count() == len(second) == len(table) / 2
-    pair = table.filter(what="lightgcn epoch", grows="rows").sort("factor")["seconds"].to_list()
+    pair = table.filter(what="lightgcn epoch", grows="rows").sort("factor")["cpu_seconds"].to_list()
     (found,) = second.filter(what="lightgcn epoch", grows="rows")["exponent"].to_list()
     assert found == pytest.approx(np.log2(pair[1] / pair[0]))
+    picture = growth_plot(table).decode()
+    assert picture.count("lightgcn epoch") and "modalities, times" in picture
 
 
 def test_startup_says_all_it_measures(monkeypatch, tmp_path):
