@@ -63,5 +63,5 @@ def _kinds(title: str, things: "Sequence[Held]") -> Group:
         loose = [each for each in own if not each.needed]
         sizes = sum(each.size for each in own) / _MEGABYTE, sum(each.freed for each in loose) / _MEGABYTE
         table.add_row(kind, str(len(own)), f"{sizes[0]:,.2f}", str(len(loose)), f"{sizes[1]:,.2f}")
-    loose = [f"not needed: {each.what}" for each in things if not each.needed]
-    return Group(table, *map(escape, loose or ["everything is needed"]))
+    lines = [f"not needed: {each.what}" for each in things if not each.needed]
+    return Group(table, *(escape(line) for line in lines or ["everything is needed"]))

@@ -66,7 +66,7 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
 
 def _train_seed(
     data: TrainingData, recipe: _Recipe, seed: int, checkpoints: Path, folder: Path
-) -> tuple[dict[str, str | int | float], pl.DataFrame]:
+) -> tuple[dict[str, str | int | float | None], pl.DataFrame]:
     """Fits one seed and saves it in a folder; its facts and its history. Repeated, it goes on from its checkpoint."""
     fitted = fit(
         data,
