@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.promotion.decisions import Decision
     from mrs_pipeline.tasks.task import Stage
 
-Reason = Annotated[str, typer.Option(help="Why, in words; it stands in the record.")]
+DecisionReason = Annotated[str, typer.Option(help="Why, in words; it stands in the record.")]
 
 
 def promote(
@@ -26,7 +26,7 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Promote against the rules; needs a --reason.")
     ] = False,
-    reason: Reason = "",
+    reason: DecisionReason = "",
 ) -> None:
     """Make a model the champion, which `mrs serve` serves, if the rules allow it; either way it is recorded."""
     from mrs_pipeline.promotion.decisions import REFUSED
@@ -46,7 +46,7 @@ def promote(
     out.print(f"champion  {decision.model} of window {decision.window}", markup=False, soft_wrap=True)
 
 
-def rollback(dataset: DatasetName, *, reason: Reason = "") -> None:
+def rollback(dataset: DatasetName, *, reason: DecisionReason = "") -> None:
     """Give the champion's place back to the one before, with the weights that it was promoted with."""
     from mrs_pipeline.promotion.decisions import rollback as decide
 
