@@ -71,7 +71,7 @@ class NotifyOptions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Message:
+class Notification:
     """One message.
 
     Attributes:
@@ -110,7 +110,7 @@ def read_options(root: Path) -> NotifyOptions:
         raise InputError(f"{path}: {place}: {first['msg']}; {_REMEDY}.") from None
 
 
-def send(home: Home, message: Message) -> int:
+def send(home: Home, message: Notification) -> int:
     """Tell all who want to hear of the event and have not heard of the cause; returns how many were reached.
 
     Whoever cannot be reached is named in the log, by the variable, and told when the cause is met again. Nothing is
@@ -138,7 +138,7 @@ def settle(home: Home, causes: Sequence[str]) -> None:
             del told[key]
 
 
-def _claimed(home: Home, names: Sequence[str], message: Message, hours: float) -> list[str]:
+def _claimed(home: Home, names: Sequence[str], message: Notification, hours: float) -> list[str]:
     """Those of the receivers that are to be told, marked as told."""
     if message.cause is None or not names:
         return list(names)
@@ -151,7 +151,7 @@ def _claimed(home: Home, names: Sequence[str], message: Message, hours: float) -
     return fresh
 
 
-def _forgotten(home: Home, name: str, message: Message) -> bool:
+def _forgotten(home: Home, name: str, message: Notification) -> bool:
     """Take back that a receiver was told; False."""
     if message.cause is not None:
         with _ledger(home) as told:
@@ -182,7 +182,7 @@ def _key(name: str, cause: str) -> str:
     return f"{name}:{text_digest(cause)}"
 
 
-def _deliver(name: str, message: Message) -> bool:
+def _deliver(name: str, message: Notification) -> bool:
     """Send to the address in a variable; whether it arrived."""
     address = os.environ.get(name, "").strip()
     if not address:

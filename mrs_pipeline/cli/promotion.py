@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.promotion.decisions import Champion, Decision
     from mrs_pipeline.tasks.task import Stage
 
-Reason = Annotated[str, typer.Option(help="Why, in words; it stands in the record.")]
+DecisionReason = Annotated[str, typer.Option(help="Why, in words; it stands in the record.")]
 
 
 def promote(
@@ -30,7 +30,7 @@ def promote(
     force: Annotated[
         bool, typer.Option("--force", help="Promote against the rules; needs a --reason.")
     ] = False,
-    reason: Reason = "",
+    reason: DecisionReason = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a model the champion, which `mrs serve` serves, if the rules allow it; either way it is recorded."""
@@ -49,7 +49,7 @@ def promote(
         raise typer.Exit(1)
 
 
-def rollback(dataset: DatasetName, *, reason: Reason = "", as_json: AsJson = False) -> None:
+def rollback(dataset: DatasetName, *, reason: DecisionReason = "", as_json: AsJson = False) -> None:
     """Give the champion's place back to the one before, with the weights that it was promoted with."""
     from mrs_pipeline.promotion.decisions import rollback as decide
 

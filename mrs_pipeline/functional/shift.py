@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Counts = npt.NDArray[np.integer]
-Rows = npt.NDArray[np.floating]
+Histogram = npt.NDArray[np.integer]
+SampleRows = npt.NDArray[np.floating]
 
 CHANCE: Final = 0.01
 """Share of samples of one distribution that lie beyond what is called chance."""
@@ -29,7 +29,7 @@ class Shift:
     chance: float
 
 
-def stability_index(before: Counts, now: Counts) -> Shift:
+def stability_index(before: Histogram, now: Histogram) -> Shift:
     """Population stability index of two histograms: sum over bins of (q - p) ln(q / p).
 
     Bins that one side lacks count half an observation. Without a shift, PSI / (1 / n + 1 / m) is about chi-square with
@@ -55,7 +55,7 @@ def stability_index(before: Counts, now: Counts) -> Shift:
     return Shift(value, float(stats.chi2.isf(CHANCE, used.sum() - 1)) * (1 / sizes[0] + 1 / sizes[1]))
 
 
-def largest_ks(before: Rows, now: Rows) -> Shift:
+def largest_ks(before: SampleRows, now: SampleRows) -> Shift:
     """The largest two-sample Kolmogorov-Smirnov distance of any dimension; chance is adjusted for their number.
 
     Args:
@@ -74,7 +74,7 @@ def largest_ks(before: Rows, now: Rows) -> Shift:
     return Shift(float(max(values, default=0.0)), float(chance))
 
 
-def cosine_of_means(before: Rows, now: Rows) -> float:
+def cosine_of_means(before: SampleRows, now: SampleRows) -> float:
     """Cosine between the means of two sets of rows; 1 where both means are 0.
 
     >>> cosine_of_means(np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]]))

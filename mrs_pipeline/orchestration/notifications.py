@@ -11,11 +11,11 @@ from typing import Final
 
 import dagster as dg
 
-from mrs_pipeline.notifying import Event, Message, read_options, send, settle
+from mrs_pipeline.notifying import Event, Notification, read_options, send, settle
 from mrs_pipeline.orchestration.failures import failure_of_run
 from mrs_pipeline.stages.checks.data import FILES_SPEC
 from mrs_pipeline.storage.home import Home
-from mrs_pipeline.tasks.node import DRIFT
+from mrs_pipeline.tasks.node import WINDOW_DRIFT
 from mrs_pipeline.tasks.task import CheckOutcome, Stage
 
 _ADDED: Final = re.compile(r"( \(run \S+ in `mrs ui` has the details\)| \(window \S+ keeps the .*\))$")
@@ -50,8 +50,8 @@ def tell_of_checks(stage: Stage, outcomes: Sequence[CheckOutcome]) -> None:
         body = f"{what}: {outcome.description}"
         ends = "; what is below it was not made" if outcome.blocking else ""
         title = f"{stage.config.name}: check {outcome.name} failed at window {stage.window}{ends}"
-        event = Event.DRIFT if outcome.output == DRIFT else Event.FAILED_CHECK
-        send(stage.home, Message(event, title, body, _cause(body)))
+        event = Event.DRIFT if outcome.output == WINDOW_DRIFT else Event.FAILED_CHECK
+        send(stage.home, Notification(event, title, body, _cause(body)))
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def telling_of_failure(home: Home, dataset: str) -> Iterator[None]:
         yield
     except Exception as error:
         sentence = str(error) or type(error).__name__
-        send(home, Message(Event.FAILURE, f"{dataset}: `mrs run` failed", sentence, _cause(sentence)))
+        send(home, Notification(Event.FAILURE, f"{dataset}: `mrs run` failed", sentence, _cause(sentence)))
         raise
 
 
@@ -80,14 +80,14 @@ def failure_sensors(home: Home) -> list[dg.SensorDefinition]:
         sentence = failure_of_run(context.instance, run.run_id, run.job_name)
         window = run.tags.get("dagster/partition")
         title = f"{run.job_name} failed" + (f" at window {window}" if window else "")
-        send(home, Message(Event.FAILURE, title, sentence, _cause(sentence)))
+        send(home, Notification(Event.FAILURE, title, sentence, _cause(sentence)))
 
     return [notify_failures]
 
 
 def _tell_of_file(home: Home, dataset: str, fault: str) -> None:
     body = f"{fault}. The other windows run; this one follows when the file can be read."
-    send(home, Message(Event.FAILED_CHECK, f"{dataset}: a file cannot be read", body, _cause(fault)))
+    send(home, Notification(Event.FAILED_CHECK, f"{dataset}: a file cannot be read", body, _cause(fault)))
 
 
 def _cause(sentence: str) -> str:

@@ -14,10 +14,10 @@ import polars as pl
 from filelock import FileLock
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.notifying import Event, Message, send
+from mrs_pipeline.notifying import Event, Notification, send
 from mrs_pipeline.promotion.evidence import evidence_of
 from mrs_pipeline.promotion.keeping import keep, kept_stage, served_node
-from mrs_pipeline.promotion.rules import Rule, judge
+from mrs_pipeline.promotion.rules import Rule, judge_promotion
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
@@ -119,7 +119,9 @@ def promote(
     with alone(stage.home, stage.config.name):
         log = promotions(stage)
         before = next(reversed(_standing(log)), None)
-        rules = judge(evidence_of(stage, model, before.model if before else None), stage.config.promotion)
+        rules = judge_promotion(
+            evidence_of(stage, model, before.model if before else None), stage.config.promotion
+        )
         broken = [rule for rule in rules if rule.holds is False]
         outcome = PROMOTED if force or not broken else REFUSED
         kept = keep(stage, model) if outcome == PROMOTED else None
@@ -237,4 +239,4 @@ def _tell(stage: Stage, decision: Decision) -> None:
         REFUSED: f"{stage.config.name}: {name} was not promoted",
         ROLLED_BACK: f"{stage.config.name}: rolled back to {name}",
     }
-    send(stage.home, Message(Event.PROMOTION, titles[decision.outcome], f"{decision.reason}{before}."))
+    send(stage.home, Notification(Event.PROMOTION, titles[decision.outcome], f"{decision.reason}{before}."))

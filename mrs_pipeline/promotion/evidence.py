@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.promotion.rules import METRIC, Evidence
+from mrs_pipeline.promotion.rules import METRIC, PromotionEvidence
 from mrs_pipeline.reporting.leaderboard import against
 from mrs_pipeline.schema import FULL_WINDOW, MODEL, WINDOW
 from mrs_pipeline.stages.report import UserMetrics, measured
@@ -14,7 +14,7 @@ from mrs_pipeline.tasks.node import Node
 from mrs_pipeline.tasks.task import Stage
 
 
-def evidence_of(stage: Stage, model: str, champion: str | None) -> Evidence:
+def evidence_of(stage: Stage, model: str, champion: str | None) -> PromotionEvidence:
     """What is known of a model at the stage's window, and of the champion there.
 
     Raises:
@@ -33,7 +33,7 @@ def evidence_of(stage: Stage, model: str, champion: str | None) -> Evidence:
         other is not None and champion != model and not other["stale"] and not by_model[model]["stale"]
     )
     cold = by_model[model].get("cold_metric")
-    return Evidence(
+    return PromotionEvidence(
         by_model[model],
         champion,
         other,

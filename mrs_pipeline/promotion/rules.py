@@ -38,7 +38,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PromotionEvidence:
     """What is known of a challenger at one window.
 
     Attributes:
@@ -58,7 +58,7 @@ class Evidence:
     cold_test: Mapping[str, Any] | None = None
 
 
-def judge(evidence: Evidence, options: PromotionOptions) -> list[Rule]:
+def judge_promotion(evidence: PromotionEvidence, options: PromotionOptions) -> list[Rule]:
     """All rules, in the order in which they are read."""
     return [
         _current(evidence),
@@ -71,19 +71,19 @@ def judge(evidence: Evidence, options: PromotionOptions) -> list[Rule]:
     ]
 
 
-def _current(evidence: Evidence) -> Rule:
+def _current(evidence: PromotionEvidence) -> Rule:
     stale = bool(evidence.row["stale"])
     found = "it was measured on data that have changed since" if stale else "it was measured on today's data"
     return Rule("current", not stale, found)
 
 
-def _checks(evidence: Evidence) -> Rule:
+def _checks(evidence: PromotionEvidence) -> Rule:
     failed = evidence.failed_checks
     found = "; ".join(failed[:3]) if failed else "no blocking check of what it was made from failed"
     return Rule("checks", not failed, found, float(len(failed)), 0.0)
 
 
-def _not_worse(evidence: Evidence) -> Rule:
+def _not_worse(evidence: PromotionEvidence) -> Rule:
     champion = evidence.champion
     if champion is None:
         return Rule("champion", None, "there is no champion yet")
@@ -98,7 +98,7 @@ def _not_worse(evidence: Evidence) -> Rule:
     return _compared("champion", evidence.test, f"{METRIC} against {champion}, the champion")
 
 
-def _popularity(evidence: Evidence, options: PromotionOptions) -> Rule:
+def _popularity(evidence: PromotionEvidence, options: PromotionOptions) -> Rule:
     if not options.beats_popularity:
         return Rule("popularity", None, "the settings do not ask for it")
     row = evidence.row
@@ -114,7 +114,7 @@ def _popularity(evidence: Evidence, options: PromotionOptions) -> Rule:
     return Rule("popularity", difference > 0 and p < ALPHA, found, difference, 0.0, low, high, p)
 
 
-def _cold(evidence: Evidence, options: PromotionOptions) -> Rule:
+def _cold(evidence: PromotionEvidence, options: PromotionOptions) -> Rule:
     if not options.not_worse_on_cold:
         return Rule("cold", None, "the settings do not ask for it")
     before = evidence.champion_row

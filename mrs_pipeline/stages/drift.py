@@ -1,8 +1,8 @@
 """Drift: how a window differs from the one before it, in interactions, catalogue, features and recommendations.
 
 Histograms are counted in DuckDB over all rows. Of items and lists a sample drawn by a hash of their ids is read, at
-most `SAMPLE` a side, so that memory does not grow with the data. A difference is drift where it is beyond the bound in
-the settings and beyond what chance reaches between samples of these sizes.
+most `MOST_COMPARED` a side, so that memory does not grow with the data. A difference is drift where it is beyond the
+bound in the settings and beyond what chance reaches between samples of these sizes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,23 +23,23 @@ from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.tables.columns import polars_type
 from mrs_pipeline.tables.drift import DRIFT_TABLE
 from mrs_pipeline.tables.items import ITEMS
-from mrs_pipeline.tasks.node import CORE_ITEMS, DRIFT, RAW_INTERACTIONS, Kind, Node
+from mrs_pipeline.tasks.node import CORE_ITEMS, RAW_INTERACTIONS, WINDOW_DRIFT, Kind, Node
 from mrs_pipeline.tasks.places import exists, table_of, windows
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Outcome, Stage, Task
 
-SAMPLE: Final = 20_000
+MOST_COMPARED: Final = 20_000
 """Most items of a feature set, or users of lists, that are compared a side."""
 FEWEST: Final = 20
 """Fewest rows a side that are compared at all."""
-MOST_VALUES: Final = 50
+MOST_CATEGORIES: Final = 50
 """Most distinct values of an attribute that is compared."""
 _DATE: Final = r"(1[89]|20)\d\d([-/.]\d{1,2}){0,2}"
 """A year, a month or a day."""
-PARTS: Final = ("interactions", "catalogue", "features", "recommendations")
+COMPARED_PARTS: Final = ("interactions", "catalogue", "features", "recommendations")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class WindowComparison:
     """One row of `quality.drift`."""
 
     part: str
@@ -58,20 +58,20 @@ def measure_drift(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
     found = list(_compared(stage))
     schema = {name: polars_type(column.type) for name, column in DRIFT_TABLE.columns.items()}
     frame = pl.DataFrame([asdict(each) for each in found], schema=schema)
-    manifest = stage.lake.write_frame(table_of(stage, DRIFT), frame, provenance)
+    manifest = stage.lake.write_frame(table_of(stage, WINDOW_DRIFT), frame, provenance)
     largest = {
         f"{part} psi": max(
             (row.value for row in found if row.part == part and row.statistic == "psi"), default=0.0
         )
-        for part in PARTS
+        for part in COMPARED_PARTS
     }
     facts = {**{name: round(value, 4) for name, value in largest.items()}, "drift": frame}
-    return [Outcome(DRIFT, manifest.digest, facts, manifest.columns)]
+    return [Outcome(WINDOW_DRIFT, manifest.digest, facts, manifest.columns)]
 
 
 def check_drift(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     """One check a part: nothing in it drifted."""
-    rows = stage.lake.read(table_of(stage, DRIFT))
+    rows = stage.lake.read(table_of(stage, WINDOW_DRIFT))
     outcomes = []
     for spec in task.check_specs:
         own = rows.filter(part=spec.name)
@@ -84,7 +84,7 @@ def check_drift(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             f"{own.height} comparisons within bounds" if own.height else "nothing to compare"
         )
         facts = {"compared": own.height, "drifted": drifted.height, "rows": own}
-        outcomes.append(CheckOutcome(spec.name, DRIFT, not said, spec.blocking, found, facts))
+        outcomes.append(CheckOutcome(spec.name, WINDOW_DRIFT, not said, spec.blocking, found, facts))
     return outcomes
 
 
@@ -93,7 +93,7 @@ def drift_task(config: DatasetConfig) -> Task:
     lists = tuple(Node(Kind.RECOMMENDATIONS, name) for name in config.model_configs)
     sets = tuple(Node(Kind.FEATURES, name) for name in config.feature_names)
     return Task(
-        outputs=(DRIFT,),
+        outputs=(WINDOW_DRIFT,),
         inputs=(RAW_INTERACTIONS, CORE_ITEMS, *sets, *lists),
         run=measure_drift,
         settings=deciding(config.drift),
@@ -102,14 +102,14 @@ def drift_task(config: DatasetConfig) -> Task:
         "taken, lists. Lists of the window before are compared as they are stored at that moment.",
         kinds=("duckdb",),
         check_specs=tuple(
-            CheckSpec(part, DRIFT, f"The {part} are like those of the window before.", blocking=False)
-            for part in PARTS
+            CheckSpec(part, WINDOW_DRIFT, f"The {part} are like those of the window before.", blocking=False)
+            for part in COMPARED_PARTS
         ),
         check=check_drift,
     )
 
 
-def _compared(stage: Stage) -> Iterator[Comparison]:
+def _compared(stage: Stage) -> Iterator[WindowComparison]:
     earlier = [key for key in windows(stage.config) if key < stage.window]
     if not earlier or not exists(stage, RAW_INTERACTIONS.at(earlier[-1])):
         return
@@ -128,7 +128,7 @@ def _compared(stage: Stage) -> Iterator[Comparison]:
 
 def _interactions(
     con: duckdb.DuckDBPyConnection, stage: Stage, earlier: Sequence[str]
-) -> Iterator[Comparison]:
+) -> Iterator[WindowComparison]:
     """How many are new, and how active users and items are."""
     tables = [stage.table("raw", "interactions", window=key) for key in earlier]
     past = stage.lake.scan(*(table for table in tables if stage.lake.exists(table)))
@@ -138,14 +138,14 @@ def _interactions(
             f"false AS age FROM now UNION ALL SELECT {column}, true FROM {past} SEMI JOIN now USING ({column})) "
             f"GROUP BY {column})"
         ).fetchall()[0]
-        yield Comparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
+        yield WindowComparison("interactions", f"new {what}", "share", new / n, None, None, 0, n, False)
         activity = (
             "SELECT floor(log2(n))::BIGINT AS bin FROM (SELECT count(*) AS n FROM {} GROUP BY " + column + ")"
         )
         yield _psi(con, stage.config.drift, "interactions", f"events of {what}", activity)
 
 
-def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparison]:
+def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[WindowComparison]:
     """Attributes of what was taken, an event each.
 
     Attributes of many values are texts, which the features tell of; those that are dates drift by nature.
@@ -159,18 +159,18 @@ def _catalogue(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Compari
         distinct, dates = con.execute(
             f"SELECT count(DISTINCT {column}), bool_and(regexp_full_match({column}, '{_DATE}')) FROM {items}"
         ).fetchall()[0]
-        if 2 <= distinct <= MOST_VALUES and not dates and name not in stage.config.drift.ignore:
+        if 2 <= distinct <= MOST_CATEGORIES and not dates and name not in stage.config.drift.ignore:
             values = f"SELECT items.{column} AS bin FROM {{}} JOIN {items} AS items USING ({ITEM_ID})"
             yield _psi(con, stage.config.drift, "catalogue", name, values)
 
 
-def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparison]:
+def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[WindowComparison]:
     """Vectors of the items that were taken."""
     bounds, items = stage.config.drift, stage.lake.scan(table_of(stage, CORE_ITEMS))
     taken = [
         con.execute(
             f"SELECT item FROM {items} WHERE {ITEM_ID} IN (SELECT DISTINCT {ITEM_ID} FROM {side}) "
-            f"ORDER BY hash({ITEM_ID}) LIMIT {SAMPLE}"
+            f"ORDER BY hash({ITEM_ID}) LIMIT {MOST_COMPARED}"
         ).fetchnumpy()["item"]
         for side in ("before", "now")
     ]
@@ -187,10 +187,10 @@ def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[Comparis
         yield _beyond("features", name, shift, statistic="ks", bound=bounds.max_ks, n=n)
         cosine = cosine_of_means(before, now)
         drifted = cosine < bounds.min_cosine and shift.value > shift.chance
-        yield Comparison("features", name, "cosine", cosine, None, bounds.min_cosine, *n, drifted)
+        yield WindowComparison("features", name, "cosine", cosine, None, bounds.min_cosine, *n, drifted)
 
 
-def _lists(stage: Stage, before: Stage) -> Iterator[Comparison]:
+def _lists(stage: Stage, before: Stage) -> Iterator[WindowComparison]:
     """Of each model whose lists of the window before are stored: what stayed, and how popular what it lists is."""
     for model in stage.config.model_configs:
         node = Node(Kind.RECOMMENDATIONS, model)
@@ -202,12 +202,12 @@ def _lists(stage: Stage, before: Stage) -> Iterator[Comparison]:
                 con.execute(
                     f"CREATE TEMP TABLE {name} AS SELECT {USER_ID}, {ITEM_ID} FROM {scan} WHERE {USER_ID} IN "
                     f"(SELECT {USER_ID} FROM (SELECT DISTINCT {USER_ID} FROM {scan}) ORDER BY hash({USER_ID}) "
-                    f"LIMIT {SAMPLE})"
+                    f"LIMIT {MOST_COMPARED})"
                 )
             yield from _list_rows(con, stage, model)
 
 
-def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iterator[Comparison]:
+def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iterator[WindowComparison]:
     bounds = stage.config.drift
     overlap, users = con.execute(
         f"SELECT avg(stayed / total), count(*) FROM (SELECT count(before.{ITEM_ID}) AS stayed, count(*) AS total FROM "
@@ -216,7 +216,7 @@ def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iter
     ).fetchall()[0]
     if users < FEWEST:
         return
-    yield Comparison(
+    yield WindowComparison(
         "recommendations", model, "overlap", overlap, None, bounds.min_overlap, users, users,
         overlap < bounds.min_overlap,
     )  # fmt: skip
@@ -233,7 +233,7 @@ def _list_rows(con: duckdb.DuckDBPyConnection, stage: Stage, model: str) -> Iter
 
 def _psi(
     con: duckdb.DuckDBPyConnection, bounds: DriftOptions, part: str, about: str, values: str
-) -> Comparison:
+) -> WindowComparison:
     """Stability index of `bin` between the tables `before` and `now`, which `values` is formatted with."""
     rows = con.execute(
         f"SELECT bin, count(*) FILTER (side = 0), count(*) FILTER (side = 1) FROM (SELECT bin, 0 AS side FROM "
@@ -247,6 +247,6 @@ def _psi(
 
 def _beyond(
     part: str, about: str, shift: Shift, *, statistic: str, bound: float, n: tuple[int, int]
-) -> Comparison:
+) -> WindowComparison:
     drifted = shift.value > bound and shift.value > shift.chance
-    return Comparison(part, about, statistic, shift.value, shift.chance, bound, *n, drifted)
+    return WindowComparison(part, about, statistic, shift.value, shift.chance, bound, *n, drifted)

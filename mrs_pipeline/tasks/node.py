@@ -113,6 +113,6 @@ KNOWLEDGE_GRAPH: Final = Node(Kind.GRAPHS, "knowledge")
 USER_GRAPH: Final = Node(Kind.GRAPHS, "users")
 """Beside the graphs of feature sets, whose names begin with a modality."""
 LEADERBOARD: Final = Node(Kind.EVAL, "leaderboard")
-DRIFT: Final = Node(Kind.EVAL, "drift")
+WINDOW_DRIFT: Final = Node(Kind.EVAL, "drift")
 """Kept as the table `quality.drift`, beside what else is known of the data."""
 REPORT: Final = Node(Kind.EVAL, "report")

@@ -17,12 +17,12 @@ from mrs_pipeline.tables.base import TableSchema
 from mrs_pipeline.tables.metrics import METRICS_TABLE
 from mrs_pipeline.tables.user_metrics import USER_METRICS_TABLE
 from mrs_pipeline.tasks.node import (
-    DRIFT,
     KNOWLEDGE_GRAPH,
     LEADERBOARD,
     RAW_INTERACTIONS,
     RAW_ITEMS,
     REPORT,
+    WINDOW_DRIFT,
     Kind,
     Node,
 )
@@ -39,7 +39,7 @@ _PARTITIONED: Final[Mapping[Kind, tuple[str, str, str]]] = {
 
 _RENAMED: Final[Mapping[Node, tuple[str, str]]] = {
     KNOWLEDGE_GRAPH: ("core", "knowledge"),
-    DRIFT: ("quality", "drift"),
+    WINDOW_DRIFT: ("quality", "drift"),
 }
 """Tables that are not called like their nodes -> schema and name."""
 

@@ -26,6 +26,8 @@ SAME = {
     "leaderboard": "the command and what it shows",
     "query": "the command and what it does",
     "experiment": "the command and what it runs",
+    "promote": "the command and what it does",
+    "rollback": "the command and what it does",
     "tune": "the command and what it does",
     "verify": "the command and what it does",
     "reproduce": "the command and what it does",

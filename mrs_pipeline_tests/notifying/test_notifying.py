@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.notifying import Event, Message, NotifyOptions, read_options, send, settle
+from mrs_pipeline.notifying import Event, Notification, NotifyOptions, read_options, send, settle
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration.mailbox import VARIABLE, opened
 
-BAD = Message(
+BAD = Notification(
     Event.FAILED_CHECK, "shop: a file cannot be read", "2024-02.csv is cut off: write it again.", "cut off"
 )
 
@@ -23,7 +23,7 @@ def test_a_cause_is_told_once_and_again_after_it_was_mended(tmp_path: Path) -> N
         assert (message["title"], message["message"], message["type"]) == (BAD.title, BAD.body, "warning")
         settle(home, ["cut off"])
         assert send(home, BAD) == 1
-        news = Message(Event.PROMOTION, "shop: vbpr is the champion", "it beats ease")
+        news = Notification(Event.PROMOTION, "shop: vbpr is the champion", "it beats ease")
         assert [send(home, news), send(home, news)] == [1, 1]
         assert len(mailbox.messages) == 4
 
@@ -41,7 +41,7 @@ def test_a_cause_that_lasts_is_told_again(tmp_path: Path) -> None:
 def test_a_receiver_hears_of_the_events_it_names(tmp_path: Path) -> None:
     with opened(tmp_path, events=["promotion", "drift"]) as mailbox:
         assert send(Home(tmp_path), BAD) == 0
-        assert send(Home(tmp_path), Message(Event.DRIFT, "shop: drift", "items")) == 1
+        assert send(Home(tmp_path), Notification(Event.DRIFT, "shop: drift", "items")) == 1
         assert mailbox.titles == ["shop: drift"]
 
 

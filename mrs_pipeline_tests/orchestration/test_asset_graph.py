@@ -12,7 +12,7 @@ from mrs_pipeline.orchestration.keys import output_of
 from mrs_pipeline.orchestration.launch import Project
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.stages.checks.signatures import signature_specs
-from mrs_pipeline.stages.drift import PARTS
+from mrs_pipeline.stages.drift import COMPARED_PARTS
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import Node
 from mrs_pipeline_tests.orchestration import homes
@@ -201,7 +201,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
         *(f"{spec.output}:{spec.name}" for name in LISTED for spec in signature_specs(name)),
         *(f"metrics/{name}:unseen_items" for name in LISTED),
-        *(f"eval/drift:{part}" for part in PARTS),
+        *(f"eval/drift:{part}" for part in COMPARED_PARTS),
         *(f"final/{name}:finite" for name in LISTED),
         *(f"index/{name}:recall" for name in LISTED if MODELS[name].factorises()),
         "features/text_tfidf_svd:signal",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mrs_pipeline.dataset import PromotionOptions
-from mrs_pipeline.promotion.rules import Evidence, judge
+from mrs_pipeline.promotion.rules import PromotionEvidence, judge_promotion
 
 ROW: Mapping[str, Any] = {
     "model": "vbpr",
@@ -22,17 +22,17 @@ ROW: Mapping[str, Any] = {
     "cold_value": 0.1,
 }
 TEST = {"difference": 0.01, "low": -0.01, "high": 0.03, "p": 0.3}
-SOUND = Evidence(ROW, "ease", {**ROW, "model": "ease"}, [], TEST, {**TEST, "difference": -0.001})
+SOUND = PromotionEvidence(ROW, "ease", {**ROW, "model": "ease"}, [], TEST, {**TEST, "difference": -0.001})
 BOUNDED = PromotionOptions(max_seconds=60, max_memory_mb=500)
 WORSE = {"difference": -0.03, "low": -0.05, "high": -0.01, "p": 0.002}
 
 
-def _broken(evidence: Evidence, options: PromotionOptions = BOUNDED) -> list[str]:
-    return [rule.rule for rule in judge(evidence, options) if rule.holds is False]
+def _broken(evidence: PromotionEvidence, options: PromotionOptions = BOUNDED) -> list[str]:
+    return [rule.rule for rule in judge_promotion(evidence, options) if rule.holds is False]
 
 
 def test_all_rules_hold_and_carry_their_numbers() -> None:
-    rules = {rule.rule: rule for rule in judge(SOUND, BOUNDED)}
+    rules = {rule.rule: rule for rule in judge_promotion(SOUND, BOUNDED)}
     assert all(rule.holds for rule in rules.values())
     found = rules["champion"]
     assert (found.value, found.bound, found.low, found.high, found.p) == (0.01, 0.0, -0.01, 0.03, 0.3)
@@ -56,7 +56,7 @@ def test_all_rules_hold_and_carry_their_numbers() -> None:
         ("memory", replace(SOUND, row={**ROW, "peak_memory_mb": None})),
     ],
 )
-def test_a_planted_fault_breaks_one_rule(rule: str, evidence: Evidence) -> None:
+def test_a_planted_fault_breaks_one_rule(rule: str, evidence: PromotionEvidence) -> None:
     assert _broken(evidence) == [rule]
 
 
@@ -65,7 +65,10 @@ def test_popularity_itself_is_not_promoted() -> None:
 
 
 def test_what_does_not_apply_neither_holds_nor_fails() -> None:
-    rules = {rule.rule: rule.holds for rule in judge(Evidence(ROW, None, None, []), PromotionOptions())}
+    rules = {
+        rule.rule: rule.holds
+        for rule in judge_promotion(PromotionEvidence(ROW, None, None, []), PromotionOptions())
+    }
     assert rules == {
         "current": True,
         "checks": True,
@@ -81,5 +84,5 @@ def test_what_does_not_apply_neither_holds_nor_fails() -> None:
 
 
 def test_the_same_model_of_a_later_window_is_not_held_against_itself() -> None:
-    again = Evidence(ROW, "vbpr", ROW, [])
+    again = PromotionEvidence(ROW, "vbpr", ROW, [])
     assert _broken(again) == []

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.plan import plan
-from mrs_pipeline.stages.drift import PARTS
+from mrs_pipeline.stages.drift import COMPARED_PARTS
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
 from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.tables.drift import DRIFT_TABLE
-from mrs_pipeline.tasks.node import DRIFT
+from mrs_pipeline.tasks.node import WINDOW_DRIFT
 from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of, task_of
@@ -67,14 +67,14 @@ def _checked(stage: Stage) -> dict[str, bool]:
 
 
 def _rows(stage: Stage) -> pl.DataFrame:
-    return stage.lake.read(table_of(stage, DRIFT))
+    return stage.lake.read(table_of(stage, WINDOW_DRIFT))
 
 
 def test_a_month_like_the_one_before_is_quiet(stage: Stage) -> None:
-    assert _checked(stage) == dict.fromkeys(PARTS, True)
+    assert _checked(stage) == dict.fromkeys(COMPARED_PARTS, True)
     rows = _rows(stage)
     assert tuple(rows.columns) == tuple(DRIFT_TABLE.columns)
-    assert set(rows["part"]) == set(PARTS)
+    assert set(rows["part"]) == set(COMPARED_PARTS)
     assert "released" not in rows["about"].to_list(), "months change by nature"
     assert "category" in rows["about"].to_list()
     other = stage_of(stage.home.root, **SETTINGS, drift={"ignore": ["category"]})
@@ -100,7 +100,7 @@ def test_new_users_and_items_are_counted(stage: Stage) -> None:
 def test_another_activity_trips_interactions_alone(stage: Stage) -> None:
     few = pl.lit("v") + (pl.int_range(pl.len()) % 8).cast(pl.String)
     _change(stage, _raw(stage), lambda rows: rows.with_columns(user_id=few))
-    assert _checked(stage) == {**dict.fromkeys(PARTS, True), "interactions": False}
+    assert _checked(stage) == {**dict.fromkeys(COMPARED_PARTS, True), "interactions": False}
 
 
 def _only(stage: Stage, wanted: list[str]) -> None:
@@ -138,7 +138,7 @@ def test_other_lists_trip_recommendations_alone(stage: Stage) -> None:
     _change(
         before, _lists(before), lambda rows: rows.with_columns(item_id=pl.lit("gone-") + pl.col("item_id"))
     )
-    assert _checked(stage) == {**dict.fromkeys(PARTS, True), "recommendations": False}
+    assert _checked(stage) == {**dict.fromkeys(COMPARED_PARTS, True), "recommendations": False}
 
 
 def test_a_drift_within_the_bounds_of_the_settings_is_none(stage: Stage) -> None:
@@ -152,5 +152,5 @@ def test_a_drift_within_the_bounds_of_the_settings_is_none(stage: Stage) -> None
 
 def test_the_first_window_has_nothing_to_be_compared_with(stage: Stage) -> None:
     first = stage.at("2024-01")
-    assert _checked(first) == dict.fromkeys(PARTS, True)
+    assert _checked(first) == dict.fromkeys(COMPARED_PARTS, True)
     assert _rows(first).is_empty()

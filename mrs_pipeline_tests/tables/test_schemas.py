@@ -12,7 +12,7 @@ KEYS = {"dataset", "model"}
 TYPES = {"VARCHAR", "VARCHAR[]", "BIGINT", "INTEGER", "DOUBLE", "FLOAT", "FLOAT[]", "BOOLEAN", "TIMESTAMP"}
 
 
-OTHER_KEYS = {"eval/leaderboard", "eval/experiments", "eval/experiment_arms"}
+OTHER_KEYS = {"eval/leaderboard", "eval/experiments", "eval/experiment_arms", "serving/promotions"}
 """Tables of many models, whose partitions are told apart by other keys."""
 
 

@@ -1,7 +1,7 @@
 """Failure signatures that the survey names, looked for after a training. They warn and stop nothing.
 
 Train and validation part ways; vectors collapse; one modality carries nearly all of the score or none of it; items that
-training has not seen are ranked no better than by chance. Samples are bounded: `SAMPLE` users and items.
+training has not seen are ranked no better than by chance. Samples are bounded: `MOST_SAMPLED` users and items.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage
 
-SAMPLE: Final = 1000
+MOST_SAMPLED: Final = 1000
 """Most users, and most items, that are looked at."""
 MOST_LOST: Final = 0.25
 """Share of the best validation score that may be lost until training stops."""
@@ -162,6 +162,6 @@ def _loaded(stage: Stage, name: str) -> AnyRecommender:
 
 
 def _places(n: int) -> torch.Tensor:
-    """At most `SAMPLE` of n places, drawn by a fixed seed."""
+    """At most `MOST_SAMPLED` of n places, drawn by a fixed seed."""
     drawn = torch.randperm(n, generator=torch.Generator().manual_seed(1))
-    return drawn[:SAMPLE].sort().values
+    return drawn[:MOST_SAMPLED].sort().values
