@@ -29,5 +29,5 @@ class NonFiniteLossError(MrsError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'vbpr'?)` for the known name that is most like `name`; empty where none is like it."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f" (did you mean '{near[0]}'?)" if near and near[0] != name else ""

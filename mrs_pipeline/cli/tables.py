@@ -33,7 +33,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
-class Column:
+class TextColumn:
     """A column as it is printed.
 
     Attributes:
@@ -58,7 +58,7 @@ class Column:
 
 
 def fitted(
-    columns: Sequence[Column],
+    columns: Sequence[TextColumn],
     title: str | None = None,
     *,
     dispensable: Sequence[str] | None = None,
@@ -115,7 +115,7 @@ def frame_table(
     """The first `most` rows of a frame, all if None; numbers to the right, texts in `whole` neither broken nor cut."""
     shown = frame if most is None else frame.head(most)
     columns = [
-        Column(
+        TextColumn(
             name,
             [str(value) if name in whole else cell_text(value) for value in shown[name].to_list()],
             right=dtype.is_numeric(),
@@ -218,7 +218,7 @@ def leaderboard_table(board: pl.DataFrame, dataset: str, *, width: int | None = 
         "MB above data": [_number(row["peak_memory_mb"], 0) for row in rows],
     }
     columns = [
-        Column(name, cells, right=name not in ("window", "rank", "model"), whole=True)
+        TextColumn(name, cells, right=name not in ("window", "rank", "model"), whole=True)
         for name, cells in made.items()
         if any(cells) or name == "recall@20"
     ]
@@ -280,7 +280,7 @@ def bench_table(rows: pl.DataFrame, title: str) -> Table:
     """Seconds and memory, each beside the peer's."""
     cells = [_bench_row(row) for row in rows.to_dicts()]
     columns = [
-        Column(name, [row[name] for row in cells], right=name not in ("dataset", "model"), whole=True)
+        TextColumn(name, [row[name] for row in cells], right=name not in ("dataset", "model"), whole=True)
         for name in (cells[0] if cells else ())
     ]
     return fitted(columns, title)
@@ -308,7 +308,7 @@ def experiment_table(rows: pl.DataFrame, title: str) -> Table:
     """The arms of an experiment, each held against the control."""
     cells = [_arm_row(row) for row in rows.to_dicts()]
     columns = [
-        Column(name, [row[name] for row in cells], right=name != "arm", whole=True)
+        TextColumn(name, [row[name] for row in cells], right=name != "arm", whole=True)
         for name in (cells[0] if cells else ())
     ]
     return fitted(columns, title)

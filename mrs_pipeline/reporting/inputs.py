@@ -188,7 +188,7 @@ class SampleUser:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PlaceEvidence:
     """What speaks for one recommended item.
 
     Attributes:
@@ -210,7 +210,7 @@ class ExplainedList:
 
     user_id: str
     model: str
-    places: tuple[Evidence, ...]
+    places: tuple[PlaceEvidence, ...]
 
 
 @dataclass(frozen=True)

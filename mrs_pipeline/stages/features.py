@@ -3,6 +3,7 @@
 How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.diagnostics` and `tables`.
 """
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,7 +53,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
             settings=engine_settings(stage).model_copy(update={"code": row_code(options)}),
-            progress=True,
+            progress=sys.stderr.isatty(),
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
         facts |= report.made_with

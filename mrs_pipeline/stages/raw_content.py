@@ -3,6 +3,7 @@
 How content is decoded, within which bounds, is `encoders.raw`; feature sets are `features`.
 """
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,7 @@ def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence
             directory,
             previous=previous_extraction(stage, stage.raw_content, modality),
             settings=settings,
-            progress=True,
+            progress=sys.stderr.isatty(),
         )
         encoder.write_beside(directory)
         facts |= {"fingerprint": report.fingerprint}

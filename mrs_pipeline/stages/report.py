@@ -23,7 +23,7 @@ from mrs_pipeline.reporting.leaderboard import POPULARITY_MODEL, leaderboard
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.checks.results import LEADERBOARD_SPECS, check_leaderboard
 from mrs_pipeline.stages.report_examples import Shown, gallery, sample_users
-from mrs_pipeline.stages.report_links import links_of_report, write_index
+from mrs_pipeline.stages.report_links import links_of_report, write_index_page
 from mrs_pipeline.storage.pages import write_page
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import PACE, read_features, summary_of
@@ -59,7 +59,7 @@ def make_report(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     with _alone(stage):
         page = render(report_inputs(stage))
         digest = write_page(path, page, provenance)
-    write_index(stage.home)
+    write_index_page(stage.home)
     return [Outcome(REPORT, digest, {"report": path, "size kB": round(len(page.encode()) / 1000)})]
 
 

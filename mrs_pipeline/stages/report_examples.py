@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.reporting.inputs import Evidence, ExplainedList, ItemCard, SampleUser
+from mrs_pipeline.reporting.inputs import ExplainedList, ItemCard, PlaceEvidence, SampleUser
 from mrs_pipeline.reporting.narrative import best_baseline, best_content
 from mrs_pipeline.serving.bundle import Bundle, load_bundle
 from mrs_pipeline.serving.explaining import Explanation, explanation, sentence
@@ -137,7 +137,7 @@ def _explained(stage: Stage, model: str, users: Sequence[SampleUser]) -> tuple[E
     return tuple(found[:GALLERY_USERS])
 
 
-def _evidence(bundle: Bundle, cards: Cards, found: Explanation) -> Evidence:
+def _evidence(bundle: Bundle, cards: Cards, found: Explanation) -> PlaceEvidence:
     excess = sorted(found.excess.items(), key=lambda pair: -pair[1])
     most = max((abs(value) for value in found.excess.values()), default=0.0) or 1.0
     alike = tuple(
@@ -145,7 +145,7 @@ def _evidence(bundle: Bundle, cards: Cards, found: Explanation) -> Evidence:
         for name, ids in found.nearest.items()
         if ids
     )
-    return Evidence(
+    return PlaceEvidence(
         item=cards.card(bundle.shelf.number(found.item_id), note=f"{found.score:.3f}"),
         sentence=sentence(found),
         shares=tuple((name, f"{value:+.3f}", max(value, 0.0) / most) for name, value in excess),

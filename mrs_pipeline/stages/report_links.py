@@ -38,7 +38,7 @@ def links_of_part(home: Home, dataset: str, page: Path) -> PageLinks:
     return PageLinks(tuple((title, _address(path, page.parent)) for title, path in above))
 
 
-def write_index(home: Home) -> Path:
+def write_index_page(home: Home) -> Path:
     """Write `data/reports/index.html` anew: every dataset that has a leaderboard.
 
     It is computed from what is stored whenever a report or study ends, and is no asset of its own.

@@ -27,7 +27,7 @@ from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experim
 from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
 from mrs_pipeline.schema import TEST
 from mrs_pipeline.stages.checks.results import check_experiment, experiment_specs
-from mrs_pipeline.stages.report_links import links_of_part, write_index
+from mrs_pipeline.stages.report_links import links_of_part, write_index_page
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.storage.pages import write_page
@@ -262,7 +262,7 @@ def _write_page(run: _Run, result: pl.DataFrame) -> Path:
         )
     )
     write_page(path, page, run.provenance)
-    write_index(run.stage.home)
+    write_index_page(run.stage.home)
     return path
 
 

@@ -1,5 +1,6 @@
 """What every command owes its terminal: JSON for programs, silence, tables that fit 80 columns, names that are near."""
 
+import ast
 import inspect
 import json
 import math
@@ -11,10 +12,11 @@ import pytest
 import typer
 from rich.console import Console
 
+import mrs_pipeline
 from mrs_pipeline import __version__
 from mrs_pipeline.cli import app as cli
 from mrs_pipeline.cli.completing import dataset_names, model_names
-from mrs_pipeline.cli.tables import Column, fitted, frame_table, leaderboard_table
+from mrs_pipeline.cli.tables import TextColumn, fitted, frame_table, leaderboard_table
 from mrs_pipeline.cli.terminal import json_text
 from mrs_pipeline.errors import did_you_mean
 from mrs_pipeline.models.registry import MODELS
@@ -146,7 +148,7 @@ def test_what_has_no_room_is_named() -> None:
 
 
 def test_columns_leave_in_the_order_given() -> None:
-    columns = [Column(name, ["x" * 20], whole=True) for name in ("a", "b", "c")]
+    columns = [TextColumn(name, ["x" * 20], whole=True) for name in ("a", "b", "c")]
     shown = [column.header for column in fitted(columns, dispensable=["b", "c"], width=50).columns]
     assert shown == ["a", "c"]
     assert len(fitted(columns, width=200).columns) == 3
@@ -201,3 +203,33 @@ def test_a_wrong_key_is_answered_with_the_nearest(
 
 def test_the_function_behind_a_command_stays_callable() -> None:
     assert "quiet" not in inspect.signature(cli.run).parameters
+
+
+def bars_into_pipes(source: str) -> list[str]:
+    """Progress bars that are drawn whether or not a terminal is there."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    options = [
+        (ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords})
+        for call in calls
+    ]
+    bars = [f"tqdm {own.get('disable', 'absent')}" for name, own in options if name == "tqdm"]
+    asked = [f"progress {own['progress']}" for _, own in options if "progress" in own]
+    fine = {
+        "tqdm None",
+        "tqdm not progress",
+        "progress progress",
+        "progress sys.stderr.isatty()",
+        "progress bar.update",
+    }
+    return [each for each in (*bars, *asked) if each not in fine]
+
+
+def test_no_progress_bar_is_drawn_into_a_pipe() -> None:
+    found = {
+        path.name: bars
+        for path in Path(mrs_pipeline.__file__).parent.rglob("*.py")
+        if (bars := bars_into_pipes(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+    planted = "tqdm(rows)\ntqdm(rows, disable=False)\nextract(a, progress=True)"
+    assert bars_into_pipes(planted) == ["tqdm absent", "tqdm False", "progress True"]

@@ -13,13 +13,13 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.html import feature_page, report
 from mrs_pipeline.reporting.index_page import DatasetEntry, index_page
 from mrs_pipeline.reporting.inputs import (
-    Evidence,
     ExplainedList,
     FeaturePageInputs,
     ItemCard,
     ItemNeighbours,
     ModelCost,
     PageLinks,
+    PlaceEvidence,
     ReportInputs,
     SampleUser,
 )
@@ -402,7 +402,7 @@ def test_two_lists_stand_beside_each_other(full_inputs):
 
 
 def test_the_gallery_shows_evidence_and_escapes_it(full_inputs, full):
-    place = Evidence(
+    place = PlaceEvidence(
         ItemCard("Hat"), f"Hat scores 1. {ATTACK}", (("image", "+0.500", 1.0),), (("image", ItemCard("Cap")),)
     )
     page = Page(report(replace(full_inputs, gallery=(ExplainedList("u", "bm3", (place,)),))))
