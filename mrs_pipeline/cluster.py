@@ -7,7 +7,7 @@ repeatable, since Ray repeats what a lost machine was doing. All machines see th
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from mrs_pipeline.errors import InputError
 
@@ -16,7 +16,6 @@ RAY_VARIABLE: Final = "MRS_RAY"
 REPEATS: Final = 5
 """How often Ray repeats what was lost with a machine."""
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
@@ -46,7 +45,7 @@ def cluster() -> Any | None:
     return ray
 
 
-def spread(
+def spread_calls(
     function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], *, gpus: float = 0.0
 ) -> Iterator[Result]:
     """The results of a function for several arguments, in their order; one after another where there is no cluster.

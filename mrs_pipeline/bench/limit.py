@@ -26,7 +26,7 @@ from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.batches import batch_source
 from mrs_pipeline.types import TrainingData
 
-MEASURED: Final = ("bpr_mf", "vbpr", "lightgcn", "freedom", "bm3", "mgcn", "pyg")
+MODELS_OF_LIMIT: Final = ("bpr_mf", "vbpr", "lightgcn", "freedom", "bm3", "mgcn", "pyg")
 """Models of the table where none are named."""
 GROWN: Final = ("lightgcn", "vbpr", "item_knn")
 """Models whose growth is measured."""

@@ -257,12 +257,12 @@ def bench_limit(
     as_json: AsJson = False,
 ) -> None:
     """Time a training step beside what memory and arithmetic of this machine allow; growth as sizes double."""
-    from mrs_pipeline.bench.limit import MEASURED, growth, growth_plot, shares
+    from mrs_pipeline.bench.limit import MODELS_OF_LIMIT, growth, growth_plot, shares
     from mrs_pipeline.bench.tables import write_table
     from mrs_pipeline.cli.tables import frame_table
 
     home = enter_home()
-    tables = {"limit": shares(chosen_models(models) or MEASURED, users, items, per_user)}
+    tables = {"limit": shares(chosen_models(models) or MODELS_OF_LIMIT, users, items, per_user)}
     if doublings:
         tables["growth"] = growth(users, items, per_user, doublings)
         home.reports.mkdir(parents=True, exist_ok=True)

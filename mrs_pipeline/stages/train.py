@@ -11,7 +11,7 @@ from shutil import rmtree
 
 import polars as pl
 
-from mrs_pipeline.cluster import spread
+from mrs_pipeline.cluster import spread_calls
 from mrs_pipeline.evaluation.options import EvaluationOptions
 from mrs_pipeline.fitting import fit, history_table, run_facts, save
 from mrs_pipeline.models.config import ModelConfig
@@ -52,7 +52,7 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
             (data, recipe, seed, checkpoints / f"seed={seed}", directory / f"seed={seed}") for seed in seeds
         ]
         gpus = 1.0 if resolve_device(recipe.training).type == "cuda" else 0.0
-        runs = list(spread(_train_seed, work, gpus=gpus))
+        runs = list(spread_calls(_train_seed, work, gpus=gpus))
         facts = [each for each, _ in runs]
         history = pl.concat(each for _, each in runs)
         # before the weights are published: where these lie, all of the training does

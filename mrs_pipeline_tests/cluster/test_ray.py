@@ -15,7 +15,7 @@ import pytest
 
 from mrs_pipeline import cluster
 from mrs_pipeline.api.content import encoder_options
-from mrs_pipeline.cluster import RAY_VARIABLE, spread
+from mrs_pipeline.cluster import RAY_VARIABLE, spread_calls
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.settings import EngineSettings
 from mrs_pipeline.encoders.store import (
@@ -152,10 +152,10 @@ def refused(what: str) -> None:
 
 
 def test_a_call_whose_process_is_killed_is_repeated_and_errors_stay_what_they_are(nodes, tmp_path):
-    (pid,) = spread(killed_once, [(tmp_path / "flag",)])
+    (pid,) = spread_calls(killed_once, [(tmp_path / "flag",)])
     assert pid != os.getpid()
     with pytest.raises(InputError, match="x is refused"):
-        list(spread(refused, [("x",)]))
+        list(spread_calls(refused, [("x",)]))
 
 
 def test_seeds_of_a_model_are_what_one_process_makes(nodes, tmp_path, monkeypatch):
@@ -203,4 +203,4 @@ def test_an_address_where_nobody_answers(monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'mrs-pipeline\[ray\]'"):
         cluster.cluster()
     monkeypatch.delenv(RAY_VARIABLE)
-    assert cluster.cluster() is None and np.array_equal(list(spread(abs, [(-1,), (2,)])), [1, 2])
+    assert cluster.cluster() is None and np.array_equal(list(spread_calls(abs, [(-1,), (2,)])), [1, 2])
