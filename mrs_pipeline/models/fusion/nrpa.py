@@ -41,7 +41,7 @@ from mrs_pipeline.models.layers.standard_tokens import AT_ONCE, StandardTokens
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_USERS_AT_ONCE = 256
+_READERS_AT_ONCE = 256
 """Users whose texts are read together when scoring."""
 
 
@@ -117,7 +117,7 @@ class Nrpa(IdentifierRecommender[NrpaConfig]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Users [U, D] with what they read, items [I, D] with their own text."""
         users = []
-        for block in torch.split(torch.arange(self.n_users, device=self.device), _USERS_AT_ONCE):
+        for block in torch.split(torch.arange(self.n_users, device=self.device), _READERS_AT_ONCE):
             texts, own = take_rows(self._texts, block), take_rows(self.user_embedding, block)
             items, places = distinct(texts.clamp(min=0).flatten())
             read = self._read_by(own, texts, self._attended(items), places)

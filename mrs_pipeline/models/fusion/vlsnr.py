@@ -30,7 +30,7 @@ from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, causal_m
 from mrs_pipeline.models.layers.histories import position_embedding
 from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
 from mrs_pipeline.models.layers.parameters import linear
-from mrs_pipeline.models.layers.parts import CONTENT, IDENTIFIER, Parts
+from mrs_pipeline.models.layers.parts import CONTENT_PART, IDENTIFIER, Parts
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -58,7 +58,7 @@ class Vlsnr(SequenceRecommender[VlsnrConfig]):
     def __init__(self, config: VlsnrConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
-        self.make_start([IDENTIFIER, CONTENT], size)
+        self.make_start([IDENTIFIER, CONTENT_PART], size)
         self.joined = linear((len(inputs.features) + 1) * size, size, generator)
         self.positions = position_embedding(config.max_length, size, generator)
         self.trunk = AttentionTrunk(size, config.n_layers, config.n_heads, generator)
@@ -71,7 +71,7 @@ class Vlsnr(SequenceRecommender[VlsnrConfig]):
         identifiers = self.item_embedding if items is None else take_rows(self.item_embedding, items)
         views = torch.stack(list(self.projection(items).values()))
         content = self.joined(torch.cat([*views, views.prod(0)], dim=1))
-        return {IDENTIFIER: identifiers, CONTENT: content}
+        return {IDENTIFIER: identifiers, CONTENT_PART: content}
 
     def states(self, parts: Parts, real: Tensor) -> Tensor:
         """Clicks that attend to one another, one after the other, weighed by the latest."""

@@ -16,20 +16,20 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.causal_attention import AttentionTrunk, itself
 from mrs_pipeline.models.layers.histories import HeadsConfig, HistoryRecommender, position_embedding
 from mrs_pipeline.models.layers.interactions import interaction_matrix, popularity
-from mrs_pipeline.models.layers.parts import CONTENT, Parts
+from mrs_pipeline.models.layers.parts import CONTENT_PART, Parts
 
 HeadsT_co = TypeVar("HeadsT_co", bound=HeadsConfig, covariant=True)
 
 
 class ContentSequenceRecommender(HistoryRecommender[HeadsT_co]):
-    """Self-attention over content; a subclass gives the vectors of items (`item_parts`, one part, `CONTENT`)."""
+    """Self-attention over content; a subclass gives the vectors of items (`item_parts`, one part, `CONTENT_PART`)."""
 
     def __init__(self, config: HeadsT_co, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
         size = config.embedding_size
         self._history = interaction_matrix(inputs)
         self._popularity = popularity(inputs)
-        self.make_start([CONTENT], size)
+        self.make_start([CONTENT_PART], size)
         self.positions = position_embedding(config.max_length, size, generator)
         self.trunk = AttentionTrunk(size, config.n_layers, config.n_heads, generator)
 
@@ -44,7 +44,7 @@ class ContentSequenceRecommender(HistoryRecommender[HeadsT_co]):
         states, rows = take_rows(states.flatten(0, 1), asked), asked // targets.shape[1]
         term = in_batch_softmax(
             states,
-            parts[CONTENT],
+            parts[CONTENT_PART],
             torch.searchsorted(items, wanted),
             take_rows(self._popularity, items),
             take_rows(taken(self._history, batch.users, items) | repeated(items), rows),
@@ -53,6 +53,6 @@ class ContentSequenceRecommender(HistoryRecommender[HeadsT_co]):
 
     def states(self, parts: Parts, real: Tensor) -> Tensor:
         """Self-attention over content and positions."""
-        x = dropout(parts[CONTENT] + self.positions[-real.shape[1] :], self.rate, self.generator)
+        x = dropout(parts[CONTENT_PART] + self.positions[-real.shape[1] :], self.rate, self.generator)
         states: Tensor = self.trunk(x, [itself] * self.config.n_layers, real, self.rate)
         return states

@@ -24,6 +24,8 @@ class FrozenLayers(nn.Module):
         super().__init__()
         self._raw, self._at_once = inputs.raw, at_once
         self._n_items = inputs.n_items
+        # found here: in a step the host would have to wait for its GPU
+        self._having = {name: torch.nonzero(raw.present).flatten() for name, raw in inputs.raw.items()}
         self.encoders = nn.ModuleDict()
         for modality, raw in inputs.raw.items():
             self.encoders[modality] = _with_buffers(build_encoder(raw, width, generator))
@@ -45,7 +47,7 @@ class FrozenLayers(nn.Module):
         )
 
     def _of_all(self, modality: str, raw: RawTensors) -> list[Tensor]:
-        having = torch.nonzero(raw.present).flatten()
+        having = self._having[modality]
         found: list[list[Tensor]] = [[] for _ in range(self.count)]
         for part in raw.parts(having, self._at_once):
             for states, block in zip(found, self._states(modality, part()), strict=True):

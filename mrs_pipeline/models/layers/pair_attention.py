@@ -14,7 +14,7 @@ from mrs_pipeline.functional.attention import masked_softmax
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.models.layers.parameters import linear, vector
 
-_FLOATS_AT_ONCE = 20_000_000
+_TOKEN_SCORES_AT_ONCE = 20_000_000
 """Scores of users, items and tokens that stand in memory together in a ranking."""
 
 
@@ -29,14 +29,14 @@ class PairScorer(nn.Module):
 
     def queries(self, users: Tensor) -> Tensor:
         """[B, 2 h] of users [B, .]."""
-        return _halves(self.of_user(users)) * self.weight.repeat(2)
+        return _both_signs(self.of_user(users)) * self.weight.repeat(2)
 
     def keys(self, tokens: Tensor) -> Tensor:
         """[n, T, 2 h] of tokens [n, T, .]."""
-        return _halves(self.of_token(tokens))
+        return _both_signs(self.of_token(tokens))
 
 
-def _halves(x: Tensor) -> Tensor:
+def _both_signs(x: Tensor) -> Tensor:
     return torch.cat([x.relu(), (-x).relu()], dim=-1)
 
 
@@ -66,7 +66,7 @@ class AttendedTokens:
     def scores(self, queries: Tensor, vectors: Tensor) -> Tensor:
         """[B, n] products of `vectors` [B, D] with what `pooled` gives for each pair; blocks of bounded memory."""
         count = self.keys.shape[1]
-        size = max(1, _FLOATS_AT_ONCE // max(1, len(queries) * count))
+        size = max(1, _TOKEN_SCORES_AT_ONCE // max(1, len(queries) * count))
         found = []
         for start in range(0, len(self.keys), size):
             part = slice(start, start + size)

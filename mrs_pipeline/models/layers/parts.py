@@ -6,7 +6,7 @@ from torch import Tensor
 
 IDENTIFIER = "id"
 """Name of the part that is no modality."""
-CONTENT = "content"
+CONTENT_PART = "content"
 """Name of the part in which all modalities are one."""
 
 Parts = Mapping[str, Tensor]

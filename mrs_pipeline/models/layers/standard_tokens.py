@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mrs_pipeline.models.inputs import TokenTensors
 
-_SAMPLE = 4096
+_SAMPLED_ITEMS = 4096
 """Items, evenly spread over those that have tokens, of which the statistics are taken."""
 AT_ONCE = 1024
 """Items whose tokens stand in memory together where all are looked at: 26 MB a block for 49 x 128 tokens."""
@@ -25,7 +25,7 @@ class StandardTokens:
         self._scales: dict[str, Tensor] = {}
         for modality, each in tokens.items():
             having = torch.nonzero(each.present).flatten()
-            chosen = having[:: max(1, len(having) // _SAMPLE)]
+            chosen = having[:: max(1, len(having) // _SAMPLED_ITEMS)]
             sums = squares = torch.zeros(each.width, dtype=torch.float64, device=each.present.device)
             n = 0
             for block in torch.split(chosen, AT_ONCE):

@@ -26,7 +26,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.content_sequences import ContentSequenceRecommender
 from mrs_pipeline.models.layers.content_tower import ContentConfig, ContentTower
 from mrs_pipeline.models.layers.histories import HeadsConfig
-from mrs_pipeline.models.layers.parts import CONTENT
+from mrs_pipeline.models.layers.parts import CONTENT_PART
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -63,4 +63,4 @@ class EndToEndSasRec(ContentSequenceRecommender[EndToEndSasRecConfig]):
 
     def item_parts(self, items: Tensor | None = None) -> dict[str, Tensor]:
         """Encoded content [n, D] of `items` [n] int64, or of all."""
-        return {CONTENT: self.tower(items)}
+        return {CONTENT_PART: self.tower(items)}

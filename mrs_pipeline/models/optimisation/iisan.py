@@ -33,7 +33,7 @@ from mrs_pipeline.models.layers.content_sequences import ContentSequenceRecommen
 from mrs_pipeline.models.layers.frozen_layers import FrozenLayers
 from mrs_pipeline.models.layers.histories import HeadsConfig
 from mrs_pipeline.models.layers.parameters import linear
-from mrs_pipeline.models.layers.parts import CONTENT
+from mrs_pipeline.models.layers.parts import CONTENT_PART
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -105,7 +105,7 @@ class Iisan(ContentSequenceRecommender[IisanConfig]):
             for name, own, there in zip(self.own, states, present, strict=True)
         ]
         joined = self.output(torch.cat([*ends, self._between(torch.stack(states, dim=2), having)], dim=1))
-        return {CONTENT: joined * having.any(1, keepdim=True)}
+        return {CONTENT_PART: joined * having.any(1, keepdim=True)}
 
     def _beside(self, modality: str, states: Tensor) -> Tensor:
         """[n, D] of one modality's states [S, n, D]."""
