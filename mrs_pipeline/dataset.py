@@ -110,7 +110,8 @@ class DatasetConfig(BaseModel):
     interactions: InteractionRules = InteractionRules()
     """De-duplication, rating threshold and k-core."""
     features: tuple[FeatureOptions, ...] = ()
-    """Feature sets; where a modality has several, models use the first of it, or what `modalities` says."""
+    """Feature sets; where a modality has several, models use the first of it, or what `modalities` says. Those with
+    `pooling: none` hold regions or words and go to the models that attend to them, the first of each modality."""
     modalities: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], FeatureSets] = Field(
         default_factory=dict
     )
@@ -195,7 +196,8 @@ class DatasetConfig(BaseModel):
     @model_validator(mode="after")
     def _parts_fit(self) -> "DatasetConfig":
         names = self.feature_names
-        twice = sorted({name for name in names if names.count(name) > 1})
+        every = [*names, *self.token_names]
+        twice = sorted({name for name in every if every.count(name) > 1})
         if twice:
             raise ValueError(f"features: {twice[0]} is listed twice; give one of them another name")
         self._require_sets(names)
@@ -235,7 +237,7 @@ class DatasetConfig(BaseModel):
             if k not in evaluation.ks:
                 raise ValueError(f"evaluation.ks must contain {k}, at which the leaderboard compares models")
         for metric in metrics_of(evaluation.metrics):
-            if Need.FEATURES in metric.needs and not self.features:
+            if Need.FEATURES in metric.needs and not self.feature_names:
                 raise ValueError(
                     f"evaluation.metrics: {metric.name} compares items by their features, but the dataset lists none; "
                     "add a `features:` entry, or leave the metric out"
@@ -297,6 +299,7 @@ class DatasetConfig(BaseModel):
             features=bool(self.model_features),
             knowledge=self.knowledge is not None,
             raw=bool(self.raw),
+            tokens=bool(self.model_tokens),
         ) or config.misfit([str(modality) for modality in self.model_features])
         if problem:
             raise ValueError(f"{place} {problem}")
@@ -364,8 +367,23 @@ class DatasetConfig(BaseModel):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of all feature sets, in their order."""
-        return tuple(feature_set_name(feature) for feature in self.features)
+        """Names of all feature sets of one vector an item, in their order."""
+        return tuple(feature_set_name(feature) for feature in self.features if feature.token_shape is None)
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """Names of all sets of tokens, in their order."""
+        return tuple(
+            feature_set_name(feature) for feature in self.features if feature.token_shape is not None
+        )
+
+    @property
+    def model_tokens(self) -> dict[str, str]:
+        """Modality -> name of its first set of tokens, which models that attend to tokens receive."""
+        chosen: dict[str, str] = {}
+        for name in self.token_names:
+            chosen.setdefault(str(self.feature(name).modality), name)
+        return chosen
 
     @property
     def raw_modalities(self) -> tuple[str, ...]:
@@ -377,7 +395,8 @@ class DatasetConfig(BaseModel):
         """Modality -> name of its first feature set."""
         chosen: dict[str, str] = {}
         for feature in self.features:
-            chosen.setdefault(feature.modality, feature_set_name(feature))
+            if feature.token_shape is None:
+                chosen.setdefault(feature.modality, feature_set_name(feature))
         return chosen
 
     @property

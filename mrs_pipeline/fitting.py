@@ -292,7 +292,8 @@ def takes_new_items(model: AnyRecommender) -> str | None:
         return (
             f"model '{spec.name}' is solved for the whole catalogue; a new item needs a run of the pipeline"
         )
-    if spec.pretraining or spec.knowledge or spec.raw is not FeatureUse.IGNORED or not model.factorises():
+    content = any(use is not FeatureUse.IGNORED for use in (spec.raw, spec.tokens))
+    if spec.pretraining or spec.knowledge or content or not model.factorises():
         return (
             f"model '{spec.name}' makes an item's vector of more than its extracted features; a new item needs a run "
             "of the pipeline"
@@ -622,12 +623,14 @@ def _fingerprint(
     arrays: list[np.ndarray] = [data.train.users, data.train.items, data.valid.users, data.valid.items]
     arrays += [] if data.train.times is None else [data.train.times]
     arrays += [np.asarray(data.raw[name].values) for name in sorted(data.raw)]
+    arrays += [np.asarray(data.tokens[name].values) for name in sorted(data.tokens)]
     arrays += [np.asarray(data.features[name].values) for name in sorted(data.features)]
     arrays += [data.pretrained[name].values for name in sorted(data.pretrained)]
     if data.knowledge is not None:
         arrays += [data.knowledge.heads, data.knowledge.relations, data.knowledge.tails]
     arrays += [data.features[name].present for name in sorted(data.features)]
     arrays += [data.raw[name].present for name in sorted(data.raw)]
+    arrays += [data.tokens[name].present for name in sorted(data.tokens)]
     arrays += [data.pretrained[name].present for name in sorted(data.pretrained)]
     graphs = [data.item_graphs[name] for name in sorted(data.item_graphs)]
     graphs += [] if data.user_graph is None else [data.user_graph]

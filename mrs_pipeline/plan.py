@@ -14,6 +14,7 @@ from mrs_pipeline.stages.pretraining import pretraining_task
 from mrs_pipeline.stages.raw_content import raw_content_task
 from mrs_pipeline.stages.report import report_tasks
 from mrs_pipeline.stages.study import experiment_tasks
+from mrs_pipeline.stages.token_sets import token_task
 from mrs_pipeline.stages.user_graph import user_graph_task
 from mrs_pipeline.stored.training_data import single_sets, stores_graphs
 from mrs_pipeline.tasks.task import Task
@@ -39,6 +40,7 @@ def plan(config: DatasetConfig) -> list[Task]:
         *(pretraining_task(config, name, settings) for name, settings in first_steps.items()),
         *([knowledge_task(config)] if config.knowledge else ()),
         *(raw_content_task(config, modality) for modality in config.raw_modalities),
+        *(token_task(config, name) for name in config.token_names),
         *(task for name, settings in models.items() for task in model_tasks(config, name, settings)),
         *(report_tasks(config) if models else ()),
     ]

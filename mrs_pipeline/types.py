@@ -55,6 +55,39 @@ class FeatureMatrix:
 
 
 @dataclass(frozen=True)
+class TokenShape:
+    """What a token set keeps of an item.
+
+    Attributes:
+        count: T, tokens of an item at the most.
+        width: D, numbers of a token.
+        grid: rows and columns that the tokens of a picture stand in, row by row; None where they are a sequence.
+    """
+
+    count: int
+    width: int
+    grid: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class TokenMatrix:
+    """Tokens of one modality: regions of pictures, words of texts. Row i = item i.
+
+    Attributes:
+        values: [I, T, D] float16 or float32, may be a memory map. A token of zeros is none: a text has fewer than T.
+            Rows that are not present may hold anything.
+        present: [I] bool.
+        name: `<modality>_<encoder>`, for messages.
+        grid: rows and columns that the tokens of a picture stand in, row by row; None where they are a sequence.
+    """
+
+    values: npt.NDArray[np.floating]
+    present: BoolArray
+    name: str = ""
+    grid: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class PretrainedNetwork:
     """A network of the `transformers` library as data, so that whoever builds it need not open a file.
 
@@ -151,6 +184,7 @@ class TrainingData:
             the part is called `users` or `users_...` (`vectors_of_users`).
         knowledge: what is known of the items, or None.
         raw: modality -> decoded content, for models that train their encoder; may be empty.
+        tokens: modality -> regions or words, for models that attend to them; may be empty.
         candidates: [I] bool items that are ranked when models are chosen and measured; None for all.
     """
 
@@ -162,6 +196,7 @@ class TrainingData:
     pretrained: Mapping[str, FeatureMatrix] = field(default_factory=dict)
     knowledge: KnowledgeGraph | None = None
     raw: Mapping[str, RawContent] = field(default_factory=dict)
+    tokens: Mapping[str, TokenMatrix] = field(default_factory=dict)
     candidates: BoolArray | None = None
 
     @property

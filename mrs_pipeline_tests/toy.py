@@ -1,9 +1,9 @@
 """The toy market: a small catalogue in which the truth is planted, so that models can be seen to find it.
 
 60 users and 40 items in four tastes. A user takes mostly items of the own taste, which also shows, with
-noise, in the items' image and text vectors, in tiny pictures and texts, and in what a small knowledge graph says of
-them; the order of events says nothing. Items 36..39 are cold, users 58 and 59 too; a quarter of the items lacks an
-image, some lack a text. Everything is drawn from one seed.
+noise, in the items' image and text vectors, in tiny pictures and texts, in one of their regions and words, and in what
+a small knowledge graph says of them; the order of events says nothing. Items 36..39 are cold, users 58 and 59 too; a
+quarter of the items lacks an image, some lack a text. Everything is drawn from one seed.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,14 @@ from mrs_pipeline.models.spec import BatchKind
 from mrs_pipeline.training.batches import batch_source
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining
-from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
+from mrs_pipeline.types import (
+    FeatureMatrix,
+    Interactions,
+    KnowledgeGraph,
+    RawContent,
+    TokenMatrix,
+    TrainingData,
+)
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
@@ -120,6 +127,28 @@ def toy_raw(taste: np.ndarray, names: tuple[str, ...], seed: int) -> dict[str, R
     return raw
 
 
+def toy_tokens(taste: np.ndarray, names: tuple[str, ...], seed: int) -> dict[str, TokenMatrix]:
+    """Four tokens of six numbers, of which one shows the taste; images have a grid, other modalities fewer tokens.
+
+    Rows that are missing hold garbage.
+    """
+    rng = np.random.default_rng(seed)
+    tokens = {}
+    for name in names:
+        values = rng.normal(size=(len(taste), 4, 6))
+        place = rng.integers(0, 2, len(taste))
+        centres = 3 * rng.normal(size=(N_TASTES, 6))
+        values[np.arange(len(taste)), place] += centres[taste]
+        grid = (2, 2) if name == "image" else None
+        if grid is None:
+            values[np.arange(4) >= rng.integers(2, 5, (len(taste), 1))] = 0
+        present = rng.random(len(taste)) > 0.15
+        present[COLD_ITEMS] = True
+        values[~present] = 7
+        tokens[name] = TokenMatrix(values.astype(np.float16), present, name, grid)
+    return tokens
+
+
 def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> ToyMarket:
     """The market with the given modalities."""
     rng = np.random.default_rng(seed)
@@ -142,6 +171,7 @@ def toy_market(names: tuple[str, ...] = ("image", "text"), seed: int = 7) -> Toy
         features,
         knowledge=toy_knowledge(item_taste, seed),
         raw=toy_raw(item_taste, names, seed + 2),
+        tokens=toy_tokens(item_taste, names, seed + 3),
     )
     return ToyMarket(data, test, user_taste, item_taste)
 

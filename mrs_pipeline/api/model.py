@@ -135,8 +135,9 @@ def fit(
             f"fit takes a Dataset, not {type(dataset).__name__}; make one with Dataset.of(interactions)"
         )
     spec = model_class(model).spec
-    if spec.knowledge or spec.raw is FeatureUse.REQUIRED:
-        needs = "a knowledge graph" if spec.knowledge else "decoded media"
+    if spec.knowledge or FeatureUse.REQUIRED in (spec.raw, spec.tokens):
+        media = "decoded media" if spec.raw is FeatureUse.REQUIRED else "regions or words"
+        needs = "a knowledge graph" if spec.knowledge else media
         raise InputError(
             f"model '{model}' needs {needs}, which a Dataset does not hold; describe the data in a defs.yaml"
         )

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from mrs_pipeline.types import FeatureMatrix, Interactions, KnowledgeGraph, RawContent, TrainingData
+from mrs_pipeline.types import (
+    FeatureMatrix,
+    Interactions,
+    KnowledgeGraph,
+    RawContent,
+    TokenMatrix,
+    TrainingData,
+)
 
 _TASTES = 16
 _VOCABULARY = 64
@@ -17,7 +24,7 @@ def market(n_users: int, n_items: int, per_user: int, width: int = 64, *, raw: b
         n_items: I.
         per_user: rows drawn for a user; repeated ones count once.
         width: of the features.
-        raw: whether there are small pictures and texts, for models that train an encoder.
+        raw: whether there are small pictures and texts, and regions and words, for models that read these.
     """
     rng = np.random.default_rng(1)
     users = np.repeat(np.arange(n_users), per_user)
@@ -29,7 +36,12 @@ def market(n_users: int, n_items: int, per_user: int, width: int = 64, *, raw: b
     taste = np.arange(n_items) % _TASTES
     features = {name: _features(rng, taste, width, name) for name in ("image", "text")}
     return TrainingData(
-        train, valid, features, knowledge=_knowledge(taste), raw=_raw(rng, taste) if raw else {}
+        train,
+        valid,
+        features,
+        knowledge=_knowledge(taste),
+        raw=_raw(rng, taste) if raw else {},
+        tokens={name: _tokens(rng, taste, name) for name in ("image", "text")} if raw else {},
     )
 
 
@@ -45,6 +57,12 @@ def _features(rng: np.random.Generator, taste: np.ndarray, width: int, name: str
     present = rng.random(len(taste)) > 0.1
     values[~present] = 0
     return FeatureMatrix(values.astype(np.float32), present, name)
+
+
+def _tokens(rng: np.random.Generator, taste: np.ndarray, name: str) -> TokenMatrix:
+    values = rng.normal(size=(len(taste), 9, 16))
+    values[:, 4] += rng.normal(size=(_TASTES, 16))[taste]
+    return TokenMatrix(values.astype(np.float16), rng.random(len(taste)) > 0.1, name)
 
 
 def _knowledge(taste: np.ndarray) -> KnowledgeGraph:

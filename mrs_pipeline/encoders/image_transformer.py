@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from mrs_pipeline.encoders.base import Encoder, Surroundings
+from mrs_pipeline.encoders.base import Box, Encoder, Surroundings
 from mrs_pipeline.encoders.files import media_folder, media_references
 from mrs_pipeline.encoders.network import NetworkEncoder
-from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions
+from mrs_pipeline.encoders.options import ImageOptions, PretrainedOptions, RegionOptions
 from mrs_pipeline.encoders.pixels import PixelArray, PixelLoader, Pixels, open_pixels
 from mrs_pipeline.encoders.pooling import first_token, patch_mean
 from mrs_pipeline.encoders.pretrained import TransformersNetwork
+from mrs_pipeline.encoders.token_maps import kept_regions, patch_maps
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
-class ImageTransformerOptions(ImageOptions, PretrainedOptions):
+class ImageTransformerOptions(ImageOptions, RegionOptions, PretrainedOptions):
     """A vision model of the `transformers` library (ViT, DINOv2, ResNet, Swin ...), one vector an image."""
 
     encoder: Literal["transformer"]
-    pooling: Literal["cls", "mean"]
-    """The class token, or the mean over patches (the only one for models without a class token)."""
+    pooling: Literal["cls", "mean", "none"]
+    """The class token, or the mean over patches (the only one for models without a class token), or all patches, for
+    models that attend to regions."""
 
 
 class ImageTransformerEncoder(NetworkEncoder):
@@ -72,12 +74,22 @@ class ImageTransformerEncoder(NetworkEncoder):
         """Reads, decodes, prepares pixels."""
         return PixelLoader(self._folder, self._settings.max_pixels, self._pixels)
 
+    def seen_part(self, width: int, height: int) -> Box | None:
+        """As pixels are prepared."""
+        return self._pixels.seen_part(width, height)
+
     def encode(self, payloads: Sequence[PixelArray]) -> FloatArray:
-        """[B, F] one vector an image."""
-        return self.network.run({"pixels": np.stack(payloads)}, self._forward)
+        """[B, F] one vector an image, or its regions one after the other [B, T D]."""
+        found = self.network.run({"pixels": np.stack(payloads)}, self._forward)
+        return found.reshape(len(found), -1)
 
     def _forward(self, module: Any, pixels: "Tensor") -> "Tensor":
         values = self._pixels.normalize(pixels).to(module.dtype)
+        shape = self._settings.token_shape
+        if shape is not None:
+            hidden = module(pixel_values=values).last_hidden_state
+            sides = (values.shape[-2], values.shape[-1])
+            return kept_regions(patch_maps(hidden, special_tokens(module), sides), shape, self._settings)
         return pooled_patches(module, self._settings.pooling, pixel_values=values)
 
 

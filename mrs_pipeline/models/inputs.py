@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,10 +18,17 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.knowledge import KnowledgeTensors
-from mrs_pipeline.types import FeatureMatrix, RawContent, SparseGraph, TrainingData, vectors_of_users
+from mrs_pipeline.types import (
+    FeatureMatrix,
+    RawContent,
+    SparseGraph,
+    TokenMatrix,
+    TrainingData,
+    vectors_of_users,
+)
 
 _RAW_SHARE = 4
-"""A GPU's memory over what raw content of one modality may take of it; more stays with the host."""
+"""A GPU's memory over what raw content, or tokens, of one modality may take of it; more stays with the host."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,44 @@ class RawTensors:
 
 
 @dataclass(frozen=True)
+class TokenTensors:
+    """Regions or words of one modality, read by rows; on a GPU for which they are too large they stay with the host.
+
+    Attributes:
+        values: [I, T, D] as stored, on a CPU a memory map; rows that are not present may hold anything.
+        present: [I] bool, on the device.
+        grid: rows and columns that the tokens of a picture stand in; None where they are a sequence.
+    """
+
+    values: Tensor
+    present: Tensor
+    grid: tuple[int, int] | None = None
+
+    @property
+    def count(self) -> int:
+        """T."""
+        return self.values.shape[1]
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.values.shape[2]
+
+    def rows(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens [n, T, D] of `items` [n] int64, zero where there is none, and [n, T] bool where there is one.
+
+        Ascending items are read in one sweep over the file.
+        """
+        if self.values.device == items.device:
+            found = self.values.index_select(0, items)
+        else:
+            found = _fetched(self.values, items.cpu(), items.device)
+        there = take_rows(self.present, items)[:, None, None]
+        found = torch.where(there, found.to(torch.get_default_dtype()), 0.0)
+        return found, (found != 0).any(2)
+
+
+@dataclass(frozen=True)
 class ModelInputs:
     """`TrainingData` as tensors on one device; all that a model may see while it is built.
 
@@ -68,6 +115,7 @@ class ModelInputs:
         knowledge: triples about the items, or None.
         device: where all of it is.
         raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
+        tokens: modality -> regions or words, in alphabetical order; on a CPU a memory map stays one.
     """
 
     n_users: int
@@ -84,6 +132,7 @@ class ModelInputs:
     knowledge: KnowledgeTensors | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     raw: Mapping[str, RawTensors] = field(default_factory=dict)
+    tokens: Mapping[str, TokenTensors] = field(default_factory=dict)
 
     @classmethod
     def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":
@@ -110,6 +159,7 @@ class ModelInputs:
             else KnowledgeTensors.from_graph(data.knowledge, data.train.n_items, device),
             device=device,
             raw={name: _raw(data.raw[name], train.n_items, device) for name in sorted(data.raw)},
+            tokens={name: _tokens(data.tokens[name], train.n_items, device) for name in sorted(data.tokens)},
         )
 
     def only(self, modality: str) -> "ModelInputs":
@@ -191,12 +241,24 @@ def _raw(content: RawContent, n_items: int, device: torch.device) -> RawTensors:
             f"raw content '{content.name}' has {len(content.values)} rows but the dataset {n_items} items; "
             "decode it again for this catalogue"
         )
-    values = content.values if content.values.flags.writeable else np.array(content.values)
     present = torch.from_numpy(np.array(content.present)).to(device)
-    tensor = torch.from_numpy(values)
-    if values.nbytes <= memory_of(device) / _RAW_SHARE:
-        tensor = _sent(tensor, device)
-    return RawTensors(tensor, present, content)
+    return RawTensors(_placed(content.values, device), present, content)
+
+
+def _placed(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """On the device, or with the host where a GPU is too small."""
+    tensor = torch.from_numpy(values if values.flags.writeable else np.array(values))
+    return _sent(tensor, device) if values.nbytes <= memory_of(device) / _RAW_SHARE else tensor
+
+
+def _tokens(matrix: TokenMatrix, n_items: int, device: torch.device) -> TokenTensors:
+    if len(matrix.values) != n_items or len(matrix.present) != n_items:
+        raise InputError(
+            f"token set '{matrix.name}' has {len(matrix.values)} rows but the dataset {n_items} items; "
+            "extract the features again for this catalogue"
+        )
+    present = torch.from_numpy(np.array(matrix.present)).to(device)
+    return TokenTensors(_placed(matrix.values, device), present, matrix.grid)
 
 
 def _graph(graph: SparseGraph, device: torch.device) -> Csr:

@@ -38,6 +38,7 @@ _BRIDGES: Final = {
     "lgmrec": f"{_HERE}.bridge.lgmrec:LgmRec",
     "gume": f"{_HERE}.bridge.gume:Gume",
     "dualgnn": f"{_HERE}.bridge.dualgnn:DualGnn",
+    "cohesion": f"{_HERE}.bridge.cohesion:Cohesion",
     "dragon": f"{_HERE}.bridge.dragon:Dragon",
     "mmgcl": f"{_HERE}.bridge.mmgcl:Mmgcl",
     "mvgae": f"{_HERE}.bridge.mvgae:Mvgae",
@@ -57,6 +58,13 @@ _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
+    "vecf": f"{_HERE}.fusion.vecf:Vecf",
+    "saers": f"{_HERE}.fusion.saers:Saers",
+    "mm_rec": f"{_HERE}.fusion.mm_rec:MmRec",
+    "nrpa": f"{_HERE}.fusion.nrpa:Nrpa",
+    "unisrec": f"{_HERE}.fusion.unisrec:Unisrec",
+    "marank": f"{_HERE}.fusion.marank:Marank",
+    "vlsnr": f"{_HERE}.fusion.vlsnr:Vlsnr",
     "knn_fusion": f"{_HERE}.fusion.knn_fusion:KnnFusion",
     "mm_ease": f"{_HERE}.fusion.mm_ease:MmEase",
     "smore": f"{_HERE}.fusion.smore:Smore",
@@ -94,6 +102,7 @@ _OPTIMISATIONS: Final = {
     "dropoutnet": f"{_HERE}.optimisation.dropoutnet:DropoutNet",
     "end_to_end": f"{_HERE}.optimisation.end_to_end:EndToEnd",
     "end_to_end_sasrec": f"{_HERE}.optimisation.end_to_end_sasrec:EndToEndSasRec",
+    "iisan": f"{_HERE}.optimisation.iisan:Iisan",
 }
 
 

@@ -52,6 +52,11 @@ class Needs(Protocol):
         ...
 
     @property
+    def tokens(self) -> FeatureUse:
+        """Whether regions and words are ignored, used where they are, or needed."""
+        ...
+
+    @property
     def knowledge(self) -> bool:
         """Whether a knowledge graph of the items is needed."""
         ...
@@ -80,6 +85,7 @@ class ModelSpec:
         knowledge: whether it needs a knowledge graph of the items.
         batches: how its training rows are drawn.
         raw: whether it ignores, may use or needs decoded raw content, on which it trains an encoder.
+        tokens: whether it ignores, may use or needs regions of pictures and words of texts, to which it attends.
         histories: whether a user is nothing but what they took, so that the model, built with further users and given
             its trained weights, ranks for them as if it had known them.
     """
@@ -97,17 +103,18 @@ class ModelSpec:
     knowledge: bool = False
     batches: BatchKind = BatchKind.PAIRS
     raw: FeatureUse = FeatureUse.IGNORED
+    tokens: FeatureUse = FeatureUse.IGNORED
     histories: bool = False
 
     @property
     def needs_content(self) -> bool:
         """Whether it looks at anything but interactions."""
-        uses = (self.features, self.raw)
+        uses = (self.features, self.raw, self.tokens)
         others = (self.item_graph, self.user_graph, self.pretraining, self.knowledge)
         return any(use is not FeatureUse.IGNORED for use in uses) or any(others)
 
 
-def unmet_need(needs: Needs, *, features: bool, knowledge: bool, raw: bool) -> str | None:
+def unmet_need(needs: Needs, *, features: bool, knowledge: bool, raw: bool, tokens: bool) -> str | None:
     """What a spec asks for and the data have not, as a clause with its remedy; None where all is there.
 
     Args:
@@ -115,6 +122,7 @@ def unmet_need(needs: Needs, *, features: bool, knowledge: bool, raw: bool) -> s
         features: whether there are item features.
         knowledge: whether there is a knowledge graph.
         raw: whether there is decoded raw content.
+        tokens: whether there are regions or words.
     """
     if needs.features is FeatureUse.REQUIRED and not features:
         return (
@@ -130,5 +138,10 @@ def unmet_need(needs: Needs, *, features: bool, knowledge: bool, raw: bool) -> s
         return (
             "needs raw content, decoded pictures or tokens, and the dataset has none; list a modality under `raw:` "
             "or choose a model that works on extracted features"
+        )
+    if needs.tokens is FeatureUse.REQUIRED and not tokens:
+        return (
+            "needs regions of pictures or words of texts and the dataset has none; list a feature set with "
+            "`pooling: none` under `features:`, or choose a model that works on one vector an item"
         )
     return None

@@ -28,7 +28,8 @@ def factor_model(name: str) -> FactorModel:
     kind = model_class(name)
     spec = kind.spec
     factorises = spec.batches is BatchKind.PAIRS and kind.representations is not Recommender.representations
-    others = spec.pretraining, spec.knowledge, spec.user_graph, spec.raw is not FeatureUse.IGNORED
+    content = any(use is not FeatureUse.IGNORED for use in (spec.raw, spec.tokens))
+    others = spec.pretraining, spec.knowledge, spec.user_graph, content
     if not factorises or any(others) or not issubclass(kind.Config, GradientConfig):
         raise InputError(
             f"'{name}' cannot stand here: wanted is a model that learns vectors of users and items from pairs and "

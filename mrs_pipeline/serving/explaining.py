@@ -9,7 +9,7 @@ score of the whole history, folded in, loses without it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.fitting import with_content
+from mrs_pipeline.models.base import HasTokenMaps
 from mrs_pipeline.serving.answers import folded
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.shelf import NotThereError
@@ -58,6 +59,8 @@ class Explanation:
         named: the modality whose excess is largest; None where none has one above zero.
         reasons: the history, what speaks most for the item first.
         nearest: modality -> ids of the history, most alike first, three at most.
+        maps: modality -> attention [rows, columns] to the item's regions, which sums to one; only for a user that a
+            model with such attention was trained on.
     """
 
     item_id: str
@@ -69,6 +72,7 @@ class Explanation:
     named: str | None
     reasons: Sequence[Reason]
     nearest: Mapping[str, Sequence[str]]
+    maps: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def explanation(
@@ -104,6 +108,7 @@ def explanation(
         named=max(modalities, key=lambda name: modalities[name]) if modalities else None,
         reasons=[_reason(bundle, item, int(taken[place]), float(shares[place])) for place in order],
         nearest={name: _nearest(bundle, name, item, taken) for name in bundle.content},
+        maps=_maps(bundle, user, item),
     )
 
 
@@ -182,7 +187,8 @@ def weight_paths(bundle: Bundle) -> dict[str, Tensor]:
 
 def occludable(bundle: Bundle, item: int) -> list[str]:
     """Modalities that an item has and a model trained by steps reads."""
-    if not bundle.products or not bundle.model.sees_content or bundle.data.raw or bundle.data.pretrained:
+    others = bundle.data.raw or bundle.data.tokens or bundle.data.pretrained
+    if not bundle.products or not bundle.model.sees_content or others:
         return []
     return [str(name) for name, matrix in bundle.data.features.items() if matrix.present[item]]
 
@@ -197,6 +203,21 @@ def _without(bundle: Bundle, modality: str, item: int, vector: FloatArray) -> fl
     with torch.no_grad():
         items = with_content(bundle.model, data, [item]).representations()[1]
     return float(items[item].numpy() @ vector)
+
+
+def _maps(bundle: Bundle, user: str | None, item: int) -> dict[str, FloatArray]:
+    """Modality -> the grid of a user's attention to an item's regions; empty where there is none."""
+    model = bundle.model
+    if user is None or not isinstance(model, HasTokenMaps) or not bundle.known_users[bundle.users[user]]:
+        return {}
+    with torch.no_grad():
+        found = model.token_maps(torch.tensor([bundle.users[user]]), torch.tensor([item]))
+    grids = {name: bundle.data.tokens[name].grid for name in found}
+    return {
+        name: weights[0].numpy().reshape(grid)
+        for name, weights in found.items()
+        if (grid := grids[name]) is not None and float(weights.sum()) > 0
+    }
 
 
 def _history_shares(bundle: Bundle, taken: IntArray, item: int) -> FloatArray:

@@ -1,7 +1,8 @@
-"""An explanation as a strip of pictures: what is shown, and what of the history speaks for it. PNG or HTML."""
+"""An explanation as a strip of pictures: what is shown, and what of the history speaks for it. PNG or HTML.
 
-import base64
-import io
+Where the model attends to regions of pictures, what is shown stands there once more, with its attention (`heat`).
+"""
+
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,6 +12,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.reporting.thumbnails import item_thumbnail
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.serving.explaining import Explanation, sentence
+from mrs_pipeline.serving.heat import IMAGE, as_uri, encoder_of_map, opened, with_heat
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +43,16 @@ def _picture(bundle: Bundle, item_id: str) -> str | None:
     return item_thumbnail(shelf.root, shelf.picture(shelf.number(item_id)), _SIDE)
 
 
+def _attended(bundle: Bundle, each: Explanation) -> str | None:
+    """What is shown with the model's attention laid over it, as a `data:` URI."""
+    encoder, shown = encoder_of_map(bundle), _picture(bundle, each.item_id)
+    if encoder is None or shown is None or IMAGE not in each.maps:
+        return None
+    picture = opened(shown)
+    box = encoder.seen_part(*picture.size)
+    return None if box is None else as_uri(with_heat(picture, each.maps[IMAGE], box))
+
+
 def _html(bundle: Bundle, found: Sequence[Explanation]) -> str:
     style = (
         "body{font:15px system-ui,sans-serif;margin:24px;color:#1d2430}section{margin-bottom:28px}"
@@ -50,7 +62,10 @@ def _html(bundle: Bundle, found: Sequence[Explanation]) -> str:
     )
     parts = []
     for each in found:
-        figures = [_figure(bundle, each.item_id, each.title, f"{each.score:.3f}", "w")]
+        heat = _attended(bundle, each)
+        figures = [_figure(bundle, each.item_id, each.title, f"{each.score:.3f}", "" if heat else "w")]
+        if heat:
+            figures.append(f'<figure class=w><img alt="" src="{heat}">where the model looks</figure>')
         figures += [
             _figure(bundle, other.item_id, other.title, f"{other.share:+.3f}", "")
             for other in each.reasons[:_SHOWN]
@@ -71,20 +86,26 @@ def _png(bundle: Bundle, found: Sequence[Explanation]) -> "Image":
     from PIL import Image, ImageDraw
 
     row = _SIDE + _TEXT + _GAP
-    page = Image.new("RGB", ((_SIDE + _GAP) * (_SHOWN + 1) + 2 * _GAP, row * len(found) + _GAP), "white")
+    heats = [_attended(bundle, each) for each in found]
+    own = 2 if any(heats) else 1
+    page = Image.new("RGB", ((_SIDE + _GAP) * (_SHOWN + own) + 2 * _GAP, row * len(found) + _GAP), "white")
     draw = ImageDraw.Draw(page)
     for line, each in enumerate(found):
         top = _GAP + line * row
-        cells = [(each.item_id, each.title, f"{each.score:.3f}")]
-        cells += [(other.item_id, other.title, f"{other.share:+.3f}") for other in each.reasons[:_SHOWN]]
-        for place, (item_id, title, number) in enumerate(cells):
-            left = _GAP + place * (_SIDE + _GAP) + (_GAP if place else 0)
-            shown = _picture(bundle, item_id)
+        cells = [(_picture(bundle, each.item_id), each.title or each.item_id, f"{each.score:.3f}")]
+        cells += [(heats[line], "where the model looks", "")] if own == 2 else []
+        cells += [
+            (_picture(bundle, other.item_id), other.title or other.item_id, f"{other.share:+.3f}")
+            for other in each.reasons[:_SHOWN]
+        ]
+        for place, (shown, title, number) in enumerate(cells):
+            left = _GAP + place * (_SIDE + _GAP) + (_GAP if place >= own else 0)
             if shown:
-                page.paste(Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2]))), (left, top))
+                page.paste(opened(shown), (left, top))
             else:
                 draw.rectangle((left, top, left + _SIDE, top + _SIDE), fill="#e2e6ec")
             draw.text((left, top + _SIDE + 4), number, fill="#2257c5")
-            draw.text((left, top + _SIDE + 18), (title or item_id)[:24], fill="#1d2430")
-        draw.line([(2 * _GAP + _SIDE, top), (2 * _GAP + _SIDE, top + _SIDE)], fill="#c8ced8")
+            draw.text((left, top + _SIDE + 18), title[:24], fill="#1d2430")
+        rule = _GAP + own * (_SIDE + _GAP)
+        draw.line([(rule, top), (rule, top + _SIDE)], fill="#c8ced8")
     return page

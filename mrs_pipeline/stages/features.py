@@ -51,7 +51,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             directory,
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
-            settings=engine_settings(stage).model_copy(update={"code": _row_code(options)}),
+            settings=engine_settings(stage).model_copy(update={"code": row_code(options)}),
             progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
@@ -84,7 +84,7 @@ def build_graph(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     return [Outcome(task.outputs[0], digest, facts)]
 
 
-def _row_code(options: EncoderOptions) -> str:
+def row_code(options: EncoderOptions) -> str:
     """Digest of the code that decides a row: rows of other code are encoded again."""
     return closure("mrs_pipeline.encoders.engine:extract_with", *encoder_roots(options)).digest
 
@@ -141,7 +141,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
     return Task(
         outputs=(Node(Kind.FEATURES, name),),
         inputs=(CORE_ITEMS,),
-        files=_files(options),
+        files=encoder_files(options),
         run=extract_features,
         uses=(READERS.reference(config.source.reader), *encoder_roots(options)),
         settings={"encoder": deciding(options)},
@@ -155,7 +155,7 @@ def feature_task(config: DatasetConfig, name: str) -> Task:
     )
 
 
-def _files(options: EncoderOptions) -> tuple[External, ...]:
+def encoder_files(options: EncoderOptions) -> tuple[External, ...]:
     """What the encoder reads outside the stores; texts lie in `core.items`."""
     if isinstance(options, IdentityOptions):
         return (External(Files.MATRIX, options.matrix),)

@@ -191,7 +191,7 @@ def _can_be_asked(config: DatasetConfig, experiment: Experiment) -> bool:
     """Whether the dataset has the content that an experiment is about."""
     if experiment.raw and not config.raw_modalities:
         return False
-    if experiment.sets and len(config.feature_names) == len({str(each.modality) for each in config.features}):
+    if experiment.sets and len(config.feature_names) == len(config.first_features):
         return False
     return len(config.model_features) >= experiment.least_modalities
 
@@ -208,6 +208,7 @@ def _needs(config: DatasetConfig, experiment: Experiment) -> ModelSpec:
         knowledge=False,
         pretraining=None,
         raw=FeatureUse.OPTIONAL if experiment.raw else FeatureUse.IGNORED,
+        tokens=FeatureUse.IGNORED,
     )
 
 

@@ -77,6 +77,8 @@ def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) ->
     modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
     if spec.raw is not FeatureUse.IGNORED:
         modalities = sorted({*modalities, *stage.config.raw_modalities})
+    if spec.tokens is not FeatureUse.IGNORED:
+        modalities = sorted({*modalities, *stage.config.model_tokens})
     return (
         pl.DataFrame(facts)
         .drop("model")

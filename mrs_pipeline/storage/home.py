@@ -56,6 +56,11 @@ class Home:
         return self.data / "raw_content"
 
     @property
+    def tokens(self) -> Path:
+        """Regions and words for models that attend to them, see `artifacts.ArtifactStore`."""
+        return self.data / "tokens"
+
+    @property
     def models(self) -> Path:
         """Weights of models as they were chosen on validation, see `artifacts.ArtifactStore`."""
         return self.root / "models"

@@ -21,6 +21,7 @@ from mrs_pipeline.stored.graphs import read_graph
 from mrs_pipeline.stored.intact import intact_artifact, require_intact_table
 from mrs_pipeline.stored.knowledge import read_knowledge
 from mrs_pipeline.stored.raw_content import read_raw_content
+from mrs_pipeline.stored.token_sets import read_tokens
 from mrs_pipeline.stored.vectors import read_vectors
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, KNOWLEDGE_GRAPH, SPLITS, USER_GRAPH, Kind, Node
 from mrs_pipeline.tasks.places import exists, is_directory, record
@@ -64,6 +65,7 @@ def training_data(stage: Stage, spec: Needs, *, whole: bool = False) -> Training
     raw: dict[str, RawContent] = {}
     if spec.raw is not FeatureUse.IGNORED:
         raw = {modality: read_raw_content(stage, modality) for modality in stage.config.raw_modalities}
+    attended = stage.config.model_tokens if spec.tokens is not FeatureUse.IGNORED else {}
     return replace(
         rows,
         features=features,
@@ -72,6 +74,7 @@ def training_data(stage: Stage, spec: Needs, *, whole: bool = False) -> Training
         pretrained=vectors,
         knowledge=knowledge,
         raw=raw,
+        tokens={modality: read_tokens(stage, name) for modality, name in attended.items()},
         candidates=_candidates(stage),
     )
 
@@ -186,6 +189,7 @@ def sources_of(config: DatasetConfig, spec: Needs, *, whole: bool = False) -> tu
     chosen = list(dict.fromkeys(named))
     graphs = single_sets(config) if chosen and spec.item_graph and stores_graphs(config) else []
     raw = config.raw_modalities if spec.raw is not FeatureUse.IGNORED else ()
+    attended = config.model_tokens.values() if spec.tokens is not FeatureUse.IGNORED else ()
     return (
         *(CORE_USERS, CORE_ITEMS, SPLITS),
         *(Node(Kind.FEATURES, each) for each in chosen),
@@ -194,6 +198,7 @@ def sources_of(config: DatasetConfig, spec: Needs, *, whole: bool = False) -> tu
         *((KNOWLEDGE_GRAPH,) if spec.knowledge else ()),
         *((Node(Kind.PRETRAINED, spec.pretraining),) if spec.pretraining else ()),
         *(Node(Kind.RAW_CONTENT, modality) for modality in raw),
+        *(Node(Kind.TOKENS, name) for name in attended),
     )
 
 

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     RAW = "raw"
     CORE = "core"
     FEATURES = "features"
+    TOKENS = "tokens"
     QUALITY = "quality"
     GRAPHS = "graphs"
     PRETRAINED = "pretrained"

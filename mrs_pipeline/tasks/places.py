@@ -38,6 +38,7 @@ _PARTITIONED: Final[Mapping[Kind, tuple[str, str, str]]] = {
 
 _STORES: Final[Mapping[Kind, str]] = {
     Kind.FEATURES: "features",
+    Kind.TOKENS: "tokens",
     Kind.GRAPHS: "graphs",
     Kind.PRETRAINED: "pretrained",
     Kind.RAW_CONTENT: "raw_content",

@@ -54,6 +54,11 @@ class Stage:
         return ArtifactStore(self.home.raw_content)
 
     @cached_property
+    def tokens(self) -> ArtifactStore:
+        """Regions of pictures and words of texts."""
+        return ArtifactStore(self.home.tokens)
+
+    @cached_property
     def models(self) -> ArtifactStore:
         """Trained weights."""
         return ArtifactStore(self.home.models)

@@ -100,7 +100,16 @@ def _tables(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | 
 
 
 def _artifacts(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:
-    for root in (home.features, home.graphs, home.pretrained, home.raw_content, home.models, home.final):
+    stores = (
+        home.features,
+        home.tokens,
+        home.graphs,
+        home.pretrained,
+        home.raw_content,
+        home.models,
+        home.final,
+    )
+    for root in stores:
         store = ArtifactStore(root)
         for keys in store.names():
             if len(keys) != 3 or dataset not in (None, keys[0]):

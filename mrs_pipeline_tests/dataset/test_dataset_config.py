@@ -15,6 +15,7 @@ from mrs_pipeline.stages.model_tasks import model_tasks
 SOURCE = {"reader": "demo"}
 TEXT = {"modality": "text", "encoder": "tfidf_svd"}
 IMAGE = {"modality": "image", "encoder": "color_gradient"}
+REGIONS = {"modality": "image", "encoder": "efficientnet_lite0", "pooling": "none"}
 
 
 def _config(**attributes: Any) -> DatasetConfig:
@@ -49,7 +50,7 @@ def test_overrides_reach_the_model_and_no_other() -> None:
 def test_every_registered_model_can_be_listed() -> None:
     config = _config(
         models=dict.fromkeys(MODELS),
-        features=[TEXT, IMAGE],
+        features=[TEXT, IMAGE, REGIONS],
         knowledge={"attributes": ["genre"]},
         raw=[{"modality": "text", "encoder": "tokens"}],
     )

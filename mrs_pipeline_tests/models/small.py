@@ -8,7 +8,7 @@ from mrs_pipeline.functional.graphs import DEGREE_EPSILON
 from mrs_pipeline.metrics.evidence import Background
 from mrs_pipeline.metrics.registry import metrics_of
 from mrs_pipeline.models.base import AnyRecommender, PairBatch
-from mrs_pipeline.types import FeatureMatrix, KnowledgeGraph, TrainingData
+from mrs_pipeline.types import FeatureMatrix, KnowledgeGraph, TokenMatrix, TrainingData
 from mrs_pipeline_tests.toy import interactions
 
 N_USERS, N_ITEMS = 5, 6
@@ -27,8 +27,23 @@ def small_market() -> TrainingData:
         features[name] = FeatureMatrix(values, np.arange(N_ITEMS) != lacking, name)
     train = interactions(PAIRS, N_USERS, N_ITEMS)
     return TrainingData(
-        train, interactions(np.array([[0, 2]]), N_USERS, N_ITEMS), features, knowledge=KNOWLEDGE
+        train,
+        interactions(np.array([[0, 2]]), N_USERS, N_ITEMS),
+        features,
+        knowledge=KNOWLEDGE,
+        tokens=small_tokens(),
     )
+
+
+def small_tokens() -> dict[str, TokenMatrix]:
+    """Three regions or words of four numbers; item 1 has no image, item 3 no text, and item 4 one word."""
+    rng, tokens = np.random.default_rng(1), {}
+    for name, lacking in (("image", 1), ("text", 3)):
+        values = rng.normal(size=(N_ITEMS, 3, 4)).astype(np.float16)
+        values[lacking] = 7
+        tokens[name] = TokenMatrix(values, np.arange(N_ITEMS) != lacking, name)
+    tokens["text"].values[4, 1:] = 0
+    return tokens
 
 
 KNOWLEDGE = KnowledgeGraph(

@@ -20,11 +20,11 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.evaluator import ranking_task
 from mrs_pipeline.fitting import fit, load, save
 from mrs_pipeline.functional.sequences import OrderedHistories
-from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.base import HasTokenMaps, Recommender
 from mrs_pipeline.models.registry import MODELS, model_class
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.types import FeatureMatrix, TrainingData, vectors_of_users
+from mrs_pipeline.types import FeatureMatrix, TokenMatrix, TrainingData, vectors_of_users
 from mrs_pipeline_tests.models.small import mean_metric
 from mrs_pipeline_tests.toy import (
     N_ITEMS,
@@ -42,6 +42,7 @@ ASKED = filter(None, os.environ.get("MRS_CONFORM", "").split(","))
 ALL = sorted({*MODELS.own, *ASKED})
 BY_GRADIENT = [name for name in ALL if MODELS[name].spec.batches is not BatchKind.NONE]
 WITH_FEATURES = [name for name in ALL if MODELS[name].spec.features is not FeatureUse.IGNORED]
+WITH_TOKENS = [name for name in ALL if MODELS[name].spec.tokens is not FeatureUse.IGNORED]
 EVERYONE = torch.arange(N_USERS)
 CONTENT = {"item_knn": {"source": "content"}}
 """Overrides that make a model whose features are optional use them."""
@@ -140,8 +141,17 @@ def relabelled(data: TrainingData, users: np.ndarray, items: np.ndarray) -> Trai
         name: replace(content, values=content.values[back], present=content.present[back])
         for name, content in data.raw.items()
     }
+    tokens = {
+        name: replace(each, values=each.values[back], present=each.present[back])
+        for name, each in data.tokens.items()
+    }
     return TrainingData(
-        *parts, moved(data.features), pretrained=moved(data.pretrained), knowledge=knowledge, raw=raw
+        *parts,
+        moved(data.features),
+        pretrained=moved(data.pretrained),
+        knowledge=knowledge,
+        raw=raw,
+        tokens=tokens,
     )
 
 
@@ -206,6 +216,57 @@ def test_what_stands_in_a_missing_row_does_not_matter(name, market, garbage):
     assert torch.equal(clean, soiled)
 
 
+@pytest.mark.parametrize("name", WITH_TOKENS)
+@pytest.mark.parametrize("garbage", [6e4, np.nan])
+def test_what_tokens_a_missing_row_holds_does_not_matter(name, market, garbage):
+    dirty = {}
+    for modality, tokens in market.data.tokens.items():
+        values = tokens.values.copy()
+        values[~tokens.present] = garbage
+        dirty[modality] = replace(tokens, values=values)
+    clean = trained(name, market.data, epochs=2).score(EVERYONE)
+    soiled = trained(name, replace(market.data, tokens=dirty), epochs=2).score(EVERYONE)
+    assert clean.isfinite().all()
+    assert torch.equal(clean, soiled)
+
+
+@pytest.mark.parametrize("name", WITH_TOKENS)
+def test_further_empty_tokens_change_nothing(name, market):
+    """Padding is no token: sets with more room for tokens give the same scores."""
+    wider = {
+        modality: TokenMatrix(np.pad(tokens.values, ((0, 0), (0, 3), (0, 0))), tokens.present, modality)
+        for modality, tokens in market.data.tokens.items()
+    }
+    for modality, tokens in market.data.tokens.items():
+        wider[modality].values[~tokens.present] = 0
+    scores = build(name, market.data)[0].score(EVERYONE)
+    assert torch.allclose(
+        build(name, replace(market.data, tokens=wider))[0].score(EVERYONE), scores, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", WITH_TOKENS)
+def test_maps_of_attention_are_shares_of_the_tokens_that_are_there(name, market):
+    model = trained(name, market.data, epochs=1)
+    if not isinstance(model, HasTokenMaps):
+        return
+    items = torch.arange(N_ITEMS)
+    with torch.no_grad():
+        maps = model.token_maps(torch.tensor([3]), items)
+    assert set(maps) == set(market.data.tokens)
+    for modality, weights in maps.items():
+        tokens = market.data.tokens[modality]
+        there = torch.from_numpy((tokens.values != 0).any(2) & tokens.present[:, None])
+        assert weights.shape == there.shape and (weights >= 0).all()
+        assert (weights[~there] == 0).all()
+        assert torch.allclose(weights.sum(1), there.any(1).to(weights.dtype), atol=1e-5)
+        some = torch.tensor([7, 2])
+        with torch.no_grad():
+            assert torch.allclose(
+                model.token_maps(torch.tensor([3]), some)[modality], weights[some], atol=1e-6
+            )
+
+
 @pytest.mark.parametrize("name", WITH_FEATURES)
 def test_a_modality_that_nobody_has_changes_nothing_but_its_own_parameters(name, market):
     empty = FeatureMatrix(np.zeros((N_ITEMS, 3), np.float32), np.zeros(N_ITEMS, bool), "audio")
@@ -219,9 +280,10 @@ def test_works_with_any_number_of_modalities(name, n_modalities):
     data = toy_market(("text", "image", "audio", "video")[:n_modalities]).data
     overrides = CONTENT.get(name, {})
     spec = MODELS[name].spec
-    needs = FeatureUse.REQUIRED in (spec.features, spec.raw) or overrides
+    needs = FeatureUse.REQUIRED in (spec.features, spec.raw, spec.tokens) or overrides
     if needs and not n_modalities:
-        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) (item features|raw content)"):
+        wanted = "(item features|raw content|regions of pictures)"
+        with pytest.raises(InputError, match=rf"model '{name}'.*(needs|has no) {wanted}"):
             build(name, data, **overrides)
         return
     assert trained(name, data, epochs=1, **overrides).score(EVERYONE).isfinite().all()
@@ -298,7 +360,9 @@ def test_ranks_the_items_of_which_it_knows_something(name, market):
     knowledge = replace(
         graph, heads=graph.heads[kept], relations=graph.relations[kept], tails=graph.tails[kept]
     )
-    unknown, _ = build(name, replace(market.data, features=blank, raw=raw, knowledge=knowledge))
+    tokens = {kind: replace(each, present=each.present & ~cold) for kind, each in market.data.tokens.items()}
+    contentless = replace(market.data, features=blank, raw=raw, knowledge=knowledge, tokens=tokens)
+    unknown, _ = build(name, contentless)
     assert unknown.rankable.tolist() == (~cold).tolist()
 
 

@@ -86,6 +86,41 @@ def test_dragon():
     assert losses(model) == pytest.approx(expected, abs=1e-5)
 
 
+def test_cohesion():
+    model = with_biases(build("cohesion", DATA, knn_k=3, reg_weight=0.1, hidden_size=8, n_layers=2)[0])
+    state, matrix = weights(model), adjacency(RATINGS)
+    ids = state["item_embedding"]
+    hidden = {"id": affine(state, "identifier_hidden", ids)}
+    hidden |= {name: projected(state, name, "hidden") for name in DATA.features}
+    nodes = []
+    for name, rows in hidden.items():
+        content = affine(state, f"content.{name}", leaky(rows))
+        fused = np.sqrt((ids**2 + content**2) / 2 + 1e-8)
+        own = state["user_embedding"] if name == "id" else state[f"preferences.{name}"]
+        start = total = layer = unit(np.concatenate([own, fused]))
+        for _ in range(2):
+            around = matrix @ layer
+            layer = (unit(around) * start).sum(1, keepdims=True) * around
+            total = total + layer
+        nodes.append(total)
+    users, items = halves(np.concatenate(nodes, axis=1))
+    shared = RATINGS @ RATINGS.T
+    np.fill_diagonal(shared, 0)
+    listens = np.where(shared > 0, np.exp(shared), 0)
+    users = users + listens / np.maximum(listens.sum(1, keepdims=True), 1e-30) @ users
+    items = items + item_mix(3) @ items
+    assert np.allclose(scores(model), users @ items.T, atol=1e-5)
+    moves = users[BATCH.users] * (items[BATCH.positives] - items[BATCH.negatives])
+    gaps = moves.reshape(len(moves), 3, -1).sum(2)
+    shares = np.exp(gaps) / np.exp(gaps).sum(1, keepdims=True)
+    told = ((1 - shares) * gaps).sum(1)
+    expected = {
+        "bpr": np.mean(np.log2(1 + np.exp(-told))),
+        "reg": 0.1 * sum(np.mean(state[f"preferences.{name}"][BATCH.users] ** 2) for name in DATA.features),
+    }
+    assert losses(model) == pytest.approx(expected, abs=1e-5)
+
+
 def test_mmgcl():
     model = with_biases(build("mmgcl", DATA, reg_weight=0.1, cl_weight=0.5, dropout=0.4)[0])
     model.start_epoch()

@@ -16,7 +16,6 @@ and alone with itself. The cross step has no shortcut to its own tokens, as publ
 Complexity: O(B M T (F D + D^2 + M T D)) a step of B distinct items, T tokens; as much for each item to score.
 """
 
-import math
 from typing import ClassVar, Self
 
 import torch
@@ -29,6 +28,7 @@ from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import DistinctRows
+from mrs_pipeline.models.layers.cross_attention import AttendAndFeed, CrossAttention
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
@@ -82,7 +82,7 @@ class Cmbf(IdentifierRecommender[CmbfConfig]):
         super().__init__(config, inputs, generator)
         size, names = config.embedding_size, list(inputs.features)
         self.tokens = ModalityProjection(with_unit_features(inputs), config.n_tokens * size, generator)
-        self.own = nn.ModuleDict({name: _AttendAndFeed(size, config.n_heads, generator) for name in names})
+        self.own = nn.ModuleDict({name: AttendAndFeed(size, config.n_heads, generator) for name in names})
         self.crossings = nn.ModuleList(
             nn.ModuleDict({name: _Crossing(size, config.n_heads, generator) for name in names})
             for _ in range(config.n_blocks)
@@ -124,62 +124,13 @@ def _other_modalities(tokens: dict[str, Tensor], name: str) -> Tensor:
     return torch.cat(others, dim=1) if others else tokens[name]
 
 
-class _CrossAttention(nn.Module):
-    """softmax((x Q)(y K)' / sqrt(d)) (y V) O by heads of width d; y may be another set of tokens."""
-
-    def __init__(self, size: int, n_heads: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self._n_heads, self._scale = n_heads, 1 / math.sqrt(size // n_heads)
-        self.query, self.value, self.output = (linear(size, size, generator) for _ in range(3))
-        self.key = linear(size, size, generator, bias=False)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """[n, T, D] from x [n, T, D] and y [n, S, D]."""
-        query, key, value = (
-            rows.unflatten(2, (self._n_heads, -1)).transpose(1, 2)
-            for rows in (self.query(x), self.key(y), self.value(y))
-        )
-        mixed = (query @ key.mT * self._scale).softmax(-1) @ value
-        told: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return told
-
-
-class _Fed(nn.Module):
-    """LN(FFN(x) + x)."""
-
-    def __init__(self, size: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.inner, self.outer = linear(size, 4 * size, generator), linear(4 * size, size, generator)
-        self.norm = nn.LayerNorm(size, device=generator.device)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, T, D]."""
-        fed: Tensor = self.norm(self.outer(self.inner(x).relu()) + x)
-        return fed
-
-
-class _AttendAndFeed(nn.Module):
-    """A transformer block of one modality."""
-
-    def __init__(self, size: int, n_heads: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.attention = _CrossAttention(size, n_heads, generator)
-        self.norm = nn.LayerNorm(size, device=generator.device)
-        self.feed = _Fed(size, generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, T, D]."""
-        fed: Tensor = self.feed(self.norm(x + self.attention(x, x)))
-        return fed
-
-
 class _Crossing(nn.Module):
     """A modality that looks at the others, then at what it saw."""
 
     def __init__(self, size: int, n_heads: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.cross = _CrossAttention(size, n_heads, generator)
-        self.block = _AttendAndFeed(size, n_heads, generator)
+        self.cross = CrossAttention(size, n_heads, generator)
+        self.block = AttendAndFeed(size, n_heads, generator)
 
     def forward(self, own: Tensor, others: Tensor) -> Tensor:
         """[n, T, D] from own tokens [n, T, D] and others' [n, S, D]."""

@@ -53,7 +53,7 @@ class DyadicRecommender(Recommender[DyadicT_co, PairBatch]):
         super().__init__(config, inputs, generator)
         users, size = inputs.users_seen(), config.embedding_size
         self._adjacency = user_item_operator(inputs)
-        self._neighbours = _neighbour_operator(inputs, config.user_k, self.spec.name)
+        self._neighbours = neighbour_operator(inputs, config.user_k, self.spec.name)
         self.hidden = ModalityProjection(inputs, config.hidden_size, generator)
         self.content = nn.ModuleDict(
             {name: linear(config.hidden_size, size, generator) for name in inputs.features}
@@ -86,7 +86,7 @@ class DyadicRecommender(Recommender[DyadicT_co, PairBatch]):
         return user_views, item_views
 
 
-def _neighbour_operator(inputs: ModelInputs, k: int, model: str) -> SparseOperator:
+def neighbour_operator(inputs: ModelInputs, k: int, model: str) -> SparseOperator:
     """Each user's k strongest neighbours, weighed by the softmax of how many items they share."""
     if inputs.user_graph is None:
         raise InputError(

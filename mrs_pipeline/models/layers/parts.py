@@ -6,6 +6,8 @@ from torch import Tensor
 
 IDENTIFIER = "id"
 """Name of the part that is no modality."""
+CONTENT = "content"
+"""Name of the part in which all modalities are one."""
 
 Parts = Mapping[str, Tensor]
 """Name of a part -> vectors of items [n, D] or of tokens [B, K, D]."""

@@ -48,6 +48,7 @@ class PretrainerSpec:
     user_graph: bool = False
     knowledge: bool = False
     raw: FeatureUse = FeatureUse.IGNORED
+    tokens: FeatureUse = FeatureUse.IGNORED
     pretraining: None = None
     code: tuple[str, ...] = ()
 
@@ -97,6 +98,7 @@ class Pretrainer(nn.Module, Generic[PretrainingT_co]):
             features=bool(inputs.features),
             knowledge=inputs.knowledge is not None,
             raw=bool(inputs.raw),
+            tokens=bool(inputs.tokens),
         )
         if problem:
             raise InputError(f"pretraining '{self.spec.name}' {problem}")
