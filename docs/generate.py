@@ -1,4 +1,4 @@
-"""Writes docs/tables.md, metrics.md and configuration.md from the code, so that they cannot drift: `make docs`.
+"""Writes tables.md, metrics.md, configuration.md and survey.md from the code, so that they cannot drift: `make docs`.
 
 A test compares the files with what this prints.
 """
@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from mrs_pipeline.bench.models import RESULTS
+from mrs_pipeline.bench.survey_page import survey_page
+from mrs_pipeline.bench.tables import kept_rows
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.evaluation.options import MEASURED
 from mrs_pipeline.metrics.base import Metric
@@ -182,6 +185,11 @@ def configuration() -> str:
     return "\n".join(parts) + "\n"
 
 
+def survey() -> str:
+    """Every system of the survey and what is here for it."""
+    return survey_page(kept_rows(DOCS / RESULTS))
+
+
 def _registered(registry: Registry[Any]) -> list[str]:
     parts: list[str] = []
     for name in registry.own:
@@ -270,3 +278,4 @@ if __name__ == "__main__":
     (DOCS / "tables.md").write_text(tables(), encoding="utf-8")
     (DOCS / "metrics.md").write_text(metrics(), encoding="utf-8")
     (DOCS / "configuration.md").write_text(configuration(), encoding="utf-8")
+    (DOCS / "survey.md").write_text(survey(), encoding="utf-8")

@@ -163,6 +163,9 @@ def models(
         bool,
         typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
     ] = False,
+    survey: Annotated[
+        bool, typer.Option("--survey", help="Show every system of the survey's list and what is here for it.")
+    ] = False,
 ) -> None:
     """List the models with their places in the survey's taxonomy, what they need and what they cost."""
     import polars as pl
@@ -171,6 +174,11 @@ def models(
     from mrs_pipeline.models.registry import MODELS
     from mrs_pipeline.reporting.taxonomy_matrix import matrix_text, taxonomy_matrix
 
+    if survey:
+        from mrs_pipeline.bench.survey_page import survey_frame
+
+        out.print(frame_table(survey_frame(), whole=("system", "cells", "answer"), most=None))
+        return
     if by_cell:
         cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
         out.print(matrix_text(taxonomy_matrix(cells), width=out.width), markup=False)
