@@ -1,4 +1,4 @@
-"""Writes docs/tables.md, metrics.md, configuration.md and taxonomy.md from the code: `make docs`. Runs the notebooks.
+"""Writes tables.md, metrics.md, configuration.md, taxonomy.md and survey.md from the code: `make docs`. Runs the notebooks.
 
 A test compares the files with what this prints.
 """
@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from mrs_pipeline.bench.models import RESULTS
+from mrs_pipeline.bench.survey_page import survey_page
+from mrs_pipeline.bench.tables import kept_rows
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.evaluation.options import MEASURED
 from mrs_pipeline.metrics.base import Metric
@@ -188,6 +191,11 @@ def configuration() -> str:
     return "\n".join(parts) + "\n"
 
 
+def survey() -> str:
+    """Every system of the survey and what is here for it."""
+    return survey_page(kept_rows(DOCS / RESULTS))
+
+
 def _registered(registry: Registry[Any]) -> list[str]:
     parts: list[str] = []
     for name in registry.own:
@@ -301,5 +309,6 @@ if __name__ == "__main__":
     (DOCS / "tables.md").write_text(tables(), encoding="utf-8")
     (DOCS / "metrics.md").write_text(metrics(), encoding="utf-8")
     (DOCS / "configuration.md").write_text(configuration(), encoding="utf-8")
+    (DOCS / "survey.md").write_text(survey(), encoding="utf-8")
     (DOCS / "taxonomy.md").write_text(taxonomy(), encoding="utf-8")
     write_pages()

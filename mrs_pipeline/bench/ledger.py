@@ -50,11 +50,11 @@ def ledger_page(results: pl.DataFrame) -> str:
     """
     groups = list(dict.fromkeys(each.rows for each in PUBLISHED))
     return markdown_template("ledger.md.j2").render(
-        tables=[_table(rows, _runs(results, rows)) for rows in groups]
+        tables=[_table(rows, runs_on(results, rows)) for rows in groups]
     )
 
 
-def _runs(results: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+def runs_on(results: pl.DataFrame, rows: Rows) -> pl.DataFrame:
     """Our runs on these test rows, without stale ones."""
     if results.is_empty() or not rows.ours:
         return pl.DataFrame(schema={MODEL: pl.String, _METRIC: pl.Float64, "protocol": pl.String})
@@ -83,17 +83,17 @@ def _row(figure: PublishedFigure, runs: pl.DataFrame) -> list[str]:
     if not figure.rows.ours:
         return cells
     own = runs.filter(model=figure.model)
-    return [*cells, _ours(own), _difference(own, figure.recall)]
+    return [*cells, our_mean(own), _difference(own, figure.recall)]
 
 
 def _baselines(rows: Rows, runs: pl.DataFrame) -> str:
     """What a ranking by lot finds of one item of a user's among all, and what popularity finds."""
     chance = f"Chance finds {places(_CUT / rows.items)} ({_CUT} of {rows.items:,} items)"
     popular = runs.filter(model=_POPULARITY)
-    return f"{chance}; our `{_POPULARITY}` finds {_ours(popular)}." if len(popular) else f"{chance}."
+    return f"{chance}; our `{_POPULARITY}` finds {our_mean(popular)}." if len(popular) else f"{chance}."
 
 
-def _ours(runs: pl.DataFrame) -> str:
+def our_mean(runs: pl.DataFrame) -> str:
     """Mean, spread and number of seeds of one model's runs."""
     if runs.is_empty():
         return ""
@@ -127,7 +127,7 @@ def _sentences(figures: Sequence[PublishedFigure], runs: pl.DataFrame) -> list[s
     told = _difference(own, best.recall)
     sentences = [
         f"The highest published figure is {places(best.recall)} ({best.model}; {best.content}; chosen on: "
-        f"{best.chosen.value}). The highest of ours is `{name}`, {_ours(own)}, chosen on validation: {told}."
+        f"{best.chosen.value}). The highest of ours is `{name}`, {our_mean(own)}, chosen on validation: {told}."
     ]
     below = [each for each in figures if _is_below(runs.filter(model=each.model), each.recall)]
     if below:

@@ -15,6 +15,7 @@ import polars as pl
 
 from mrs_pipeline.bench.ledger import ledger_page
 from mrs_pipeline.bench.page import benchmarks_page
+from mrs_pipeline.bench.survey_page import survey_page
 from mrs_pipeline.bench.tables import keep_rows, kept_rows, write_table
 from mrs_pipeline.bench.verdicts import COMPARED_WITH
 from mrs_pipeline.errors import InputError, did_you_mean
@@ -276,7 +277,7 @@ def _mark_stale(path: Path, stage: Stage) -> None:
 
 
 def write_benchmark_page(folder: Path, benches: Path) -> Path:
-    """Write `benchmarks.md`, and `ledger.md` beside it, from the CSV files below `folder`.
+    """Write `benchmarks.md`, `ledger.md` and `survey.md` from the CSV files below `folder`.
 
     Args:
         folder: where the page lies.
@@ -290,7 +291,8 @@ def write_benchmark_page(folder: Path, benches: Path) -> Path:
             write_table(measured, folder / name)
     path = folder / "benchmarks.md"
     path.write_text(render_page(folder), encoding="utf-8")
-    (folder / "ledger.md").write_text(ledger_page(kept_rows(folder / RESULTS)), encoding="utf-8")
+    for name, page in (("ledger.md", ledger_page), ("survey.md", survey_page)):
+        (folder / name).write_text(page(kept_rows(folder / RESULTS)), encoding="utf-8")
     return path
 
 

@@ -177,6 +177,9 @@ def models(
         bool,
         typer.Option("--by-cell", help="Show the survey's taxonomy and which models stand in each cell."),
     ] = False,
+    survey: Annotated[
+        bool, typer.Option("--survey", help="Show every system of the survey's list and what is here for it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the models with their places in the survey's taxonomy, what they need and what they cost."""
@@ -186,6 +189,13 @@ def models(
     from mrs_pipeline.models.registry import MODELS
     from mrs_pipeline.reporting.taxonomy_matrix import matrix_text, taxonomy_matrix
 
+    if survey:
+        from mrs_pipeline.bench.survey_page import survey_frame
+
+        systems = survey_frame()
+        whole = ("system", "cells", "answer")
+        show(systems, lambda: frame_table(systems, whole=whole, most=None), as_json=as_json)
+        return
     if by_cell:
         cells = [(name, [str(cell) for cell in model.spec.cells]) for name, model in MODELS.items()]
         matrix = taxonomy_matrix(cells)

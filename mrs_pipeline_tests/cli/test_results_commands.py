@@ -229,6 +229,9 @@ def test_models_are_listed_with_their_cells(empty: Mrs) -> None:
     for name, model in MODELS.items():
         assert name in told.out
         assert all(cell.value in told.out for cell in model.spec.cells)
+    survey = empty("models", "--survey")
+    assert survey.code == 0
+    assert re.search(r"MGAT .*here: mgat", survey.out)
     by_cell = empty("models", "--by-cell")
     assert by_cell.code == 0
     fusion = next(line for line in by_cell.out.splitlines() if line.startswith("  fusion: other"))

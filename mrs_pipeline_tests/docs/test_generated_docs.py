@@ -25,7 +25,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["tables", "metrics", "configuration", "taxonomy"])
+@pytest.mark.parametrize("page", ["tables", "metrics", "configuration", "taxonomy", "survey"])
 def test_page_is_up_to_date(generator, page):
     written = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     assert written == getattr(generator, page)(), "run `make docs`"

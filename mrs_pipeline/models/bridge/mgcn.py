@@ -50,7 +50,9 @@ class Mgcn(TwoSidedRecommender[MgcnConfig]):
         title="MGCN",
         paper="Yu et al., MM 2023",
         url="https://arxiv.org/abs/2308.03588",
-        cells=frozenset({Cell.ITEM_ITEM_GRAPH, Cell.COARSE_ATTENTION, Cell.CONTRASTIVE}),
+        cells=frozenset(
+            {Cell.USER_ITEM_GRAPH, Cell.ITEM_ITEM_GRAPH, Cell.COARSE_ATTENTION, Cell.CONTRASTIVE}
+        ),
         complexity="O((E L + (k I + E) M) D + I F D + B^2 D)",
         features=FeatureUse.REQUIRED,
         item_graph=True,

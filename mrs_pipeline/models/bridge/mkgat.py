@@ -86,7 +86,7 @@ class Mkgat(Recommender[MkgatConfig, PairBatch]):
         title="MKGAT",
         paper="Sun et al., CIKM 2020",
         url="https://doi.org/10.1145/3340531.3411947",
-        cells=frozenset({Cell.KNOWLEDGE_GRAPH}),
+        cells=frozenset({Cell.KNOWLEDGE_GRAPH, Cell.FILTRATION}),
         complexity="O((T + E L + N D + I F) D)",
         features=FeatureUse.REQUIRED,
         knowledge=True,

@@ -73,7 +73,7 @@ class Bm3(LightGcnRecommender[Bm3Config]):
         title="BM3",
         paper="Zhou et al., WWW 2023",
         url="https://arxiv.org/abs/2207.05969",
-        cells=frozenset({Cell.CONTRASTIVE, Cell.USER_ITEM_GRAPH}),
+        cells=frozenset({Cell.CONTRASTIVE, Cell.USER_ITEM_GRAPH, Cell.OTHER_FUSION}),
         complexity="O(E L D + B F D)",
         features=FeatureUse.REQUIRED,
     )
