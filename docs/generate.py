@@ -1,4 +1,6 @@
-"""Writes tables.md, metrics.md, configuration.md, taxonomy.md and survey.md from the code: `make docs`. Runs the notebooks.
+"""Writes tables.md, metrics.md, configuration.md, taxonomy.md and survey.md from the code: `make docs`.
+
+Notebooks are run.
 
 A test compares the files with what this prints.
 """
