@@ -195,7 +195,7 @@ ITEM_ITEM: Final = (
     ),
 )
 
-KNOWLEDGE: Final = (
+KNOWLEDGE_SYSTEMS: Final = (
     System(
         "MKGAT",
         "CIKM 2020",
