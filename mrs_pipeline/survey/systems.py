@@ -8,7 +8,7 @@ from mrs_pipeline.survey.rows import System
 SECTIONS: Final = {
     "User-item graph": bridges.USER_ITEM,
     "Item-item graph": bridges.ITEM_ITEM,
-    "Knowledge graph": bridges.KNOWLEDGE,
+    "Knowledge graph": bridges.KNOWLEDGE_SYSTEMS,
     "Coarse attention": fusions.COARSE,
     "Fine attention": fusions.FINE,
     "Combined attention": fusions.COMBINED,
