@@ -16,7 +16,7 @@ from mrs_pipeline.bench.published import PUBLISHED
 from mrs_pipeline.bench.verdicts import places
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.survey.encoders_and_domains import DOMAINS, SURVEY_ENCODERS
-from mrs_pipeline.survey.rows import Answer, System
+from mrs_pipeline.survey.rows import SurveyAnswer, System
 from mrs_pipeline.survey.systems import EXPECTED_MODELS, SECTIONS, SYSTEMS
 from mrs_pipeline.taxonomy import Cell
 
@@ -54,7 +54,7 @@ def survey_page(results: pl.DataFrame) -> str:
     listed = {system.model for system in SYSTEMS if system.built}
     beside = [name for name in MODELS.own if name not in listed]
     return markdown_template("survey.md.j2").render(
-        counts={str(answer): sum(each.answer is answer for each in SYSTEMS) for answer in Answer},
+        counts={str(answer): sum(each.answer is answer for each in SYSTEMS) for answer in SurveyAnswer},
         n_systems=len(SYSTEMS),
         headers=HEADERS,
         sections=[
@@ -86,17 +86,17 @@ def survey_frame() -> pl.DataFrame:
 def answer_text(system: System) -> str:
     """The answer in a few words, with the model that it is about."""
     match system.answer:
-        case Answer.HERE | Answer.STYLE if system.model in EXPECTED_MODELS:
+        case SurveyAnswer.HERE | SurveyAnswer.STYLE if system.model in EXPECTED_MODELS:
             return f"not yet: {system.model}"
-        case Answer.HERE:
+        case SurveyAnswer.HERE:
             return f"here: {system.model}"
-        case Answer.STYLE:
+        case SurveyAnswer.STYLE:
             return f"here, -style: {system.model}"
-        case Answer.OPTION:
+        case SurveyAnswer.OPTION:
             return f"option of {system.model or 'training'}"
-        case Answer.NEAREST:
+        case SurveyAnswer.NEAREST:
             return f"nearest: {system.model}"
-        case Answer.OUT:
+        case SurveyAnswer.OUT:
             return "out of scope"
 
 

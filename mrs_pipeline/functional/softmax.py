@@ -6,14 +6,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from mrs_pipeline.functional.distinct import mean_of
 
-def full_softmax(states: Tensor, candidates: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of states [P, D] over all candidates [n, D]; targets [P] are rows of `candidates`."""
-    return cross_entropy(states @ candidates.T, targets)
+
+def full_softmax(
+    states: Tensor, candidates: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy of states [P, D] over all candidates [n, D]; targets [P] are rows of `candidates`.
+
+    States whose weight [P] is zero do not count; all do if None.
+    """
+    return _mean_entropy(states @ candidates.T, targets, weights)
 
 
 def sampled_softmax(
-    states: Tensor, positives: Tensor, negatives: Tensor, hits: Tensor, n_candidates: int
+    states: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    hits: Tensor,
+    n_candidates: int,
+    *,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of each state's own positive against K negatives that all of them share.
 
@@ -26,12 +39,20 @@ def sampled_softmax(
         negatives: [K, D].
         hits: [P, K] bool where a negative is that state's right item; it does not count.
         n_candidates: how many items the negatives were drawn from.
+        weights: [P] which states count; all if None.
     """
     right = (states * positives).sum(1, keepdim=True)
     share = math.log(n_candidates / len(negatives))
     wrong = (states @ negatives.T + share).masked_fill(hits, -torch.inf)
     zeros = torch.zeros(len(states), dtype=torch.int64, device=states.device)
-    return cross_entropy(torch.cat([right, wrong], dim=1), zeros)
+    return _mean_entropy(torch.cat([right, wrong], dim=1), zeros, weights)
+
+
+def _mean_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean cross-entropy of logits [P, n] over the rows that count."""
+    if weights is None:
+        return cross_entropy(logits, targets)
+    return mean_of(cross_entropy(logits, targets, reduction="none"), weights)
 
 
 def in_batch_softmax(

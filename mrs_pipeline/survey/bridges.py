@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mrs_pipeline.survey.rows import Answer, System
+from mrs_pipeline.survey.rows import SurveyAnswer, System
 from mrs_pipeline.taxonomy import Cell
 
 _UI: Final = Cell.USER_ITEM_GRAPH
@@ -12,7 +12,7 @@ _FINE: Final = Cell.FINE_ATTENTION
 _COARSE: Final = Cell.COARSE_ATTENTION
 _CL: Final = Cell.CONTRASTIVE
 _TWO: Final = Cell.TWO_STEP
-_HERE: Final = Answer.HERE
+_HERE: Final = SurveyAnswer.HERE
 _BUNDLES: Final = "Ranks bundles of items. A bundle can be read as an item, without its parts."
 
 
@@ -79,7 +79,7 @@ USER_ITEM: Final = (
         "IS 2022",
         "general",
         _cells(_UI, _FINE, _TWO),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "mgat",
         note="No code. MGAT is the member with both of its cells: a user-item graph and attention to modalities.",
     ),
@@ -150,7 +150,13 @@ ITEM_ITEM: Final = (
         licence="MIT",
     ),
     System(
-        "HCGCN", "MM 2022", "e-commerce", _cells(_II), Answer.STYLE, "hcgcn", "_item_denoising:test_hcgcn"
+        "HCGCN",
+        "MM 2022",
+        "e-commerce",
+        _cells(_II),
+        SurveyAnswer.STYLE,
+        "hcgcn",
+        "_item_denoising:test_hcgcn",
     ),
     System(
         "PMGT",
@@ -163,14 +169,14 @@ ITEM_ITEM: Final = (
         code="uoo723/PMGT",
         note="The code is not the authors'.",
     ),
-    System("BGCN", "SIGIR 2020", "bundles", _cells(_II, _CL), Answer.OUT, note=_BUNDLES),
-    System("CrossCBR", "KDD 2022", "bundles", _cells(_II, _CL), Answer.OUT, note=_BUNDLES),
+    System("BGCN", "SIGIR 2020", "bundles", _cells(_II, _CL), SurveyAnswer.OUT, note=_BUNDLES),
+    System("CrossCBR", "KDD 2022", "bundles", _cells(_II, _CL), SurveyAnswer.OUT, note=_BUNDLES),
     System(
         "TMFUN",
         "SIGIR 2023",
         "e-commerce",
         _cells(_II, _COARSE, _CL),
-        Answer.STYLE,
+        SurveyAnswer.STYLE,
         "tmfun",
         "_item_denoising:test_tmfun",
     ),
@@ -220,7 +226,7 @@ KNOWLEDGE_SYSTEMS: Final = (
         "Access 2020",
         "movie",
         _cells(_KG),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "mkr",
         note="No code. MKR with attributes of users and items; those of items enter here as triples.",
     ),
@@ -229,7 +235,7 @@ KNOWLEDGE_SYSTEMS: Final = (
         "MM 2022",
         "ML methods",
         _cells(_KG, _CL),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "kgin",
         note="No code. KGIN is the finest of our graphs of knowledge; it has no contrast.",
     ),
@@ -238,7 +244,7 @@ KNOWLEDGE_SYSTEMS: Final = (
         "CCET 2022",
         "video",
         _cells(_KG, _FINE),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "mkgat",
         note="No code. MKGAT too attends in a graph of knowledge whose entities have modalities.",
     ),
@@ -247,7 +253,7 @@ KNOWLEDGE_SYSTEMS: Final = (
         "SIGIR 2022",
         "knowledge graphs",
         _cells(_KG, _FINE),
-        Answer.OUT,
+        SurveyAnswer.OUT,
         note="Completes knowledge graphs.",
         code="zjunlp/MKGformer",
     ),
@@ -256,7 +262,7 @@ KNOWLEDGE_SYSTEMS: Final = (
         "SIGIR 2022",
         "entity linking",
         _cells(_KG, _CL),
-        Answer.OUT,
+        SurveyAnswer.OUT,
         note="Links mentions in texts to entities.",
         code="seukgcode/MEL-GHMFC",
     ),

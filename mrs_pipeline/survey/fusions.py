@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mrs_pipeline.survey.rows import Answer, System
+from mrs_pipeline.survey.rows import SurveyAnswer, System
 from mrs_pipeline.taxonomy import Cell
 
 _COARSE: Final = Cell.COARSE_ATTENTION
@@ -12,7 +12,7 @@ _OTHER: Final = Cell.OTHER_FUSION
 _CL: Final = Cell.CONTRASTIVE
 _DRL: Final = Cell.DISENTANGLED
 _TWO: Final = Cell.TWO_STEP
-_HERE: Final = Answer.HERE
+_HERE: Final = SurveyAnswer.HERE
 _OUTFITS: Final = "Puts outfits together or ranks them as wholes."
 
 
@@ -21,7 +21,7 @@ def _cells(*cells: Cell) -> frozenset[Cell]:
 
 
 COARSE: Final = (
-    System("UVCAN", "WWW 2019", "micro-video", _cells(_COARSE), Answer.STYLE, "uvcan"),
+    System("UVCAN", "WWW 2019", "micro-video", _cells(_COARSE), SurveyAnswer.STYLE, "uvcan"),
     System(
         "CMBF",
         "Sensors 2021",
@@ -34,7 +34,7 @@ COARSE: Final = (
         licence="Apache-2.0",
         note="The code is a port.",
     ),
-    System("MCPTR", "ICMR 2022", "POI, e-commerce", _cells(_COARSE, _CL), Answer.STYLE, "mcptr"),
+    System("MCPTR", "ICMR 2022", "POI, e-commerce", _cells(_COARSE, _CL), SurveyAnswer.STYLE, "mcptr"),
     System(
         "MML",
         "CIKM 2022",
@@ -50,7 +50,13 @@ COARSE: Final = (
 
 FINE: Final = (
     System(
-        "SAERS", "IJCAI 2019", "fashion", _cells(_FINE), Answer.STYLE, "saers", "_token_attention:test_saers"
+        "SAERS",
+        "IJCAI 2019",
+        "fashion",
+        _cells(_FINE),
+        SurveyAnswer.STYLE,
+        "saers",
+        "_token_attention:test_saers",
     ),
     System(
         "VECF",
@@ -63,13 +69,15 @@ FINE: Final = (
         note="Without the reviews that it writes.",
         code="malizheng/VECF",
     ),
-    System("POG", "KDD 2019", "outfits", _cells(_FINE, _TWO), Answer.OUT, note=_OUTFITS, code="wenyuer/POG"),
+    System(
+        "POG", "KDD 2019", "outfits", _cells(_FINE, _TWO), SurveyAnswer.OUT, note=_OUTFITS, code="wenyuer/POG"
+    ),
     System(
         "NOR",
         "TKDE 2019",
         "outfits",
         _cells(_FINE),
-        Answer.OUT,
+        SurveyAnswer.OUT,
         note=f"{_OUTFITS} It writes comments on them.",
     ),
     System(
@@ -77,7 +85,7 @@ FINE: Final = (
         "MM 2021",
         "Chinese video",
         _cells(_FINE, _CL, _TWO),
-        Answer.OUT,
+        SurveyAnswer.OUT,
         note="Pre-trains an encoder of videos and texts. Vectors of such an encoder enter as a ready matrix.",
     ),
     System(
@@ -105,7 +113,7 @@ FINE: Final = (
         "KDD 2022",
         "outfits",
         _cells(_FINE, _CL),
-        Answer.OUT,
+        SurveyAnswer.OUT,
         note="Predicts clicks on outfits.",
         code="zhuchenxv/ComboFashion",
     ),
@@ -114,7 +122,7 @@ FINE: Final = (
         "CIKM 2022",
         "e-commerce",
         _cells(_FINE),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "dmrl",
         note="No code. DMRL too weighs an item's modalities for each user; it does not restore features.",
     ),
@@ -133,7 +141,7 @@ FINE: Final = (
         "arXiv 2022",
         "micro-video",
         _cells(_FINE),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "cmbf",
         note="No code. CMBF too reads modalities through transformers that attend to one another.",
     ),
@@ -151,7 +159,13 @@ COMBINED: Final = (
         code="voladorlu/MARank",
     ),
     System(
-        "NRPA", "SIGIR 2019", "reviews", _cells(_COMBINED), Answer.STYLE, "nrpa", "_token_attention:test_nrpa"
+        "NRPA",
+        "SIGIR 2019",
+        "reviews",
+        _cells(_COMBINED),
+        SurveyAnswer.STYLE,
+        "nrpa",
+        "_token_attention:test_nrpa",
     ),
     System(
         "NOVA", "AAAI 2021", "sequences", _cells(_COMBINED), _HERE, "nova", "_sequence:test_scores_and_loss"
@@ -161,7 +175,7 @@ COMBINED: Final = (
         "arXiv 2022",
         "news",
         _cells(_COMBINED),
-        Answer.STYLE,
+        SurveyAnswer.STYLE,
         "vlsnr",
         "_combined:test_scores_and_loss_of",
         note="The repository holds data alone.",
@@ -174,7 +188,7 @@ OTHER: Final = (
         "Access 2019",
         "e-commerce",
         _cells(_OTHER),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "knn_fusion",
         note="No code. KNN fusion too ranks by similarities of items from content and interactions.",
     ),
@@ -188,13 +202,13 @@ OTHER: Final = (
         "_disentangled:test_macridvae_scores",
         code="jianxinma/disentangle-recsys",
     ),
-    System("DICER", "RecSys 2020", "movie", _cells(_OTHER, _DRL), Answer.STYLE, "dicer"),
+    System("DICER", "RecSys 2020", "movie", _cells(_OTHER, _DRL), SurveyAnswer.STYLE, "dicer"),
     System(
         "CDR",
         "NeurIPS 2021",
         "several kinds of feedback",
         _cells(_OTHER, _DRL),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "macridvae",
         note="Learns from clicks, likes and dislikes by identifiers alone. MacridVAE has its factors, for one kind.",
         code="forchchch/CDR",
@@ -204,7 +218,7 @@ OTHER: Final = (
         "ICME 2021",
         "movie",
         _cells(_OTHER, _DRL),
-        Answer.OPTION,
+        SurveyAnswer.OPTION,
         "fusion",
         note="`disentangled_weight`: shared and private parts of each modality. No code.",
     ),
@@ -223,7 +237,7 @@ OTHER: Final = (
         "TII 2021",
         "POI",
         _cells(_OTHER),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "nrpa",
         note="Matches users' reviews with photos. NRPA-style reads texts of what a user took; no reviews are read.",
     ),
@@ -242,7 +256,7 @@ OTHER: Final = (
         "CIKM 2023",
         "sequences, transfer",
         _cells(_OTHER, _CL, _TWO),
-        Answer.STYLE,
+        SurveyAnswer.STYLE,
         "m3srec",
         "_codes_and_experts:test_m3srec",
         note="Without the pre-training over several domains.",
@@ -288,7 +302,7 @@ FILTRATION: Final = (
         "MM 2023",
         "e-commerce",
         _cells(Cell.FILTRATION),
-        Answer.NEAREST,
+        SurveyAnswer.NEAREST,
         "amr",
         note="No code. AMR too trains against attacks on features, all modalities alike.",
     ),
@@ -307,7 +321,7 @@ FILTRATION: Final = (
         "WWW 2024",
         "any",
         _cells(Cell.FILTRATION),
-        Answer.OPTION,
+        SurveyAnswer.OPTION,
         note="`training.mirror_gradient`, for every model that is trained in steps.",
         code="Qrange-group/Mirror-Gradient",
         licence="MIT",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from mrs_pipeline.taxonomy import Cell
 
 
-class Answer(StrEnum):
+class SurveyAnswer(StrEnum):
     """What this project has for a system of the survey."""
 
     HERE = "here"
@@ -43,7 +43,7 @@ class System:
     venue: str
     domain: str
     cells: frozenset[Cell]
-    answer: Answer
+    answer: SurveyAnswer
     model: str | None = None
     test: str | None = None
     note: str = ""
@@ -54,7 +54,7 @@ class System:
     @property
     def built(self) -> bool:
         """Whether a model of ours carries its name."""
-        return self.answer in (Answer.HERE, Answer.STYLE)
+        return self.answer in (SurveyAnswer.HERE, SurveyAnswer.STYLE)
 
 
 @dataclass(frozen=True)

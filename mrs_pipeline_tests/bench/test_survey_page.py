@@ -13,7 +13,7 @@ from mrs_pipeline.encoders.registry import ENCODERS
 from mrs_pipeline.ingest.layouts.registry import LAYOUTS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.survey.encoders_and_domains import DOMAINS, SURVEY_ENCODERS
-from mrs_pipeline.survey.rows import Answer, System
+from mrs_pipeline.survey.rows import SurveyAnswer, System
 from mrs_pipeline.survey.systems import EXPECTED_MODELS, SYSTEMS
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline_tests.docs.test_architecture import ROOT, defined
@@ -40,7 +40,7 @@ def flaws(system: System) -> list[str]:
     if system.model and system.model not in MODELS and system.model not in EXPECTED_MODELS:
         found.append(f"no model {system.model}")
     if not system.built:
-        needs_note = not system.note or (system.answer is Answer.NEAREST and not system.model)
+        needs_note = not system.note or (system.answer is SurveyAnswer.NEAREST and not system.model)
         return [*found, "the answer is not explained"] if needs_note else found
     if system.model in EXPECTED_MODELS or found:
         return found
@@ -54,7 +54,7 @@ def flaws(system: System) -> list[str]:
     if system.without & cells or (system.without and not system.note):
         found.append("stands in a cell that the row denies, or does not say why not")
     styled = "-style" in MODELS[system.model].spec.title
-    if styled != (system.answer is Answer.STYLE):
+    if styled != (system.answer is SurveyAnswer.STYLE):
         found.append("built from text alone and from code are mixed up")
     return found
 
@@ -79,9 +79,9 @@ def test_all_systems_of_the_list_are_there_once():
         ({"test": "_filtration:test_mcln"}, "no such formula test"),
         ({"cells": frozenset({Cell.FILTRATION})}, "not in"),
         ({"without": frozenset({Cell.USER_ITEM_GRAPH})}, "denies"),
-        ({"answer": Answer.STYLE}, "mixed up"),
-        ({"answer": Answer.OUT}, "not explained"),
-        ({"answer": Answer.NEAREST, "note": "it is near", "model": None}, "not explained"),
+        ({"answer": SurveyAnswer.STYLE}, "mixed up"),
+        ({"answer": SurveyAnswer.OUT}, "not explained"),
+        ({"answer": SurveyAnswer.NEAREST, "note": "it is near", "model": None}, "not explained"),
     ],
 )
 def test_false_answers_are_found(change, flaw):

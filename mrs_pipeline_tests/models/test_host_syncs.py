@@ -36,25 +36,10 @@ CASES = [
     *((name, {}) for name in BY_GRADIENT),
     *((name, settings) for name in BY_GRADIENT for settings in VARIANTS.get(name, ())),
 ]
-OPEN = {
-    "waits": frozenset({"gorec", "mml", "sibrar"}),
-    "step": frozenset(),
-    "scores": frozenset(),
-}
-"""Models that came while the others were mended and are not yet. Each is expected to fail: one that is mended fails the
-suite until its name is taken off. GoRec and SiBraR draw for each distinct item of a step; how many neighbours the items
-of a step of MML have, the device knows. docs/gpu.md names them."""
 AT_START = {"lattice": 3, "micro": 2, "mmgcl": 2, "mmssl": 6, "sgl augmentation=node": 2}
 """Waits when an epoch starts, before its first step: how many edges a newly built graph has, the device knows."""
 AN_EPOCH = {"sequences": 1, "user_rows": 1}
 """Waits of a source of batches, an epoch: the sizes of all its batches are read at once."""
-
-
-def known(cases, kind: str) -> list[Any]:
-    """The cases, those that are `OPEN` marked as expected to fail."""
-    failing = pytest.mark.xfail(strict=True, reason="a newer model, not mended yet")
-    name_of = lambda case: case if isinstance(case, str) else case[0]  # noqa: E731
-    return [pytest.param(case, marks=failing) if name_of(case) in OPEN[kind] else case for case in cases]
 
 
 def label(case: tuple[str, dict[str, object]]) -> str:
@@ -85,7 +70,7 @@ def moved(batch: Any) -> Any:
     return batch
 
 
-@pytest.mark.parametrize("case", known(CASES, "waits"), ids=label)
+@pytest.mark.parametrize("case", CASES, ids=label)
 def test_no_step_waits(case):
     name, settings = case
     with pretend_device() as seen:
@@ -105,7 +90,7 @@ def test_no_step_waits(case):
             assert seen.waits == []
 
 
-@pytest.mark.parametrize("case", known(CASES, "step"), ids=label)
+@pytest.mark.parametrize("case", CASES, ids=label)
 def test_a_step_is_the_same_on_the_other_device(case):
     """What stands there for its size alone changes neither a loss nor a gradient. Draws are left out."""
     name, settings = case
@@ -201,7 +186,7 @@ def device() -> Iterator[PretendDevice]:
         yield seen
 
 
-@pytest.mark.parametrize("name", known(sorted(MODELS.own), "scores"))
+@pytest.mark.parametrize("name", sorted(MODELS.own))
 def test_scores_are_the_same_on_the_other_device(name, device):
     """And every tensor of the model, be it a parameter or derived from the data, is there."""
     users = torch.arange(N_USERS)
@@ -237,7 +222,7 @@ def left_behind(thing: Any, path: str = "", met: set[int] | None = None) -> list
 GOLDEN = [(name, settings) for name in sorted(MODELS.own) for settings in ({}, *VARIANTS.get(name, ()))]
 
 
-@pytest.mark.parametrize("case", known(GOLDEN, "step"), ids=label)
+@pytest.mark.parametrize("case", GOLDEN, ids=label)
 def test_the_way_of_a_gpu_gives_the_golden_values(case, device):
     assert differences_elsewhere(*case, ELSEWHERE) == []
 

@@ -26,17 +26,7 @@ def market():
     return toy_market()
 
 
-FLOAT32_ONLY = ("gorec", "mml")
-"""Newer models whose steps fail in bfloat16 and are not mended yet; one that is must be taken off."""
-ROUNDING = [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="not mended yet"))
-    if name in FLOAT32_ONLY
-    else name
-    for name in BY_GRADIENT
-]
-
-
-@pytest.mark.parametrize("name", ROUNDING)
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_a_step_in_bfloat16_is_near_one_in_float32(name, market):
     losses = []
     for options in (TrainingOptions(), ROUNDED):

@@ -31,6 +31,7 @@ from mrs_pipeline.functional.losses import bpr_inner, info_nce, squared_norm
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.batch_rows import once
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection
@@ -92,9 +93,13 @@ class Sibrar(IdentifierRecommender[SibrarConfig]):
         users = take_rows(self.user_embedding, batch.users)
         one = self._by_source(batch.positives, self._drawn(batch.positives))
         other = self._by_source(batch.negatives, self._drawn(batch.negatives))
-        items: Tensor = torch.unique(batch.positives)
-        first, second = (self._by_source(items, self._drawn(items)) for _ in range(2))
-        both_ways = info_nce(first, second, config.temperature) + info_nce(second, first, config.temperature)
+        items, weights = once(batch.positives)
+        # drawn item by item, so that what only fills up comes last
+        twice = self._drawn(items.unsqueeze(1).expand(-1, 2).flatten()).view(-1, 2)
+        first, second = (self._by_source(items, sources) for sources in twice.unbind(1))
+        both_ways = info_nce(first, second, config.temperature, weights) + info_nce(
+            second, first, config.temperature, weights
+        )
         return {
             "bpr": bpr_inner(users, one, other),
             "contrast": config.contrast_weight * both_ways / 2,

@@ -72,7 +72,14 @@ class SequenceRecommender(HistoryRecommender[SequenceT_co]):
         return {"next_item": term, **self.further_terms(states, wanted)}
 
     def softmax_term(
-        self, states: Tensor, vectors: Tensor, items: Tensor, wanted: Tensor, negatives: Tensor | None
+        self,
+        states: Tensor,
+        vectors: Tensor,
+        items: Tensor,
+        wanted: Tensor,
+        negatives: Tensor | None,
+        *,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Cross-entropy of the items `wanted` [P] after states [P, D], over all of `items` or over `negatives`.
 
@@ -82,16 +89,18 @@ class SequenceRecommender(HistoryRecommender[SequenceT_co]):
             items: [n] ascending, which hold all others that are named.
             wanted: [P].
             negatives: as drawn for the step; None for the softmax over all items.
+            weights: [P] which states count; all if None.
         """
         places = torch.searchsorted(items, wanted)
         if negatives is None:
-            return full_softmax(states, vectors, places)
+            return full_softmax(states, vectors, places, weights)
         return sampled_softmax(
             states,
             take_rows(vectors, places),
             take_rows(vectors, torch.searchsorted(items, negatives)),
             wanted.unsqueeze(1) == negatives,
             len(self._candidates),
+            weights=weights,
         )
 
     def further_terms(self, states: Tensor, wanted: Tensor) -> dict[str, Tensor]:  # noqa: ARG002

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
 
+from mrs_pipeline.functional.distinct import marked
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sampling import random_below
@@ -122,12 +123,13 @@ class Mml(SequenceRecommender[MmlConfig]):
     def loss(self, batch: SequenceBatch) -> dict[str, Tensor]:
         """Each stream's query after its own steps, the fused query, and what generated vectors predict."""
         tokens, targets = self.within_length(batch)
-        real, asked = tokens != PAD, targets != PAD
+        real, asked, places = tokens != PAD, targets != PAD, self.asked(targets, batch)
         cut = random_below(asked.sum(1), self.generator)
         support = asked & (asked.cumsum(1) <= cut.unsqueeze(1))
-        query = asked & ~support
-        wanted, negatives = targets[query], self._draw_negatives()
-        items = self._items_of_step(tokens, targets[asked], negatives)
+        followed, negatives = take_rows(targets.flatten(), places), self._draw_negatives()
+        query = marked(take_rows((asked & ~support).flatten(), places))
+        wanted, queried = query.take(followed), query.take(places)
+        items = self._items_of_step(tokens, followed, negatives)
         compared = items if negatives is None else negatives
         parts = self.item_parts(items)
         moments = _moments(parts, torch.searchsorted(items, compared))
@@ -137,12 +139,16 @@ class Mml(SequenceRecommender[MmlConfig]):
         for name, vectors in parts.items():
             following = take_rows(vectors, nexts.flatten()).view(*nexts.shape, -1)
             gaps = following - moments[name].mean
-            after = self._states(name, seen[name], real, gaps, support)[query]
-            terms[f"meta_{name}"] = self.softmax_term(after, vectors, items, wanted, negatives)
+            after = take_rows(self._states(name, seen[name], real, gaps, support).flatten(0, 1), queried)
+            terms[f"meta_{name}"] = self.softmax_term(
+                after, vectors, items, wanted, negatives, weights=query.weights
+            )
             states[name] = after.detach()
         fixed = torch.cat([vectors.detach() for vectors in parts.values()], dim=1)
-        terms["fusion"] = self.softmax_term(self.fusion(states, moments), fixed, items, wanted, negatives)
-        terms["generator"] = self._generator_term(parts, items, tokens, targets, negatives)
+        terms["fusion"] = self.softmax_term(
+            self.fusion(states, moments), fixed, items, wanted, negatives, weights=query.weights
+        )
+        terms["generator"] = self._generator_term(parts, items, tokens, (places, followed), negatives)
         return terms
 
     def item_paths(self) -> dict[str, Tensor]:
@@ -205,18 +211,32 @@ class Mml(SequenceRecommender[MmlConfig]):
         )
 
     def _generator_term(
-        self, parts: Parts, items: Tensor, tokens: Tensor, targets: Tensor, negatives: Tensor | None
+        self,
+        parts: Parts,
+        items: Tensor,
+        tokens: Tensor,
+        nexts: tuple[Tensor, Tensor],
+        negatives: Tensor | None,
     ) -> Tensor:
-        """Cross-entropy of all next items where some items show generated vectors; moves the generator alone."""
+        """Cross-entropy of all next items where some items show generated vectors; moves the generator alone.
+
+        `nexts` are the places [P] among the flat tokens that are followed by an item, and these items [P].
+        """
         shown = torch.rand(len(items), generator=self.generator, device=self.device) < self.config.swap
-        places = torch.nonzero(shown & self.generated.knows(items)).flatten()
-        table = parts[IDENTIFIER].detach().index_copy(0, places, self.generated(items[places]))
+        shown = shown & self.generated.knows(items)
+        made, table = marked(shown), parts[IDENTIFIER].detach()
+        vectors = self.generated(made.take(items))
+        if made.rows is None:
+            table = torch.where(shown.unsqueeze(1), vectors, table)
+        else:
+            table = table.index_copy(0, made.rows, vectors)
         x = self.parts_of_tokens({IDENTIFIER: table}, items, tokens)[IDENTIFIER]
         x = torch.where((tokens == self.n_items).unsqueeze(2), x.detach(), x)
-        stream, asked = self.streams[IDENTIFIER], targets != PAD
+        stream, (places, wanted) = self.streams[IDENTIFIER], nexts
         fixed = {name: value.detach() for name, value in stream.named_parameters()}
         states = functional_call(stream, fixed, (dropout(x, self.rate, self.generator), tokens != PAD))
-        return self.softmax_term(states[asked], table, items, targets[asked], negatives)
+        states = take_rows(states.flatten(0, 1), places)
+        return self.softmax_term(states, table, items, wanted, negatives)
 
 
 def _support_loss(states: Tensor, gaps: Tensor, counted: Tensor) -> Tensor:
