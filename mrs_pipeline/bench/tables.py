@@ -30,4 +30,7 @@ def kept_rows(path: Path) -> pl.DataFrame:
     """The rows of a table; empty where there is none yet."""
     if not path.exists():
         return pl.DataFrame()
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides={WINDOW: pl.String})
+    rows = pl.read_csv(path, infer_schema_length=None, schema_overrides={WINDOW: pl.String})
+    # a column without any value is read as text, which no figure of other rows goes with
+    empty = [name for name in rows.columns if name != WINDOW and rows[name].null_count() == rows.height]
+    return rows.with_columns(pl.lit(None, pl.Null).alias(name) for name in empty)
