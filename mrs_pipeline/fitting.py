@@ -515,7 +515,7 @@ def history_table(result: FitResult) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=frame_types("epoch", "measure", "value:measure"), orient="row")
 
 
-def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
+def run_facts(fitted: Fitted) -> dict[str, str | int | float | None]:
     """The run in one row: model, seed, config (JSON), parameters, epochs, best epoch and score, cost, threads."""
     model, result = fitted.model, fitted.result
     return {
@@ -529,6 +529,7 @@ def run_facts(fitted: Fitted) -> dict[str, str | int | float]:
         "seconds": result.seconds,
         "seconds_per_epoch": float(np.median([record.seconds for record in result.history])),
         "peak_memory_mb": result.peak_memory_mb,
+        "energy_joules": result.energy_joules,
         "threads": torch.get_num_threads(),
     }
 

@@ -48,6 +48,7 @@ _FACTS: Final = (
     "seconds",
     "seconds_per_epoch",
     "peak_memory_mb",
+    "energy_joules",
     "parameters",
 )
 

@@ -32,6 +32,7 @@ _MEANS: Final = (
     "epochs",
     "seconds_per_epoch",
     "peak_memory_mb",
+    "energy_joules",
     "best_score",
 )
 
@@ -165,7 +166,7 @@ def _headers(*, cold: bool, peers: bool, searched: bool) -> list[str]:
     names += ["warm recall@20", "cold recall@20"] if cold else []
     names += ["peer recall@20"] if peers else []
     names += ["validation", "seeds", *(["trials"] if searched else [])]
-    return [*names, "epochs", "s / epoch", "MB above data"]
+    return [*names, "epochs", "s / epoch", "MB above data", "kJ"]
 
 
 def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float], searched: bool) -> list[str]:
@@ -176,7 +177,19 @@ def _row(row: Mapping[str, Any], *, cold: bool, peers: Mapping[str, float], sear
     cells += [places(peers.get(row["model"]))] if peers else []
     cells += [places(row["best_score"]), str(row["seeds"])]
     cells += ["" if row["trials"] is None else str(row["trials"])] if searched else []
-    return [*cells, f"{row['epochs']:.0f}", f"{row['seconds_per_epoch']:.2f}", _megabytes(row, "peak")]
+    return [
+        *cells,
+        f"{row['epochs']:.0f}",
+        f"{row['seconds_per_epoch']:.2f}",
+        _megabytes(row, "peak"),
+        _kilojoules(row),
+    ]
+
+
+def _kilojoules(row: Mapping[str, Any]) -> str:
+    """Energy of a training; empty where it could not be read."""
+    value = row.get("energy_joules")
+    return "" if value is None else f"{value / 1e3:.2f}"
 
 
 def _megabytes(row: Mapping[str, Any], which: str) -> str:

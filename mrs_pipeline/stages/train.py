@@ -72,7 +72,7 @@ def _checkpoints(stage: Stage, name: str) -> Path:
     return stage.home.models / stage.config.name / stage.window / name / "resume"
 
 
-def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) -> pl.DataFrame:
+def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float | None]]) -> pl.DataFrame:
     spec = MODELS[name].spec
     modalities = sorted(stage.config.model_features) if spec.features is not FeatureUse.IGNORED else []
     if spec.raw is not FeatureUse.IGNORED:
@@ -81,11 +81,17 @@ def _runs(stage: Stage, name: str, facts: list[dict[str, str | int | float]]) ->
         pl.DataFrame(facts)
         .drop("model")
         .with_columns(
+            pl.col("energy_joules").cast(pl.Float64),
             pl.Series("cells", [sorted(str(cell) for cell in spec.cells)] * len(facts)),
             pl.Series("modalities", [modalities] * len(facts), dtype=pl.List(pl.String)),
             pl.lit(stage.config.evaluation.select_on).alias("select_on"),
         )
     )
+
+
+def _kilojoules(joules: pl.Series) -> float | str:
+    """Energy of all seeds together, or that it cannot be read."""
+    return "not readable" if joules.has_nulls() else round(float(joules.sum()) / 1e3, 2)
 
 
 def show_training(stage: Stage, task: Task) -> dict[str, object]:
@@ -99,6 +105,7 @@ def show_training(stage: Stage, task: Task) -> dict[str, object]:
         f"validation {stage.config.evaluation.select_on}": runs["best_score"].round(5).to_list(),
         "seconds": round(float(runs["seconds"].sum()), 2),
         "memory above data, peak MB": round(float(runs["peak_memory_mb"].max())),  # type: ignore[arg-type]
+        "energy, kJ": _kilojoules(runs["energy_joules"]),
         "settings": json.loads(runs["config"][0]),
     }
     if history["epoch"].n_unique() > 1:

@@ -216,5 +216,5 @@ class PartOnly(Recommender[ModelConfig, Never]):
 def _facts(fitted: Fitted) -> dict[str, Any]:
     facts = dict(run_facts(fitted))
     settings = facts.pop("config")
-    del facts["model"], facts["seed"]
+    del facts["model"], facts["seed"], facts["energy_joules"]
     return facts | {"settings": settings}

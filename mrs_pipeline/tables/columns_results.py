@@ -43,6 +43,12 @@ RESULTS: Final[Mapping[str, Column]] = {
     "seconds_evaluation": Column("DOUBLE", "Time of ranking and measuring, mean over seeds.", "seconds"),
     "peak_memory_mb": Column("DOUBLE", _MEMORY, "MB"),
     "peak_memory_mb:max": Column("DOUBLE", f"{_MEMORY} Maximum over seeds.", "MB"),
+    "energy_joules": Column(
+        "DOUBLE",
+        "Energy that processors and GPU took during training, other programs' share included; NULL where it cannot "
+        "be read (docs/benchmarks.md).",
+        "J",
+    ),
     "trials": Column(
         "BIGINT",
         "Settings that a search tried for this model before the ones it has; 0 without a search, NULL if unknown.",

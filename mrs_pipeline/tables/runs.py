@@ -16,6 +16,7 @@ RUNS_TABLE = TableSchema(
         "seconds",
         "seconds_per_epoch",
         "peak_memory_mb",
+        "energy_joules",
         "threads",
         "device",
         "cells",

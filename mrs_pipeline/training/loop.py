@@ -26,6 +26,7 @@ from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.held_memory import MemoryMeter
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.step import step_loss
+from mrs_pipeline.training.used_energy import EnergyMeter
 from mrs_pipeline.training.workload import PROBED, Workload
 
 LOG = logging.getLogger("mrs_pipeline")
@@ -63,6 +64,7 @@ class FitResult:
         best_score: its validation score; NaN where nothing was held out.
         seconds: wall time of all epochs and validations.
         peak_memory_mb: the most memory held above what was held before the model was built (`held_memory`).
+        energy_joules: energy of processors and GPU meanwhile (`used_energy`); None where it cannot be read.
     """
 
     history: tuple[EpochRecord, ...]
@@ -70,6 +72,7 @@ class FitResult:
     best_score: float
     seconds: float
     peak_memory_mb: float
+    energy_joules: float | None
 
 
 def train(
@@ -95,14 +98,17 @@ def train(
         NonFiniteLossError: a loss term was NaN or infinite; names model, epoch, step and term.
     """
     memory = memory or MemoryMeter(model.device)
+    energy = EnergyMeter(model.device)
     if model.spec.batches is BatchKind.NONE:
-        return _solve(model, validate, memory)
+        return _solve(model, validate, memory, energy)
     rows = len(inputs.users)
     source = batch_source(model, inputs, options.batch_for(rows))
-    return _Run(model, source, options, validate, checkpoint, memory, rows).go()
+    return _Run(model, source, options, validate, checkpoint, memory, energy, rows).go()
 
 
-def _solve(model: AnyRecommender, validate: Validate | None, memory: MemoryMeter) -> FitResult:
+def _solve(
+    model: AnyRecommender, validate: Validate | None, memory: MemoryMeter, energy: EnergyMeter
+) -> FitResult:
     started = time.perf_counter()
     model.fit_closed_form()
     solved = time.perf_counter()
@@ -110,7 +116,7 @@ def _solve(model: AnyRecommender, validate: Validate | None, memory: MemoryMeter
     score = math.nan if validate is None else validate(model)
     ended = time.perf_counter()
     record = EpochRecord(1, solved - started, ended - solved, {}, score)
-    return FitResult((record,), 1, score, ended - started, memory.megabytes())
+    return FitResult((record,), 1, score, ended - started, memory.megabytes(), energy.joules())
 
 
 @dataclass
@@ -123,10 +129,13 @@ class _Run(Generic[BatchT]):
     validate: Validate | None
     checkpoint: CheckpointFile | None
     memory: MemoryMeter
+    energy: EnergyMeter
     rows: int
     history: list[EpochRecord] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     peak_memory_mb: float = 0.0
+    energy_before: float | None = 0.0
+    energy_joules: float | None = 0.0
     probed_from: float = 0.0
 
     def __post_init__(self) -> None:
@@ -173,6 +182,7 @@ class _Run(Generic[BatchT]):
             best_score=math.nan if self.validate is None else self.stopping.best_score,
             seconds=sum(record.seconds + record.validation_seconds for record in self.history),
             peak_memory_mb=self.peak_memory_mb,
+            energy_joules=self.energy_joules,
         )
 
     def _epoch(self, epoch: int) -> EpochRecord:
@@ -184,6 +194,8 @@ class _Run(Generic[BatchT]):
         record = EpochRecord(epoch, trained - started, seconds, losses, score)
         self.history.append(record)
         self.peak_memory_mb = max(self.peak_memory_mb, self.memory.megabytes())
+        used = self.energy.joules()
+        self.energy_joules = None if used is None or self.energy_before is None else self.energy_before + used
         self._keep(epoch)
         return record
 
@@ -263,6 +275,7 @@ class _Run(Generic[BatchT]):
             "history": [asdict(record) for record in self.history],
             "stopping": self.stopping.state() if self.best else None,
             "peak_memory_mb": self.peak_memory_mb,
+            "energy_joules": self.energy_joules,
         }
         optimizer = optimizer_tensors(self.optimizer)
         state = self.model.state_dict()
@@ -280,3 +293,4 @@ class _Run(Generic[BatchT]):
             self.stopping = EarlyStopping(**{**state.facts["stopping"], "patience": self.options.patience})
         self.history = [EpochRecord(**record) for record in state.facts["history"]]
         self.peak_memory_mb = state.facts["peak_memory_mb"]
+        self.energy_before = self.energy_joules = state.facts["energy_joules"]

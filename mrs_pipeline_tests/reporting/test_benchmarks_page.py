@@ -15,7 +15,7 @@ def run(model: str, seed: int, recall: float, **other: Any) -> dict[str, Any]:
         "dataset": "tiktok", "window": "full", "model": model, "seed": seed, "protocol": "full ranking", "users": 900,
         "machine": "2 cores of X", "threads": 1, "recall@10": recall / 2, "ndcg@10": recall / 4, "recall@20": recall,
         "ndcg@20": recall / 3, "low": recall - 0.0098, "high": recall + 0.0098, "epochs": 10 * seed,
-        "seconds_per_epoch": 0.25, "peak_memory_mb": 500.0, "best_score": 0.1, "config": "{}",
+        "seconds_per_epoch": 0.25, "peak_memory_mb": 500.0, "energy_joules": 1250.0, "best_score": 0.1, "config": "{}",
         "version": "v", "data_digest": "d",
     }  # fmt: skip
     return {**facts, **other}
@@ -48,6 +48,7 @@ def test_one_row_a_model_best_first_with_its_spread() -> None:
         "epochs": "15",
         "s / epoch": "0.25",
         "MB above data": "500",
+        "kJ": "1.25",
     }
     assert table.standard_error == pytest.approx(0.005)
 
