@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +41,7 @@ def keep(stage: Stage, model: str) -> str:
     """Link all that serving a model reads into a folder below `data/champions/<dataset>`; returns the folder's name.
 
     Raises:
-        InputError: something that it needs has not been made.
+        InputError: something that it needs has not been made, or a run is replacing it at this moment.
     """
     nodes = list(_needed(stage, model))
     digests = [record(stage, node)[0] for node in nodes]
@@ -52,12 +52,16 @@ def keep(stage: Stage, model: str) -> str:
     partial = folder.with_name(f"{_PARTIAL}{uuid.uuid4().hex[:12]}")
     partial.mkdir(parents=True)
     try:
-        for path in (path for node in nodes for path in _files(stage, node)):
-            target = partial / path.relative_to(stage.home.root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, target)
+        _copy(stage, nodes, partial)
+        if [record(stage, node)[0] for node in nodes] != digests:
+            raise FileNotFoundError(name)
         (partial / _SETTINGS).write_text(json.dumps(_settings(stage.config, model)), encoding="utf-8")
         partial.rename(folder)
+    except FileNotFoundError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"a run is replacing what {model} of window {stage.window} is made of: promote it when the run has ended."
+        ) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -112,6 +116,13 @@ def _files(stage: Stage, node: Node) -> list[Path]:
         store, keys = store_of(stage, node)
         return store.files(*keys)
     return stage.lake.files(table_of(stage, node))
+
+
+def _copy(stage: Stage, nodes: Sequence[Node], into: Path) -> None:
+    for path in (path for node in nodes for path in _files(stage, node)):
+        target = into / path.relative_to(stage.home.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link(path, target)
 
 
 def _link(path: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Promoting, refusing and rolling back: what is recorded, what is served, and that a champion keeps what it needs."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.promotion import keeping
 from mrs_pipeline.promotion.decisions import champion, champion_stage, promote, promotions, rollback
 from mrs_pipeline.reporting.champion_plot import champion_history, served_in
 from mrs_pipeline.reporting.drawing import png
@@ -137,6 +139,27 @@ def test_a_promotion_that_is_killed_leaves_the_champion_as_it_was(
     assert promote(market, "knn_fusion").outcome == "promoted"
     rules = market.lake.read(Table.of("serving", "promotion_rules", dataset="tiny"))
     assert rules.height == 14 and rules.select("decision", "rule").is_unique().all()
+
+
+def test_what_a_run_replaces_meanwhile_is_not_promoted(
+    market: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = keeping._link
+
+    def replaced(path: Path, target: Path) -> None:
+        """A run writes another table while the files are linked."""
+        users = market.table("core", "users")
+        if market.lake.read(users)["user_id"][0] != "somebody":
+            other = market.lake.read(users).with_columns(user_id=pl.lit("somebody"))
+            market.lake.write_frame(users, other, market.lake.manifest(users).provenance)
+        link(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "_link", replaced)
+        with pytest.raises(InputError, match="promote it when the run has ended"):
+            promote(market, "ease")
+    assert champion(market) is None
+    assert keeping.kept_folders(market.home, "tiny") == []
 
 
 def _decided(*rows: tuple[str, str, str]) -> pl.DataFrame:
