@@ -150,6 +150,25 @@ def mean_square(*rows: Tensor) -> Tensor:
     return torch.stack([table.square().mean() for table in rows]).sum()
 
 
+def log_uniformity(unit: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Log mean over pairs of distinct rows [n, D] of length one of e^(-2 |x_a - x_b|^2); zero for a single row.
+
+    Only rows whose `weights` [n] are one count, where these are given.
+
+    >>> log_uniformity(torch.eye(3)).round(decimals=4)  # rows at right angles
+    tensor(-4.)
+    """
+    n = len(unit)
+    if n < 2:
+        return unit.sum() * 0
+    if weights is not None:
+        shares = (weights.unsqueeze(0) * weights.unsqueeze(1)).triu(1)
+        total = ((4 * (unit @ unit.T) - 4).exp() * shares).sum()
+        return torch.where(total > 0, total / shares.sum().clamp(min=1), 1.0).log()
+    pairs = torch.ones(n, n, dtype=torch.bool, device=unit.device).triu(1)
+    return (4 * (unit @ unit.T)[pairs] - 4).exp().mean().log()
+
+
 def cross_correlation(one: Tensor, other: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared correlation of the columns of one [B, D] with those of another [B, K], over the rows.
 

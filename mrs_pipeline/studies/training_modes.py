@@ -12,6 +12,8 @@ def _arms(_: Modalities) -> Sequence[Arm]:
     return [
         Arm("frozen", "end_to_end", {"tuning": "frozen"}, "frozen"),
         Arm("two steps (PMGT)", "pmgt", series="two steps"),
+        Arm("meta-learning (MML)", "mml", series="two steps"),
+        Arm("distillation (PromptMM)", "promptmm", series="two steps"),
         Arm("top layers", "end_to_end", {"tuning": "top"}, "end to end"),
         *lora,
         Arm("all layers", "end_to_end", {"tuning": "full"}, "end to end"),
@@ -23,7 +25,8 @@ TRAINING = Experiment(
     title="How encoders are trained",
     question="Is it worth sending gradients into the encoder, and how deep?",
     reading="Frozen, top layers, LoRA and all layers share encoder, head and data and differ only in what may change. "
-    "Two steps pre-trains on items alone and fine-tunes afterwards; its seconds include the pre-training.",
+    "Two steps are models of their own, each with what it does first: PMGT pre-trains on items alone, MML learns to "
+    "learn from short histories, PromptMM trains a teacher. Their seconds include the first step.",
     arms=_arms,
     cost=True,
     raw=True,

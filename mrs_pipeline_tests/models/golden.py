@@ -88,7 +88,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, object], ...]] = {
     "slim": ({"content_weight": 10.0},),
 }
 """Settings beside the defaults under which other formulas run."""
-DRAWN_BY_SIZE = frozenset({"bm3", "dmrl", "gorec", "kgat", "mm_rec", "smore"})
+DRAWN_BY_SIZE = frozenset({"bm3", "dmrl", "kgat", "mm_rec", "smore"})
 """Models that draw in a step for each distinct row: on a GPU there are rows that only fill up, so other numbers are
 drawn. There the starts and the scores are compared; steps without draws are in `test_host_syncs`."""
 SHOWN = 5

@@ -87,7 +87,8 @@ def test_gorec(warm):
 
     rows = np.unique(BATCH.positives.numpy())
     mean, log_variance = encode(rows, items[rows] / scale, training=True)
-    noise = torch.empty(mean.shape).normal_(generator=twin(model.generator)).numpy()
+    drawn = torch.empty(len(BATCH.positives), mean.shape[1]).normal_(generator=twin(model.generator))
+    noise = drawn.numpy()[: len(rows)]
     model.train()
     found = losses(model)
     rebuilt = decode(rows, mean + np.exp(log_variance / 2) * noise, training=True)

@@ -31,8 +31,9 @@ def branch(state) -> np.ndarray:
     return affine(state, "second", hidden)
 
 
-def drawn(items: np.ndarray, draws: torch.Generator) -> np.ndarray:
-    keys = torch.rand(len(items), 3, generator=draws).numpy()
+def drawn(items: np.ndarray, draws: torch.Generator, n: int) -> np.ndarray:
+    """A source of each item, by the first of n draws."""
+    keys = torch.rand(n, 3, generator=draws).numpy()[: len(items)]
     return np.where(HAS[items], keys, -1).argmax(1)
 
 
@@ -44,7 +45,7 @@ def test_sibrar():
     assert np.allclose(scores(model), users @ means.T, atol=1e-5)
 
     def by_source(items):
-        return told[items, drawn(items, draws)]
+        return told[items, drawn(items, draws, len(BATCH.positives))]
 
     positives, negatives = by_source(BATCH.positives.numpy()), by_source(BATCH.negatives.numpy())
     distinct = np.unique(BATCH.positives)

@@ -78,6 +78,15 @@ def test_the_questions_of_the_survey_are_asked() -> None:
         experiment("fusoin")
 
 
+def test_two_steps_are_pre_training_meta_learning_and_distillation() -> None:
+    arms = [arm for arm in experiment("training").arms(MODALITIES) if arm.series == "two steps"]
+    assert [arm.model for arm in arms] == ["pmgt", "mml", "promptmm"]
+    for arm in arms[1:]:
+        result = measure_arm(arm_task(arm, epochs=1))
+        assert result.metrics["value"].drop_nulls().is_finite().all()
+        assert len(result.users)
+
+
 def test_rows_are_taken_away_by_lot() -> None:
     features = MARKET.data.features["text"]
     left = without_rows(features, 0.5, np.random.default_rng(3))

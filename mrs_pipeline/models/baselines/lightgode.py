@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.losses import log_uniformity
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -88,25 +89,6 @@ class LightGode(IdentifierRecommender[LightGodeConfig]):
             at = at + step * (self._adjacency @ at + start)
         users, items = at.split_with_sizes([self.n_users, self.n_items])
         return users, items
-
-
-def log_uniformity(unit: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Log mean over pairs of distinct rows [n, D] of length one of e^(-2 |x_a - x_b|^2); zero for a single row.
-
-    Only rows whose `weights` [n] are one count, where these are given.
-
-    >>> log_uniformity(torch.eye(3)).round(decimals=4)  # rows at right angles
-    tensor(-4.)
-    """
-    n = len(unit)
-    if n < 2:
-        return unit.sum() * 0
-    if weights is not None:
-        shares = (weights.unsqueeze(0) * weights.unsqueeze(1)).triu(1)
-        total = ((4 * (unit @ unit.T) - 4).exp() * shares).sum()
-        return torch.where(total > 0, total / shares.sum().clamp(min=1), 1.0).log()
-    pairs = torch.ones(n, n, dtype=torch.bool, device=unit.device).triu(1)
-    return (4 * (unit @ unit.T)[pairs] - 4).exp().mean().log()
 
 
 def _directions(table: Tensor, rows: Tensor) -> Tensor:

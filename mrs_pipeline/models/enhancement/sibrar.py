@@ -93,12 +93,11 @@ class Sibrar(IdentifierRecommender[SibrarConfig]):
         users = take_rows(self.user_embedding, batch.users)
         one = self._by_source(batch.positives, self._drawn(batch.positives))
         other = self._by_source(batch.negatives, self._drawn(batch.negatives))
-        items, weights = once(batch.positives)
-        # drawn item by item, so that what only fills up comes last
-        twice = self._drawn(items.unsqueeze(1).expand(-1, 2).flatten()).view(-1, 2)
-        first, second = (self._by_source(items, sources) for sources in twice.unbind(1))
-        both_ways = info_nce(first, second, config.temperature, weights) + info_nce(
-            second, first, config.temperature, weights
+        items, rows = once(batch.positives)
+        # for each pair, so that the draws are the same wherever distinct items are not counted
+        first, second = (self._by_source(items, self._drawn(items, len(batch.positives))) for _ in range(2))
+        both_ways = info_nce(first, second, config.temperature, rows) + info_nce(
+            second, first, config.temperature, rows
         )
         return {
             "bpr": bpr_inner(users, one, other),
@@ -124,10 +123,11 @@ class Sibrar(IdentifierRecommender[SibrarConfig]):
         turned: Tensor = self.second(self.first(sources).relu())
         return turned
 
-    def _drawn(self, items: Tensor) -> Tensor:
-        """[n] a source of each of `items` [n], which all have one."""
+    def _drawn(self, items: Tensor, draws: int | None = None) -> Tensor:
+        """[n] a source of each of `items` [n], which all have one, by the first n of so many draws; n if None."""
         has = take_rows(self._has, items)
-        keys = torch.rand(has.shape, generator=self.generator, device=self.device)
+        shape = (draws or len(has), has.shape[1])
+        keys = torch.rand(shape, generator=self.generator, device=self.device)[: len(has)]
         return keys.masked_fill(~has, -1.0).argmax(1)
 
     def _by_source(self, items: Tensor, sources: Tensor) -> Tensor:

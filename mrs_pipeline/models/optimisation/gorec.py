@@ -23,12 +23,13 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import normalize, pdist
+from torch.nn.functional import normalize
 
 from mrs_pipeline.functional.distinct import mean_of
 from mrs_pipeline.functional.dropout import dropout
 from mrs_pipeline.functional.graphs import mix, normalise_rows
 from mrs_pipeline.functional.kernels.rows import take_rows
+from mrs_pipeline.functional.losses import log_uniformity
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import NeighbourSetting, SearchSpace
@@ -106,18 +107,19 @@ class GoRec(HeldFactorsRecommender[GoRecConfig]):
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:
         """Reconstruction of warm items' vectors, divergence from the prior, uniformity."""
         config = self.config
-        items, weights = once(batch.positives)
+        items, rows = once(batch.positives)
         factors = take_rows(self.item_factors, items) / self._scale
-        mean, log_variance = self._encode(items, factors, weights)
-        noise = torch.empty_like(mean).normal_(generator=self.generator)
-        rebuilt = self._decode(items, mean + (log_variance / 2).exp() * noise, weights)
+        mean, log_variance = self._encode(items, factors, rows)
+        # for each pair, so that the draws are the same wherever distinct items are not counted
+        noise = factors.new_empty(len(batch.positives), mean.shape[1]).normal_(generator=self.generator)
+        rebuilt = self._decode(items, mean + (log_variance / 2).exp() * noise[: len(items)], rows)
         prior_mean, prior_log_variance = self.prior.summed(items).chunk(2, dim=1)
         gap = log_variance.exp() + (mean - prior_mean).square()
         divergence = prior_log_variance - log_variance + gap * (-prior_log_variance).exp() - 1
         return {
-            "reconstruction": mean_of((rebuilt - factors).square(), weights).mean(),
-            "kl": config.kl_weight * mean_of(divergence, weights).mean() / 2,
-            "uniformity": config.uniformity_weight * _uniformity(mean, weights),
+            "reconstruction": mean_of((rebuilt - factors).square().mean(1), rows),
+            "kl": config.kl_weight * mean_of(divergence.mean(1), rows) / 2,
+            "uniformity": config.uniformity_weight * log_uniformity(normalize(mean, dim=1), rows),
         }
 
     def representations(self) -> tuple[Tensor, Tensor]:
@@ -128,34 +130,19 @@ class GoRec(HeldFactorsRecommender[GoRecConfig]):
             items = items.index_copy(0, self.made, self._decode(self.made, mean) * self._scale)
         return self.user_factors, items
 
-    def _encode(self, items: Tensor, factors: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Means and log-variances [n, D] of `items` [n] with vectors `factors` [n, D'], weights as in `once`."""
-        hidden = self.normal(self.content.summed(items) + self.factors(factors), weights).tanh()
+    def _encode(self, items: Tensor, factors: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Means and log-variances [n, D] of `items` [n] with vectors `factors` [n, D']; `rows` count, all if None."""
+        hidden = self.normal(self.content.summed(items) + self.factors(factors), rows).tanh()
         mean, log_variance = self.posterior(hidden).chunk(2, dim=1)
         return mean, log_variance
 
-    def _decode(self, items: Tensor, codes: Tensor, weights: Tensor | None = None) -> Tensor:
-        """[n, D'] of `items` [n] and `codes` [n, D], weights as in `once`."""
+    def _decode(self, items: Tensor, codes: Tensor, rows: Tensor | None = None) -> Tensor:
+        """[n, D'] of `items` [n] and `codes` [n, D]; `rows` count, all if None."""
         share = self.config.dropout if self.training else 0.0
         content = dropout(self.decoded_content.summed(items), share, self.generator)
-        hidden = self.decoder_normal(content + self.decoded_code(codes), weights).tanh()
+        hidden = self.decoder_normal(content + self.decoded_code(codes), rows).tanh()
         vectors: Tensor = self.outer(self.inner(hidden))
         return vectors
-
-
-def _uniformity(means: Tensor, weights: Tensor | None) -> Tensor:
-    """Log mean exp(-2 |a - b|^2) over pairs of different rows [n, D] that count, on the sphere; 0 for a single one."""
-    if len(means) < 2:
-        return means.sum() * 0
-    near = (
-        -2 * pdist(normalize(means.float() if means.dtype is torch.bfloat16 else means, dim=1)).square()
-    ).exp()
-    if weights is None:
-        return near.mean().log()
-    one, other = torch.triu_indices(len(means), len(means), 1, device=means.device)
-    pairs = weights[one] * weights[other]
-    mean = (near * pairs).sum() / pairs.sum().clamp(min=1)
-    return torch.where(pairs.sum() > 0, mean, 1.0).log()
 
 
 def _warm_neighbours(inputs: ModelInputs, k: int, model: str) -> Csr:
