@@ -35,7 +35,7 @@ USERS_AND_SEEDS, ONE_SEED, USERS = "users and seeds", "users, one seed", "users"
 """What intervals and tests allow for: the values of `interval_over`."""
 _INTERVAL = ("_spread", "_ci_low", "_ci_high")
 _TEST = ("difference", "low", "high", "p")
-_FAMILIES = ("best", "popularity", "cold_best")
+_FAMILIES = ("best", "popularity", "warm_best", "cold_best")
 
 Samples = Mapping[tuple[str, ...], Mapping[str, Sample]]
 """(protocol, dataset, window, model) -> column of the leaderboard -> what users had of it; 16 bytes a user and
@@ -66,9 +66,9 @@ def leaderboard(
         n_users; `<metric>@<k>` (`<metric>` for one of the whole ranking) means over seeds of slice `all`; of those
         shown `_spread` (standard deviation over seeds, null for one seed), `_ci_low`, `_ci_high` (95 %, see
         `statistics.interval`); `<slice>_<metric>` for other slices;
-            `cold_items.COLD_COLUMNS`; `best_*`, `popularity_*` and `cold_best_*` (model
-        minus that reference, the last one on cold items against the best of them there: `difference`, and `low`,
-        `high`, `p` adjusted inside the group by `statistics.judged`); costs as means over seeds.
+            `cold_items.COLD_COLUMNS`; `best_*`, `popularity_*`, `warm_best_*` and `cold_best_*` (model
+        minus that reference, the last two on warm and on cold items against the best of them there: `difference`, and
+        `low`, `high`, `p` adjusted inside the group by `statistics.judged`); costs as means over seeds.
 
     Raises:
         InputError: a column is missing, a metric stands there twice for a run, or the ranking one does not at
@@ -318,11 +318,12 @@ def _ranked(
     )
     fresh = current(group)
     leader = "" if fresh.is_empty() or fresh[metric][0] is None else str(fresh["model"][0])
-    on_cold = _best(fresh, f"cold_{cold_metric}")
+    on_warm, on_cold = _best(fresh, f"warm_{metric}"), _best(fresh, f"cold_{cold_metric}")
     key = group.select(GROUP_COLUMNS).row(0)
     for family, reference, column in (
         ("best", leader, metric),
         ("popularity", popularity, metric),
+        ("warm_best", on_warm, f"warm_{metric}"),
         ("cold_best", on_cold, f"cold_{cold_metric}"),
     ):
         if column not in group.columns:

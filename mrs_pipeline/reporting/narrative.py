@@ -171,9 +171,17 @@ class Choice:
 
 
 def choice_for_known(rows: Sequence[Row], metric: str) -> Choice:
-    """For items with a history: the leader, or the cheapest to train of those that cannot be told apart from it."""
-    tied = [row for row in rows[1:] if row["best_p"] is not None and row["best_p"] >= ALPHA]
-    return _cheapest(rows[0], tied, "best_p", metric)
+    """For items with a history: the best on them, or the cheapest to train of those not told apart from it there.
+
+    Where nothing was tested on warm items alone, all items are asked about.
+    """
+    warm = f"warm_{metric}"
+    best = _best_of(rows, warm)
+    if best is None or all(row.get("warm_best_p") is None for row in rows):
+        tied = [row for row in rows[1:] if row["best_p"] is not None and row["best_p"] >= ALPHA]
+        return _cheapest(rows[0], tied, "best_p", metric)
+    tied = [row for row in rows if row is not best and (row.get("warm_best_p") or 0) >= ALPHA]
+    return _cheapest(best, tied, "warm_best_p", warm)
 
 
 def choice_for_new(rows: Sequence[Row]) -> Choice | None:
@@ -194,7 +202,7 @@ def choice_for_new(rows: Sequence[Row]) -> Choice | None:
 
 def _cheapest(best: Row, tied: Sequence[Row], p: str, metric: str) -> Choice:
     """The cheapest of the best and those tied with it."""
-    label = best["cold_metric"] if metric == "cold_value" else metric
+    label = best["cold_metric"] if metric == "cold_value" else metric.removeprefix("warm_")
     known = [row for row in (best, *tied) if row["seconds"] is not None]
     cheapest = min(known, key=lambda row: float(row["seconds"]), default=best)
     value = f"{label} {cheapest[metric]:.4f}"

@@ -147,6 +147,13 @@ def test_who_should_be_deployed_stands_first(board):
     assert ", and for new items too." in told(altered(board, "bm3", cold_value=0.9, cold_low=0.8))
 
 
+def test_items_with_a_history_are_asked_about_alone(board):
+    warm = "warm_recall@20"
+    tested = altered(altered(board, "bm3", **{warm: 0.4}), "ease", **{warm: 0.3, "warm_best_p": 0.01})
+    assert deployed(tested)[0] == "bm3"  # freedom leads on all items
+    assert deployed(altered(tested, "ease", warm_best_p=0.2))[0] == "ease"  # tied there, and cheaper
+
+
 def test_a_tie_on_new_items_goes_to_the_cheapest_and_chance_to_nobody(board):
     tied = altered(board, "bm3", cold_low=0.025, cold_best_p=0.3)
     assert deployed(tied)[1] == "bm3"
