@@ -142,7 +142,7 @@ def export(
     dataset: DatasetName,
     *,
     into: Annotated[Path, typer.Option(help="A folder that is empty or not there yet.", file_okay=False)],
-    model: Model = None,
+    model: Annotated[str | None, typer.Option(help="Which model. Default: the leader of the window.")] = None,
     window: Window = None,
     as_json: AsJson = False,
 ) -> None:
