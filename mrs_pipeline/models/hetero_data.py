@@ -7,13 +7,16 @@ likewise between entities and between items. An item has `x_<modality>` [I, F], 
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.inputs import ModelInputs
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 USER_NODE: Final = "user"
 ITEM_NODE: Final = "item"
@@ -40,7 +43,7 @@ def graph_tensors(inputs: ModelInputs) -> dict[str, Tensor]:
     return tensors | _knowledge(inputs)
 
 
-def hetero_data(tensors: Mapping[str, Tensor]) -> Any:
+def hetero_data(tensors: Mapping[str, Tensor]) -> "HeteroData":
     """The `torch_geometric.data.HeteroData` of `graph_tensors`.
 
     Raises:

@@ -31,10 +31,16 @@ COMMANDS = {
     "bench limit",
     "bench startup",
     "bench serve",
+    "champions",
     "explain",
     "export",
+    "gc",
     "graph",
+    "promote",
+    "reproduce",
+    "rollback",
     "serve",
+    "track",
     "ui",
 }
 

@@ -55,7 +55,9 @@ def test_models_name_pretrainers_that_there_are():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(InputError, match=r"no pretraining 'pmtg'; there are pmgt, pamd, factors"):
+    with pytest.raises(
+        InputError, match=r"no pretraining 'pmtg' \(did you mean 'pmgt'\?\); there are pmgt, pamd"
+    ):
         pretrainer_class("pmtg")
     with pytest.raises(InputError, match=r"pretraining 'pmgt', setting 'dropout': Input should be less"):
         configure_pretraining("pmgt", {"dropout": 2})

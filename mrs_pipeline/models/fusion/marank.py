@@ -73,6 +73,7 @@ class Marank(SequenceRecommender[MarankConfig]):
     def states(self, parts: Parts, real: Tensor) -> Tensor:
         """What the latest items say at all depths, and the mean of the history."""
         stacked = torch.stack(list(parts.values()), dim=2)  # [B, K, P, D]
+        stacked = torch.where(real.unsqueeze(2).unsqueeze(3), stacked, 0)
         whole = stacked.sum(2)
         user = whole.cumsum(1) / real.cumsum(1).clamp(min=1).unsqueeze(2)
         items, there = self._latest(dropout(stacked, self.rate, self.generator), real)

@@ -55,7 +55,7 @@ class FrozenLayers(nn.Module):
         kept = []
         for width, blocks in zip(self.widths[modality], found, strict=True):
             table = torch.zeros(self._n_items, width, device=raw.present.device)
-            kept.append(table.index_copy_(0, having, torch.cat(blocks)) if blocks else table)
+            kept.append(table.index_copy_(0, having, torch.cat(blocks).to(table.dtype)) if blocks else table)
         return kept
 
     def _encoder(self, modality: str) -> ContentEncoder:

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ def build_convolution(
 ) -> nn.Module:
     """A convolution from vectors of `size` to vectors of `size`, its weights drawn from `generator`."""
     kind = convolutions()[name]
-    arguments: dict[str, Any] = {key: size for key in _arguments(kind) if key in _WIDTHS}
+    arguments: dict[str, object] = {key: size for key in _arguments(kind) if key in _WIDTHS}
     if "concat" in _arguments(kind):
         arguments["concat"] = False  # the mean over heads keeps the width
     if weighs_by_degree(name, settings):
