@@ -20,6 +20,7 @@ KEPT = N_ITEMS - len(COLD_ITEMS)
 ABLE = (
     "vbpr",
     "freedom",
+    "pyg",
     "lattice",
     "micro",
     "mgcn",
