@@ -95,6 +95,7 @@ def drift_task(config: DatasetConfig) -> Task:
     return Task(
         outputs=(WINDOW_DRIFT,),
         inputs=(RAW_INTERACTIONS, CORE_ITEMS, *sets, *lists),
+        where_there=frozenset((*sets, *lists)),
         run=measure_drift,
         settings=deciding(config.drift),
         group="report",
@@ -175,6 +176,8 @@ def _features(con: duckdb.DuckDBPyConnection, stage: Stage) -> Iterator[WindowCo
         for side in ("before", "now")
     ]
     for name in stage.config.feature_names:
+        if not exists(stage, Node(Kind.FEATURES, name)):
+            continue
         features = read_features(stage, name)
         before, now = (
             np.asarray(features.values[np.sort(rows[features.present[rows]])], dtype=np.float64)

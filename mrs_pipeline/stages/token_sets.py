@@ -5,6 +5,7 @@ and how many are kept, is `encoders.token_maps` and `encoders.options`; feature 
 `features`.
 """
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,7 +46,7 @@ def extract_tokens(stage: Stage, task: Task, provenance: Provenance) -> Sequence
             directory,
             previous=previous_extraction(stage, stage.tokens, name),
             settings=engine_settings(stage).model_copy(update={"code": row_code(options)}),
-            progress=True,
+            progress=sys.stderr.isatty(),
         )
         facts |= {"tokens": shape.count, "width": shape.width, "dtype": report.dtype}
         facts |= {"fingerprint": report.fingerprint, **report.made_with}

@@ -15,6 +15,8 @@ from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.stored.results import partition, read_leaderboard, require_one_of, require_results
 
 _EXAMPLES: Final = 3
+POPULARITY_LIST: Final = "popularity"
+"""Whose list it is where no model has one."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def list_of_user(
         notice = " ".join(filter(None, told)) or None
         return ShownList(stored.window, chosen, rows.drop("ranked_by"), notice)
     notice = _why_without_list(stored, user_id)
-    return ShownList(stored.window, "popularity", _popular(stored, k), notice)
+    return ShownList(stored.window, POPULARITY_LIST, _popular(stored, k), notice)
 
 
 def lists_of_all(

@@ -8,7 +8,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.schema import WINDOW
 from mrs_pipeline.storage.lake import Lake
-from mrs_pipeline.stored.lists import ShownList, list_of_user
+from mrs_pipeline.stored.lists import POPULARITY_LIST, ShownList, list_of_user
 from mrs_pipeline.tasks.node import Files, Kind, Node
 from mrs_pipeline.tasks.tracing import Origin, trace
 
@@ -59,10 +59,11 @@ def origin_of_place(
             f"{shown.model} does not list {item_id} for {user_id} in window {shown.window}; "
             f"`mrs recommend {dataset} {user_id}` shows what it lists."
         )
-    asset = Node(Kind.RECOMMENDATIONS, shown.model) if shown.notice is None else Node(Kind.CORE, "splits")
+    listed = shown.model != POPULARITY_LIST
+    asset = Node(Kind.RECOMMENDATIONS, shown.model) if listed else Node(Kind.CORE, "splits")
     origin = trace(lake, dataset, str(asset), shown.window)
     digests = {leaf.name.removeprefix(f"{Files.SOURCE}/"): leaf.digest for leaf in _leaves(origin)}
-    place = ShownList(shown.window, shown.model, row, shown.notice)
+    place = ShownList(shown.window, shown.model, row, None if listed else shown.notice)
     return PlaceOrigin(place, _files_of_user(lake, dataset, user_id, shown.window, digests), origin)
 
 

@@ -76,6 +76,8 @@ def refuse_stale(stage: Stage, task: Task, tasks: Mapping[Node, Task]) -> None:
         maker = tasks[asset]
         if not maker.inputs:  # raw tables: their source may go on growing while the runs below them finish
             continue
+        if not expand(stage, task, asset):
+            continue
         _, provenance = record(stage, asset)
         require_current(
             f"{asset} of {stage.config.name} {stage.window}",

@@ -69,6 +69,8 @@ def expand(stage: Stage, task: Task, asset: Node) -> list[Node]:
     """
     if not task.windowed and asset not in (RAW_ITEMS, LEADERBOARD):
         return [asset.at(key) for key in windows(stage.config) if exists(stage.at(key), asset)]
+    if asset in task.where_there and not exists(stage, asset):
+        return []
     if asset != RAW_INTERACTIONS:
         return [asset]
     if not stage.config.windowed:

@@ -131,6 +131,7 @@ class Task:
     Attributes:
         outputs: what it makes; each is an asset.
         inputs: what it reads; each is an output of another task.
+        where_there: those of its inputs that it does without where they have not been made.
         files: what it reads outside the stores.
         run: does the work for one window, and stamps the provenance that it is given on its outputs.
         uses: what `run` finds by name and not by import, such as the model's class: functions, classes or
@@ -152,6 +153,7 @@ class Task:
     group: str
     description: str
     uses: tuple[Root, ...] = ()
+    where_there: frozenset[Node] = frozenset()
     files: tuple[External, ...] = ()
     show: Callable[["Stage", "Task"], Mapping[str, Any]] | None = None
     windowed: bool = True

@@ -72,7 +72,7 @@ def test_another_window_has_nothing_yet(worked: Path) -> None:
             {"evaluation": {"refit": True}, "seeds": [1, 2]},
             _models("trained", *BY_STEPS) | _models("final", *BY_STEPS) | _models("metrics"),
         ),
-        ({"models": {"most_pop": None, "bpr_mf": None}}, {"eval/leaderboard"}),
+        ({"models": {"most_pop": None, "bpr_mf": None}}, {"eval/leaderboard", "eval/drift"}),
         (
             {
                 "features": [
@@ -97,7 +97,7 @@ def test_a_changed_file_of_the_history(stage: Stage) -> None:
     _drop_a_row(stage.home.root / INTERACTIONS / "2024-02.parquet")
     assert stale(stage) == RAW
     perform(stage, list(RAW))
-    assert stale(stage) == {"core/tables"}
+    assert stale(stage) == {"core/tables", "eval/drift"}
     assert not is_current(stage, task_of(stage, "core/tables"))
 
 

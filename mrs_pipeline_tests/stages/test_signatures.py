@@ -39,7 +39,7 @@ def stage(root: Path, tmp_path: Path) -> Stage:
 
 
 def _checked(stage: Stage, name: str = "vbpr") -> dict[str, CheckOutcome]:
-    return {each.name: each for each in check_signatures(stage, name)}
+    return {each.name: each for each in check_signatures(stage, name, sound=True)}
 
 
 def _broken(stage: Stage) -> list[str]:

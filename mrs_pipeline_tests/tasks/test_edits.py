@@ -113,7 +113,7 @@ EDITS = (
         "functional/graphs.py",
         "def cosine_neighbours(unit: Tensor, k: int, block: int | None = None)",
         "def cosine_neighbours(unit: Tensor, k: int, block: int | None = 8)",
-        ("graphs/*", "quality/*", *ALL_MODELS),
+        ("graphs/*", "quality/*", *ALL_MODELS, "eval/report"),  # its gallery answers with models in use
     ),
     # models
     Edit(
@@ -136,7 +136,7 @@ EDITS = (
         "stored/training_data.py",
         "TrainingData(interactions(stage, TRAIN), interactions(stage, VALID))",
         "TrainingData(interactions(stage, TRAIN), interactions(stage, TRAIN))",
-        ALL_MODELS,
+        (*ALL_MODELS, "eval/report"),
     ),
     Edit(
         "the training loop",
@@ -165,7 +165,7 @@ EDITS = (
         "evaluation/history.py",
         "train=together(data.train, valid)",
         "train=together(valid, data.train)",
-        ALL_MODELS,
+        (*ALL_MODELS, "eval/report"),
     ),
     # results
     Edit(

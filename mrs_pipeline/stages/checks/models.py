@@ -65,8 +65,9 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
     runs = stage.lake.read(stage.table("models", "runs", model=name))
     score, baseline = float(runs["best_score"].mean()), popularity_score(stage)  # type: ignore[arg-type]
     told = f"validation {stage.config.evaluation.select_on} {score:.4f}, popularity {baseline:.4f}"
+    weights = _all_finite(stage, finite)
     return [
-        _all_finite(stage, finite),
+        weights,
         CheckOutcome(
             better.name,
             better.output,
@@ -75,7 +76,7 @@ def check_trained(stage: Stage, task: Task) -> Sequence[CheckOutcome]:
             told,
             {"model": score, "popularity": baseline},
         ),
-        *check_signatures(stage, name),
+        *check_signatures(stage, name, sound=weights.passed),
     ]
 
 

@@ -55,17 +55,24 @@ def signature_specs(name: str) -> tuple[CheckSpec, ...]:
     return tuple(CheckSpec(check, node, said, blocking=False) for check, asked, said in wanted if asked)
 
 
-def check_signatures(stage: Stage, name: str) -> list[CheckOutcome]:
-    """Look for them; the model is loaded once, with its first seed."""
+def check_signatures(stage: Stage, name: str, *, sound: bool) -> list[CheckOutcome]:
+    """Look for them; the model is loaded once, with its first seed.
+
+    Args:
+        stage: dataset and window.
+        name: the model.
+        sound: whether its weights are finite; nothing is asked of others.
+    """
     specs = signature_specs(name)
     loaded = {"collapsed", "modalities"} & {spec.name for spec in specs}
-    model = _loaded(stage, name) if loaded else None
+    model = _loaded(stage, name) if loaded and sound else None
     found = []
     for spec in specs:
         if spec.name == "parts_ways":
             passed, said, facts = _parts_ways(stage, name)
+        elif model is None:
+            passed, said, facts = False, "not judged, since weights are not finite", {}
         else:
-            assert model is not None
             passed, said, facts = (_collapsed if spec.name == "collapsed" else _modalities)(model)
         found.append(CheckOutcome(spec.name, spec.output, passed, spec.blocking, said, facts))
     return found
@@ -126,7 +133,7 @@ def _collapsed(model: AnyRecommender) -> _Found:
     with torch.no_grad():
         items = model.representations()[1]
     known = items[model.rankable.to(items.device)]
-    sample = known[_places(len(known))].float().cpu().numpy()
+    sample = known[_places(len(known))].detach().float().cpu().numpy()
     rank = effective_rank(sample)
     said = f"{len(sample):,} vectors of items use {rank:.1f} of {items.shape[1]} directions"
     return rank >= LEAST_RANK or items.shape[1] == 1, said, {"effective rank": rank, "width": items.shape[1]}
