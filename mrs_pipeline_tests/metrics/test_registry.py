@@ -77,7 +77,9 @@ def test_a_bad_metric_is_named_with_its_package(install, name, target, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match="no metric 'recal'; the metrics are recall, ndcg"):
+    with pytest.raises(
+        InputError, match=r"no metric 'recal' \(did you mean 'recall'\?\); the metrics are recall, ndcg"
+    ):
         metrics_of(["recal"])
 
 
