@@ -78,7 +78,7 @@ def test_a_bad_metric_is_named_with_its_package(install, name, target, message):
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(
-        InputError, match=r"no metric 'recal' \(did you mean 'recall'\?\); the metrics are recall, ndcg"
+        InputError, match=r"'recal' \(did you mean 'recall'\?\); the metrics are recall, ndcg"
     ):
         metrics_of(["recal"])
 
