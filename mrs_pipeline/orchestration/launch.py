@@ -113,8 +113,9 @@ def default_windows(project: Project, name: str) -> list[str]:
         )
     if len(closed) == 1:
         return closed
-    current = not _stale_raw(project, config, closed[-1:], force=False)
-    chosen, why = window_to_test(Stage(config, project.home), closed, current=current)
+    with telling_of_failure(project.home, name):  # the source is read here for the first time
+        current = not _stale_raw(project, config, closed[-1:], force=False)
+        chosen, why = window_to_test(Stage(config, project.home), closed, current=current)
     _LOG.info(why)
     return [chosen]
 

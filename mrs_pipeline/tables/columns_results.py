@@ -121,8 +121,8 @@ RESULTS: Final[Mapping[str, Column]] = {
     "holds": Column("BOOLEAN", "Whether the rule holds; NULL where it does not apply."),
     "value:rule": Column("DOUBLE", "What was compared: a difference, seconds, megabytes, failed checks."),
     "bound": Column("DOUBLE", "What it was compared with."),
-    "low:rule": Column("DOUBLE", "Lower end of the difference's 95 % interval."),
-    "high:rule": Column("DOUBLE", "Upper end of the difference's 95 % interval."),
+    "low": Column("DOUBLE", "Lower end of the difference's 95 % interval."),
+    "high": Column("DOUBLE", "Upper end of the difference's 95 % interval."),
     "p:rule": Column("DOUBLE", "p-value of the paired test over users and seeds.", "0 to 1"),
     "sentence": Column("VARCHAR", "The rule and what was found, in words."),
     # drift

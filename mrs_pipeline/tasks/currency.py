@@ -76,7 +76,7 @@ def refuse_stale(stage: Stage, task: Task, tasks: Mapping[Node, Task]) -> None:
         maker = tasks[asset]
         if not maker.inputs:  # raw tables: their source may go on growing while the runs below them finish
             continue
-        if not expand(stage, task, asset):
+        if asset in task.where_there:  # taken as it is stored; the task is due again when that changes
             continue
         _, provenance = record(stage, asset)
         require_current(

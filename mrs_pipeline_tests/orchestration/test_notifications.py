@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.orchestration.launch import default_windows, load_project
 from mrs_pipeline.orchestration.notifications import failure_sensors
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
@@ -104,6 +105,16 @@ def test_a_failed_run_of_the_command_line_is_told_by_its_own_sentence(shop: Home
     (message,) = mailbox.messages
     assert message["title"] == "shop: `mrs run` failed"
     assert message["message"] == str(failed.value) and "2024-02.csv" in message["message"]
+
+
+def test_a_source_that_cannot_be_read_while_a_window_is_chosen_is_told_too(
+    shop: Home, mailbox: Mailbox
+) -> None:
+    (shop.root / "shop" / "interactions" / "2024-02.csv").write_bytes(b"\xff\xfe\x00\xd8" * 9)
+    with pytest.raises(MrsError):
+        default_windows(load_project(shop), "shop")
+    (message,) = mailbox.messages
+    assert "2024-02.csv" in message["message"]
 
 
 def test_nobody_reachable_fails_nothing(
