@@ -1,13 +1,14 @@
 """`mrs lineage`: up from an asset or one recommendation to the raw files, down from a file to what was made of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 from rich.markup import escape
 
 from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, out, show
-from mrs_pipeline.storage.lake import Lake
+
+if TYPE_CHECKING:
+    from mrs_pipeline.storage.lake import Lake
 
 
 def lineage(
@@ -42,6 +43,8 @@ def lineage(
         raise typer.BadParameter("name an ASSET, or a recommendation by --user USER_ID --item ITEM_ID")
     if down and asset is None:
         raise typer.BadParameter("--down goes with an ASSET or a file", param_hint="--down")
+    from mrs_pipeline.storage.lake import Lake
+
     lake = Lake(enter_home().lake)
     if user is not None and item is not None:
         _print_place(lake, dataset, user, item, model=model, window=window, as_json=as_json)
@@ -58,7 +61,9 @@ def lineage(
             out.print(origin_tree(origin), soft_wrap=True)
 
 
-def _print_descendants(lake: Lake, dataset: str, name: str, version: str | None, as_json: bool) -> None:
+def _print_descendants(lake: "Lake", dataset: str, name: str, version: str | None, as_json: bool) -> None:
+    import polars as pl
+
     from mrs_pipeline.cli.tables import frame_table
     from mrs_pipeline.tasks.following import follow
 
@@ -81,7 +86,7 @@ def _print_descendants(lake: Lake, dataset: str, name: str, version: str | None,
 
 
 def _print_place(
-    lake: Lake, dataset: str, user: str, item: str, *, model: str | None, window: str | None, as_json: bool
+    lake: "Lake", dataset: str, user: str, item: str, *, model: str | None, window: str | None, as_json: bool
 ) -> None:
     from mrs_pipeline.cli.tables import frame_table, origin_data, origin_tree
     from mrs_pipeline.stored.origins import origin_of_place

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 from rich.markup import escape
 
@@ -31,6 +30,8 @@ def reproduce(
     Exit code 1 where anything differs. The home stays as it is; the temporary folder needs as much room as the data,
     the features and the weights that are compared, and is removed.
     """
+    import polars as pl
+
     from mrs_pipeline.cli.tables import frame_table
     from mrs_pipeline.orchestration.launch import default_windows, load_project
     from mrs_pipeline.orchestration.reproducing import changed_since

@@ -26,7 +26,7 @@ class ItemGenerator(nn.Module):
         super().__init__()
         self._size, self._present = size, inputs.present
         self._features = StandardFeatures(inputs.features, inputs.present)
-        self._neighbours = {modality: _others(graph) for modality, graph in graphs.items()}
+        self._neighbours = {modality: _other_items(graph) for modality, graph in graphs.items()}
         self.layers = nn.ModuleDict()
         self.queries = nn.ModuleDict()
         for modality, values in inputs.features.items():
@@ -67,7 +67,7 @@ class ItemGenerator(nn.Module):
         return made
 
 
-def _others(graph: Csr) -> Tensor:
+def _other_items(graph: Csr) -> Tensor:
     """[I, k] int64 the neighbours of each item, itself left out; -1 where it has fewer than k."""
     rows, columns = graph.row_numbers(), graph.indices.long()
     kept = rows != columns
