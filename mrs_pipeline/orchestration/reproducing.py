@@ -74,7 +74,15 @@ def changed_since(stage: Stage, model: str) -> tuple[str, ...]:
             f"{model} has not been trained for window {stage.window} of {stage.config.name}: run "
             f"`mrs run {stage.config.name} --window {stage.window} --models {model}` first."
         )
-    return standing(stage, task).reasons
+    makers = {output: each for each in plan(stage.config) for output in each.outputs}
+    found: dict[str, Task] = {}
+    waiting = [task]
+    while waiting:
+        each = waiting.pop()
+        if each.name not in found:
+            found[each.name] = each
+            waiting += [makers[node] for node in each.inputs]
+    return tuple(dict.fromkeys(reason for each in found.values() for reason in standing(stage, each).reasons))
 
 
 def reproduce(stage: Stage, model: str, folder: Path) -> list[Reproduced]:
