@@ -17,7 +17,7 @@ from mrs_pipeline.bench.verdicts import places
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.survey.encoders_and_domains import DOMAINS, SURVEY_ENCODERS
 from mrs_pipeline.survey.rows import SurveyAnswer, System
-from mrs_pipeline.survey.systems import EXPECTED_MODELS, SECTIONS, SYSTEMS
+from mrs_pipeline.survey.systems import SECTIONS, SYSTEMS
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -86,8 +86,6 @@ def survey_frame() -> pl.DataFrame:
 def answer_text(system: System) -> str:
     """The answer in a few words, with the model that it is about."""
     match system.answer:
-        case SurveyAnswer.HERE | SurveyAnswer.STYLE if system.model in EXPECTED_MODELS:
-            return f"not yet: {system.model}"
         case SurveyAnswer.HERE:
             return f"here: {system.model}"
         case SurveyAnswer.STYLE:
@@ -131,7 +129,7 @@ def figures(model: str, results: pl.DataFrame) -> str:
 
 
 def _row(system: System, results: pl.DataFrame) -> list[str]:
-    here = system.built and system.model in MODELS
+    here = system.built
     answer = answer_text(system)
     if here:
         answer = answer.replace(f": {system.model}", f": [`{system.model}`](../mrs_pipeline/{_file(system)})")

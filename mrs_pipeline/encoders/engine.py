@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ def extract(
         previous: an earlier extraction, of any encoder, to take unchanged rows from.
         matrix: what the `identity` encoder takes its rows from.
         settings: processes, chunks and device.
-        progress: show a progress bar.
+        progress: show a progress bar, where there is a terminal.
 
     Raises:
         InputError: the settings do not fit the catalogue. Content of single items never raises.
@@ -268,12 +268,16 @@ class _Filling:
         self._plan = plan
         self._costs = costs
 
+    def _bar(self, progress: bool) -> "tqdm[NoReturn]":
+        """Drawn on a terminal only."""
+        return tqdm(desc=self._plan.name, total=self._plan.items, disable=None if progress else True)
+
     def run(self, target: ExtractionDirectory, settings: EngineSettings, progress: bool) -> None:
         """Load, encode and write every chunk that `target` does not hold yet."""
         todo = [start for start in self._catalogue.starts() if start not in target.done]
         workers = settings.worker_count(self._catalogue.n_content) if self._encoder.in_processes else 0
         stream = load_stream(self._encoder.loader(), self._tasks(todo), workers)
-        with closing(stream), tqdm(desc=self._plan.name, total=self._plan.items, disable=not progress) as bar:
+        with closing(stream), self._bar(progress) as bar:
             bar.update(
                 self._plan.items - sum(min(settings.chunk_items, self._plan.items - at) for at in todo)
             )
@@ -290,7 +294,7 @@ class _Filling:
         todo = [start for start in self._catalogue.starts() if start not in target.done]
         gpus = 1.0 if settings.device.startswith("cuda") else 0.0
         parts = (self._encoder, self._catalogue, self._known, self._plan)
-        with tqdm(desc=self._plan.name, total=self._plan.items, disable=not progress) as bar:
+        with self._bar(progress) as bar:
             for chunk in chunks_on_ray(ray, partial(_chunk_alone, *parts), todo, gpus=gpus):
                 target.write(chunk)
                 self._costs.encoded += int(chunk.present.sum())

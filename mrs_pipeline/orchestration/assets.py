@@ -27,7 +27,7 @@ from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, win
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.remote.transient import is_transient
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.storage.catalogue import refresh
+from mrs_pipeline.storage.catalogue import refresh_aloud
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
@@ -73,8 +73,7 @@ def build_asset(
             for outcome in made:
                 results[outcome.node.asset].append(outcome)
         if any(outcome.made for outcomes in results.values() for outcome in outcomes):
-            for sentence in refresh(home):
-                LOG.warning("left out of the SQL views: %s", sentence)
+            refresh_aloud(home)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 

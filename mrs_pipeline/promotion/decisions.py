@@ -18,6 +18,7 @@ from mrs_pipeline.notifying import Event, Notification, send
 from mrs_pipeline.promotion.evidence import evidence_of
 from mrs_pipeline.promotion.keeping import keep, kept_stage, served_node
 from mrs_pipeline.promotion.rules import Rule, judge_promotion
+from mrs_pipeline.storage.catalogue import refresh_aloud
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
@@ -214,6 +215,7 @@ def _append(
     stage.lake.write_frame(
         _table(stage, PROMOTIONS.path), rows, _OWN
     )  # last: with it the decision is in force
+    refresh_aloud(stage.home)
 
 
 def _read(stage: Stage, schema: TableSchema) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 How content becomes vectors is `encoders`; what a good feature set looks like, `encoders.diagnostics` and `tables`.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +22,7 @@ from mrs_pipeline.encoders.store import PreviousExtraction
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.ingest.registry import READERS
 from mrs_pipeline.stages.checks.features import check_features, feature_specs
+from mrs_pipeline.stages.extraction_facts import extraction_facts
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import DRIFT, PACE, features_in, previous_extraction, read_features
@@ -53,7 +53,7 @@ def extract_features(stage: Stage, task: Task, provenance: Provenance) -> Sequen
             previous=previous,
             matrix=_ready_matrix(stage, options) if isinstance(options, IdentityOptions) else None,
             settings=engine_settings(stage).model_copy(update={"code": row_code(options)}),
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
         facts |= {"dimensions": report.dimensions, "dtype": report.dtype, "fingerprint": report.fingerprint}
         facts |= report.made_with
@@ -123,24 +123,14 @@ def _vectors(items: pl.DataFrame, features: FeatureMatrix) -> pl.DataFrame:
 
 
 def _facts(report: ExtractionReport, summary: FeatureSummary) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "items": report.items,
-        "present": report.present,
-        "missing": report.missing,
-        "failed": len(report.failed),
-        "encoded now": report.encoded,
-        "taken over unchanged": report.reused,
+    own = {
         "dimensions": report.dimensions,
-        **report.made_with,
         "items per second": round(report.items_per_second, 1),
-        "seconds": round(report.seconds, 2),
-        "peak memory MB": round(report.peak_memory_mb),
         "MB read": round(report.bytes_read / 1e6, 2),
     }
-    facts |= {f"feature {name}": value for name, value in summary.to_row().items()}
-    if report.failed:
-        facts["failed rows"] = report.failures()
-    return facts
+    return extraction_facts(report, own) | {
+        f"feature {name}": value for name, value in summary.to_row().items()
+    }
 
 
 def feature_task(config: DatasetConfig, name: str) -> Task:

@@ -3,7 +3,6 @@
 How content is decoded, within which bounds, is `encoders.raw`; feature sets are `features`.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.engine import extract_with
 from mrs_pipeline.encoders.raw import open_raw
 from mrs_pipeline.ingest.registry import READERS
+from mrs_pipeline.stages.extraction_facts import extraction_facts
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.features import previous_extraction
@@ -42,27 +42,23 @@ def decode_content(stage: Stage, task: Task, provenance: Provenance) -> Sequence
             directory,
             previous=previous_extraction(stage, stage.raw_content, modality),
             settings=settings,
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
         encoder.write_beside(directory)
         facts |= {"fingerprint": report.fingerprint}
     failures = stage.table("quality", "failed_media", feature_set=f"raw_{modality}")
     stage.lake.write_frame(failures, report.failures(), provenance)
-    shown: dict[str, object] = {
-        "items": report.items,
-        "present": report.present,
-        "missing": report.missing,
-        "failed": len(report.failed),
-        "decoded now": report.encoded,
-        "taken over unchanged": report.reused,
+    own = {
         "shape of an item": " x ".join(str(side) for side in encoder.layout.shape),
         "MB": round(report.items * report.dimensions * np.dtype(report.dtype).itemsize / 1e6, 2),
-        "seconds": round(report.seconds, 2),
-        "peak memory MB": round(report.peak_memory_mb),
     }
-    if report.failed:
-        shown["failed rows"] = report.failures()
-    return [Outcome(task.outputs[0], stage.raw_content.read(*keys).digest, shown)]
+    return [
+        Outcome(
+            task.outputs[0],
+            stage.raw_content.read(*keys).digest,
+            extraction_facts(report, own, "decoded now"),
+        )
+    ]
 
 
 def check_content(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

@@ -5,7 +5,6 @@ and how many are kept, is `encoders.token_maps` and `encoders.options`; feature 
 `features`.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from mrs_pipeline.deciding import deciding
 from mrs_pipeline.encoders.engine import extract
 from mrs_pipeline.encoders.registry import encoder_roots
 from mrs_pipeline.ingest.registry import READERS
+from mrs_pipeline.stages.extraction_facts import extraction_facts
 from mrs_pipeline.stages.features import encoder_files, row_code
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
@@ -46,31 +46,20 @@ def extract_tokens(stage: Stage, task: Task, provenance: Provenance) -> Sequence
             directory,
             previous=previous_extraction(stage, stage.tokens, name),
             settings=engine_settings(stage).model_copy(update={"code": row_code(options)}),
-            progress=sys.stderr.isatty(),
+            progress=True,
         )
         facts |= {"tokens": shape.count, "width": shape.width, "dtype": report.dtype}
         facts |= {"fingerprint": report.fingerprint, **report.made_with}
     failures = stage.table("quality", "failed_media", feature_set=name)
     stage.lake.write_frame(failures, report.failures(), provenance)
     size = report.dimensions * np.dtype(report.dtype).itemsize
-    shown: dict[str, object] = {
-        "items": report.items,
-        "present": report.present,
-        "missing": report.missing,
-        "failed": len(report.failed),
-        "encoded now": report.encoded,
-        "taken over unchanged": report.reused,
+    own = {
         "tokens of an item, most": shape.count,
         "numbers of a token": shape.width,
         "bytes of an item": size,
         "MB": round(report.items * size / 1e6, 2),
-        **report.made_with,
-        "seconds": round(report.seconds, 2),
-        "peak memory MB": round(report.peak_memory_mb),
     }
-    if report.failed:
-        shown["failed rows"] = report.failures()
-    return [Outcome(task.outputs[0], stage.tokens.read(*keys).digest, shown)]
+    return [Outcome(task.outputs[0], stage.tokens.read(*keys).digest, extraction_facts(report, own))]
 
 
 def check_tokens(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

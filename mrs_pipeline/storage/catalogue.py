@@ -71,7 +71,7 @@ def query(home: Home, sql: str) -> pl.DataFrame:
     """
     _require_query(sql)
     if not home.catalogue.is_file():
-        _refresh_aloud(home)
+        refresh_aloud(home)
     for attempt in range(_ATTEMPTS):
         try:
             return _answer(home, sql)
@@ -80,13 +80,14 @@ def query(home: Home, sql: str) -> pl.DataFrame:
             if refused or attempt + 1 == _ATTEMPTS:
                 raise InputError(f"the query cannot be answered: {str(error).splitlines()[0]}") from error
             if _is_damage(error):
-                _refresh_aloud(home)
+                refresh_aloud(home)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _refresh_aloud(home: Home) -> None:
+def refresh_aloud(home: Home) -> None:
+    """Rebuild the views, with a warning in the log for each file or table that was left out."""
     for sentence in refresh(home):
-        LOG.warning("left out: %s", sentence)
+        LOG.warning("left out of the SQL views: %s", sentence)
 
 
 def _is_damage(error: duckdb.Error) -> bool:
@@ -132,7 +133,7 @@ def _opened(home: Home) -> duckdb.DuckDBPyConnection:
             raise
     con = connect()
     for sentence in _create_views(con, Lake(home.lake)):
-        LOG.warning("left out: %s", sentence)
+        LOG.warning("left out of the SQL views: %s", sentence)
     return con
 
 

@@ -21,6 +21,11 @@ class SurveyAnswer(StrEnum):
     """It answers another question than which items a user takes next."""
 
 
+def in_cells(*cells: Cell) -> frozenset[Cell]:
+    """The cells that the list gives a system."""
+    return frozenset(cells)
+
+
 @dataclass(frozen=True)
 class System:
     """One system of the authors' list.
@@ -35,7 +40,7 @@ class System:
         test: `file:function` of the formula test, the file without `test_formulas`; of rows that are here or `-style`.
         note: the option, what the nearest model lacks, or why it is out of scope.
         code: public repository that the model was held against.
-        licence: of that code, as far as its tree says.
+        licence: of that code, where a file of its tree says so.
         without: cells of the list in which our model does not stand; the note says why.
     """
 
@@ -48,7 +53,7 @@ class System:
     test: str | None = None
     note: str = ""
     code: str | None = None
-    licence: str = "none found"
+    licence: str = "unknown"
     without: frozenset[Cell] = frozenset()
 
     @property

@@ -19,6 +19,3 @@ SECTIONS: Final = {
 
 SYSTEMS: Final[tuple[System, ...]] = tuple(system for section in SECTIONS.values() for system in section)
 """The 60 systems."""
-
-EXPECTED_MODELS: Final = frozenset({"uvcan", "mcptr", "dicer", "mmsr"})
-"""Models that rows name and the registry has not yet; a name goes from here when its model comes."""

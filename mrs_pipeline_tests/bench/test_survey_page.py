@@ -14,7 +14,7 @@ from mrs_pipeline.ingest.layouts.registry import LAYOUTS
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.survey.encoders_and_domains import DOMAINS, SURVEY_ENCODERS
 from mrs_pipeline.survey.rows import SurveyAnswer, System
-from mrs_pipeline.survey.systems import EXPECTED_MODELS, SYSTEMS
+from mrs_pipeline.survey.systems import SYSTEMS
 from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline_tests.docs.test_architecture import ROOT, defined
 
@@ -37,12 +37,12 @@ def flaws(system: System) -> list[str]:
     found = []
     if not system.name or not system.venue or not system.domain or not system.cells:
         found.append("a part is empty")
-    if system.model and system.model not in MODELS and system.model not in EXPECTED_MODELS:
+    if system.model and system.model not in MODELS:
         found.append(f"no model {system.model}")
     if not system.built:
         needs_note = not system.note or (system.answer is SurveyAnswer.NEAREST and not system.model)
         return [*found, "the answer is not explained"] if needs_note else found
-    if system.model in EXPECTED_MODELS or found:
+    if found:
         return found
     file, function = formula_test(system) if system.test else ("", "")
     path = TESTS / file
@@ -94,11 +94,6 @@ def test_models_of_the_list_have_their_rows():
     for name in MODELS.own:
         title = plain(MODELS[name].spec.title)
         assert rows.get(title, name) == name
-
-
-def test_models_that_have_come_are_no_longer_expected():
-    assert EXPECTED_MODELS.isdisjoint(MODELS), "take them off survey/systems.py:EXPECTED_MODELS"
-    assert {system.model for system in SYSTEMS} >= EXPECTED_MODELS
 
 
 def test_files_and_deviations_come_from_the_models():

@@ -36,7 +36,7 @@ def shop_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("serving") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
-        perform(stage_of(root, **SETTINGS))
+        perform(stage_of(root, **SETTINGS), run="first")
     return root
 
 

@@ -10,6 +10,7 @@ from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.currency import is_current, keep_version, provenance_of, refuse_stale
+from mrs_pipeline.tasks.lineage import record_outcomes
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, REPORT
 from mrs_pipeline.tasks.places import expand
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
@@ -42,9 +43,10 @@ def task_of(stage: Stage, name: str) -> Task:
     return next(task for task in tasks if task.name == name)
 
 
-def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outcome]:
+def perform(stage: Stage, names: Sequence[str] | None = None, run: str | None = None) -> dict[str, Outcome]:
     """Run tasks of the plan (all if None) in its order, raw interactions for the whole history; output -> outcome.
 
+    With the name of a run, lineage is recorded too.
     The report is left to the tests that go through Dagster: it shows checks, which nobody has run here.
     """
     tasks = [task for task in plan(stage.config) if REPORT not in task.outputs]
@@ -59,6 +61,8 @@ def perform(stage: Stage, names: Sequence[str] | None = None) -> dict[str, Outco
                 refuse_stale(place, task, by_output)
             keep_version(place, task)
             made = task.run(place, task, provenance_of(place, task))
+            if run is not None:
+                record_outcomes(place, task, list(made), run)
             shown = task.show(place, task) if task.show else {}
             done |= {
                 str(outcome.node.asset): replace(outcome, facts={**outcome.facts, **shown})
