@@ -3,7 +3,8 @@
 Needed is what the tasks of the dataset's settings make, at every window there is, whether current or due; what the
 champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go:
 what was made of models, feature sets and windows that the settings do not name any more, their pages too, what
-earlier champions kept, and what a killed promotion left. What somebody is writing at this moment is left for the next time.
+earlier champions kept, and what a killed promotion left. What somebody is writing at this moment is
+left for the next time.
 """
 
 import shutil
