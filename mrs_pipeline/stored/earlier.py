@@ -101,7 +101,10 @@ def starts_of(stage: Stage, task: Task, data: TrainingData) -> Starts:
     if not (stage.config.windowed and stage.config.training_of(name).warm_start):
         return Starts(name)
     spec, before = MODELS[name].spec, window_before(stage)
-    found = why_never(spec) or why_afresh(stage, task)
+    never = why_never(spec)
+    if never is not None:
+        return Starts(name, reason=never)
+    found = why_afresh(stage, task)
     if found is None and before is not None:
         window = compared_windows(stage, before, spec, data)
         if isinstance(window, EarlierWindow):
@@ -138,8 +141,8 @@ def _former(stage: Stage, before: Stage, node: Node, key: str, number: str) -> I
     with stage.lake.connect() as con:
         now, then = (stage.lake.scan(table_of(each, node)) for each in (stage, before))
         columns = con.execute(
-            f'SELECT coalesce(then."{number}", -1)::BIGINT AS former FROM {now} AS now LEFT JOIN {then} AS then '
-            f'ON now."{key}" = then."{key}" ORDER BY now."{number}"'
+            f'SELECT coalesce(old."{number}", -1)::BIGINT AS former FROM {now} AS new LEFT JOIN {then} AS old '
+            f'ON new."{key}" = old."{key}" ORDER BY new."{number}"'
         ).fetchnumpy()
     return np.asarray(columns["former"], dtype=np.int64)
 
