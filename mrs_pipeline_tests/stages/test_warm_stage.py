@@ -128,7 +128,9 @@ def test_tables_of_the_window_before_that_changed_since_are_not_its_numbers(stag
     earlier = stage.at(BEFORE)
     table = earlier.table("core", "users")
     rows = earlier.lake.read(table)
-    earlier.lake.write_frame(table, rows.with_columns(pl.col("user_id").reverse()), earlier.lake.manifest(table).provenance)
+    earlier.lake.write_frame(
+        table, rows.with_columns(pl.col("user_id").reverse()), earlier.lake.manifest(table).provenance
+    )
     made = perform(stage, ["trained/bpr_mf"])["trained/bpr_mf"]
     assert made.facts["began from"] == (
         f"scratch: core/users of window {BEFORE} changed since trained/bpr_mf was made"

@@ -86,7 +86,9 @@ def test_new_items_begin_from_content_and_new_users_from_the_first_values(
     items = np.append(np.arange(N_ITEMS), -1)
     features = {
         name: FeatureMatrix(
-            np.concatenate([matrix.values, matrix.values[:1]]), np.append(matrix.present, matrix.present[0]), name
+            np.concatenate([matrix.values, matrix.values[:1]]),
+            np.append(matrix.present, matrix.present[0]),
+            name,
         )
         for name, matrix in market.features.items()
     }
@@ -122,7 +124,9 @@ def test_new_items_begin_from_content_and_new_users_from_the_first_values(
     weights = np.linalg.solve(gram + 0.1 * np.trace(gram) / len(gram) * np.eye(len(gram)), x.T @ y)
     model, inputs = build("vbpr", data)
     carry_over(model, inputs, _start(before["vbpr"], market, users, items))
-    np.testing.assert_allclose(model.state_dict()["item_embedding"][-1], matrix[-1] @ weights, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        model.state_dict()["item_embedding"][-1], matrix[-1] @ weights, rtol=1e-4, atol=1e-6
+    )
 
 
 def start_rows(fitted: Fitted) -> np.ndarray:
