@@ -3,7 +3,7 @@
 Rows come from `quality.drift`; what the statistics mean is `functional.shift`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,8 @@ from mrs_pipeline.reporting.inputs import PageLinks
 
 MOST_NAMED: Final = len(d.LINES)
 """Lines of a plot that have a colour and a name; the others are drawn faint."""
+_KEY_COLUMNS: Final = 4
+"""Names in a line of `drawing.colour_key`."""
 STATISTIC_WORDS: Final = {
     "psi": "population stability index",
     "ks": "largest Kolmogorov-Smirnov distance",
@@ -108,16 +110,19 @@ def drift_plot(rows: pl.DataFrame) -> Figure:
     """
     statistics = [name for name in STATISTIC_WORDS if name in set(rows["statistic"])]
     windows = sorted(rows["window"].unique())
-    figure = d.empty(d.WIDE, 3.0)
+    figure = d.empty(d.WIDE, 3.4)
     for axes, statistic in zip(
         figure.subplots(1, len(statistics), squeeze=False)[0], statistics, strict=True
     ):
-        _panel(axes, rows.filter(statistic=statistic), windows)
-        axes.set_title(STATISTIC_WORDS[statistic], pad=22)
+        colours = _panel(axes, rows.filter(statistic=statistic), windows)
+        lines = -(-len(colours) // _KEY_COLUMNS) if len(colours) > 1 else 0
+        axes.set_title(STATISTIC_WORDS[statistic], pad=6 + 14 * lines)
+        _names(axes, colours)
     return figure
 
 
-def _panel(axes: Axes, rows: pl.DataFrame, windows: Sequence[str]) -> None:
+def _panel(axes: Axes, rows: pl.DataFrame, windows: Sequence[str]) -> dict[str, str]:
+    """Draws one statistic; the names that have a colour of their own."""
     statistic = rows["statistic"][0]
     place = {window: at for at, window in enumerate(windows)}
     order = rows.group_by("about", maintain_order=True).agg(
@@ -150,7 +155,20 @@ def _panel(axes: Axes, rows: pl.DataFrame, windows: Sequence[str]) -> None:
     axes.set_ylim(bottom=min(0.0, float(rows["value"].min())))  # type: ignore[arg-type]
     top = max(float(rows["value"].max()), float(bounds.max()) if len(bounds) else 0.0)  # type: ignore[arg-type]
     axes.set_ylim(top=1.12 * top if top > 0 else 1.0)
-    d.colour_key(axes, [(d.shortened(name, 26), colour) for name, colour in colours.items()])
+    return colours
+
+
+def _names(axes: Axes, colours: Mapping[str, str]) -> None:
+    """Names in their colours between plot and title; nothing where there is but one."""
+    d.colour_key(axes, [(_shown_name(name), colour) for name, colour in colours.items()])
+    key = axes.get_legend()
+    if key is not None:
+        key.set_in_layout(False)  # long names shall not squeeze the plot; the title leaves them their lines
+
+
+def _shown_name(about: str) -> str:
+    """What is compared, short enough for a key."""
+    return d.shortened(about.removeprefix("popularity of what ").removesuffix(" lists"), 22)
 
 
 def _ticks(windows: Sequence[str], most: int = 8) -> tuple[list[int], list[str]]:
