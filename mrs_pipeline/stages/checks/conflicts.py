@@ -6,13 +6,14 @@ gradients add up to nothing there; only what is nearly opposite is called a conf
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from mrs_pipeline.fitting import prepare
 from mrs_pipeline.functional.signatures import cosines_of_gradients
-from mrs_pipeline.models.base import AnyRecommender
+from mrs_pipeline.models.base import Recommender
+from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.training.batches import batch_source
 from mrs_pipeline.training.options import TrainingOptions
@@ -27,7 +28,7 @@ REGULARISATION: Final = "reg"
 
 
 def conflicting_losses(
-    model: AnyRecommender, data: TrainingData, options: TrainingOptions
+    model: Recommender[ModelConfig, Any], data: TrainingData, options: TrainingOptions
 ) -> tuple[bool, str, Mapping[str, object]]:
     """Whether no two terms conflict, what was found in words, and the mean cosine of each pair.
 
