@@ -29,7 +29,7 @@ from mrs_pipeline.training.warm_start import WarmStart, why_never
 from mrs_pipeline.types import TrainingData
 
 SCRATCH, WARM = "scratch", "warm"
-COMPARED: Final = (("recall", 20), ("ndcg", 20))
+TESTED_METRICS: Final = (("recall", 20), ("ndcg", 20))
 """Metrics on test rows and their cut-off."""
 WARM_KEYS: Final = ("dataset", WINDOW, MODEL, "seed", "way")
 """What makes a row of the runs its own."""
@@ -83,7 +83,7 @@ def bench_warm(
                 }
                 means = {
                     f"{metric}@{k}": found.filter(metric=metric, k=k)["value"].mean()
-                    for metric, k in COMPARED
+                    for metric, k in TESTED_METRICS
                 }
                 rows.append({**keys, **_facts(fitted), "cpu_seconds": cpu, **means})
                 users += [
@@ -93,7 +93,7 @@ def bench_warm(
                         *(pl.lit(value).alias(key) for key, value in keys.items()),
                         metric=pl.lit(f"{metric}@{k}"),
                     )
-                    for metric, k in COMPARED
+                    for metric, k in TESTED_METRICS
                 ]
             weights[seed] = {name: tensor.clone() for name, tensor in fitted.model.state_dict().items()}
         yield pl.DataFrame(rows, infer_schema_length=None), pl.concat(users)

@@ -1,6 +1,6 @@
 """The model of the window before as a start for that of this window: whether it fits, and whose row is whose.
 
-What is done with it is `training.warm_start`. At most `MOST_COMPARED` items are compared, evenly spaced.
+What is done with it is `training.warm_start`. At most `MOST_CHECKED_ITEMS` items are compared, evenly spaced.
 """
 
 import logging
@@ -32,7 +32,7 @@ from mrs_pipeline.training.warm_start import CarriedOver, Renumbered, WarmStart,
 from mrs_pipeline.types import BoolArray, IntArray, Interactions, TrainingData, vectors_of_users
 
 LOG = logging.getLogger("mrs_pipeline")
-MOST_COMPARED: Final = 20_000
+MOST_CHECKED_ITEMS: Final = 20_000
 """Most items whose content is compared between the windows."""
 MOST_UNLIKE: Final = 0.01
 """Greatest difference, as a share of a row's length, of the middle one of the rows that are compared."""
@@ -166,7 +166,7 @@ def _unlike(
     """Names of contents whose rows of the same items differ."""
     common = np.flatnonzero(items >= 0)
     common = common[
-        np.unique(np.linspace(0, len(common) - 1, min(len(common), MOST_COMPARED)).astype(np.int64))
+        np.unique(np.linspace(0, len(common) - 1, min(len(common), MOST_CHECKED_ITEMS)).astype(np.int64))
     ]
     for name, now, then in _contents(before, stage, spec, data):
         if now.values.shape[1:] != then.values.shape[1:]:

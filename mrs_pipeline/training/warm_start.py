@@ -18,7 +18,7 @@ from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.storage.digests import array_digest, text_digest
 from mrs_pipeline.types import BoolArray, IntArray
 
-RIDGE: Final = 0.1
+CONTENT_RIDGE: Final = 0.1
 """Weight of the ridge penalty, as a share of the mean square of a feature over the rows that the map is fitted to."""
 
 
@@ -217,7 +217,7 @@ def _fill_from_content(own: Tensor, content: tuple[Tensor, Tensor], rows: _Rows)
         return False
     known, targets = features[fit].double(), own[fit].double().flatten(1)
     gram = known.T @ known
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    gram.diagonal().add_(CONTENT_RIDGE * gram.diagonal().mean())
     weights = torch.linalg.solve(gram, known.T @ targets)
     own[new] = (features[new].double() @ weights).to(own.dtype).view(-1, *own.shape[1:])
     return True
