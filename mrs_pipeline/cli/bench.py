@@ -328,7 +328,9 @@ def bench_warm_start(
                     markup=False,
                 )
     tests = paired_tests(pl.concat(users))
-    every = kept_rows(runs_path).filter(pl.col("dataset") == dataset, pl.col("model").is_in(chosen))
+    every = kept_rows(runs_path).filter(
+        pl.col("dataset") == dataset, pl.col("model").is_in(chosen), pl.col("window").is_in(keys)
+    )
     summary = warm_summary(every, tests)
     write_table(tests, folder / "bench_warm_tests.csv")
     write_table(summary, folder / "bench_warm.csv")
