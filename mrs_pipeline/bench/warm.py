@@ -167,7 +167,7 @@ def warm_plot(runs: pl.DataFrame) -> bytes:
             for way, style in ((SCRATCH, "o--"), (WARM, "s-")):
                 line = means.filter(model=model, way=way).sort(WINDOW)
                 axes.plot(line[WINDOW], line[column], style, label=way)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * (means.filter(model=model)[column].max() or 1))  # type: ignore[operator]
             axes.set_title(f"{model}: {column.replace('cpu_seconds', 'CPU seconds of training')}")
     figure.axes[0].legend()
     picture = io.BytesIO()
