@@ -223,6 +223,16 @@ class DatasetConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _warm_starts_have_windows(self) -> "DatasetConfig":
+        asked = [self.training.warm_start, *(each.get("warm_start") for each in self.model_training.values())]
+        if any(asked) and not self.windowed:
+            raise ValueError(
+                "training.warm_start goes on from the window before, and there are no windows; set window.every, or "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _model_training_fits(self) -> "DatasetConfig":
         for name in self.model_training:
             if name not in MODELS:

@@ -45,10 +45,11 @@ from mrs_pipeline.training.held_memory import MemoryMeter, free_bytes
 from mrs_pipeline.training.loop import FitResult, train
 from mrs_pipeline.training.options import TrainingOptions
 from mrs_pipeline.training.pretraining import configure_pretraining, with_pretrained
+from mrs_pipeline.training.warm_start import CarriedOver, WarmStart, carry_over
 from mrs_pipeline.training.workload import require_memory
 from mrs_pipeline.types import FeatureMatrix, IntArray, Interactions, TopK, TrainingData
 
-_WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
+WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 _FACTS = {"model": str, "config": dict, "seed": int, "n_users": int, "n_items": int}
 """What `config.json` holds at least."""
 
@@ -63,12 +64,14 @@ class Fitted:
         result: history, best epoch, seconds, memory.
         pretraining: settings of the pretraining that was made for it; None where it needs none or the data
             brought the vectors along.
+        carried: what it began from; None where it was trained from scratch.
     """
 
     model: AnyRecommender
     seed: int
     result: FitResult
     pretraining: PretrainingConfig | None = None
+    carried: CarriedOver | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def fit(
     evaluation: EvaluationOptions | None = None,
     checkpoints: Path | None = None,
     pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
+    start: WarmStart | None = None,
 ) -> Fitted:
     """Trains `model` on `data.train`, choosing the epoch on `data.valid`.
 
@@ -137,6 +141,7 @@ def fit(
             on from there. Remove it when the result has been stored.
         pretraining: settings of the first step, or overrides of its defaults, where the model is the second
             and `data` hold no result of the first.
+        start: an earlier training to go on from; from scratch if None.
 
     Raises:
         InputError: the data lack what the model needs, or there is nothing to validate on.
@@ -144,12 +149,13 @@ def fit(
     """
     training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
     begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
+    carried, begins = _carried(begun, start)
     validate = _selection(begun.data, evaluation, begun.model)
     code = _code_of("mrs_pipeline.fitting:fit", begun.model, metric_roots([evaluation.select_metric]))
-    chosen = (str(training.eval_every), evaluation.select_on)
+    chosen = (str(training.eval_every), evaluation.select_on, *begins)
     checkpoint = _checkpoint(checkpoints, begun, seed, training, code, *chosen)
     result = train(begun.model, begun.inputs, training, validate, checkpoint, memory=begun.memory)
-    return Fitted(begun.model, seed, result, begun.pretraining)
+    return Fitted(begun.model, seed, result, begun.pretraining, carried)
 
 
 def refit(
@@ -162,6 +168,7 @@ def refit(
     training: TrainingOptions | None = None,
     checkpoints: Path | None = None,
     pretraining: PretrainingConfig | Mapping[str, Any] | None = None,
+    start: WarmStart | None = None,
 ) -> Fitted:
     """Trains `model` on `data.train` for exactly so many epochs, choosing nothing: for what is to be served.
 
@@ -175,6 +182,7 @@ def refit(
         training: batches, device; its epochs and patience are not looked at.
         checkpoints: as in `fit`, another directory.
         pretraining: as in `fit`.
+        start: what `fit` began from, when it chose the epochs.
 
     Raises:
         InputError: the data lack what the model needs.
@@ -182,11 +190,12 @@ def refit(
     """
     training = (training or TrainingOptions()).model_copy(update={"epochs": epochs})
     begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
+    carried, begins = _carried(begun, start)
     # a state of more epochs than are wanted now cannot be gone on from
     code, wanted = _code_of("mrs_pipeline.fitting:refit", begun.model), f"{epochs} epochs"
-    checkpoint = _checkpoint(checkpoints, begun, seed, training, code, wanted)
+    checkpoint = _checkpoint(checkpoints, begun, seed, training, code, wanted, *begins)
     result = train(begun.model, begun.inputs, training, None, checkpoint, memory=begun.memory)
-    return Fitted(begun.model, seed, result, begun.pretraining)
+    return Fitted(begun.model, seed, result, begun.pretraining, carried)
 
 
 def save(fitted: Fitted, directory: Path) -> None:
@@ -212,7 +221,7 @@ def save_model(
         "pretraining": None if pretraining is None else pretraining.model_dump(mode="json"),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, directory / _WEIGHTS)
+    save_file(tensors, directory / WEIGHTS)
     (directory / _CONFIG).write_text(json.dumps(facts, indent=2) + "\n")
 
 
@@ -253,11 +262,11 @@ def load(directory: Path, data: TrainingData, *, device: torch.device | str = "c
     inputs = ModelInputs.from_data(prepared, device)
     model = _build(name, config, inputs, facts["seed"])
     try:
-        model.load_state_dict(load_file(directory / _WEIGHTS))
+        model.load_state_dict(load_file(directory / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(
-            f"{directory / _WEIGHTS} does not hold this model's weights ({reason}); train it again"
+            f"{directory / WEIGHTS} does not hold this model's weights ({reason}); train it again"
         ) from error
     return model.eval()
 
@@ -578,6 +587,13 @@ def _begin(
     data = prepare(data, model, settings, device=device, pretraining=first_step)
     inputs = ModelInputs.from_data(data, device)
     return _Begun(data, inputs, _build(model, settings, inputs, seed), first_step, memory)
+
+
+def _carried(begun: _Begun, start: WarmStart | None) -> tuple[CarriedOver | None, tuple[str, ...]]:
+    """What was put into the model of an earlier training, and what a checkpoint must know of it."""
+    if start is None:
+        return None, ()
+    return carry_over(begun.model, begun.inputs, start), (start.digest,)
 
 
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> AnyRecommender:

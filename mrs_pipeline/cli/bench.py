@@ -280,6 +280,73 @@ def bench_limit(
         out.print(f"wrote {path}", soft_wrap=True, markup=False)
 
 
+@bench.command("warm")
+def bench_warm_start(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset with windows.")],
+    *,
+    models: Annotated[str, typer.Option(help="Models of the dataset, separated by commas.")] = "bpr_mf,vbpr",
+    windows: Annotated[int, typer.Option(min=1, help="Last windows that are trained both ways.")] = 6,
+    seeds: Annotated[int, typer.Option(min=1, help="How many of the dataset's seeds.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train models from scratch and from the window before, window by window: cost, accuracy, paired tests, a plot."""
+    import polars as pl
+
+    from mrs_pipeline.bench.tables import keep_rows, kept_rows, write_table
+    from mrs_pipeline.bench.warm import (
+        WARM_KEYS,
+        bench_warm,
+        check_warm_models,
+        paired_tests,
+        warm_plot,
+        warm_summary,
+    )
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.orchestration.launch import load_project, made_for_models
+    from mrs_pipeline.tasks.task import Stage
+
+    chosen = chosen_models(models) or []
+    check_warm_models(chosen)
+    home = enter_home()
+    project = load_project(home)
+    config = project.config(dataset)
+    keys, lines = made_for_models(project, dataset, chosen, windows + 1)
+    show_steps()
+    for line in lines:
+        err.print(line, markup=False)
+    folder = home.reports
+    runs_path, users = folder / "bench_warm_runs.csv", []
+    stages = [Stage(config, home, key) for key in keys]
+    for model in chosen:
+        for runs, measured in bench_warm(stages, model, config.seeds[:seeds]):
+            keep_rows(runs_path, runs, WARM_KEYS)  # kept also where a later one fails
+            users.append(measured)
+            for run in runs.iter_rows(named=True):
+                err.print(
+                    f"{model} {run['window']} {run['way']}: {run['epochs']} epochs, {run['cpu_seconds']:.1f} CPU "
+                    f"seconds, recall@20 {run['recall@20']:.4f}",
+                    markup=False,
+                )
+    tests = paired_tests(pl.concat(users))
+    every = kept_rows(runs_path).filter(
+        pl.col("dataset") == dataset, pl.col("model").is_in(chosen), pl.col("window").is_in(keys)
+    )
+    summary = warm_summary(every, tests)
+    write_table(tests, folder / "bench_warm_tests.csv")
+    write_table(summary, folder / "bench_warm.csv")
+    (folder / "bench_warm.svg").write_bytes(warm_plot(every))
+    if as_json:
+        show({"summary": summary, "tests": tests, "runs": every}, str, as_json=True)
+        return
+    out.print(frame_table(summary, f"warm start beside scratch, {dataset}, {len(keys) - 1} windows"))
+    out.print(frame_table(tests, "warm minus scratch on test rows"))
+    out.print(
+        f"wrote {folder / 'bench_warm.csv'} and beside it runs, tests and a plot",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
 @bench.command("startup")
 def bench_startup(
     *,

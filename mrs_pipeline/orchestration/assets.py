@@ -23,7 +23,7 @@ from mrs_pipeline.orchestration.keys import asset_key, group_name
 from mrs_pipeline.orchestration.lineage_events import told
 from mrs_pipeline.orchestration.metadata import as_metadata, column_metadata
 from mrs_pipeline.orchestration.notifications import tell_of_checks
-from mrs_pipeline.orchestration.partitions import partitions_of, up_to_here, windows_of
+from mrs_pipeline.orchestration.partitions import partitions_of, the_one_before, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.remote.transient import is_transient
 from mrs_pipeline.schema import FULL_WINDOW
@@ -57,7 +57,7 @@ def build_asset(
     @dg.multi_asset(
         name=_op_name(config, task),
         outs={_out_name(output): _out(config, task, output) for output in task.outputs},
-        deps=[_dep(config, task, name, tasks) for name in task.inputs],
+        deps=[*(_dep(config, task, name, tasks) for name in task.inputs), *_self_dep(config, task)],
         resource_defs={"lake_frames": LAKE_FRAMES},
         partitions_def=partitions_of(config.window) if task.windowed else None,
         backfill_policy=dg.BackfillPolicy.single_run() if RAW_INTERACTIONS in task.outputs else None,
@@ -252,6 +252,14 @@ def _dep(config: DatasetConfig, task: Task, name: Node, tasks: Mapping[Node, Tas
         if name == RAW_INTERACTIONS
         else dg.AssetDep(key)
     )
+
+
+def _self_dep(config: DatasetConfig, task: Task) -> list[dg.AssetDep]:
+    """On its own window before, so that a backfill makes windows in their order."""
+    start = task.goes_on_from
+    if start not in task.outputs or start is None:
+        return []
+    return [dg.AssetDep(asset_key(config.name, start), partition_mapping=the_one_before())]
 
 
 def _result(

@@ -11,6 +11,7 @@ from typing import Any, Final
 import dagster as dg
 
 from mrs_pipeline.dataset import DatasetConfig
+from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.tasks.node import LEADERBOARD, RAW_INTERACTIONS, Node
 from mrs_pipeline.tasks.task import Task
 from mrs_pipeline.windows import CRON, scored_keys, window_end, window_start
@@ -28,7 +29,11 @@ def condition_of(config: DatasetConfig, task: Task) -> dg.AutomationCondition[An
         return None
     if task.group in _AT_ONCE or not config.windowed:
         return dg.AutomationCondition.eager()
-    return dg.AutomationCondition.on_cron(CRON[config.window.every], "UTC")
+    begins = dg.AutomationCondition.on_cron(CRON[config.window.every], "UTC")
+    if task.goes_on_from in task.outputs:  # the window before is not made again when a window begins
+        own = dg.AssetSelection.assets(*(asset_key(config.name, output) for output in task.outputs))
+        return begins.ignore(own)
+    return begins
 
 
 def check_condition_of(task: Task) -> dg.AutomationCondition[Any] | None:

@@ -170,6 +170,38 @@ def run_dataset(
                 execution.run(pipeline_job_name(name), chosen, [window])
 
 
+def made_for_models(
+    project: Project, name: str, models: Sequence[str], last: int
+) -> tuple[list[str], Iterator[str]]:
+    """Make all that models are trained on at the last closed windows; those windows, and a line before each run.
+
+    Args:
+        project: the home's datasets.
+        name: which of them.
+        models: of the dataset.
+        last: how many windows.
+
+    Raises:
+        InputError: the dataset has no such model, or fewer windows that models are trained for.
+    """
+    config = project.config(name)
+    now = datetime.now(UTC)
+    keys = [key for key in scored_keys(config.window, now) if config.windowed]
+    keys = [key for key in keys if window_end(config.window.every, key) <= now]
+    if len(keys) < 2:
+        raise InputError(
+            f"{name} has fewer than two closed windows with history; set `window:` in its defs.yaml."
+        )
+    inputs = {
+        asset
+        for task in _chosen(config, models, ())
+        if str(task.outputs[0]) in {f"trained/{model}" for model in models}
+        for asset in task.inputs
+    }
+    keys = keys[-last:]
+    return keys, run_dataset(project, name, keys, [], force=False, also=sorted(inputs, key=str))
+
+
 def run_on_request(project: Project, name: str, output: Node, window: str, force: bool) -> Iterator[str]:
     """Run a task that runs only when asked for, after what it is made from; yields a line before each Dagster run.
 

@@ -32,6 +32,13 @@ def up_to_here(options: WindowOptions) -> dg.PartitionMapping:
     return dg.TimeWindowPartitionMapping(start_offset=-back, allow_nonexistent_upstream_partitions=True)
 
 
+def the_one_before() -> dg.PartitionMapping:
+    """The window before the one that is made; none for the first."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
 def windows_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[str]:
     """The windows that this step is to make or to check."""
     step = context.op_execution_context

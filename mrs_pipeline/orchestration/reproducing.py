@@ -20,7 +20,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.tasks.currency import provenance_of
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Kind, Node
-from mrs_pipeline.tasks.places import exists, expand, node_of, record, table_of
+from mrs_pipeline.tasks.places import exists, expand, node_of, record, table_of, window_before
 from mrs_pipeline.tasks.standing import standing
 from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.tasks.tracing import require_records
@@ -99,8 +99,9 @@ def reproduce(stage: Stage, model: str, folder: Path) -> list[Reproduced]:
         again.home.models.mkdir(parents=True)
         (again.home.models / "pretrained").symlink_to(pretrained.resolve())
     outcomes: list[Reproduced] = []
+    chain = _chain(stage, model)
     for task in _needed(stage.config, model):
-        for place in _places(again, task):
+        for place in _places(again, task, chain):
             task.run(place, task, provenance_of(place, task))
             original = stage.at(place.window)
             outcomes += [_compared(original, place, node_of(place, output)) for output in task.outputs]
@@ -119,12 +120,23 @@ def _needed(config: DatasetConfig, model: str) -> list[Task]:
     return chosen[::-1]
 
 
-def _places(stage: Stage, task: Task) -> Sequence[Stage]:
+def _chain(stage: Stage, model: str) -> list[str]:
+    """The windows that a model's trainings went on from one after another, and at last the stage's own."""
+    node, chain = Node(Kind.TRAINED, model), [stage.window]
+    while True:
+        before = window_before(stage.at(chain[0]))
+        made = record(stage.at(chain[0]), node)[1] if exists(stage.at(chain[0]), node) else None
+        if before is None or made is None or str(node.at(before.window)) not in made.upstream:
+            return chain
+        chain.insert(0, before.window)
+
+
+def _places(stage: Stage, task: Task, chain: Sequence[str]) -> Sequence[Stage]:
     """The windows at which a task is done: raw interactions at all up to the stage's own."""
     if not task.windowed:
         return [Stage(stage.config, stage.home)]
     if RAW_INTERACTIONS not in task.outputs:
-        return [stage]
+        return [stage.at(window) for window in chain]
     reader = next(each for each in plan(stage.config) if RAW_INTERACTIONS in each.inputs)
     return [stage.at(str(node.window)) for node in expand(stage, reader, RAW_INTERACTIONS)]
 

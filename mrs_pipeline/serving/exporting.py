@@ -12,6 +12,7 @@ import polars as pl
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.retrieval.index import GRAPH
+from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stored.indexes import read_index, read_vectors_of
 from mrs_pipeline.tables.vectors_table import ITEM_SIDE, USER_SIDE
 from mrs_pipeline.tasks.node import Kind, Node
@@ -153,13 +154,21 @@ def _measured(stage: Stage, model: str) -> dict[str, Any]:
 
 
 def _origins(origin: Origin) -> Sequence[dict[str, str]]:
-    """Everything that the model was made from, each once, in the order of its making."""
+    """Everything that the model was made from, each once, in the order of its making; other windows are named."""
     found: dict[str, dict[str, str]] = {}
+    walked: set[int] = set()
 
     def walk(each: Origin) -> None:
+        if id(each) in walked:
+            return
+        walked.add(id(each))
         for upstream in each.inputs:
             walk(upstream)
-        found.setdefault(each.name, {"asset": each.name, "digest": each.digest})
+        own = (
+            each.made is None or origin.made is None or each.made.window in (origin.made.window, FULL_WINDOW)
+        )
+        name = each.name if own or each.made is None else f"{each.name}@{each.made.window}"
+        found.setdefault(name, {"asset": name, "digest": each.digest})
 
     walk(origin)
     return list(found.values())

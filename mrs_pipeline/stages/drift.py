@@ -7,16 +7,22 @@ bound in the settings and beyond what chance reaches between samples of these si
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import duckdb
 import numpy as np
 import polars as pl
+from filelock import FileLock
 
 from mrs_pipeline.dataset import DatasetConfig, DriftOptions
 from mrs_pipeline.deciding import deciding
 from mrs_pipeline.functional.shift import Shift, cosine_of_means, largest_ks, stability_index
-from mrs_pipeline.schema import ITEM_ID, USER_ID
+from mrs_pipeline.reporting.drift_page import DriftPageInputs, drift_page
+from mrs_pipeline.schema import ITEM_ID, USER_ID, WINDOW
+from mrs_pipeline.stages.report_links import DRIFT_PAGE, links_of_part
+from mrs_pipeline.storage.pages import replace_text
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.sql import identifier
 from mrs_pipeline.stored.features import read_features
@@ -65,8 +71,36 @@ def measure_drift(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
         )
         for part in COMPARED_PARTS
     }
-    facts = {**{name: round(value, 4) for name, value in largest.items()}, "drift": frame}
+    page = _write_drift_page(stage)
+    facts = {
+        **{name: round(value, 4) for name, value in largest.items()},
+        "page": str(page),
+        "drift": frame,
+    }
     return [Outcome(WINDOW_DRIFT, manifest.digest, facts, manifest.columns)]
+
+
+def _write_drift_page(stage: Stage) -> Path:
+    """Write `data/reports/<dataset>/drift.html`: all windows that have been compared, whichever was measured last."""
+    path = stage.home.reports / stage.config.name / DRIFT_PAGE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(stage.home.data / f".drift-{stage.config.name}.lock"):
+        tables = [(key, table_of(stage.at(key), WINDOW_DRIFT)) for key in windows(stage.config)]
+        frames = [
+            stage.lake.read(table).with_columns(pl.lit(key).alias(WINDOW))
+            for key, table in tables
+            if stage.lake.exists(table)
+        ]
+        page = drift_page(
+            DriftPageInputs(
+                dataset=stage.config.name,
+                generated=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                rows=pl.concat(frames),
+                links=links_of_part(stage.home, stage.config.name, path),
+            )
+        )
+        replace_text(path, page)
+    return path
 
 
 def check_drift(stage: Stage, task: Task) -> Sequence[CheckOutcome]:

@@ -11,6 +11,7 @@ from shutil import rmtree
 from mrs_pipeline.fitting import refit, save
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.earlier import starts_of
 from mrs_pipeline.stored.trained import chosen_epochs
 from mrs_pipeline.stored.training_data import refitted_seeds, training_data
 from mrs_pipeline.tasks.places import store_of
@@ -22,6 +23,7 @@ def refit_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     (node,) = task.outputs
     name = node.name
     data = training_data(stage, MODELS[name].spec, whole=True)
+    begins, carried = starts_of(stage, task, data), []
     store, keys = store_of(stage, node)
     checkpoints = store.root.joinpath(*keys) / "resume"
     seeds = refitted_seeds(stage.config, name)
@@ -37,7 +39,9 @@ def refit_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
                 seed=seed,
                 training=stage.config.training_of(name),
                 checkpoints=checkpoints / f"seed={seed}",
+                start=begins.of(seed),
             )
+            carried.append(fitted.carried)
             folder: Path = directory / f"seed={seed}"
             folder.mkdir()
             save(fitted, folder)
@@ -46,5 +50,6 @@ def refit_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
         "training rows": len(data.train),
         "epochs": list(epochs.values()),
         "seconds": round(time.perf_counter() - started, 2),
+        **begins.facts(carried),
     }
     return [Outcome(node, store.read(*keys).digest, facts)]

@@ -32,9 +32,15 @@ from mrs_pipeline.stored.training_data import (
 )
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.task import Task
+from mrs_pipeline.training.warm_start import why_never
 
 _HOW_LONG: Final = ("epochs", "patience", "eval_every")
 """Settings of training that decide how many epochs are run."""
+
+
+def goes_on(config: DatasetConfig, name: str) -> bool:
+    """Whether a window's training of a model may begin from that of the window before."""
+    return config.windowed and config.training_of(name).warm_start and why_never(MODELS[name].spec) is None
 
 
 def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list[Task]:
@@ -49,10 +55,12 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
     trained, final = Node(Kind.TRAINED, name), Node(Kind.FINAL, name)
     options = deciding(config.training_of(name))
     again = refitted_seeds(config, name)
+    warm = trained if goes_on(config, name) else None
     served, tested = config.serving.refit, config.evaluation.refit
     refit = Task(
         outputs=(final,),
         inputs=(trained, *whole),
+        goes_on_from=warm,
         run=refit_model,
         uses=uses,
         settings={
@@ -75,6 +83,7 @@ def model_tasks(config: DatasetConfig, name: str, settings: ModelConfig) -> list
         Task(
             outputs=(trained,),
             inputs=inputs,
+            goes_on_from=warm,
             run=train_model,
             uses=(*uses, *metric_roots([config.evaluation.select_metric])),
             settings={

@@ -19,6 +19,7 @@ from mrs_pipeline.storage.table import Table
 
 INDEX: Final = "index.html"
 REPORT_PAGE: Final = "report.html"
+DRIFT_PAGE: Final = "drift.html"
 _BELOW: Final = {"Feature sets": "features", "Studies": "experiments"}
 """Heading -> folder below the dataset's, whose folders are windows."""
 
@@ -70,6 +71,9 @@ def _entries(home: Home) -> Iterator[DatasetEntry]:
 def _pages(folder: Path, start: Path) -> Pages:
     """The pages below a dataset's folder by kind, windows in order."""
     found: Pages = {}
+    drift = folder / DRIFT_PAGE
+    if drift.is_file():
+        found["Drift"] = (("from window to window", _address(drift, start)),)
     for heading, below in _BELOW.items():
         pages = sorted((folder / below).glob("*/*.html"))
         if pages:

@@ -20,11 +20,13 @@ from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline.reporting.drawing import png
 from mrs_pipeline.reporting.plots import training_curves
 from mrs_pipeline.storage.provenance import Provenance
+from mrs_pipeline.stored.earlier import starts_of
 from mrs_pipeline.stored.trained import long_history
 from mrs_pipeline.stored.training_data import seeds_of, training_data
 from mrs_pipeline.tasks.task import Outcome, Stage, Task
 from mrs_pipeline.training.devices import resolve_device
 from mrs_pipeline.training.options import TrainingOptions
+from mrs_pipeline.training.warm_start import CarriedOver, WarmStart
 from mrs_pipeline.types import TrainingData
 
 
@@ -36,6 +38,7 @@ class _Recipe:
     config: ModelConfig
     training: TrainingOptions
     evaluation: EvaluationOptions
+    start: WarmStart | None
 
 
 def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
@@ -43,31 +46,43 @@ def train_model(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Ou
     name = task.subject
     config = stage.config.model_configs[name]
     data = training_data(stage, MODELS[name].spec)
+    begins = starts_of(stage, task, data)
     keys = (stage.config.name, stage.window, name)
     checkpoints = _checkpoints(stage, name)
     seeds = seeds_of(stage.config, name)
     with stage.models.writing(*keys, provenance=provenance, facts={"seeds": list(seeds)}) as directory:
-        recipe = _Recipe(name, config, stage.config.training_of(name), stage.config.evaluation)
+        training = stage.config.training_of(name)
         work = [
-            (data, recipe, seed, checkpoints / f"seed={seed}", directory / f"seed={seed}") for seed in seeds
+            (
+                data,
+                _Recipe(name, config, training, stage.config.evaluation, begins.of(seed)),
+                seed,
+                checkpoints / f"seed={seed}",
+                directory / f"seed={seed}",
+            )
+            for seed in seeds
         ]
-        gpus = 1.0 if resolve_device(recipe.training).type == "cuda" else 0.0
+        gpus = 1.0 if resolve_device(training).type == "cuda" else 0.0
         runs = list(spread_calls(_train_seed, work, gpus=gpus))
-        facts = [each for each, _ in runs]
-        history = pl.concat(each for _, each in runs)
+        facts = [each for each, _, _ in runs]
+        history = pl.concat(each for _, each, _ in runs)
         # before the weights are published: where these lie, all of the training does
         stage.lake.write_frame(
             stage.table("models", "runs", model=name), _runs(stage, name, facts), provenance
         )
         stage.lake.write_frame(stage.table("models", "history", model=name), history, provenance)
     rmtree(checkpoints, ignore_errors=True)  # absent where the model needs no checkpoint
-    return [Outcome(task.outputs[0], stage.models.read(*keys).digest)]
+    digest = stage.models.read(*keys).digest
+    return [Outcome(task.outputs[0], digest, begins.facts([carried for _, _, carried in runs]))]
 
 
 def _train_seed(
     data: TrainingData, recipe: _Recipe, seed: int, checkpoints: Path, folder: Path
-) -> tuple[dict[str, str | int | float | None], pl.DataFrame]:
-    """Fits one seed and saves it in a folder; its facts and its history. Repeated, it goes on from its checkpoint."""
+) -> tuple[dict[str, str | int | float | None], pl.DataFrame, CarriedOver | None]:
+    """Fits one seed and saves it in a folder; its facts, its history, what it began from.
+
+    Repeated, it goes on from its checkpoint.
+    """
     fitted = fit(
         data,
         recipe.name,
@@ -76,12 +91,13 @@ def _train_seed(
         training=recipe.training,
         evaluation=recipe.evaluation,
         checkpoints=checkpoints,
+        start=recipe.start,
     )
     rmtree(folder, ignore_errors=True)  # what a machine left that was lost while it saved
     folder.mkdir()
     save(fitted, folder)
     history = history_table(fitted.result).with_columns(pl.lit(seed, pl.Int64).alias("seed"))
-    return run_facts(fitted) | {"device": str(fitted.model.device)}, history
+    return run_facts(fitted) | {"device": str(fitted.model.device)}, history, fitted.carried
 
 
 def popularity_score(stage: Stage) -> float:

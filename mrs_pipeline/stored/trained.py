@@ -29,16 +29,17 @@ def load_trained(
         data: what it was trained on.
         final: the model of all history, not the one that was chosen on validation.
     """
-    directory = _directory(stage, Node(Kind.FINAL if final else Kind.TRAINED, name), seed)
+    directory = trained_directory(stage, Node(Kind.FINAL if final else Kind.TRAINED, name), seed)
     return load(directory, data, device=resolve_device(stage.config.training_of(name)))
 
 
 def chosen_epochs(stage: Stage, name: str, seed: int) -> int:
     """The epochs that validation chose for one seed of a trained model."""
-    return epochs_of(_directory(stage, Node(Kind.TRAINED, name), seed))
+    return epochs_of(trained_directory(stage, Node(Kind.TRAINED, name), seed))
 
 
-def _directory(stage: Stage, node: Node, seed: int) -> Path:
+def trained_directory(stage: Stage, node: Node, seed: int) -> Path:
+    """Where one seed of a trained or final model is stored, intact; InputError where that seed was not trained."""
     directory = intact_artifact(stage, node).directory / f"seed={seed}"
     if not directory.is_dir():
         raise InputError(f"{node} of {stage.config.name} {stage.window} has no seed {seed}; train it again.")

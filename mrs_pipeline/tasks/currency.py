@@ -16,7 +16,7 @@ from mrs_pipeline.storage.provenance import Provenance, require_current
 from mrs_pipeline.storage.versions import VersionRecord, VersionStore
 from mrs_pipeline.tasks.files import files_digests
 from mrs_pipeline.tasks.node import Node
-from mrs_pipeline.tasks.places import exists, expand, node_of, record
+from mrs_pipeline.tasks.places import exists, expand, node_of, record, window_before
 from mrs_pipeline.tasks.task import Stage, Task
 
 _DIGITS = 16
@@ -42,7 +42,7 @@ def keep_version(stage: Stage, task: Task) -> None:
 
 def upstream(stage: Stage, task: Task) -> dict[str, str]:
     """Name -> digest of all that the task would read now; InputError says what has to be materialised first."""
-    nodes = [node for asset in task.inputs for node in expand(stage, task, asset)]
+    nodes = _read(stage, task)
     absent = [node for node in nodes if not exists(stage, node)]
     if absent:
         raise InputError(
@@ -54,6 +54,60 @@ def upstream(stage: Stage, task: Task) -> dict[str, str]:
     for files in task.files:
         digests |= files_digests(stage, files)
     return digests
+
+
+def _read(stage: Stage, task: Task) -> list[Node]:
+    """All nodes that the task would read now."""
+    return [
+        *(node for asset in task.inputs for node in expand(stage, task, asset)),
+        *_of_window_before(stage, task),
+    ]
+
+
+def why_afresh(stage: Stage, task: Task) -> str | None:
+    """Why the task cannot go on from the window before, as a clause; None where it can."""
+    start, before = task.goes_on_from, window_before(stage)
+    if start is None or before is None:
+        return "there is no window before it"
+    if not exists(before, start):
+        return f"{start.at(before.window)} has not been made"
+    try:
+        return _why_unlike(stage, task, start, before)
+    except UnreadableError as fault:
+        return str(fault)
+
+
+def _why_unlike(stage: Stage, task: Task, start: Node, before: Stage) -> str | None:
+    """What of code, settings and inputs of the window before is not as it would have to be."""
+    made = record(before, start)[1]
+    if start in task.outputs:
+        wanted = version(task)
+    elif exists(stage, start):
+        wanted = record(stage, start)[1].code_version
+    else:
+        return f"{start} has not been made"
+    if made.code_version != wanted:
+        return f"{start.at(before.window)} was made by other code or with other settings"
+    changed = [node for node in _made_of(made) if not _is_as_read(before, made, node)]
+    return f"{_listed(changed)} of window {before.window} changed since {start} was made" if changed else None
+
+
+def _of_window_before(stage: Stage, task: Task) -> list[Node]:
+    """What the task goes on from, and what that was made of, at the window before; empty where it begins afresh."""
+    before = window_before(stage)
+    if task.goes_on_from is None or before is None or why_afresh(stage, task):
+        return []
+    start = task.goes_on_from
+    return [node.at(before.window) for node in (start, *_made_of(record(before, start)[1]))]
+
+
+def _made_of(made: Provenance) -> list[Node]:
+    """The inputs of something at its own window."""
+    return [Node.parse(name) for name in made.upstream if "@" not in name and "/" in name]
+
+
+def _is_as_read(stage: Stage, made: Provenance, node: Node) -> bool:
+    return exists(stage, node) and record(stage, node)[0] == made.upstream[str(node)]
 
 
 def provenance_of(stage: Stage, task: Task) -> Provenance:
@@ -101,7 +155,7 @@ def why_stale(stage: Stage, task: Task) -> list[str]:
     absent = [node for node in nodes if not exists(stage, node)]
     if absent:
         return [f"{_listed(absent)} not made yet"]
-    inputs = [node for asset in task.inputs for node in expand(stage, task, asset)]
+    inputs = _read(stage, task)
     lacking = [node for node in inputs if not exists(stage, node)]
     if lacking:
         return [f"its input {_listed(lacking)} is not made yet"]

@@ -61,6 +61,12 @@ def windows(config: DatasetConfig) -> list[str]:
     return window_keys(config.window, datetime.now(UTC))
 
 
+def window_before(stage: Stage) -> Stage | None:
+    """The stage at the window before its own; None where there is none."""
+    earlier = [key for key in windows(stage.config) if key < stage.window] if stage.config.windowed else []
+    return stage.at(earlier[-1]) if earlier else None
+
+
 def expand(stage: Stage, task: Task, asset: Node) -> list[Node]:
     """The nodes behind an input of a task.
 

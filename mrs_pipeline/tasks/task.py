@@ -132,6 +132,8 @@ class Task:
         outputs: what it makes; each is an asset.
         inputs: what it reads; each is an output of another task.
         where_there: those of its inputs that it does without where they have not been made.
+        goes_on_from: an output of the window before that it begins from, with what that was made of, where it was made
+            by the same code and settings (`tasks.currency.why_afresh`); None where a window stands by itself.
         files: what it reads outside the stores.
         run: does the work for one window, and stamps the provenance that it is given on its outputs.
         uses: what `run` finds by name and not by import, such as the model's class: functions, classes or
@@ -154,6 +156,7 @@ class Task:
     description: str
     uses: tuple[Root, ...] = ()
     where_there: frozenset[Node] = frozenset()
+    goes_on_from: Node | None = None
     files: tuple[External, ...] = ()
     show: Callable[["Stage", "Task"], Mapping[str, Any]] | None = None
     windowed: bool = True

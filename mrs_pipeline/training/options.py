@@ -42,6 +42,9 @@ class TrainingOptions(BaseModel):
     """Stop after this many validations in a row without a gain; the best epoch's weights are kept."""
     mirror_gradient: MirrorGradientOptions | None = None
     """Mirror Gradient around the model's own loss; plain steps where not given."""
+    warm_start: bool = False
+    """Begin from the weights of the window before, where it has been trained by the same code with the same settings on
+    the same features; rows of users and items are found by their ids. For datasets with windows."""
     eval_every: int = Field(default=1, ge=1)
     """Epochs from one validation to the next."""
     checkpoint_every: int = Field(default=10, ge=0)

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from mrs_pipeline.functional.signatures import lost_after_best, shares_of_scores, shares_of_weights
+from mrs_pipeline.functional.signatures import (
+    cosines_of_gradients,
+    lost_after_best,
+    shares_of_scores,
+    shares_of_weights,
+)
 
 
 def test_shares_of_scores_are_variances_of_what_paths_add() -> None:
@@ -42,3 +47,13 @@ def test_shares_of_weights_take_dense_and_sparse() -> None:
 )
 def test_what_was_lost_after_the_best_epoch(scores: list[float], losses: list[float], lost: float) -> None:
     assert lost_after_best(scores, losses) == pytest.approx(lost)
+
+
+def test_cosines_are_of_shared_parameters_alone() -> None:
+    both, own = (torch.tensor(values, requires_grad=True) for values in ([1.0, 2.0, -1.0], [3.0]))
+    a, b = torch.tensor([1.0, 0.0, 2.0]), torch.tensor([2.0, 1.0, -3.0])
+    terms = {"a": both @ a + 5 * own.sum(), "b": both @ b, "c": own.sum(), "d": torch.tensor(1.0)}
+    found = cosines_of_gradients(terms, [both, own])
+    assert set(found) == {("a", "b"), ("a", "c")}  # b and c share none, d has none
+    assert found["a", "b"] == pytest.approx(float(a @ b / (a.norm() * b.norm())))
+    assert found["a", "c"] == pytest.approx(1)

@@ -9,6 +9,7 @@ import pytest
 
 from mrs_pipeline.plan import plan
 from mrs_pipeline.stages.drift import COMPARED_PARTS
+from mrs_pipeline.stages.report_links import links_of_report
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.storage.table import Table
 from mrs_pipeline.stored.features import read_features
@@ -154,3 +155,22 @@ def test_the_first_window_has_nothing_to_be_compared_with(stage: Stage) -> None:
     first = stage.at("2024-01")
     assert _checked(first) == dict.fromkeys(COMPARED_PARTS, True)
     assert _rows(first).is_empty()
+
+
+def test_the_page_shows_all_windows_and_is_linked(stage: Stage) -> None:
+    """Also one whose rows were measured earlier; a drift is named in words, with its bound."""
+    _checked(stage)
+    rows = _rows(stage)
+    beyond = rows.with_columns(value=pl.lit(9.0), drifted=pl.col("about") == "events of users")
+    for window, frame in ((BEFORE, rows), ("2024-07", beyond)):
+        stage.lake.write_frame(table_of(stage.at(window), WINDOW_DRIFT), frame, Provenance("test"))
+    made = task_of(stage, "eval/drift")
+    (outcome,) = made.run(stage, made, Provenance("test"))
+    page = stage.home.reports / "tiny" / "drift.html"
+    text = page.read_text()
+    assert outcome.facts["page"] == str(page)
+    assert "Window 2024-07 differs from the one before it in 1 of" in text and "events of users" in text
+    assert text.count("<figure") == rows["part"].n_unique()
+    assert 'href="report.html"' in text and 'href="../index.html"' in text
+    links = links_of_report(stage.home, "tiny")
+    assert links.below["Drift"] == (("from window to window", "drift.html"),)

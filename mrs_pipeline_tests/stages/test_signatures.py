@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from mrs_pipeline.models.fusion.vbpr import Vbpr
 from mrs_pipeline.stages.checks.signatures import check_signatures, check_unseen, signature_specs
 from mrs_pipeline.storage.lake import Table
 from mrs_pipeline.tasks.task import CheckOutcome, Stage
@@ -66,7 +67,8 @@ def _retrained(stage: Stage, change: Callable[[dict[str, np.ndarray]], None]) ->
 
 def test_a_sound_training_has_none(stage: Stage) -> None:
     found = _checked(stage)
-    assert set(found) == {"parts_ways", "collapsed", "modalities"}
+    assert set(found) == {"parts_ways", "collapsed", "modalities", "conflicting_losses"}
+    assert found["conflicting_losses"].description.startswith("not applicable")
     assert _broken(stage) == [] and not any(each.blocking for each in found.values())
     shares = dict(found["modalities"].facts)
     assert set(shares) == {"id", "text", "image"} and sum(shares.values()) == pytest.approx(1)
@@ -112,6 +114,21 @@ def test_a_modality_that_is_dead_or_alone(stage: Stage, scale: float, sentence: 
     _retrained(stage, scaled)
     found = _checked(stage)["modalities"]
     assert not found.passed and sentence in found.description
+
+
+@pytest.mark.parametrize(("weight", "passed"), [(-0.5, False), (0.5, True)])
+def test_terms_of_a_loss_that_undo_each_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, weight: float, passed: bool
+) -> None:
+    """The second term pulls where the first one pushes, or the same way."""
+    plain = Vbpr.loss
+    monkeypatch.setattr(
+        Vbpr, "loss", lambda self, batch: {**(own := plain(self, batch)), "second": weight * own["bpr"]}
+    )
+    found = _checked(stage)["conflicting_losses"]
+    assert found.passed is passed and not found.blocking
+    assert found.facts["bpr against second"] == pytest.approx(1 if passed else -1)
+    assert ("bpr against second undo each other" in found.description) is not passed
 
 
 def test_unseen_items_at_chance(stage: Stage) -> None:

@@ -1,7 +1,8 @@
 """Failure signatures that the survey names, looked for after a training. They warn and stop nothing.
 
-Train and validation part ways; vectors collapse; one modality carries nearly all of the score or none of it; items that
-training has not seen are ranked no better than by chance. Samples are bounded: `MOST_SAMPLED` users and items.
+Train and validation part ways; vectors collapse; one modality carries nearly all of the score or none of it; terms of
+the loss undo each other; items that training has not seen are ranked no better than by chance. Samples are bounded:
+`MOST_SAMPLED` users and items.
 """
 
 from collections.abc import Mapping
@@ -19,11 +20,13 @@ from mrs_pipeline.models.layers.item_autoencoder import BY_INTERACTIONS
 from mrs_pipeline.models.layers.parts import IDENTIFIER
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
+from mrs_pipeline.stages.checks.conflicts import conflicting_losses
 from mrs_pipeline.stored.trained import load_trained
 from mrs_pipeline.stored.training_data import seeds_of, training_data
 from mrs_pipeline.tasks.node import Kind, Node
 from mrs_pipeline.tasks.places import table_of
 from mrs_pipeline.tasks.task import CheckOutcome, CheckSpec, Stage
+from mrs_pipeline.types import TrainingData
 
 MOST_SAMPLED: Final = 1000
 """Most users, and most items, that are looked at."""
@@ -51,6 +54,7 @@ def signature_specs(name: str) -> tuple[CheckSpec, ...]:
             sees,
             "No modality carries nearly all of the score, or none.",
         ),
+        ("conflicting_losses", learned, "No two terms of the loss undo each other's steps."),
     )
     return tuple(CheckSpec(check, node, said, blocking=False) for check, asked, said in wanted if asked)
 
@@ -64,14 +68,16 @@ def check_signatures(stage: Stage, name: str, *, sound: bool) -> list[CheckOutco
         sound: whether its weights are finite; nothing is asked of others.
     """
     specs = signature_specs(name)
-    loaded = {"collapsed", "modalities"} & {spec.name for spec in specs}
-    model = _loaded(stage, name) if loaded and sound else None
+    loaded = {"collapsed", "modalities", "conflicting_losses"} & {spec.name for spec in specs}
+    model, data = _loaded(stage, name) if loaded and sound else (None, None)
     found = []
     for spec in specs:
         if spec.name == "parts_ways":
             passed, said, facts = _parts_ways(stage, name)
-        elif model is None:
+        elif model is None or data is None:
             passed, said, facts = False, "not judged, since weights are not finite", {}
+        elif spec.name == "conflicting_losses":
+            passed, said, facts = conflicting_losses(model, data, stage.config.training_of(name))
         else:
             passed, said, facts = (_collapsed if spec.name == "collapsed" else _modalities)(model)
         found.append(CheckOutcome(spec.name, spec.output, passed, spec.blocking, said, facts))
@@ -163,9 +169,9 @@ def _modalities(model: AnyRecommender) -> _Found:
     )
 
 
-def _loaded(stage: Stage, name: str) -> AnyRecommender:
+def _loaded(stage: Stage, name: str) -> tuple[AnyRecommender, TrainingData]:
     data = training_data(stage, MODELS[name].spec)
-    return load_trained(stage, name, seeds_of(stage.config, name)[0], data)
+    return load_trained(stage, name, seeds_of(stage.config, name)[0], data), data
 
 
 def _places(n: int) -> torch.Tensor:
