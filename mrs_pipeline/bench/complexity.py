@@ -129,7 +129,9 @@ def complexity(
     rows = []
     for grows in GROWING:
         factors = [2**power for power in range(doublings + 1)]
-        sizes = [(users, items * factor) if grows == "items" else (users * factor, items) for factor in factors]
+        sizes = [
+            (users, items * factor) if grows == "items" else (users * factor, items) for factor in factors
+        ]
         markets = [market(*size, per_user, raw=True) for size in sizes]
         for name in names:
             costs = [cost_of(name, data) for data in markets]

@@ -287,7 +287,9 @@ def bench_complexity(
     users: Annotated[int, typer.Option(min=100, help="Users of the smallest made-up market.")] = 2_000,
     items: Annotated[int, typer.Option(min=100, help="Items of it.")] = 2_000,
     per_user: Annotated[int, typer.Option(min=2, help="Interactions of a user.")] = 10,
-    doublings: Annotated[int, typer.Option(min=1, max=6, help="How often items, and users, are doubled.")] = 2,
+    doublings: Annotated[
+        int, typer.Option(min=1, max=6, help="How often items, and users, are doubled.")
+    ] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Exponents of seconds and bytes of preparation and a training step as items, and users, double."""

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 
 from mrs_pipeline.taxonomy import Cell
 
-
 LINEAR: Final = "linear in users, items and training rows"
 """The memory of a model that makes no table of all pairs of items or of users."""
 
@@ -84,6 +83,7 @@ class ModelSpec:
         complexity: time of one training step or solution, in the shape letters of `types`.
         memory: what is held beside data and parameters while the model is built and trained; a model whose memory
             is not linear says so (`bench.complexity` measures it, and a test holds all models to it).
+        clusters: whether something is learned for each cluster of content, so that features may not change under it.
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
         user_graph: whether it needs the graph of users who share items.
@@ -112,6 +112,7 @@ class ModelSpec:
     tokens: FeatureUse = FeatureUse.IGNORED
     histories: bool = False
     memory: str = LINEAR
+    clusters: bool = False
 
     @property
     def needs_content(self) -> bool:

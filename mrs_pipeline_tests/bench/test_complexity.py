@@ -45,7 +45,7 @@ def test_the_largest_tensor_grows_as_stated(name, markets, monkeypatch):
 
 
 def test_who_says_that_it_holds_all_pairs():
-    assert DENSE == {"ease", "edlae", "rlae", "mm_ease"}
+    assert {"ease", "edlae", "rlae", "mm_ease"} == DENSE
 
 
 class _Planted(BprMf):

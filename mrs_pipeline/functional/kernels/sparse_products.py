@@ -33,6 +33,10 @@ class SparseOperator:
         matrix = graph.tensor()
         return cls(matrix, matrix if symmetric else graph.transposed().tensor())
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SparseOperator":
+        """Itself: it is constant, so that copies of a model share it (torch copies no sparse CSR tensor)."""
+        return self
+
     def __matmul__(self, dense: Tensor) -> Tensor:
         """[rows, D] = this [rows, columns] times dense [columns, D]."""
         return sparse_product(self, dense)
