@@ -1,5 +1,7 @@
 """MGAT, LGMRec, GUME and MMSSL against their equations in dense NumPy on a small market."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
