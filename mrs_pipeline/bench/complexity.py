@@ -113,7 +113,7 @@ def cost_of(name: str, data: TrainingData) -> Cost:
             model.start_epoch()
             batch: Any = next(batch_source(model, inputs, _BATCH).epoch(model.generator))
             optimiser = torch.optim.Adam([dict(group) for group in model.parameter_groups()], fused=True)
-            torch.stack(list(model.loss(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(model.loss(batch).values())).sum().backward()
             optimiser.step()
     return Cost(time.process_time() - started, held.peak, held.largest, f"{held.by} {list(held.shape)}")
 
@@ -129,11 +129,14 @@ def complexity(
     rows = []
     for grows in GROWING:
         factors = [2**power for power in range(doublings + 1)]
-        sizes = [
-            (users, items * factor) if grows == "items" else (users * factor, items) for factor in factors
+        markets = [
+            market(users, items * factor, per_user, raw=True)
+            if grows == "items"
+            else market(users * factor, items, per_user, raw=True)
+            for factor in factors
         ]
-        markets = [market(*size, per_user, raw=True) for size in sizes]
         for name in names:
+            cost_of(name, markets[0])  # sets libraries up
             costs = [cost_of(name, data) for data in markets]
             rows.append(
                 {
@@ -155,10 +158,11 @@ def complexity(
 def _slope(factors: Sequence[int], values: Sequence[float]) -> float:
     """Of the line through the logarithms.
 
-    >>> round(_slope([1, 2, 4], [3, 12, 48]), 6)
+    >>> _slope([1, 2, 4], [3, 12, 48])
     2.0
     """
-    return float(np.polyfit(np.log(factors), np.log(np.maximum(values, 1e-9)), 1)[0])
+    slope = np.polyfit(np.log(factors), np.log(np.maximum(values, 1e-9)), 1)[0]
+    return round(float(slope), 3) + 0.0
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

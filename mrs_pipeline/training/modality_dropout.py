@@ -75,10 +75,10 @@ def _linked(values: Tensor, shown: Tensor, graph: Csr) -> Csr:
     """The nearest neighbours of the items that are `shown` [I] among themselves, as many as in `graph`."""
     matrix = FeatureMatrix(values.cpu().numpy(), shown.cpu().numpy())
     found = knn_graph(matrix, int(graph.indptr.diff().max()), device=values.device)
-    parts = (
+    indptr, indices, weights = (
         torch.from_numpy(part).to(values.device) for part in (found.indptr, found.indices, found.weights)
     )
-    return Csr(*parts, found.shape)
+    return Csr(indptr, indices, weights, found.shape)
 
 
 def _view(model: Recommender[ModelConfig, BatchT], inputs: ModelInputs) -> Recommender[ModelConfig, BatchT]:
