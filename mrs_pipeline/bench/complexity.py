@@ -32,7 +32,7 @@ _BATCH: Final = 256
 _CPU: Final = torch.device("cpu")
 
 
-class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the tensors that are made while it is entered.
 
     Attributes:
@@ -104,7 +104,7 @@ class Cost:
 def cost_of(name: str, data: TrainingData) -> Cost:
     """What a model of the registry takes, with its default settings."""
     started = time.process_time()
-    with Held() as held:
+    with LiveTensors() as held:
         model, inputs = built(name, with_needs(name, data), _CPU)
         if model.spec.batches is BatchKind.NONE:
             model.fit_closed_form()

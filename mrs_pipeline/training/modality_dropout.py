@@ -9,7 +9,7 @@ is asked for. Validation, scoring and what is saved know the model alone.
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -17,17 +17,16 @@ from torch import Tensor
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.graphs import knn_graph
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.models.base import Batch, Recommender
+from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.spec import FeatureUse
+from mrs_pipeline.training.batches import BatchT
 from mrs_pipeline.training.options import ModalityDropoutOptions
 from mrs_pipeline.types import FeatureMatrix
 
 _STREAM: Final = 7919
 """Multiplies seeds, so that what is dropped is not drawn as weights and batches are."""
-
-BatchT = TypeVar("BatchT", bound=Batch)
 
 
 def views_of(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mrs_pipeline.bench import complexity as measuring
-from mrs_pipeline.bench.complexity import GROWING, Held, complexity, cost_of
+from mrs_pipeline.bench.complexity import GROWING, LiveTensors, complexity, cost_of
 from mrs_pipeline.bench.gpu_market import market
 from mrs_pipeline.models.base import Recommender
 from mrs_pipeline.models.baselines.bpr_mf import BprMf
@@ -15,7 +15,7 @@ from mrs_pipeline.types import TrainingData
 
 MANY, FEW = 1200, 60
 """So many that a table of pairs is the largest tensor, and more than the rows of a block of similarities."""
-MOST = 2.6
+MOST_GROWTH = 2.6
 """Growth of the largest tensor as a size doubles: 2 where it is linear, 4 for a table of pairs."""
 DENSE = {name for name in MODELS.own if MODELS[name].spec.memory != LINEAR}
 
@@ -39,9 +39,9 @@ def growth(name: str, pair: Pair) -> float:
 def test_the_largest_tensor_grows_as_stated(name, markets, monkeypatch):
     # blocks of similarities are filled here as they are by large catalogues
     monkeypatch.setattr(neighbours, "_SIMILARITIES_AT_ONCE", 2**18)
-    assert growth(name, markets["users"]) <= MOST
+    assert growth(name, markets["users"]) <= MOST_GROWTH
     found = growth(name, markets["items"])
-    assert found > 3.5 if name in DENSE else found <= MOST
+    assert found > 3.5 if name in DENSE else found <= MOST_GROWTH
 
 
 def test_who_says_that_it_holds_all_pairs():
@@ -70,14 +70,14 @@ def test_a_planted_table_of_pairs_is_found(kind: type[Recommender], side, market
         return kind(kind.Config(), inputs, torch.Generator().manual_seed(1)), inputs
 
     honest = measuring.built
-    assert growth("bpr_mf", markets[side]) <= MOST
+    assert growth("bpr_mf", markets[side]) <= MOST_GROWTH
     monkeypatch.setattr(measuring, "built", planted)
     assert growth("bpr_mf", markets[side]) > 3.5
     assert cost_of("bpr_mf", markets[side][1]).made_by == f"aten.gt [{2 * MANY}, {2 * MANY}]"
 
 
 def test_bytes_are_those_held_at_once():
-    with Held() as held:
+    with LiveTensors() as held:
         for _ in range(3):
             table = torch.zeros(100, 10)
             table[:50].add_(1)

@@ -26,8 +26,8 @@ from mrs_pipeline.functional.kernels.sparse_products import IDENTITY, SparseOper
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.layers.wrapper import WrapperConfig, WrappingRecommender
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
+from mrs_pipeline.models.wrapper import WrapperConfig, WrappingRecommender
 from mrs_pipeline.taxonomy import Cell
 
 _Place = tuple[torch.nn.Module, str]

@@ -26,9 +26,9 @@ from pydantic import Field
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.item_graphs import item_graphs
-from mrs_pipeline.models.layers.virtual_edges import Strategy, virtual_edges, with_virtual
-from mrs_pipeline.models.layers.wrapper import WrapperConfig, WrappingRecommender
+from mrs_pipeline.models.layers.virtual_edges import EdgeChoice, virtual_edges, with_virtual
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
+from mrs_pipeline.models.wrapper import WrapperConfig, WrappingRecommender
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -41,7 +41,7 @@ class ViMmRecConfig(WrapperConfig):
         "strategy": ("overlay", "synergistic"),
     }
 
-    strategy: Strategy = "overlay"
+    strategy: EdgeChoice = "overlay"
     """Whether edges are chosen in each modality and added up, or chosen from the sum over the modalities."""
     n_edges: int = Field(default=5, ge=0, le=1000)
     """Virtual edges of a user, of each modality or of all; 0 leaves the backbone as it is."""

@@ -13,14 +13,14 @@ from mrs_pipeline.functional.kernels.rows import unit_rows
 from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.inputs import ModelInputs
 
-Strategy = Literal["overlay", "synergistic"]
+EdgeChoice = Literal["overlay", "synergistic"]
 
 _PATHS = 2**22
 """User-item-neighbour paths that stand in memory at once; a user with more stands alone."""
 
 
 def virtual_edges(
-    inputs: ModelInputs, graphs: Mapping[str, Csr], n: int, weight: float, strategy: Strategy
+    inputs: ModelInputs, graphs: Mapping[str, Csr], n: int, weight: float, strategy: EdgeChoice
 ) -> Csr:
     """[U, I] edges of no training pair, with weights of at most `weight`.
 
