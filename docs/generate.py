@@ -23,6 +23,7 @@ from mrs_pipeline.metrics.base import Metric
 from mrs_pipeline.metrics.registry import METRICS
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.models.spec import LINEAR
 from mrs_pipeline.open_settings import OneOf
 from mrs_pipeline.registry import Registry
 from mrs_pipeline.reporting.taxonomy_matrix import cell_title, taxonomy_matrix
@@ -299,9 +300,18 @@ def taxonomy() -> str:
         f"| {row['axis']} | {cell_title(Cell(row['cell']))} | {', '.join(row['models'])} |"
         for row in matrix.to_dicts()
     ]
-    parts += ["", "## Models", "", "| model | item features | time and memory | paper |", "|---|---|---|---|"]
     parts += [
-        f"| `{name}` | {spec.features} | {spec.complexity.replace('|', chr(92) + '|')} | {spec.title}, {spec.paper} |"
+        "",
+        "## Models",
+        "",
+        "Time is that of a training step, or of the solution. Memory is what is held beside data and parameters; where "
+        f"nothing stands it is {LINEAR}. `mrs bench complexity` measures both.",
+        "",
+    ]
+    parts += ["| model | item features | time | memory | paper |", "|---|---|---|---|---|"]
+    parts += [
+        f"| `{name}` | {spec.features} | {spec.complexity.replace('|', chr(92) + '|')} | "
+        f"{'' if spec.memory == LINEAR else spec.memory} | {spec.title}, {spec.paper} |"
         for name, spec in specs.items()
     ]
     return "\n".join(parts) + "\n"

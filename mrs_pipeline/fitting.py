@@ -667,6 +667,7 @@ def _fingerprint(
         training.precision,
         str(training.compile),
         "" if training.mirror_gradient is None else training.mirror_gradient.model_dump_json(),
+        "" if training.modality_dropout is None else training.modality_dropout.model_dump_json(),
         *chosen,
         array_digest(*arrays, *([] if data.candidates is None else [data.candidates])),
     )

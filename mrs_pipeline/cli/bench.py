@@ -347,6 +347,37 @@ def bench_warm_start(
     )
 
 
+@bench.command("complexity")
+def bench_complexity(
+    *,
+    models: ModelNames = None,
+    users: Annotated[int, typer.Option(min=100, help="Users of the smallest made-up market.")] = 2_000,
+    items: Annotated[int, typer.Option(min=100, help="Items of it.")] = 2_000,
+    per_user: Annotated[int, typer.Option(min=2, help="Interactions of a user.")] = 10,
+    doublings: Annotated[
+        int, typer.Option(min=1, max=6, help="How often items, and users, are doubled.")
+    ] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Exponents of seconds and bytes of preparation and a training step as items, and users, double."""
+    from mrs_pipeline.bench.complexity import complexity
+    from mrs_pipeline.bench.tables import write_table
+    from mrs_pipeline.cli.tables import frame_table
+    from mrs_pipeline.models.registry import MODELS
+
+    home = enter_home()
+    table = complexity(chosen_models(models) or sorted(MODELS.own), users, items, per_user, doublings)
+    path = home.reports / "bench_complexity.csv"
+    write_table(table, path)
+    if as_json:
+        show(table, str, as_json=True)
+        return
+    shown = table.drop("stated", "stated_memory")
+    title = f"from {users:,} users and {items:,} items, doubled {doublings} times; 1 is linear"
+    out.print(frame_table(shown, title))
+    out.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
 @bench.command("startup")
 def bench_startup(
     *,

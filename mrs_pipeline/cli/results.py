@@ -206,7 +206,8 @@ def models(
             "model": name,
             "taxonomy": "\n".join(sorted(model.spec.cells)),
             "item features": str(model.spec.features) + ("\nand knowledge" if model.spec.knowledge else ""),
-            "time and memory": model.spec.complexity,
+            "time": model.spec.complexity,
+            "memory": model.spec.memory,
             "paper": f"{model.spec.title}, {model.spec.paper}",
         }
         for name, model in MODELS.items()

@@ -116,6 +116,8 @@ class ModelInputs:
         device: where all of it is.
         raw: modality -> decoded content, in alphabetical order; on a CPU a memory map stays one.
         tokens: modality -> regions or words, in alphabetical order; on a CPU a memory map stays one.
+        virtual: [U, I] further edges of the graph that vectors are propagated over, no training pair among them; set
+            by a wrapper (`layers.virtual_edges`), None otherwise.
     """
 
     n_users: int
@@ -133,6 +135,7 @@ class ModelInputs:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     raw: Mapping[str, RawTensors] = field(default_factory=dict)
     tokens: Mapping[str, TokenTensors] = field(default_factory=dict)
+    virtual: Csr | None = None
 
     @classmethod
     def from_data(cls, data: TrainingData, device: torch.device | str = "cpu") -> "ModelInputs":

@@ -54,6 +54,8 @@ _BRIDGES: Final = {
     "cke": f"{_HERE}.bridge.cke:Cke",
     "mkr": f"{_HERE}.bridge.mkr:Mkr",
     "pyg": f"{_HERE}.bridge.pyg:Pyg",
+    "vi_mmrec": f"{_HERE}.bridge.vi_mmrec:ViMmRec",
+    "fastmmrec": f"{_HERE}.bridge.fastmmrec:FastMmRec",
 }
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",

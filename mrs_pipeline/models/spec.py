@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from mrs_pipeline.taxonomy import Cell
+
+LINEAR: Final = "linear in users, items and training rows"
+"""The memory of a model that makes no table of all pairs of items or of users."""
 
 
 class FeatureUse(StrEnum):
@@ -77,7 +80,10 @@ class ModelSpec:
         paper: authors, venue, year.
         url: where the paper is.
         cells: the taxonomy cells it belongs to.
-        complexity: cost of one training step or solution, in the shape letters of `types`.
+        complexity: time of one training step or solution, in the shape letters of `types`.
+        memory: what is held beside data and parameters while the model is built and trained; a model whose memory
+            is not linear says so (`bench.complexity` measures it, and a test holds all models to it).
+        clusters: whether something is learned for each cluster of content, so that features may not change under it.
         features: whether it ignores, may use or needs item features (of any set of modalities).
         item_graph: whether it needs the modalities' kNN item graphs.
         user_graph: whether it needs the graph of users who share items.
@@ -105,6 +111,8 @@ class ModelSpec:
     raw: FeatureUse = FeatureUse.IGNORED
     tokens: FeatureUse = FeatureUse.IGNORED
     histories: bool = False
+    memory: str = LINEAR
+    clusters: bool = False
 
     @property
     def needs_content(self) -> bool:

@@ -38,6 +38,23 @@ def factor_model(name: str) -> FactorModel:
     return kind
 
 
+def propagating_model(name: str) -> FactorModel:
+    """The model of that name, if it is a `factor_model` on LightGCN's propagation.
+
+    Raises:
+        InputError: there is no such model, or it is of another kind.
+    """
+    from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender
+
+    kind = factor_model(name)
+    if not issubclass(kind, LightGcnRecommender):
+        raise InputError(
+            f"'{name}' cannot stand here: wanted is a model that propagates vectors over the user-item graph as "
+            "LightGCN does, such as lightgcn, freedom, mgcn and bm3"
+        )
+    return kind
+
+
 def wrapped_config(
     kind: FactorModel, settings: Mapping[str, object], shared: Mapping[str, object]
 ) -> ModelConfig:

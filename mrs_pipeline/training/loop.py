@@ -7,7 +7,7 @@ for as many epochs as it is told, and the last one's weights are kept.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Generic
@@ -25,8 +25,9 @@ from mrs_pipeline.training.batches import BatchSource, BatchT, batch_source
 from mrs_pipeline.training.checkpoint import CheckpointFile, RunState, optimizer_tensors, restore_optimizer
 from mrs_pipeline.training.early_stopping import EarlyStopping
 from mrs_pipeline.training.held_memory import MemoryMeter
+from mrs_pipeline.training.modality_dropout import views_of
 from mrs_pipeline.training.options import TrainingOptions
-from mrs_pipeline.training.step import step_loss
+from mrs_pipeline.training.step import Loss, step_loss
 from mrs_pipeline.training.used_energy import EnergyMeter
 from mrs_pipeline.training.workload import PROBED, Workload
 from mrs_pipeline.training.world import World
@@ -105,7 +106,8 @@ def train(
         return _solve(model, validate, memory, energy)
     rows = len(inputs.users)
     source = batch_source(model, inputs, options.batch_for(rows))
-    return _Run(model, source, options, validate, checkpoint, memory, energy, rows).go()
+    views = views_of(model, inputs, options.modality_dropout)
+    return _Run(model, views, source, options, validate, checkpoint, memory, energy, rows).go()
 
 
 def _solve(
@@ -126,6 +128,7 @@ class _Run(Generic[BatchT]):
     """State of a run in flight."""
 
     model: Recommender[ModelConfig, BatchT]
+    views: Sequence[Recommender[ModelConfig, BatchT]]
     source: BatchSource[BatchT]
     options: TrainingOptions
     validate: Validate | None
@@ -151,7 +154,12 @@ class _Run(Generic[BatchT]):
         self.workload = Workload.of(self.model, name, self.rows, steps, self.options.epochs)
         self.world = World.current()
         self.world.require(name, self.model.spec.batches)
-        self._loss = self.world.step_loss(self.model, step_loss(self.model, self.options))  # type: ignore[arg-type]
+        if len(self.views) > 1:
+            self.world.require_alone("modality_dropout")
+        self._losses = [
+            self.world.step_loss(view, step_loss(view, self.options))  # type: ignore[arg-type]
+            for view in self.views
+        ]
         own, grown = config.learning_rate, self.options.step_factor(self.rows)
         groups = [{**group, "lr": group.get("lr", own) * grown} for group in self.model.parameter_groups()]
         self.optimizer = torch.optim.Adam(groups, lr=own * grown, fused=True)
@@ -208,16 +216,19 @@ class _Run(Generic[BatchT]):
         model, generator = self.model, self.model.generator
         model.train()
         self.world.start_epoch(generator)
-        model.start_epoch()
+        for view in self.views:
+            view.train()
+            view.start_epoch()
         names: list[str] = []
         values: list[Tensor] = []
         mirror = self.options.mirror_gradient
         for step, batch in enumerate(self.source.epoch(generator)):
+            loss = self._losses[step % len(self._losses)]
             if mirror is not None and step % mirror.every == 0:
-                terms = self._step(batch, mirror.descent)
-                self._step(batch, -mirror.ascent)
+                terms = self._step(loss, batch, mirror.descent)
+                self._step(loss, batch, -mirror.ascent)
             else:
-                terms = self._step(batch)
+                terms = self._step(loss, batch)
             names = list(terms)
             values.append(torch.stack(list(terms.values())))
             if epoch == 1:
@@ -237,9 +248,9 @@ class _Run(Generic[BatchT]):
             LOG.info(self.workload.estimate((now - self.probed_from) / PROBED))
         self.probed_from = now
 
-    def _step(self, batch: BatchT, factor: float = 1.0) -> dict[str, Tensor]:
+    def _step(self, loss: Loss[BatchT], batch: BatchT, factor: float = 1.0) -> dict[str, Tensor]:
         """One optimiser step down `factor` times the loss (up, if negative); the terms as they were before it."""
-        terms = self._loss(batch)
+        terms = loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack(list(terms.values())).sum()
         (total if factor == 1 else factor * total).backward()  # type: ignore[no-untyped-call]

@@ -23,6 +23,22 @@ class MirrorGradientOptions(BaseModel):
     """alpha_2: factor of the loss on the way back up; the paper tries 0.1, 0.2 and 0.3."""
 
 
+class ModalityDropoutOptions(BaseModel):
+    """Modality dropout: in each step some items show the mean of a modality in place of their own content.
+
+    A model that learns so relies less on any one modality, which pays where items will lack some. It is for models
+    that see extracted features; the others are trained as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    probability: float = Field(default=0.2, gt=0, lt=1)
+    """With which an item lacks a modality in a batch, drawn for each item and modality."""
+    views: int = Field(default=4, ge=1, le=64)
+    """Draws, which steps take in turn. Each holds once more what the model derives from features: more of them are
+    more variety and more memory."""
+
+
 class TrainingOptions(BaseModel):
     """How long and in what steps a model is trained; the step size belongs to the model's own settings."""
 
@@ -42,6 +58,8 @@ class TrainingOptions(BaseModel):
     """Stop after this many validations in a row without a gain; the best epoch's weights are kept."""
     mirror_gradient: MirrorGradientOptions | None = None
     """Mirror Gradient around the model's own loss; plain steps where not given."""
+    modality_dropout: ModalityDropoutOptions | None = None
+    """Items lack modalities now and then while a model is trained; none do where not given."""
     warm_start: bool = False
     """Begin from the weights of the window before, where it has been trained by the same code with the same settings on
     the same features; rows of users and items are found by their ids. For datasets with windows."""

@@ -55,6 +55,14 @@ class World:
                 "processes; start it without torchrun"
             )
 
+    def require_alone(self, option: str) -> None:
+        """InputError where several processes train and an option is for one alone."""
+        if not self.alone:
+            raise InputError(
+                f"`training: {{{option}: ...}}` is for one process and {self.size} train this model; start it "
+                "without torchrun, or leave the option out"
+            )
+
     def start_epoch(self, generator: torch.Generator) -> None:
         """Has all processes draw what the first one draws from now on."""
         if self.alone:

@@ -74,6 +74,19 @@ def test_the_questions_of_the_survey_are_asked() -> None:
     assert seen == [None, ("audio",), ("image",), ("text",), None]
     shares = {arm.removed for arm in experiment("missing").arms(MODALITIES)}
     assert shares == set(SHARES) == {0.0, 0.1, 0.3, 0.5, 0.8}
+    remedies = [arm for arm in experiment("missing").arms(MODALITIES) if arm.against]
+    plain = {arm.name: arm for arm in experiment("missing").arms(MODALITIES) if not arm.against}
+    assert {arm.series for arm in remedies} == {
+        "vbpr + modality dropout",
+        "freedom + modality dropout",
+        "VI-MMRec on freedom",
+        "FastMMRec on freedom",
+    }
+    for arm in remedies:
+        control = plain[arm.against]
+        assert control.removed == arm.removed
+        assert control.model in (arm.model, arm.settings.get("backbone"))
+    assert {"sibrar", "gume"} <= {arm.model for arm in plain.values()}
     with pytest.raises(InputError, match="no experiment 'fusoin'.*fusion"):
         experiment("fusoin")
 

@@ -5,7 +5,7 @@ symmetric one is itself. Weights that are learned belong in `edge_products`, `ed
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -33,9 +33,25 @@ class SparseOperator:
         matrix = graph.tensor()
         return cls(matrix, matrix if symmetric else graph.transposed().tensor())
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SparseOperator":
+        """Itself: it is constant, so that copies of a model share it (torch copies no sparse CSR tensor)."""
+        return self
+
     def __matmul__(self, dense: Tensor) -> Tensor:
         """[rows, D] = this [rows, columns] times dense [columns, D]."""
         return sparse_product(self, dense)
+
+
+class _Identity(SparseOperator):
+    """The identity of any size, which multiplies nothing."""
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """`dense` as it is."""
+        return dense
+
+
+IDENTITY: Final = _Identity(torch.empty(0), torch.empty(0))
+"""In place of a graph that is left out."""
 
 
 def sparse_product(operator: SparseOperator, dense: Tensor) -> Tensor:
@@ -95,6 +111,8 @@ def mean_propagation(operator: SparseOperator, x: Tensor, n_layers: int) -> Tens
         x: [N, D], which gets the gradient.
         n_layers: L.
     """
+    if operator is IDENTITY:
+        return x
     if has_kernel(SPARSE, x):
         return kernel(_MeanPropagation, x, operator, n_layers)
     return mean_propagation_reference(operator, x, n_layers)

@@ -33,6 +33,7 @@ class Ease(ItemAutoencoder[EaseConfig]):
         url="https://arxiv.org/abs/1905.03375",
         cells=frozenset({Cell.BASELINE}),
         complexity="O(I^3)",
+        memory="O(I^2)",
         batches=BatchKind.NONE,
         histories=True,
     )

@@ -46,6 +46,7 @@ class Edlae(ItemAutoencoder[EdlaeConfig]):
         url="https://proceedings.neurips.cc/paper/2020/hash/e33d974aae13e4d877477d51d8bafdc4-Abstract.html",
         cells=frozenset({Cell.BASELINE}),
         complexity="O(I^3)",
+        memory="O(I^2)",
         batches=BatchKind.NONE,
         histories=True,
     )

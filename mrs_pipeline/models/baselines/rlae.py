@@ -49,6 +49,7 @@ class Rlae(ItemAutoencoder[RlaeConfig]):
         url="https://arxiv.org/abs/2305.12922",
         cells=frozenset({Cell.BASELINE}),
         complexity="O(I^3)",
+        memory="O(I^2)",
         batches=BatchKind.NONE,
         histories=True,
     )

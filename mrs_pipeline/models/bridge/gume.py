@@ -29,7 +29,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mrs_pipeline.functional.graphs import binary, bipartite_graph, mix, normalise_symmetric
+from mrs_pipeline.functional.graphs import binary, mix, normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, info_nce, squared_norm
@@ -39,6 +39,7 @@ from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import distinct_rows, pair_rows
+from mrs_pipeline.models.layers.interactions import propagation_graph
 from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, item_graphs, linked
 from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender, mean_of_layers
 from mrs_pipeline.models.layers.modality_attention import ViewAttention
@@ -203,7 +204,7 @@ def _distances(views: Tensor) -> Tensor:
 
 def _extended_graph(inputs: ModelInputs, graphs: list[Csr]) -> Csr:
     """A+ [N, N]."""
-    known = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
+    known = propagation_graph(inputs)
     if len(graphs) < 2:
         return normalise_symmetric(known)
     every = torch.ones(inputs.n_items, device=inputs.device)

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.distinct import marked
-from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
+from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr, bpr_inner
@@ -34,6 +34,7 @@ from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
+from mrs_pipeline.models.layers.interactions import propagation_graph
 from mrs_pipeline.models.layers.item_graphs import ItemGraphConfig, mixed_item_graph
 from mrs_pipeline.models.layers.lightgcn import LightGcnRecommender
 from mrs_pipeline.models.layers.parameters import linear
@@ -97,7 +98,7 @@ class Freedom(LightGcnRecommender[FreedomConfig]):
         inputs = self._inputs
         n_kept = int(len(self._edge_weights) * (1 - self.config.dropout))
         kept = _weighted_sample(self._edge_weights, n_kept, self.generator)
-        graph = bipartite_graph(inputs.users[kept], inputs.items[kept], self.n_users, self.n_items)
+        graph = propagation_graph(inputs, kept)
         self._pruned = SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
 
     def loss(self, batch: PairBatch) -> dict[str, Tensor]:

@@ -29,13 +29,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrs_pipeline.functional.distinct import distinct
-from mrs_pipeline.functional.graphs import bipartite_graph, normalise_asymmetric, with_self_loops
+from mrs_pipeline.functional.graphs import normalise_asymmetric, with_self_loops
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.losses import bpr_inner, squared_norm
 from mrs_pipeline.models.base import BatchSettings, PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.interactions import propagation_graph
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
@@ -83,7 +84,7 @@ class Mcln(LightGcnRecommender[MclnConfig]):
     Config = MclnConfig
 
     def __init__(self, config: MclnConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
-        graph = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
+        graph = propagation_graph(inputs)
         scaled = normalise_asymmetric(with_self_loops(graph), 0.5, config.gamma)
         super().__init__(config, inputs, generator, SparseOperator.from_csr(scaled))
         size = config.embedding_size

@@ -77,6 +77,7 @@ class Megcf(Recommender[MegcfConfig, PairBatch]):
         url="https://doi.org/10.1145/3544106",
         cells=frozenset({Cell.FILTRATION}),
         complexity="O((E + I M) D L)",
+        clusters=True,
         features=FeatureUse.REQUIRED,
     )
     Config = MegcfConfig

@@ -51,6 +51,7 @@ class MmEase(ItemAutoencoder[MmEaseConfig]):
         url="https://arxiv.org/abs/1905.03375",
         cells=frozenset({Cell.OTHER_FUSION}),
         complexity="O(I^3 + I^2 F)",
+        memory="O(I^2)",
         features=FeatureUse.REQUIRED,
         batches=BatchKind.NONE,
         histories=True,

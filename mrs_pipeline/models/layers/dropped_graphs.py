@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from mrs_pipeline.functional.distinct import positions
-from mrs_pipeline.functional.graphs import bipartite_graph, normalise_symmetric
+from mrs_pipeline.functional.graphs import normalise_symmetric
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.models.inputs import ModelInputs
+from mrs_pipeline.models.layers.interactions import propagation_graph
 
 
 def without_edges(inputs: ModelInputs, share: float, generator: torch.Generator) -> SparseOperator:
@@ -24,7 +25,7 @@ def without_nodes(inputs: ModelInputs, share: float, generator: torch.Generator)
 
 
 def _of_pairs(inputs: ModelInputs, kept: Tensor) -> SparseOperator:
-    graph = bipartite_graph(inputs.users[kept], inputs.items[kept], inputs.n_users, inputs.n_items)
+    graph = propagation_graph(inputs, kept)
     return SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
 
 

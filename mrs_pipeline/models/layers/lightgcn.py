@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mrs_pipeline.functional.graphs import (
     DEGREE_EPSILON,
-    bipartite_graph,
     normalise_rows,
     normalise_symmetric,
     with_self_loops,
@@ -21,6 +20,7 @@ from mrs_pipeline.functional.sparse import Csr
 from mrs_pipeline.models.config import GradientConfig
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
+from mrs_pipeline.models.layers.interactions import propagation_graph
 
 
 class LightGcnBackboneConfig(GradientConfig):
@@ -72,13 +72,13 @@ def mean_of_layers(
 
 def user_item_operator(inputs: ModelInputs) -> SparseOperator:
     """D^-1/2 A D^-1/2 [N, N] of the training pairs."""
-    graph = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
+    graph = propagation_graph(inputs)
     return SparseOperator.from_csr(normalise_symmetric(graph), symmetric=True)
 
 
 def random_walk_operator(inputs: ModelInputs) -> SparseOperator:
     """D^-1 (A + I) [N, N] of the training pairs."""
-    graph = bipartite_graph(inputs.users, inputs.items, inputs.n_users, inputs.n_items)
+    graph = propagation_graph(inputs)
     return SparseOperator.from_csr(normalise_rows(with_self_loops(graph)))
 
 

@@ -74,6 +74,7 @@ class Sgfd(IdentifierRecommender[SgfdConfig]):
         url="https://arxiv.org/abs/2308.03113",
         cells=frozenset({Cell.USER_ITEM_GRAPH, Cell.TWO_STEP}),
         complexity="O(B (F^2 + F D))",
+        clusters=True,
         features=FeatureUse.REQUIRED,
     )
     Config = SgfdConfig

@@ -73,6 +73,7 @@ class Rpg(HistoryRecommender[RpgConfig]):
         url="https://arxiv.org/abs/2506.05781",
         cells=frozenset({Cell.TWO_STEP}),
         complexity="O(B L (K D + D^2) + B m (D^2 + C D))",
+        clusters=True,
         features=FeatureUse.REQUIRED,
         batches=BatchKind.SEQUENCES,
         histories=True,
