@@ -59,7 +59,7 @@ class YearInputs:
         models: that were trained.
         happenings: in the order in which they happened.
         runs: of the daemon.
-        made: rows `kind`, `window`, `runs`: how many runs made outputs of a kind at a window.
+        made: rows `asset`, `window`, `runs`: how many runs made an output at a window.
         rows: rows `window`, `landed`, `quarantined`.
         board: leaderboard rows of the fed months.
         decisions: rows of `serving.promotions`.

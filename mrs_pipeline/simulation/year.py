@@ -110,12 +110,11 @@ def simulate(
 
 
 def _made(stage: Stage) -> pl.DataFrame:
-    """Kind and window -> how many runs made outputs of it."""
+    """Asset and window -> how many runs made it."""
     scan = stage.lake.scan_all("lineage", "materializations", dataset=stage.config.name)
     with stage.lake.connect() as con:
         return con.sql(
-            "SELECT split_part(asset, '/', 1) AS kind, \"window\", count(DISTINCT run) AS runs "
-            f"FROM {scan} GROUP BY ALL ORDER BY ALL"
+            f'SELECT asset, "window", count(DISTINCT run) AS runs FROM {scan} GROUP BY ALL ORDER BY ALL'
         ).pl()
 
 
