@@ -23,7 +23,7 @@ def simulation_page(inputs: YearInputs) -> str:
         "simulation.html.j2",
         inputs=inputs,
         headline=headline(inputs),
-        summary=summary(inputs),
+        summary=_summary(inputs),
         tiles=_tiles(inputs),
         timeline=_timeline(inputs),
         steps=_steps(inputs.happenings),
@@ -45,7 +45,7 @@ def headline(inputs: YearInputs) -> str:
     return "The accidents left no trace: both years end with the same content."
 
 
-def summary(inputs: YearInputs) -> list[str]:
+def _summary(inputs: YearInputs) -> list[str]:
     """How the year was run and compared, in a few sentences."""
     accidents = _accidents(inputs.happenings)
     fed = (

@@ -10,7 +10,7 @@ from mrs_pipeline.tasks.node import RAW_ITEMS, Kind
 from mrs_pipeline.tasks.places import node_of, windows
 from mrs_pipeline.tasks.task import Stage
 
-COMPARED: Final = (
+COMPARED_KINDS: Final = (
     Kind.RAW,
     Kind.CORE,
     Kind.FEATURES,
@@ -23,7 +23,7 @@ COMPARED: Final = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class YearsCompared:
     """One output at one month in both homes.
 
     Attributes:
@@ -37,9 +37,9 @@ class Outcome:
     rows: Sequence[str] = ()
 
 
-def compare_years(eventful: Stage, undisturbed: Stage, months: Sequence[str]) -> list[Outcome]:
+def compare_years(eventful: Stage, undisturbed: Stage, months: Sequence[str]) -> list[YearsCompared]:
     """Compare raw rows of all windows, and of each month tables, splits, features, weights, metrics and lists."""
-    nodes = [node for task in plan(eventful.config) for node in task.outputs if node.kind in COMPARED]
+    nodes = [node for task in plan(eventful.config) for node in task.outputs if node.kind in COMPARED_KINDS]
     history = [window for window in windows(eventful.config) if window < months[0]]
     raw = [node for node in nodes if node.kind is Kind.RAW and node != RAW_ITEMS]
     places = [(window, node) for window in history for node in raw]
@@ -49,5 +49,5 @@ def compare_years(eventful: Stage, undisturbed: Stage, months: Sequence[str]) ->
         one, other = eventful.at(window), undisturbed.at(window)
         found = compared(one, other, node_of(one, node))
         rows = () if found.same else differing_rows(one, other, found.node)
-        outcomes.append(Outcome(window, found, rows))
+        outcomes.append(YearsCompared(window, found, rows))
     return outcomes

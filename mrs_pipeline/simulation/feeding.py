@@ -22,7 +22,7 @@ from mrs_pipeline.storage.sql import literal
 from mrs_pipeline.stored.raw_rows import moment
 from mrs_pipeline.windows import window_end, window_start
 
-READERS: Final = ("folder", "demo")
+FED_READERS: Final = ("folder", "demo")
 """Readers whose folders can be fed: tables that are found by name."""
 LANDING: Final = "landing"
 """The source's folder in a home that is fed."""
@@ -61,10 +61,10 @@ def stock_up(config: DatasetConfig, home: Home, months: Sequence[str], root: Pat
     Raises:
         InputError: the source cannot be cut by month, or cannot be read.
     """
-    if config.source.reader not in READERS:
+    if config.source.reader not in FED_READERS:
         raise InputError(
             f"{config.name} is read by `{config.source.reader}`, whose files cannot be cut by month; `mrs simulate` "
-            f"feeds datasets of the readers {' and '.join(READERS)}."
+            f"feeds datasets of the readers {' and '.join(FED_READERS)}."
         )
     source = open_source(config.source, home.root)
     stock = Stock(root)

@@ -17,7 +17,7 @@ _LOCALHOST: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Message:
+class Received:
     """One message as it arrived: when (seconds since 1970), its title and its text."""
 
     moment: float
@@ -29,9 +29,9 @@ class Message:
 class Mailbox:
     """What has arrived."""
 
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Received] = field(default_factory=list)
 
-    def since(self, moment: float) -> list[Message]:
+    def since(self, moment: float) -> list[Received]:
         """What has arrived since a moment."""
         return [message for message in self.messages if message.moment >= moment]
 
@@ -45,7 +45,7 @@ def open_mailbox() -> Iterator[Mailbox]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             content = json.loads(self.rfile.read(min(length, _MOST_BYTES)))
-            mailbox.messages.append(Message(time.time(), str(content["title"]), str(content["message"])))
+            mailbox.messages.append(Received(time.time(), str(content["title"]), str(content["message"])))
             self.send_response(200)
             self.end_headers()
 

@@ -21,7 +21,7 @@ from mrs_pipeline.storage.home import HOME_VARIABLE, STORE_VARIABLE, Home
 from mrs_pipeline.stored.training_data import sources_of
 from mrs_pipeline.tasks.node import Kind
 
-LOOK_SECONDS: Final = 5
+FED_LOOK_SECONDS: Final = 5
 """Seconds between two looks of the sensor; the daemon itself looks no oftener."""
 _CONTENT: Final = frozenset({Kind.FEATURES, Kind.TOKENS, Kind.RAW_CONTENT, Kind.PRETRAINED, Kind.GRAPHS})
 
@@ -49,7 +49,7 @@ def scratch_settings(config: DatasetConfig, months: Sequence[str], models: Seque
         },
         "presets": False,  # they are part of the models' settings by now
         "window": {**given["window"], "end": months[-1]},
-        "automation": {"watch": True, "watch_seconds": LOOK_SECONDS, "settle_seconds": 0},
+        "automation": {"watch": True, "watch_seconds": FED_LOOK_SECONDS, "settle_seconds": 0},
     }
     if not any(node.kind in _CONTENT for model in models for node in sources_of(config, MODELS[model].spec)):
         given |= {"features": [], "modalities": {}, "knowledge": None, "raw": []}

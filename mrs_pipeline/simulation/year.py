@@ -14,7 +14,7 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.orchestration.daemon import running_daemon
 from mrs_pipeline.promotion.decisions import PROMOTED, ROLLED_BACK, promotions
 from mrs_pipeline.reporting.simulation_inputs import YearInputs
-from mrs_pipeline.simulation.comparing import Outcome, compare_years
+from mrs_pipeline.simulation.comparing import YearsCompared, compare_years
 from mrs_pipeline.simulation.feeding import land_all, land_history, stock_up
 from mrs_pipeline.simulation.mailbox import open_mailbox
 from mrs_pipeline.simulation.playing import Player, bars
@@ -143,7 +143,7 @@ def _restored(decisions: pl.DataFrame) -> bool | None:
     return all(outcomes) if outcomes else None
 
 
-def _frame(outcomes: Sequence[Outcome]) -> pl.DataFrame:
+def _frame(outcomes: Sequence[YearsCompared]) -> pl.DataFrame:
     rows = [
         {
             "month": each.month,
@@ -156,8 +156,8 @@ def _frame(outcomes: Sequence[Outcome]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _difference(outcome: Outcome) -> str:
-    found = outcome.found
+def _difference(pair: YearsCompared) -> str:
+    found = pair.found
     digests = f"{found.recorded[:16]} with accidents, {found.again[:16]} without"
     largest = "" if found.difference is None else f"; largest difference {found.difference:g}"
-    return "; ".join((f"{digests}{largest}", *outcome.rows))
+    return "; ".join((f"{digests}{largest}", *pair.rows))
