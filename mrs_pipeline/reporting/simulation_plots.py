@@ -15,8 +15,8 @@ OUTCOMES: Final = {"done": d.LINES[0], "ended early": d.LINES[1], "gone on": d.L
 """How a run ended -> its colour."""
 _STAGES: Final = {
     "raw/interactions": "raw rows",
-    "core/splits": "splits",
     "core": "core tables",
+    "core/splits": "splits",
     "features": "features",
     "trained": "chosen weights",
     "final": "served weights",

@@ -23,6 +23,8 @@ from mrs_pipeline.tasks.node import Kind
 
 FED_LOOK_SECONDS: Final = 5
 """Seconds between two looks of the sensor; the daemon itself looks no oftener."""
+_ANSWER_SECONDS: Final = 600
+"""Seconds that the daemon waits for its code server, which loads torch first; Dagster's own are 60."""
 _CONTENT: Final = frozenset({Kind.FEATURES, Kind.TOKENS, Kind.RAW_CONTENT, Kind.PRETRAINED, Kind.GRAPHS})
 
 
@@ -79,8 +81,13 @@ def make_scratch(config: DatasetConfig, root: Path, models_folder: Path) -> Home
 
 
 def environment(home: Home) -> dict[str, str]:
-    """Of a process that works in a scratch home: nothing of it is published."""
-    own = {HOME_VARIABLE: str(home.root), "DAGSTER_HOME": str(home.root), "PYTHONWARNINGS": "ignore"}
+    """Of a process that works in a scratch home: nothing of it is published, a busy machine is no accident."""
+    own = {
+        HOME_VARIABLE: str(home.root),
+        "DAGSTER_HOME": str(home.root),
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": str(_ANSWER_SECONDS),
+        "PYTHONWARNINGS": "ignore",
+    }
     return {name: value for name, value in os.environ.items() if name != STORE_VARIABLE} | own
 
 

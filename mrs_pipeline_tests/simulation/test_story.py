@@ -32,9 +32,7 @@ def test_within_a_month_files_come_before_decisions() -> None:
         ({MONTHS[0]: (Accident.PROMOTION,), MONTHS[1]: (Accident.ROLLBACK,)}, "needs two promotions"),
     ],
 )
-def test_what_cannot_be_played_is_refused(
-    accidents: dict[str, tuple[Accident, ...]], sentence: str
-) -> None:
+def test_what_cannot_be_played_is_refused(accidents: dict[str, tuple[Accident, ...]], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Story(MONTHS[:3], accidents)
 

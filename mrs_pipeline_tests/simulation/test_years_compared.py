@@ -52,7 +52,14 @@ def _change(stage: Stage, node: str, change: Callable[[pl.DataFrame], pl.DataFra
 def test_equal_homes_are_equal(played: Stage, other: Stage) -> None:
     assert _differing(played, other) == {}
     compared = {str(each.found.node) for each in compare_years(played, other, [LAST])}
-    assert {"core/splits", "core/quarantine", "trained/ease", "final/ease", "metrics/ease", "raw/items"} <= compared
+    assert {
+        "core/splits",
+        "core/quarantine",
+        "trained/ease",
+        "final/ease",
+        "metrics/ease",
+        "raw/items",
+    } <= compared
     assert {"recommendations/most_pop", "raw/interactions@2024-01", f"raw/interactions@{LAST}"} <= compared
 
 
