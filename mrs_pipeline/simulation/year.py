@@ -123,11 +123,12 @@ def _rows(stage: Stage) -> pl.DataFrame:
     raw = stage.lake.scan_all("raw", "interactions", dataset=stage.config.name)
     put_aside = stage.lake.scan_all("core", "quarantine", dataset=stage.config.name)
     with stage.lake.connect() as con:
-        return con.sql(
+        rows: pl.DataFrame = con.sql(
             f'SELECT "window", landed, quarantined FROM (SELECT "window", count(*) AS landed FROM {raw} GROUP BY 1) '
             f'LEFT JOIN (SELECT "window", count(*) AS quarantined FROM {put_aside} GROUP BY 1) USING ("window") '
             "ORDER BY 1"
         ).pl()
+    return rows
 
 
 def _restored(decisions: pl.DataFrame) -> bool | None:

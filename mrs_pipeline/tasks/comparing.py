@@ -43,10 +43,10 @@ def compared(original: Stage, again: Stage, node: Node) -> Reproduced:
         again: the same in another home.
         node: what of it.
     """
-    digests = [record(stage, node)[0] if exists(stage, node) else ABSENT for stage in (original, again)]
-    if node.kind is not Kind.METRICS or ABSENT in digests:
-        return Reproduced(node, *digests)
-    return Reproduced(node, *digests, _largest_difference(original, again, node))
+    one, other = (record(stage, node)[0] if exists(stage, node) else ABSENT for stage in (original, again))
+    if node.kind is not Kind.METRICS or ABSENT in (one, other):
+        return Reproduced(node, one, other)
+    return Reproduced(node, one, other, _largest_difference(original, again, node))
 
 
 def differing_rows(original: Stage, again: Stage, node: Node) -> list[str]:
