@@ -54,8 +54,8 @@ def _summary(inputs: YearInputs) -> list[str]:
         f"trained and scored for each. On the way: {', '.join(accidents) or 'nothing'}."
     )
     compared = (
-        f"The same months were then run in a second home by `mrs run`, all files in place. Of {inputs.compared.height} "
-        "outputs (raw rows, core tables, splits, weights, metrics and lists of each month) "
+        "The same months were then run in a second home by mrs run, with all files in place. Of "
+        f"{inputs.compared.height} outputs (raw rows, core tables, splits, weights, metrics and lists of each month) "
         f"{inputs.compared['same'].sum()} have the same content in both."
     )
     restored = {
@@ -99,7 +99,7 @@ def _tiles(inputs: YearInputs) -> list[tuple[str, str, str]]:
 def _timeline(inputs: YearInputs) -> Plot:
     caption = (
         "Each bar is one run of the daemon, in the row of the month that it made. A number marks a step of the table "
-        "below, at the moment when it began; bold numbers are accidents and decisions. What a late file changes "
+        "below, at the moment when it began. What a late file changes "
         "is made again, for its own month and for those after it."
     )
     return inline_plot(timeline(inputs.happenings, inputs.runs), "timeline", "Runs over time", caption)

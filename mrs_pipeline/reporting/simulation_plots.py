@@ -26,6 +26,8 @@ _STAGES: Final = {
 """Asset, or its kind -> what the page calls it, in the order of the pipeline."""
 _LANE: Final = 0.42
 _FEWEST_ROWS: Final = 2
+_NEAR: Final = 0.025
+"""Share of the whole time within which two marks of a row would cover each other."""
 
 
 @d.styled
@@ -53,22 +55,10 @@ def timeline(happenings: Sequence[Happening], runs: Sequence[RunBar]) -> Figure:
             label=_outcome_words(outcome),
             zorder=3,
         )
-    for number, each in enumerate(happenings, 1):
-        if each.month not in place:
-            continue
+    for first, last, each in _marks(happenings, windows):
         at = (each.began / seconds, place[each.month])
-        colour = d.INK if each.accident else d.MUTED
-        axes.plot(*at, "|", ms=17, mew=1.2, color=colour, zorder=4)
-        d.note(
-            axes,
-            str(number),
-            at,
-            (0, 13),
-            colour,
-            fontsize=8,
-            ha="center",
-            weight="bold" if each.accident else "normal",
-        )
+        axes.plot(*at, "|", ms=17, mew=1.2, color=d.INK, zorder=4)
+        d.note(axes, first if first == last else f"{first}–{last}", at, (0, 13), fontsize=8, ha="center")
     d.row_names(axes, windows)
     axes.set_ylim(len(windows) - 0.4, -0.8)
     axes.grid(visible=False, axis="y")
@@ -76,6 +66,21 @@ def timeline(happenings: Sequence[Happening], runs: Sequence[RunBar]) -> Figure:
     axes.set_xlabel(f"{unit} since the beginning")
     d.bar_key(axes)
     return figure
+
+
+def _marks(happenings: Sequence[Happening], windows: Sequence[str]) -> list[tuple[str, str, Happening]]:
+    """First and last number of steps of one month that stand so close that they share a mark, and the first of them."""
+    near = _NEAR * max(each.began for each in happenings)
+    marks: list[tuple[str, str, Happening]] = []
+    for number, each in enumerate(happenings, 1):
+        if each.month not in windows:
+            continue
+        first, _, before = marks[-1] if marks else ("", "", None)
+        if before is not None and before.month == each.month and each.began - before.began < near:
+            marks[-1] = (first, str(number), before)
+        else:
+            marks.append((str(number), str(number), each))
+    return marks
 
 
 def stage_of_asset(asset: str) -> str | None:

@@ -1,5 +1,6 @@
 """Playing a story on a running daemon: files land, accidents happen, and what the product did is written down."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from mrs_pipeline.tasks.task import Stage
 
 HISTORY: Final = "history"
 _DECIDER: Final = "mrs simulate"
+_RUN_NUMBER: Final = re.compile(r" \(run \S+ in `mrs ui` has the details\)")
 _FORCE_REASON: Final = "the story of the simulation needs a champion here"
 
 
@@ -92,10 +94,9 @@ class Player:
         """Wait until the product has done what there was to do, and write down what that was."""
         ended = self.daemon.wait_until_quiet(began)
         runs = self.daemon.runs(began)
-        told = tuple(f"{message.title}. {message.text}" for message in self.mailbox.since(began))
-        did = "; ".join(map(_run_text, runs)) or "The sensor looked and asked for no run."
+        did = _sentence("; ".join(map(_run_text, runs))) or "The sensor looked and asked for no run."
         self.happenings.append(
-            Happening(month, str(accident), what, told, did, began - self.began, ended - began)
+            Happening(month, str(accident), what, self._told(began), did, began - self.began, ended - began)
         )
 
     def _promote(self, month: str) -> None:
@@ -126,11 +127,19 @@ class Player:
     ) -> Decision:
         began = time.time()
         decision = decide()
-        told = tuple(f"{message.title}. {message.text}" for message in self.mailbox.since(began))
         did = f"{decision.outcome.capitalize()}: {decision.model} of {decision.window}, {decision.reason}."
         seconds = time.time() - began
+        told = self._told(began)
         self.happenings.append(Happening(month, str(accident), what, told, did, began - self.began, seconds))
         return decision
+
+    def _told(self, since: float) -> tuple[str, ...]:
+        """Messages since a moment, without places of this machine and numbers of runs."""
+        root = f"{self.stage.home.root}/"
+        return tuple(
+            _sentence(_RUN_NUMBER.sub("", f"{message.title}: {message.text}").replace(root, ""))
+            for message in self.mailbox.since(since)
+        )
 
 
 def bars(runs: Sequence[SeenRun], began: float) -> list[RunBar]:
@@ -152,9 +161,14 @@ def _run_text(run: SeenRun) -> str:
     """`2024-08 run in 34 s`, and what was otherwise about it."""
     job = "read" if run.job.endswith("_ingest") else "run"
     if run.ended is None or run.started is None:
-        return f"{run.window}: {run.status.lower()} before it began"
+        return f"{run.window} ended before it began"
     seconds = seconds_text(run.ended - run.started)
     if run.failure:
-        return f"{run.window}: the run ended after {seconds}: {run.failure}"
+        return f"{run.window} ended after {seconds}, {_RUN_NUMBER.sub('', run.failure)}"
     again = "started again by the daemon, " if run.retry else ""
     return f"{again}{run.window} {job} in {seconds}"
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop, if there is anything."""
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".!?" else "")

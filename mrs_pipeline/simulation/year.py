@@ -113,9 +113,10 @@ def _made(stage: Stage) -> pl.DataFrame:
     """Asset and window -> how many runs made it."""
     scan = stage.lake.scan_all("lineage", "materializations", dataset=stage.config.name)
     with stage.lake.connect() as con:
-        return con.sql(
+        made: pl.DataFrame = con.sql(
             f'SELECT asset, "window", count(DISTINCT run) AS runs FROM {scan} GROUP BY ALL ORDER BY ALL'
         ).pl()
+    return made
 
 
 def _rows(stage: Stage) -> pl.DataFrame:

@@ -62,6 +62,8 @@ def test_the_matrix_counts_runs_and_marks_what_differs(year: YearInputs) -> None
 def test_the_timeline_has_a_bar_a_run_and_a_number_a_step(year: YearInputs) -> None:
     figure = timeline(year.happenings, year.runs)
     assert _texts(figure) == ["2", "3"]  # the history has no row of its own
+    close = [*year.happenings[:2], replace(year.happenings[1], began=31.0), year.happenings[2]]
+    assert _texts(timeline(close, year.runs)) == ["2–3", "4"]
     (axes,) = figure.axes
     assert sorted(len(bar.patches) for bar in axes.containers) == [1, 1, 1]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["2024-01", "2024-02", "2024-03"]
