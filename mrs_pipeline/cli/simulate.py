@@ -83,5 +83,5 @@ def _told(year: "YearInputs") -> str:
     if year.restored is False:
         lines.append("the rollback did not give back the weights that its champion was promoted with")
     same = year.compared.height - different.height
-    lines.append(f"{escape(year.dataset)}: {same} of {year.compared.height} outputs of both years are equal")
+    lines.append(f"{escape(year.dataset)}: {same} of {year.compared.height} outputs of both homes are equal")
     return "\n".join(lines)

@@ -39,23 +39,23 @@ def headline(inputs: YearInputs) -> str:
     """What the comparison found, in one sentence."""
     different = inputs.compared.remove("same").height
     if different:
-        return f"{different} of {inputs.compared.height} outputs differ from the year without accidents."
+        return f"{different} of {inputs.compared.height} outputs differ from those of the home without accidents."
     if inputs.restored is False:
         return "The rollback did not give back the weights that its champion was promoted with."
-    return "The accidents left no trace: both years end with the same content."
+    return "The accidents left no trace: both homes end with the same content."
 
 
 def _summary(inputs: YearInputs) -> list[str]:
     """How the year was run and compared, in a few sentences."""
     accidents = _accidents(inputs.happenings)
     fed = (
-        f"{len(inputs.months)} months of {inputs.dataset} landed one by one in a folder that the daemon's sensor "
+        f"{len(inputs.months)} windows of {inputs.dataset} landed one by one in a folder that the daemon's sensor "
         f"watches; {' and '.join(inputs.models) if len(inputs.models) < 3 else f'{len(inputs.models)} models'} were "
         f"trained and scored for each. On the way: {', '.join(accidents) or 'nothing'}."
     )
     compared = (
-        "The same months were then run in a second home by mrs run, with all files in place. Of "
-        f"{inputs.compared.height} outputs (raw rows, core tables, splits, weights, metrics and lists of each month) "
+        "The same windows were then run in a second home by mrs run, with all files in place. Of "
+        f"{inputs.compared.height} outputs (raw rows, core tables, splits, weights, metrics and lists of each window) "
         f"{inputs.compared['same'].sum()} have the same content in both."
     )
     restored = {
@@ -80,7 +80,7 @@ def _tiles(inputs: YearInputs) -> list[tuple[str, str, str]]:
     early = sum(run.outcome == "ended early" for run in inputs.runs)
     same = int(inputs.compared["same"].sum())
     return [
-        ("Months fed", str(len(inputs.months)), ""),
+        ("Windows fed", str(len(inputs.months)), ""),
         (
             "Runs of the daemon",
             str(len(inputs.runs)),
@@ -98,9 +98,9 @@ def _tiles(inputs: YearInputs) -> list[tuple[str, str, str]]:
 
 def _timeline(inputs: YearInputs) -> Plot:
     caption = (
-        "Each bar is one run of the daemon, in the row of the month that it made. A number marks a step of the table "
+        "Each bar is one run of the daemon, in the row of the window that it made. A number marks a step of the table "
         "below, at the moment when it began. What a late file changes "
-        "is made again, for its own month and for those after it."
+        "is made again, for its own window and for those after it."
     )
     return inline_plot(timeline(inputs.happenings, inputs.runs), "timeline", "Runs over time", caption)
 
@@ -108,7 +108,7 @@ def _timeline(inputs: YearInputs) -> Plot:
 def _steps(happenings: Sequence[Happening]) -> PageTable:
     headers = (
         Header("#"),
-        Header("Month", numeric=False),
+        Header("Window", numeric=False),
         Header("", numeric=False),
         Header("What happened", numeric=False),
         Header("What people were told", numeric=False),
@@ -136,16 +136,16 @@ def _champion(inputs: YearInputs) -> Plot | None:
     if inputs.decisions.is_empty() or inputs.board.is_empty():
         return None
     caption = (
-        "Accuracy of the champion in each month between that of the month's best model and that of popularity, "
+        "Accuracy of the champion in each window between that of its best model and that of popularity, "
         "with the decisions. A champion keeps the weights that it was promoted with, whatever later runs make."
     )
     return inline_plot(
-        champion_history(inputs.board, inputs.decisions), "champion", "The champion over the months", caption
+        champion_history(inputs.board, inputs.decisions), "champion", "The champion over the windows", caption
     )
 
 
 def _decisions(decisions: pl.DataFrame) -> PageTable:
-    titles = ("Decision", "Model", "Month", "Why")
+    titles = ("Decision", "Model", "Window", "Why")
     rows = []
     for row in decisions.sort("decision").iter_rows(named=True):
         outcome = f"{row['outcome']}, forced" if row["forced"] else row["outcome"]
@@ -156,8 +156,8 @@ def _decisions(decisions: pl.DataFrame) -> PageTable:
 
 def _matrix(inputs: YearInputs) -> Plot:
     caption = (
-        "How many runs made each stage of a month; green where it ends with the same content as in the year without "
-        "accidents. More than one: a file came late, or a run was killed. What is made again with equal inputs stops "
+        "How many runs made each stage of a window; green where it ends with the same content as in the home "
+        "without accidents. More than one: a file came late, or a run was killed. What is made again with equal inputs stops "
         "there, so the numbers fall on the way down."
     )
     figure = months_by_stage(inputs.made, inputs.compared, inputs.months)
@@ -165,7 +165,7 @@ def _matrix(inputs: YearInputs) -> Plot:
 
 
 def _differences(compared: pl.DataFrame) -> PageTable:
-    headers = tuple(Header(title, numeric=False) for title in ("Month", "Output", "Difference"))
+    headers = tuple(Header(title, numeric=False) for title in ("Window", "Output", "Difference"))
     rows = [
         (CellValue(row["month"]), CellValue(row["asset"], kind="code"), CellValue(row["difference"]))
         for row in compared.remove("same").iter_rows(named=True)
@@ -176,9 +176,9 @@ def _differences(compared: pl.DataFrame) -> PageTable:
 def _months(inputs: YearInputs) -> PageTable:
     metric = COMPARED[0]
     headers = (
-        Header("Month", numeric=False),
+        Header("Window", numeric=False),
         Header("Rows of its file", "as read"),
-        Header("In quarantine", "rows of the month and of its history that core tables leave out"),
+        Header("In quarantine", "rows of the window and of its history that core tables leave out"),
         Header("Leads", numeric=False),
         Header(metric),
         Header("Users"),

@@ -45,14 +45,12 @@ class Player:
 
     def play(self, story: Story) -> None:
         """Feed the months in their order; returns when the last of them has settled."""
-        self._settle(
-            HISTORY, "", "The rows before the first month are there, with the catalogue.", self.began
-        )
+        self._settle(HISTORY, "", "What came before is there, with the catalogue.", self.began)
         late: list[str] = []
         for month in story.months:
             accidents = story.of(month)
             if Accident.LATE in accidents:
-                text = "The month ends and its file has not come."
+                text = "Its time has come, its file has not."
                 self._settle(month, Accident.LATE, text, time.time())
             else:
                 self._arrive(month, accidents, "Its file lands.")

@@ -43,7 +43,7 @@ def test_the_exit_code_says_whether_both_years_are_equal(
     told = home("simulate", "tiny", "--months", "4")
     page = home.root / "data" / "reports" / "tiny" / "simulation.html"
     assert told.code == int(differs)
-    assert f"shop: {6 - differs} of 6 outputs of both years are equal" in told.out
+    assert f"shop: {6 - differs} of 6 outputs of both homes are equal" in told.out
     assert ("2024-03 core/items differs: 1 rows only in the first" in told.out) is differs
     assert str(page) in told.out and page.is_file()
     assert not folders[0].exists()

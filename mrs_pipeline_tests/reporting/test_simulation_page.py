@@ -23,7 +23,7 @@ def _texts(figure: Figure) -> list[str]:
 
 def test_an_equal_year_is_said_to_be(year: YearInputs) -> None:
     page = simulation_page(year)
-    assert headline(year) == "The accidents left no trace: both years end with the same content."
+    assert headline(year) == "The accidents left no trace: both homes end with the same content."
     assert year.same
     for text in (
         "killed run (2024-02)",
@@ -43,7 +43,7 @@ def test_a_difference_is_named(year: YearInputs, monkeypatch: pytest.MonkeyPatch
     planted = with_difference(year)
     page = simulation_page(planted)
     assert not planted.same
-    assert "1 of 6 outputs differ from the year without accidents." in page
+    assert "1 of 6 outputs differ from those of the home without accidents." in page
     assert "1 rows only in the first" in page and "core/items" in page
     lost = replace(year, restored=False)
     assert not lost.same
