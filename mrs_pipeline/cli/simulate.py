@@ -1,5 +1,6 @@
 """`mrs simulate`: a year fed file by file to the daemon, with accidents, and the page that tells its story."""
 
+import shutil
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from mrs_pipeline.cli.interruption import before_the_end
 from mrs_pipeline.cli.terminal import (
     AsJson,
     DatasetName,
@@ -46,6 +48,7 @@ def simulate(
     trained three times at least.
     """
     from mrs_pipeline.errors import InputError
+    from mrs_pipeline.orchestration.daemon import end_children
     from mrs_pipeline.orchestration.launch import load_project
     from mrs_pipeline.reporting.simulation_page import simulation_page
     from mrs_pipeline.simulation.story import eventful
@@ -60,8 +63,11 @@ def simulate(
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty: name a new folder.")
     show_steps()
+    before_the_end(end_children)
     kept = nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="mrs-simulate-")
     with kept as place:
+        if folder is None:
+            before_the_end(lambda: shutil.rmtree(place, ignore_errors=True))
         year = play(config, home, story, chosen, Path(place).resolve())
     page = home.reports / dataset / "simulation.html"
     page.parent.mkdir(parents=True, exist_ok=True)

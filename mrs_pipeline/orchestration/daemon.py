@@ -4,12 +4,11 @@ The instance is the only channel: ticks of the dataset's sensor and runs are rea
 what `mrs ui` shows.
 """
 
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -202,15 +201,25 @@ def running_daemon(
             _stop(process)
 
 
+def end_children() -> None:
+    """Kill all that this process has started, before Ctrl-C ends it."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
 def _is_retried_soon(run: dg.DagsterRun) -> bool:
     return run.tags.get(WILL_RETRY_TAG) == "true" and AUTO_RETRY_RUN_ID_TAG not in run.tags
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a daemon as Ctrl-C does, then whatever it has started."""
+    """End a daemon as a service manager does, then whatever it has started.
+
+    Not by SIGINT: `mrs` blocks it, in the processes that it starts as well.
+    """
     if process.poll() is None:
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
