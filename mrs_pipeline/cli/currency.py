@@ -68,10 +68,12 @@ def verify(
     if not faults:
         return
     if discard:
-        err.print("what is damaged has been removed; the commands in the last column make it again")
+        err.print(
+            "what runs make has been removed where it was damaged; the last column says what to do next"
+        )
     else:
         err.print(
-            "`mrs verify --discard` removes what is damaged; then the commands in the last column make it again"
+            "`mrs verify --discard` removes what is damaged of what runs make; the last column says what to do next"
         )
         raise typer.Exit(1)
 
@@ -88,11 +90,11 @@ def _standings_table(rows: Sequence[tuple[str, str, tuple[str, ...]]], title: st
 
 def _faults_shown(found: "Verified") -> Table | str:
     if not found.faults:
-        return f"{found.looked_at} tables, arrays, checkpoints and pages are what was written"
+        return f"{found.looked_at} tables, arrays, checkpoints, pages and copies of champions are what was written"
     table = Table(
         title=f"{len(found.faults)} of {found.looked_at} are not what was written", title_justify="left"
     )
-    for name in ("what", "dataset", "window", "what is wrong", "makes it again"):
+    for name in ("what", "dataset", "window", "what is wrong", "remedy"):
         table.add_column(name, overflow="fold")
     for fault in found.faults:
         table.add_row(*map(escape, (fault.what, fault.dataset, fault.window, fault.reason, fault.remedy)))

@@ -136,6 +136,8 @@ def _told(bundle: "Bundle", found: "Explanation") -> Iterator[str]:
         if ids:
             titles = [bundle.shelf.titles[bundle.shelf.number(other)] or other for other in ids]
             yield f"    nearest of the history by {name}: {', '.join(titles)}"
+    for path in found.known:
+        yield f"    known: {path}"
 
 
 def export(

@@ -2,8 +2,9 @@
 
 Needed is what the tasks of the dataset's settings make, at every window there is, whether current or due; what the
 champion and the one before it keep; and records (lineage, promotions, searches, Dagster's history). All else can go:
-what was made of models, feature sets and windows that the settings do not name any more, what earlier champions kept,
-and what a killed promotion left. What somebody is writing at this moment is left for the next time.
+what was made of models, feature sets and windows that the settings do not name any more, their pages too, what
+earlier champions kept, and what a killed promotion left. What somebody is writing at this moment is
+left for the next time.
 """
 
 import shutil
@@ -21,12 +22,14 @@ from mrs_pipeline.promotion.keeping import kept_folders
 from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL, WINDOW
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.storage.pages import discard_page, manifest_path, manifests
 from mrs_pipeline.storage.table import Table
 from mrs_pipeline.tasks.node import Kind
-from mrs_pipeline.tasks.places import windows
+from mrs_pipeline.tasks.places import STORES, windows
 from mrs_pipeline.tasks.task import Stage
 
 _LOCK: Final = ".lock"
+_PAGES: Final = "pages"
 _BY_NAME: Final[Mapping[str, Kind]] = {"features": Kind.FEATURES, "vectors": Kind.VECTORS}
 """Schemas whose tables are named like nodes -> the kind of these."""
 _BY_KEY: Final[Mapping[str, Kind]] = {"feature_set": Kind.QUALITY, "experiment": Kind.EXPERIMENTS}
@@ -41,7 +44,7 @@ class Held:
         kind: what sort of thing, for the sum: a store or a schema of the lake.
         dataset: whose it is.
         what: which.
-        path: its folder.
+        path: its folder, or the page.
         needed: whether it has to stay.
         size: bytes of its files.
         freed: bytes that removing it frees: those of files that no other name points at.
@@ -81,6 +84,7 @@ def _of_dataset(home: Home, config: DatasetConfig) -> Iterator[Held]:
     keys = {FULL_WINDOW, *windows(config)}
     yield from _tables(home, config, names, keys)
     yield from _directories(home, config, names, keys)
+    yield from _pages(home, config, names, keys)
     yield from _champions(home, config)
 
 
@@ -108,20 +112,23 @@ def _is_needed(table: Table, config: DatasetConfig, names: Mapping[Kind, set[str
 def _directories(
     home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]
 ) -> Iterator[Held]:
-    stores = {
-        Kind.FEATURES: home.features,
-        Kind.GRAPHS: home.graphs,
-        Kind.PRETRAINED: home.pretrained,
-        Kind.RAW_CONTENT: home.raw_content,
-        Kind.TRAINED: home.models,
-        Kind.FINAL: home.final,
-        Kind.INDEX: home.indexes,
-    }
-    for kind, root in stores.items():
-        for path in sorted((root / config.name).glob("*/*")):
+    for kind, folder in STORES.items():
+        for path in sorted((getattr(home, folder) / config.name).glob("*/*")):
             if any(_contents(path)):
                 needed = path.parent.name in keys and path.name in names.get(kind, ())
                 yield _held(str(kind), config, f"{kind}/{path.name}@{path.parent.name}", path, needed)
+
+
+def _pages(
+    home: Home, config: DatasetConfig, names: Mapping[Kind, set[str]], keys: set[str]
+) -> Iterator[Held]:
+    """Pages of feature sets and studies, `<kind>/<window>/<name>.html`; the dataset's own pages always stay."""
+    root = home.reports / config.name
+    for kind in (Kind.FEATURES, Kind.EXPERIMENTS):
+        for path in manifests(root / kind):
+            window = path.parent.name
+            needed = window in keys and path.stem in names.get(kind, ())
+            yield _held(_PAGES, config, f"page {kind}/{path.stem}@{window}", path, needed)
 
 
 def _champions(home: Home, config: DatasetConfig) -> Iterator[Held]:
@@ -131,7 +138,8 @@ def _champions(home: Home, config: DatasetConfig) -> Iterator[Held]:
 
 
 def _held(kind: str, config: DatasetConfig, what: str, path: Path, needed: bool) -> Held:
-    files = [each.stat() for each in path.rglob("*") if each.is_file()]
+    paths = path.rglob("*") if path.is_dir() else (path, manifest_path(path))
+    files = [each.stat() for each in paths if each.is_file()]
     size = sum(each.st_size for each in files)
     freed = sum(each.st_size for each in files if each.st_nlink == 1)
     return Held(kind, config.name, what, path, needed, size, freed)
@@ -143,7 +151,10 @@ def _contents(path: Path) -> Iterator[Path]:
 
 
 def _remove(home: Home, thing: Held) -> bool:
-    """Remove one thing, unless somebody is writing it."""
+    """Remove one thing, unless somebody is writing it. A page is replaced in one rename and needs no lock."""
+    if thing.kind == _PAGES:
+        discard_page(thing.path)
+        return True
     lock = alone(home, thing.dataset) if thing.kind == "champions" else FileLock(thing.path / _LOCK)
     try:
         with lock.acquire(timeout=0):

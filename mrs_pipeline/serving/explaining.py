@@ -6,6 +6,8 @@ when the item has the catalogue's mean content in its place.
 
 History: in a model that is linear in the history a taken item's share is its weight, exactly; elsewhere it is what the
 score of the whole history, folded in, loses without it.
+
+Models that read a knowledge graph: the paths that join the shown item with the history (`connections`), as evidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ from mrs_pipeline.fitting import with_content
 from mrs_pipeline.models.base import HasTokenMaps
 from mrs_pipeline.serving.answers import folded
 from mrs_pipeline.serving.bundle import Bundle
+from mrs_pipeline.serving.connections import Connection, connections
 from mrs_pipeline.serving.shelf import NotThereError
 from mrs_pipeline.types import FeatureMatrix, FloatArray, IntArray
 
@@ -59,6 +62,7 @@ class Explanation:
         named: the modality whose excess is largest; None where none has one above zero.
         reasons: the history, what speaks most for the item first.
         nearest: modality -> ids of the history, most alike first, three at most.
+        known: paths through the knowledge graph to items of the history; of models that read one.
         maps: modality -> attention [rows, columns] to the item's regions, which sums to one; only for a user that a
             model with such attention was trained on.
     """
@@ -72,6 +76,7 @@ class Explanation:
     named: str | None
     reasons: Sequence[Reason]
     nearest: Mapping[str, Sequence[str]]
+    known: Sequence[Connection] = ()
     maps: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
@@ -108,6 +113,7 @@ def explanation(
         named=max(modalities, key=lambda name: modalities[name]) if modalities else None,
         reasons=[_reason(bundle, item, int(taken[place]), float(shares[place])) for place in order],
         nearest={name: _nearest(bundle, name, item, taken) for name in bundle.content},
+        known=connections(bundle, taken, item),
         maps=_maps(bundle, user, item),
     )
 
@@ -125,6 +131,8 @@ def sentence(found: Explanation) -> str:
     if found.reasons:
         best = ", ".join(f"{each.title or each.item_id} ({each.share:+.3f})" for each in found.reasons[:3])
         parts.append(f"Of the history, these speak for it: {best}.")
+    if found.known:
+        parts.append(f"In the knowledge graph it is joined with {'; '.join(map(str, found.known))}.")
     return " ".join(parts)
 
 

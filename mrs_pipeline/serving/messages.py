@@ -90,6 +90,17 @@ class ReasonAnswer(BaseModel):
     alike: dict[str, float]
 
 
+class ConnectionAnswer(BaseModel):
+    """A path through the knowledge graph from an item of the history to the shown one."""
+
+    item_id: str
+    title: str | None
+    relation: str
+    entity: str | None
+    shown_relation: str
+    joins: int
+
+
 class ExplanationAnswer(BaseModel):
     """Why an item is shown."""
 
@@ -104,6 +115,7 @@ class ExplanationAnswer(BaseModel):
     excess: dict[str, float]
     reasons: list[ReasonAnswer]
     nearest: dict[str, list[str]]
+    known: list[ConnectionAnswer]
 
 
 class NewItemAnswer(BaseModel):

@@ -43,7 +43,7 @@ _RENAMED: Final[Mapping[Node, tuple[str, str]]] = {
 }
 """Tables that are not called like their nodes -> schema and name."""
 
-_STORES: Final[Mapping[Kind, str]] = {
+STORES: Final[Mapping[Kind, str]] = {
     Kind.FEATURES: "features",
     Kind.TOKENS: "tokens",
     Kind.GRAPHS: "graphs",
@@ -53,7 +53,7 @@ _STORES: Final[Mapping[Kind, str]] = {
     Kind.FINAL: "final",
     Kind.INDEX: "indexes",
 }
-"""Kinds that are directories of arrays -> the stage's store."""
+"""Kinds that are directories of arrays -> the store of the stage, and folder of the home, that holds them."""
 
 
 def windows(config: DatasetConfig) -> list[str]:
@@ -107,13 +107,13 @@ def table_of(stage: Stage, node: Node) -> Table:
 
 def store_of(stage: Stage, node: Node) -> tuple[ArtifactStore, tuple[str, ...]]:
     """The artifact store and keys behind a node that is a directory of arrays."""
-    store: ArtifactStore = getattr(stage, _STORES[node.kind])
+    store: ArtifactStore = getattr(stage, STORES[node.kind])
     return store, (stage.config.name, node.window or stage.window, node.name)
 
 
 def is_directory(node: Node) -> bool:
     """Whether a node is a directory of arrays, not a table."""
-    return node.kind in _STORES and node.asset != KNOWLEDGE_GRAPH
+    return node.kind in STORES and node.asset != KNOWLEDGE_GRAPH
 
 
 def page_of(stage: Stage, node: Node) -> Path:

@@ -4,7 +4,8 @@ Currency compares recorded digests and reads no content, so a file that has been
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
@@ -14,7 +15,7 @@ from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
 from mrs_pipeline.storage.pages import discard_page, manifests, page_fault
 from mrs_pipeline.tasks.node import Node
-from mrs_pipeline.tasks.places import exists, node_of
+from mrs_pipeline.tasks.places import STORES, exists, node_of
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.training.checkpoint import CHECKPOINT, checkpoint_fault
 
@@ -28,16 +29,20 @@ class Fault:
         dataset: whose it is.
         window: at which window; `full` for what has none.
         reason: what is wrong with it.
+        kept: it is a copy that a champion was promoted with, not what runs make.
     """
 
     what: str
     dataset: str
     window: str
     reason: str
+    kept: bool = False
 
     @property
     def remedy(self) -> str:
-        """The command that makes it again, once it has been discarded."""
+        """The command that makes it again, once it has been discarded; for what is kept, one that serves another."""
+        if self.kept:
+            return f"mrs promote {self.dataset} MODEL, or mrs rollback {self.dataset}"
         at = "" if self.window == FULL_WINDOW else f" --window {self.window}"
         return f"mrs run {self.dataset}{at}"
 
@@ -58,17 +63,18 @@ class Verified:
 def verify(
     home: Home, configs: Mapping[str, DatasetConfig], dataset: str | None = None, *, discard: bool = False
 ) -> Verified:
-    """Recompute the digests of tables, arrays, weights, checkpoints and pages.
+    """Recompute the digests of tables, arrays, weights, checkpoints and pages, and of what champions keep.
 
     Args:
         home: whose stores.
         configs: settings of its datasets, which say where what was made should be.
         dataset: only this dataset's; all if None.
-        discard: remove what is damaged, so that the next run makes it again.
+        discard: remove what is damaged, so that the next run makes it again. What champions keep stays: no run
+            makes it again.
     """
     faults: list[Fault] = []
     looked_at = 0
-    for each in (_tables, _artifacts, _checkpoints, _pages):
+    for each in (_tables, _artifacts, _checkpoints, _pages, _kept):
         for found in each(home, dataset, discard):
             looked_at += 1
             if found is not None:
@@ -100,16 +106,8 @@ def _tables(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | 
 
 
 def _artifacts(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | None]:
-    stores = (
-        home.features,
-        home.tokens,
-        home.graphs,
-        home.pretrained,
-        home.raw_content,
-        home.models,
-        home.final,
-    )
-    for root in stores:
+    for folder in STORES.values():
+        root: Path = getattr(home, folder)
         store = ArtifactStore(root)
         for keys in store.names():
             if len(keys) != 3 or dataset not in (None, keys[0]):
@@ -138,6 +136,14 @@ def _pages(home: Home, dataset: str | None, discard: bool) -> Iterator[Fault | N
         if reason and discard:
             discard_page(path)
         yield Fault(f"page {'/'.join(rest)}", owner, _window_of(rest), reason) if reason else None
+
+
+def _kept(home: Home, dataset: str | None, _discard: bool) -> Iterator[Fault | None]:
+    """Copies that champions were promoted with; never discarded."""
+    for folder in sorted(home.champions.glob(f"{dataset or '*'}/[!.]*")):
+        copy = Home(home.root, kept=folder)
+        for found in (*_tables(copy, None, False), *_artifacts(copy, None, False)):
+            yield found and replace(found, what=f"{found.what}, kept as {folder.name}", kept=True)
 
 
 def _window_of(parts: list[str]) -> str:

@@ -20,6 +20,7 @@ from mrs_pipeline.storage.table import Table
 from mrs_pipeline.stored.results import read_leaderboard
 from mrs_pipeline.tables.promotions import PROMOTION_RULES, PROMOTIONS
 from mrs_pipeline.tasks.task import Stage
+from mrs_pipeline.tasks.verifying import verify
 from mrs_pipeline_tests.orchestration.mailbox import opened
 from mrs_pipeline_tests.stages.working import perform, stage_of
 
@@ -98,6 +99,25 @@ def test_a_champion_serves_the_same_bits_whatever_becomes_of_the_stores(market: 
     assert lists_of(changed, user) == other
     rollback(changed)
     assert lists_of(changed, user) == before
+
+
+def test_damage_to_what_a_champion_keeps_is_found_and_not_discarded(market: Stage) -> None:
+    promote(market, "ease")
+    configs = {"tiny": market.config}
+    assert verify(market.home, configs).faults == ()
+    (weights,) = market.home.champions.rglob("weights.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.unlink()  # a link: the original stays what it was
+    weights.write_bytes(content)
+    (fault,) = verify(market.home, configs, "tiny", discard=True).faults
+    assert (
+        fault.what.startswith("final/ease, kept as 2024-06-ease-")
+        and fault.reason == "is not what was written"
+    )
+    assert fault.remedy == "mrs promote tiny MODEL, or mrs rollback tiny"
+    assert weights.is_file()
+    assert verify(market.home, configs, "another").faults == ()
 
 
 def test_what_cannot_be_decided_is_refused_in_one_sentence(market: Stage) -> None:

@@ -57,6 +57,8 @@ def test_what_no_setting_and_no_champion_needs_goes(market: Stage) -> None:
     assert {"trained/ease@2024-06", "final/knn_fusion@2024-06", "features/text_tfidf_svd@2024-06"} <= set(
         loose
     )
+    pages = fewer.home.reports / "tiny" / "features" / "2024-06"
+    assert "page features/text_tfidf_svd@2024-06" in loose and any(pages.iterdir())
     assert sum(what.startswith("2024-06-most_pop-") for what in loose) == 1
     assert not any("most_pop" in what for what in loose if not what.startswith("2024-06-"))
     due = stale(fewer)
@@ -65,6 +67,7 @@ def test_what_no_setting_and_no_champion_needs_goes(market: Stage) -> None:
     assert _loose(fewer) == [], "a second look finds nothing"
     after = _files(fewer)
     assert {path: after[path] for path in kept} == kept and kept
+    assert not any(pages.iterdir())
     assert stale(fewer) == due
     left = {
         path.relative_to(fewer.home.final).parts[2] for path in fewer.home.final.rglob("weights.safetensors")
