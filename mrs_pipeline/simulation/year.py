@@ -122,11 +122,11 @@ def _made(stage: Stage) -> pl.DataFrame:
 def _rows(stage: Stage) -> pl.DataFrame:
     """Window -> rows that landed, and rows of it and of its history that are in quarantine."""
     raw = stage.lake.scan_all("raw", "interactions", dataset=stage.config.name)
-    put_aside = stage.lake.scan_all("core", "quarantine", dataset=stage.config.name)
+    quarantine = stage.lake.scan_all("core", "quarantine", dataset=stage.config.name)
     with stage.lake.connect() as con:
         rows: pl.DataFrame = con.sql(
             f'SELECT "window", landed, quarantined FROM (SELECT "window", count(*) AS landed FROM {raw} GROUP BY 1) '
-            f'LEFT JOIN (SELECT "window", count(*) AS quarantined FROM {put_aside} GROUP BY 1) USING ("window") '
+            f'LEFT JOIN (SELECT "window", count(*) AS quarantined FROM {quarantine} GROUP BY 1) USING ("window") '
             "ORDER BY 1"
         ).pl()
     return rows
