@@ -1,5 +1,6 @@
 """Fixtures that more than one room uses. Fixtures of one room live in that room's conftest."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,13 @@ settings.load_profile("suite")  # a loaded machine is no failure, and what fails
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "140"  # tables are printed alike, whatever terminal or runner the tests have
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collection made out of every later garbage collection, which the memory meter of a fit asks for."""
+    gc.collect()
+    gc.freeze()
+
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
