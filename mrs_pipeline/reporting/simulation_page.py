@@ -157,8 +157,8 @@ def _decisions(decisions: pl.DataFrame) -> PageTable:
 def _matrix(inputs: YearInputs) -> Plot:
     caption = (
         "How many runs made each stage of a window; green where it ends with the same content as in the home "
-        "without accidents. More than one: a file came late, or a run was killed. Where equal content comes out again, "
-        "nothing below is made again, so the numbers fall on the way down."
+        "without accidents. More than one: a file that came late changed it. A run that goes on after it was killed "
+        "does not make again what was there."
     )
     figure = months_by_stage(inputs.made, inputs.compared, inputs.months)
     return inline_plot(figure, "matrix", "How often each stage was made, and whether it is the same", caption)

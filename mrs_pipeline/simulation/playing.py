@@ -135,7 +135,7 @@ class Player:
         """Messages since a moment, without places of this machine and numbers of runs."""
         root = f"{self.stage.home.root}/"
         return tuple(
-            _sentence(_RUN_NUMBER.sub("", f"{message.title}: {message.text}").replace(root, ""))
+            _RUN_NUMBER.sub("", f"{message.title}: {message.text}").replace(root, "")
             for message in self.mailbox.since(since)
         )
 
