@@ -56,7 +56,9 @@ class AutomationOptions(BaseModel):
     retrain: bool = False
     """At the start of each window, score the window that has closed and train for the one that opens."""
     watch: bool = False
-    """Look at the source's files once a minute and run the windows whose rows have landed, changed or gone."""
+    """Look at the source's files every `watch_seconds` and run the windows whose rows have landed, changed or gone."""
+    watch_seconds: int = Field(default=60, ge=1, le=86_400)
+    """Least seconds between two looks of `watch`."""
     settle_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long a file must have been unchanged before `watch` takes it for complete; a text whose last line has no end,
     a minute at least."""

@@ -25,6 +25,7 @@ from mrs_pipeline.cli.bench import bench
 from mrs_pipeline.cli.interruption import before_the_end, hand_over_interrupts, watch_for_interrupts
 from mrs_pipeline.cli.lineage import lineage
 from mrs_pipeline.cli.reproduce import reproduce
+from mrs_pipeline.cli.simulate import simulate
 from mrs_pipeline.cli.terminal import (
     AsJson,
     Commands,
@@ -374,6 +375,7 @@ for command in (
     cli_serving.serve,
     lineage,
     reproduce,
+    simulate,
     track,
     cli_results.query,
     cli_results.datasets,

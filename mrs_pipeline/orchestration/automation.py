@@ -24,7 +24,8 @@ from mrs_pipeline.windows import CRON, scored_keys
 
 ON_REQUEST = "experiments"
 """Group of the tasks that run only on request."""
-WATCH_SECONDS = 60
+RETRIES_TAG: Final = "dagster/max_retries"
+ALSO_FAILED_STEPS_TAG: Final = "dagster/retry_on_asset_or_op_failure"
 IN_ORDER = "mrs/in_order"
 """Tag of runs that are requested together: a window reads the raw rows of those before it, so `dagster.yaml` lets
 one run of a dataset go at a time, in the order of the windows."""
@@ -119,7 +120,7 @@ def build_schedule(config: DatasetConfig, jobs: Jobs) -> dg.ScheduleDefinition |
             dg.RunRequest(
                 run_key=f"{window}@{context.scheduled_execution_time:%Y-%m-%d}",
                 partition_key=window,
-                tags={IN_ORDER: config.name},
+                tags=_unattended(config),
             )
             for window in due
         ]
@@ -133,7 +134,7 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
     @dg.sensor(
         name=f"{config.name}_watch",
         jobs=jobs[:2],
-        minimum_interval_seconds=WATCH_SECONDS,
+        minimum_interval_seconds=config.automation.watch_seconds,
         default_status=_sensor_status(config.automation.watch),
         description="Runs the windows whose raw files have landed, changed or gone.",
     )
@@ -161,8 +162,16 @@ def _request(config: DatasetConfig, window: str, why: str) -> dg.RunRequest:
         run_key=f"{window}:{why[:16]}",
         job_name=pipeline_job_name(config.name) if scored else ingest_job_name(config.name),
         partition_key=window if config.windowed else None,
-        tags={IN_ORDER: config.name},
+        tags=_unattended(config),
     )
+
+
+def _unattended(config: DatasetConfig) -> dict[str, str]:
+    """Tags of runs that nobody waits for: one after the other, and again where the process of one was killed.
+
+    A step that failed is not run again: it says what must be mended, and the sensor asks when that has been done.
+    """
+    return {IN_ORDER: config.name, RETRIES_TAG: "2", ALSO_FAILED_STEPS_TAG: "false"}
 
 
 def _files_check(config: DatasetConfig, faults: Mapping[str, str]) -> dg.AssetCheckEvaluation:

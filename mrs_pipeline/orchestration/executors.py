@@ -1,4 +1,4 @@
-"""Where the steps of a run are done: in processes of this machine, as jobs of a Ray cluster, or as pods of Kubernetes.
+"""Where the steps of a run are done: processes of this machine or one, jobs of a Ray cluster, or pods of Kubernetes.
 
 `MRS_EXECUTOR` chooses. All machines must see the home: a shared disk, or one home each with `MRS_STORE`.
 """
@@ -14,6 +14,9 @@ from mrs_pipeline.errors import InputError
 
 EXECUTOR_VARIABLE: Final = "MRS_EXECUTOR"
 PROCESSES: Final = "processes"
+ONE_PROCESS: Final = "one_process"
+"""All steps in the process of the run, one after the other: for little data, where starting a process costs more than
+the step, and for little memory."""
 _ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
     "ray": ("dagster_ray", "ray_executor", "mrs-pipeline[ray]"),
     "kubernetes": ("dagster_k8s", "k8s_job_executor", "mrs-pipeline[kubernetes]"),
@@ -33,10 +36,12 @@ def executor(in_processes: Mapping[str, Any]) -> dg.ExecutorDefinition:
     name = os.environ.get(EXECUTOR_VARIABLE) or PROCESSES
     if name == PROCESSES:
         return dg.multiprocess_executor.configured(dict(in_processes))
+    if name == ONE_PROCESS:
+        return dg.in_process_executor
     if name not in _ELSEWHERE:
         raise InputError(
-            f"{EXECUTOR_VARIABLE} is '{name}'; the executors are {', '.join((PROCESSES, *_ELSEWHERE))}: correct or "
-            "unset it"
+            f"{EXECUTOR_VARIABLE} is '{name}'; the executors are "
+            f"{', '.join((PROCESSES, ONE_PROCESS, *_ELSEWHERE))}: correct or unset it"
         )
     module, attribute, package = _ELSEWHERE[name]
     try:

@@ -1,12 +1,18 @@
 """Why a run of Dagster failed, in the words of what failed first."""
 
+import re
+from typing import Final
+
 import dagster as dg
 
 from mrs_pipeline.orchestration.keys import output_of
 
+_KILLED: Final = re.compile(r"Run execution process for \S+ ((?:was terminated by|unexpectedly exited)[^.]*)")
+"""How Dagster's code server says that the process of a run is gone."""
+
 
 def failure_of_run(instance: dg.DagsterInstance, run: str, job: str) -> str:
-    """What failed first: a blocking check, a step that says why, or an error and where it stands.
+    """What failed first: a blocking check, a step that says why, an error and where it stands, or the run's process.
 
     Args:
         instance: where the run is recorded.
@@ -28,6 +34,10 @@ def failure_of_run(instance: dg.DagsterInstance, run: str, job: str) -> str:
             error = error.cause
         message = error.message.strip() if error else "unknown error"
         return f"step {event.step_key} of {job} failed: {message} {details}"
+    for event in _events(instance, run, dg.DagsterEventType.ENGINE_EVENT):
+        ended = _KILLED.search(event.message or "")
+        if ended is not None:
+            return f"the process of {job} {ended[1]} {details}"
     return f"{job} failed {details}"
 
 

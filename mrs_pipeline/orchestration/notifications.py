@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from mrs_pipeline.notifying import Event, Notification, read_options, send, settle
 from mrs_pipeline.orchestration.failures import failure_of_run
@@ -78,9 +79,13 @@ def failure_sensors(home: Home) -> list[dg.SensorDefinition]:
     def notify_failures(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         sentence = failure_of_run(context.instance, run.run_id, run.job_name)
+        again = run.tags.get(WILL_RETRY_TAG) == "true"
+        body = (
+            f"{sentence}. The daemon starts it again; it goes on from what was made." if again else sentence
+        )
         window = run.tags.get("dagster/partition")
         title = f"{run.job_name} failed" + (f" at window {window}" if window else "")
-        send(home, Notification(Event.FAILURE, title, sentence, _cause(sentence)))
+        send(home, Notification(Event.FAILURE, title, body, _cause(sentence)))
 
     return [notify_failures]
 

@@ -5,11 +5,7 @@ stored is read. What the model was recorded with is compared by digests; metrics
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import polars as pl
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
@@ -18,36 +14,13 @@ from mrs_pipeline.ingest.options import FileSourceOptions
 from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
+from mrs_pipeline.tasks.comparing import Reproduced, compared
 from mrs_pipeline.tasks.currency import provenance_of
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Kind, Node
-from mrs_pipeline.tasks.places import exists, expand, node_of, record, table_of, window_before
+from mrs_pipeline.tasks.places import exists, expand, node_of, record, window_before
 from mrs_pipeline.tasks.standing import standing
 from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.tasks.tracing import require_records
-
-_KEYS: Final = frozenset({"metric", "k", "slice", "seed"})
-"""Columns that name a value of a metric."""
-
-
-@dataclass(frozen=True)
-class Reproduced:
-    """One output, as it is recorded and as it was made again.
-
-    Attributes:
-        node: which.
-        recorded / again: digests of both contents.
-        difference: largest difference of a metric, where the output is one; None elsewhere.
-    """
-
-    node: Node
-    recorded: str
-    again: str
-    difference: float | None = None
-
-    @property
-    def same(self) -> bool:
-        """Whether both are equal; metrics by value."""
-        return self.recorded == self.again if self.difference is None else self.difference == 0.0
 
 
 def recorded_models(lake: Lake, dataset: str, run: str) -> list[tuple[str, str]]:
@@ -104,7 +77,7 @@ def reproduce(stage: Stage, model: str, folder: Path) -> list[Reproduced]:
         for place in _places(again, task, chain):
             task.run(place, task, provenance_of(place, task))
             original = stage.at(place.window)
-            outcomes += [_compared(original, place, node_of(place, output)) for output in task.outputs]
+            outcomes += [compared(original, place, node_of(place, output)) for output in task.outputs]
     return outcomes
 
 
@@ -139,27 +112,6 @@ def _places(stage: Stage, task: Task, chain: Sequence[str]) -> Sequence[Stage]:
         return [stage.at(window) for window in chain]
     reader = next(each for each in plan(stage.config) if RAW_INTERACTIONS in each.inputs)
     return [stage.at(str(node.window)) for node in expand(stage, reader, RAW_INTERACTIONS)]
-
-
-def _compared(original: Stage, again: Stage, node: Node) -> Reproduced:
-    made = record(again, node)[0]
-    if not exists(original, node):
-        return Reproduced(node, "not stored any more", made)
-    recorded = record(original, node)[0]
-    if node.kind is not Kind.METRICS:
-        return Reproduced(node, recorded, made)
-    return Reproduced(node, recorded, made, _difference(original, again, node))
-
-
-def _difference(original: Stage, again: Stage, node: Node) -> float:
-    """The largest difference between two values of one metric; infinite where one of the two lacks a metric."""
-    then, now = (stage.lake.read(table_of(stage, node)) for stage in (original, again))
-    keys = [column for column in then.columns if column in _KEYS]
-    both = then.join(now, on=keys, how="full", nulls_equal=True, suffix="_again")
-    off = (pl.col("value") - pl.col("value_again")).abs()
-    one_alone = pl.col("value").is_null() != pl.col("value_again").is_null()
-    largest = both.select(pl.when(one_alone).then(float("inf")).otherwise(off.fill_null(0.0)).max()).item()
-    return float(largest or 0.0)
 
 
 def _elsewhere(config: DatasetConfig, root: Path) -> DatasetConfig:

@@ -12,7 +12,7 @@ import numpy as np
 from mrs_pipeline.serving.bundle import Bundle
 from mrs_pipeline.types import IntArray
 
-MOST = 3
+MOST_PATHS = 3
 """Paths that an explanation names."""
 
 
@@ -94,7 +94,7 @@ def connections(bundle: Bundle, taken: IntArray, item: int) -> list[Connection]:
             joins=joins,
         )
         found[entity] = joins, -int(when[other]), path
-    return [found[entity][2] for entity in sorted(found, key=lambda each: found[each][:2])[:MOST]]
+    return [found[entity][2] for entity in sorted(found, key=lambda each: found[each][:2])[:MOST_PATHS]]
 
 
 @lru_cache(maxsize=2)

@@ -38,6 +38,7 @@ COMMANDS = {
     "graph",
     "promote",
     "reproduce",
+    "simulate",
     "rollback",
     "serve",
     "track",

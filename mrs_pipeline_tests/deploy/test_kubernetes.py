@@ -141,6 +141,8 @@ def test_dagster_takes_its_settings(folder: str, monkeypatch: pytest.MonkeyPatch
 def test_executors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(EXECUTOR_VARIABLE, raising=False)
     assert executor({"max_concurrent": 1}).name == "multiprocess"
+    monkeypatch.setenv(EXECUTOR_VARIABLE, "one_process")
+    assert executor({"max_concurrent": 1}).name == "in_process"
     for name, module, found in (("ray", "dagster_ray", "ray"), ("kubernetes", "dagster_k8s", "k8s")):
         pytest.importorskip(module)
         monkeypatch.setenv(EXECUTOR_VARIABLE, name)
@@ -152,5 +154,7 @@ def test_executors(monkeypatch: pytest.MonkeyPatch) -> None:
             ):
                 executor({})
     monkeypatch.setenv(EXECUTOR_VARIABLE, "slurm")
-    with pytest.raises(InputError, match="'slurm'; the executors are processes, ray, kubernetes"):
+    with pytest.raises(
+        InputError, match="'slurm'; the executors are processes, one_process, ray, kubernetes"
+    ):
         executor({})

@@ -31,6 +31,7 @@ SAME = {
     "tune": "the command and what it does",
     "verify": "the command and what it does",
     "reproduce": "the command and what it does",
+    "simulate": "the command and what it does",
     "track": "the command and what it does",
 }
 """Names of the interfaces for people, which are those of what they call."""

@@ -10,8 +10,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.test_utils import create_run_for_test
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
-from mrs_pipeline.orchestration.automation import IN_ORDER
+from mrs_pipeline.orchestration.automation import ALSO_FAILED_STEPS_TAG, IN_ORDER, RETRIES_TAG
 from mrs_pipeline.storage.digests import file_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks import seen_files, source_files
@@ -251,6 +254,33 @@ def test_what_the_sensor_asks_for_can_be_run(shop: Home) -> None:
             assert result.success
         made = instance.get_materialized_partitions(homes.key("raw/interactions", "shop"))
     assert made == {"2024-01", "2024-02", "2024-03"}
+
+
+def test_the_settings_say_how_often_the_sensor_looks(shop: Home) -> None:
+    assert Daemon(shop, "shop").repository.get_sensor_def("shop_watch").minimum_interval_seconds == 60
+    homes.describe(shop.root, {**SHOP, "automation": {"watch_seconds": 7}})
+    assert Daemon(shop, "shop").repository.get_sensor_def("shop_watch").minimum_interval_seconds == 7
+
+
+@pytest.mark.parametrize(
+    ("reason", "tags", "again"),
+    [
+        (RunFailureReason.UNEXPECTED_TERMINATION, {}, False),  # of the UI or `mrs run`: somebody sees it
+        (RunFailureReason.UNEXPECTED_TERMINATION, None, True),
+        (RunFailureReason.STEP_FAILURE, None, False),  # says what must be mended
+    ],
+)
+def test_automated_runs_are_started_again_where_their_process_was_killed(
+    shop: Home, reason: RunFailureReason, tags: Mapping[str, str] | None, again: bool
+) -> None:
+    asked = Daemon(shop, "shop").look().run_requests[0].tags if tags is None else tags
+    assert tags is not None or (asked[RETRIES_TAG], asked[ALSO_FAILED_STEPS_TAG]) == ("2", "false")
+    with homes.entered(shop), dg.DagsterInstance.get() as instance:
+        run = create_run_for_test(instance, "shop_ingest", tags=dict(asked))
+        instance.report_run_failed(run, job_failure_data=JobFailureData(None, reason))
+        failed = instance.get_run_by_id(run.run_id)
+        assert failed is not None
+        assert should_retry(failed, instance) is again
 
 
 def test_automated_runs_of_a_dataset_wait_for_each_other(shop: Home) -> None:

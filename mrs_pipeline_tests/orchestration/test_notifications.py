@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
+from dagster._utils import get_run_crash_explanation
 
 from mrs_pipeline.errors import MrsError
 from mrs_pipeline.orchestration.launch import default_windows, load_project
@@ -136,3 +138,23 @@ def test_the_failure_sensor_is_there_where_somebody_wants_to_hear(tmp_path: Path
     with opened(tmp_path, events=["failure"]):
         (sensor,) = failure_sensors(home)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+@pytest.mark.parametrize("retries", ["0", "2"])
+def test_a_killed_process_is_told_by_its_signal_and_by_what_follows(
+    shop: Home, mailbox: Mailbox, retries: str
+) -> None:
+    job = homes.load(shop).definitions.get_repository_def().get_job("shop_ingest")
+    with homes.entered(shop), dg.DagsterInstance.get() as instance:
+        tags = {"dagster/max_retries": retries, "dagster/partition": "2024-02"}
+        run = create_run_for_test(instance, "shop_ingest", tags=tags)
+        sentence = get_run_crash_explanation(f"Run execution process for {run.run_id}", -9)
+        instance.report_engine_event(sentence, run)  # as the code server does
+        instance.report_run_failed(run)
+        _tell_of_failure(shop, instance, job, run.run_id)
+    (message,) = mailbox.messages
+    assert message["title"] == "shop_ingest failed at window 2024-02"
+    assert message["message"].startswith(
+        "the process of shop_ingest was terminated by signal 9 (SIGKILL) (run "
+    )
+    assert ("The daemon starts it again" in message["message"]) is (retries == "2")
