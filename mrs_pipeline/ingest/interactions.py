@@ -3,7 +3,7 @@
 Rows without a user or an item keep NULL there: the tables quarantine them with a reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -56,6 +56,11 @@ class InteractionLayout:
         """The file's name of one of our columns."""
         return self.columns.get(canonical, self.defaults.get(canonical, canonical))
 
+    @property
+    def all_actual(self) -> list[str]:
+        """The file's names of all of our columns."""
+        return [self.actual(name) for name in (USER_ID, ITEM_ID, TIMESTAMP, RATING, SPLIT)]
+
 
 @dataclass(frozen=True)
 class _Branch:
@@ -98,7 +103,9 @@ def _require_mapped(files: Sequence[DataFile], layout: InteractionLayout) -> Non
     """A column that the settings name must be in one file at least; landings may differ in the others."""
     for canonical, actual in layout.columns.items():
         if not any(actual in file.columns for file in files):
-            raise InputError(missing_column(files[0], canonical, actual, "interaction_columns"))
+            raise InputError(
+                missing_column(files[0], canonical, actual, "interaction_columns", layout.all_actual)
+            )
 
 
 def _branch(file: DataFile, layout: InteractionLayout) -> _Branch:
@@ -138,7 +145,7 @@ def _repeated_header(file: DataFile, layout: InteractionLayout) -> str:
 def _identifier(file: DataFile, layout: InteractionLayout, canonical: str) -> str:
     actual = layout.actual(canonical)
     if actual not in file.columns:
-        raise InputError(missing_column(file, canonical, actual, "interaction_columns"))
+        raise InputError(missing_column(file, canonical, actual, "interaction_columns", layout.all_actual))
     sql = values.identifier_sql(actual, file.columns[actual], layout.ids)
     return sql or _refuse_type(file, actual, canonical)
 
@@ -166,12 +173,15 @@ def _refuse_type(file: DataFile, actual: str, canonical: str) -> NoReturn:
     )
 
 
-def missing_column(file: DataFile, canonical: str, actual: str, setting: str) -> str:
-    """The sentence for a column that is not there."""
+def missing_column(
+    file: DataFile, canonical: str, actual: str, setting: str, others: Collection[str] = ()
+) -> str:
+    """The sentence for a column that is not there; its example is none of the columns that are read as `others`."""
     there = ", ".join(file.columns)
+    example = next((name for name in file.columns if name not in others), next(iter(file.columns)))
     return (
         f"{file.name} has no column '{actual}' (it has: {there}); say which one is the {canonical}, "
-        f"for example `{setting}: {{{canonical}: {next(iter(file.columns))}}}` under source"
+        f"for example `{setting}: {{{canonical}: {example}}}` under source"
     )
 
 

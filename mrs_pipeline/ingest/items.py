@@ -65,14 +65,14 @@ def item_columns(file: DataFile, mapping: Mapping[str, str]) -> dict[str, str]:
     """
     for canonical, actual in mapping.items():
         if actual not in file.columns:
-            raise InputError(missing_column(file, canonical, actual, "item_columns"))
+            raise InputError(missing_column(file, canonical, actual, "item_columns", mapping.values()))
     given = {actual: canonical for canonical, actual in mapping.items()}
     chosen: dict[str, str] = dict(mapping)
     for actual in file.columns:
         if actual not in given:
             chosen[_free_name(_snake_case(actual), chosen)] = actual
     if ITEM_ID not in chosen:
-        raise InputError(missing_column(file, ITEM_ID, ITEM_ID, "item_columns"))
+        raise InputError(missing_column(file, ITEM_ID, ITEM_ID, "item_columns", mapping.values()))
     canonical_first = sorted(chosen, key=lambda name: name not in CANONICAL)
     return {name: chosen[name] for name in canonical_first}
 

@@ -5,6 +5,7 @@ a bound. Here a `defs.yaml` is `type:` and `attributes:` of a dataset. What the 
 """
 
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,11 +23,12 @@ _REMEDY: Final = (
 
 
 def require_settings(root: Path) -> None:
-    """Refuse a file of settings that is not one.
+    """Refuse a home without the folder of its datasets, and a file of settings that is not one.
 
     Raises:
         InputError: names file, line and remedy.
     """
+    _require_project(root)
     for path in _settings_files(defs_folder(root)):
         try:
             documents = yaml_file(path)
@@ -37,6 +39,24 @@ def require_settings(root: Path) -> None:
         except DocumentError as error:
             raise error.of(path, _REMEDY) from error
     read_options(root)
+
+
+def _require_project(root: Path) -> None:
+    """Refuse a `dg.toml` that names no folder of datasets, and a home whose folder of datasets is gone."""
+    path, folder = root / "dg.toml", defs_folder(root)
+    remedy = "`mrs init` in that folder writes it again"
+    if path.is_file():
+        try:
+            project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read as TOML: {error}; remove it, and {remedy}.") from error
+        if not isinstance(project, dict) or "root_module" not in project:
+            raise InputError(f"{path} has no root_module under [project]; remove it, and {remedy}.")
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}, the folder of the datasets' settings, is not there: `mrs init FOLDER` makes it, with the "
+            "settings of the raw files in that folder."
+        )
 
 
 def require_instance_settings(root: Path) -> None:

@@ -128,6 +128,8 @@ def compared_windows(stage: Stage, before: Stage, spec: ModelSpec, data: Trainin
         Renumbered(users, _trained(rows.users, rows.n_users)),
         Renumbered(items, _trained(rows.items, rows.n_items)),
     )
+    if (len(users), sides[0].n_before) == (len(items), sides[1].n_before):
+        return "there are as many users as items in both windows, so that their rows cannot be told apart"
     return EarlierWindow(before, *sides, known_validation=_known(rows, data.valid, users, items))
 
 

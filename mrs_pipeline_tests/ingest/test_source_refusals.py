@@ -34,6 +34,13 @@ def test_missing_mapped_column(raw) -> None:
         "interactions.csv has no column 'when' (it has: user_id, item_id, timestamp, rating); "
         "say which one is the timestamp",
     )
+    raw.write("interactions.csv", "user_id,article,timestamp,rating\nu,a,1,5\n")
+    refused(
+        raw.interactions,
+        "interactions.csv has no column 'item_id' (it has: user_id, article, timestamp, rating); say which one is the "
+        "item_id, for example `interaction_columns: {item_id: article}` under source",
+    )
+    raw.write("interactions.csv", "user_id,item_id,timestamp,rating\nu,a,1,5\n")
     refused(
         lambda: raw.items(item_columns={"title": "name"}),
         "items.csv has no column 'name' (it has: item_id, title, description, colour); say which one is the title",

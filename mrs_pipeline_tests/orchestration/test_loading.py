@@ -11,6 +11,7 @@ import pytest
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.orchestration.component import absence
 from mrs_pipeline.orchestration.launch import run_dataset
+from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
@@ -200,3 +201,20 @@ def test_the_workspace_file_loads(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dataset absent" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "has no root_module under .project.; remove it, and `mrs init`"),
+        ("[project", "cannot be read as TOML: .*; remove it, and `mrs init`"),
+        (
+            '[project]\nroot_module = "defs"\n',
+            "the folder of the datasets' settings, is not there: `mrs init FOLDER`",
+        ),
+    ],
+)
+def test_a_home_that_is_not_whole_is_refused_in_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "dg.toml").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        require_settings(tmp_path)

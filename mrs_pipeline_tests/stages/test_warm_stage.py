@@ -10,6 +10,7 @@ import pytest
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.models.registry import MODELS
+from mrs_pipeline.stored import earlier as earlier_window
 from mrs_pipeline.stored.earlier import compared_windows
 from mrs_pipeline.stored.features import read_features
 from mrs_pipeline.stored.training_data import interactions, training_data
@@ -192,3 +193,13 @@ def test_it_needs_windows() -> None:
         DatasetConfig.model_validate(
             {**settings, "training": {}, "model_training": {"bpr_mf": {"warm_start": True}}}
         )
+
+
+def test_as_many_users_as_items_cannot_be_told_apart(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier_window, "_former", lambda *_: np.arange(5))
+    monkeypatch.setattr(earlier_window, "_trained", lambda *_: np.ones(5, np.bool_))
+    monkeypatch.setattr(earlier_window, "_unlike", lambda *_: iter(()))
+    made = perform(stage, ["trained/bpr_mf"])["trained/bpr_mf"]
+    assert made.facts["began from"] == (
+        "scratch: there are as many users as items in both windows, so that their rows cannot be told apart"
+    )
