@@ -94,6 +94,8 @@ class ModelSpec:
         tokens: whether it ignores, may use or needs regions of pictures and words of texts, to which it attends.
         histories: whether a user is nothing but what they took, so that the model, built with further users and given
             its trained weights, ranks for them as if it had known them.
+        pointed_at: whether content reaches an item only through items that have it among their neighbours; none has
+            an item that joins a trained model.
     """
 
     name: str
@@ -113,6 +115,7 @@ class ModelSpec:
     histories: bool = False
     memory: str = LINEAR
     clusters: bool = False
+    pointed_at: bool = False
 
     @property
     def needs_content(self) -> bool:

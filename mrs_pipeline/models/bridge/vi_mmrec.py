@@ -61,6 +61,7 @@ class ViMmRec(WrappingRecommender[ViMmRecConfig]):
         complexity="backbone + O(M U n L D)",
         features=FeatureUse.REQUIRED,
         item_graph=True,
+        pointed_at=True,
     )
     Config = ViMmRecConfig
 
