@@ -58,7 +58,7 @@ def wines(packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     log = pl.read_csv(pack / "interactions.csv")
     log = log.filter(pl.from_epoch("timestamp").dt.year() >= int(FIRST_YEAR))
     items = pl.read_csv(pack / "items.csv", infer_schema_length=None)
-    _write(home, _most_active(log, 600), items, pack)
+    _write(home, _most_active(log, 300), items, pack)
     homes.run(home, YEARS, dataset="xwines")
     return home
 
