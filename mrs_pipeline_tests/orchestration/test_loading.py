@@ -7,11 +7,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
+import mrs_pipeline
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.orchestration.component import absence
 from mrs_pipeline.orchestration.launch import run_dataset
 from mrs_pipeline.orchestration.settings_files import require_settings
+from mrs_pipeline.taxonomy import Cell
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
@@ -190,6 +194,12 @@ def test_the_demo_has_the_assets_that_are_written_down(shipped: dg.Definitions) 
     """A change of these keys renames what people have materialised: change the file by intent only."""
     found = sorted(key for key in _asset_keys(shipped) if key.startswith("demo/"))
     assert found == DEMO_KEYS.read_text().split()
+
+
+def test_the_demo_has_a_model_in_every_cell_of_the_taxonomy() -> None:
+    path = Path(mrs_pipeline.__file__).parent / "defs" / "demo" / "defs.yaml"
+    models = yaml.safe_load(path.read_text(encoding="utf-8"))["attributes"]["models"]
+    assert {cell for name in models for cell in MODELS[name].spec.cells} == set(Cell)
 
 
 def test_the_workspace_file_loads(tmp_path: Path) -> None:
