@@ -1,10 +1,11 @@
-"""JSON and YAML documents that people or earlier runs left, read within bounds of size, depth and expansion.
+"""JSON, TOML and YAML documents that people or earlier runs left, read within bounds of size, depth and expansion.
 
 A document is data: no tag of it makes an object, no alias of it grows beyond a bound, and what is wrong with it is said
 in words, whatever the parser does. What a document means belongs to its reader.
 """
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ MOST_JSON: Final = 64 << 20
 """Bytes of a JSON document."""
 MOST_YAML: Final = 256 << 10
 """Bytes of a YAML document."""
+MOST_TOML: Final = 256 << 10
+"""Bytes of a TOML document."""
 MOST_VALUES: Final = 100_000
 """Values of a YAML document, each alias counted with all that it stands for."""
 MOST_LEVELS: Final = 64
@@ -94,6 +97,19 @@ def _json(text: str) -> Any:
     except (ValueError, RecursionError) as error:  # a number of too many digits, too many brackets
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise DocumentError(f"this cannot be read as JSON ({reason})") from error
+
+
+def toml_file(path: Path) -> dict[str, Any]:
+    """The tables in a TOML file.
+
+    Raises:
+        DocumentError: it is no TOML, or cannot be read.
+        FileNotFoundError: there is no file.
+    """
+    try:
+        return tomllib.loads(_text(path, MOST_TOML))
+    except tomllib.TOMLDecodeError as error:
+        raise DocumentError(f"this is not TOML: {error}") from error
 
 
 def yaml_file(path: Path) -> list[YamlDocument]:

@@ -303,7 +303,12 @@ def takes_new_items(model: AnyRecommender) -> str | None:
             f"model '{spec.name}' is solved for the whole catalogue; a new item needs a run of the pipeline"
         )
     content = any(use is not FeatureUse.IGNORED for use in (spec.raw, spec.tokens))
-    if spec.pretraining or spec.knowledge or content or spec.pointed_at or not model.factorises():
+    if spec.pointed_at:
+        return (
+            f"model '{spec.name}' reaches an item through those that have it among their nearest, as none has a new "
+            "one; a new item needs a run of the pipeline"
+        )
+    if spec.pretraining or spec.knowledge or content or not model.factorises():
         return (
             f"model '{spec.name}' makes an item's vector of more than its extracted features; a new item needs a run "
             "of the pipeline"

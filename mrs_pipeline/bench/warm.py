@@ -5,7 +5,6 @@ trained from scratch and is the start of the second. Nothing is stored in the pi
 windows are taken as different users in the comparison over all windows.
 """
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,12 +13,14 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.evaluation.slices import ALL
 from mrs_pipeline.fitting import Fitted, fit, measure
 from mrs_pipeline.models.registry import model_class
+from mrs_pipeline.reporting import drawing as d
 from mrs_pipeline.schema import MODEL, TEST, WINDOW
 from mrs_pipeline.statistics import Difference, Sample, compare, judged
 from mrs_pipeline.stored.earlier import compared_windows
@@ -153,15 +154,14 @@ def warm_summary(runs: pl.DataFrame, tests: pl.DataFrame) -> pl.DataFrame:
     return shares.join(whole, on=MODEL)
 
 
-def warm_plot(runs: pl.DataFrame) -> bytes:
-    """A picture (SVG): a row a model; CPU seconds and test recall of both ways over the windows."""
-    from matplotlib.figure import Figure
-
+@d.styled
+def warm_plot(runs: pl.DataFrame) -> Figure:
+    """A row a model; CPU seconds and test recall of both ways over the windows."""
     models = runs[MODEL].unique(maintain_order=True).to_list()
     means = runs.group_by(MODEL, WINDOW, "way", maintain_order=True).agg(
         pl.col("cpu_seconds", "recall@20").mean()
     )
-    figure = Figure(figsize=(8, 2.6 * len(models)), layout="constrained")
+    figure = d.empty(d.WIDE, 2.6 * len(models))
     for row, model in zip(figure.subplots(len(models), 2, squeeze=False), models, strict=True):
         for axes, column in zip(row, ("cpu_seconds", "recall@20"), strict=True):
             for way, style in ((SCRATCH, "o--"), (WARM, "s-")):
@@ -170,9 +170,7 @@ def warm_plot(runs: pl.DataFrame) -> bytes:
             axes.set_ylim(0, 1.1 * (means.filter(model=model)[column].max() or 1))  # type: ignore[operator]
             axes.set_title(f"{model}: {column.replace('cpu_seconds', 'CPU seconds of training')}")
     figure.axes[0].legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="svg", metadata={"Date": None})
-    return picture.getvalue()
+    return figure
 
 
 def _start(

@@ -303,6 +303,7 @@ def bench_warm_start(
     )
     from mrs_pipeline.cli.tables import frame_table
     from mrs_pipeline.orchestration.launch import load_project, made_for_models
+    from mrs_pipeline.reporting.drawing import png
     from mrs_pipeline.tasks.task import Stage
 
     chosen = chosen_models(models) or []
@@ -334,7 +335,7 @@ def bench_warm_start(
     summary = warm_summary(every, tests)
     write_table(tests, folder / "bench_warm_tests.csv")
     write_table(summary, folder / "bench_warm.csv")
-    (folder / "bench_warm.svg").write_bytes(warm_plot(every))
+    (folder / "bench_warm.png").write_bytes(png(warm_plot(every)))
     if as_json:
         show({"summary": summary, "tests": tests, "runs": every}, str, as_json=True)
         return

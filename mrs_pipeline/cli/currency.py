@@ -71,6 +71,8 @@ def verify(
         err.print(
             "what runs make has been removed where it was damaged; the last column says what to do next"
         )
+        if any(fault.kept for fault in found.faults):
+            raise typer.Exit(1)
     else:
         err.print(
             "`mrs verify --discard` removes what is damaged of what runs make; the last column says what to do next"

@@ -1,17 +1,16 @@
 """A model around a backbone that propagates vectors as LightGCN does; loss and vectors are the backbone's."""
 
 from collections.abc import Mapping
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from mrs_pipeline.errors import InputError
 from mrs_pipeline.models.base import BatchSettings, PairBatch, ParameterGroup, Recommender
 from mrs_pipeline.models.config import GradientConfig, NeighbourSetting
 from mrs_pipeline.models.inputs import ModelInputs
-from mrs_pipeline.models.wrapping import propagating_model, wrapped_config
+from mrs_pipeline.models.wrapping import propagating_model, require_wrapped, wrapped_config
 
 
 class WrapperConfig(GradientConfig):
@@ -44,13 +43,7 @@ class WrapperConfig(GradientConfig):
         """`knn_k`."""
         return NeighbourSetting("knn_k", self.knn_k)
 
-    @model_validator(mode="after")
-    def _can_be_wrapped(self) -> Self:
-        try:
-            self.inner()
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        return self
+    _can_be_wrapped = model_validator(mode="after")(require_wrapped)
 
 
 WrapperT_co = TypeVar("WrapperT_co", bound=WrapperConfig, covariant=True)

@@ -5,7 +5,7 @@ read.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,6 +15,26 @@ from mrs_pipeline.models.config import GradientConfig, ModelConfig
 from mrs_pipeline.models.spec import BatchKind, FeatureUse
 
 FactorModel = type[Recommender[Any, Any]]
+
+
+class _Wraps(Protocol):
+    def inner(self) -> ModelConfig: ...
+
+
+WrapsT = TypeVar("WrapsT", bound=_Wraps)
+
+
+def require_wrapped(config: WrapsT) -> WrapsT:
+    """For a pydantic validator: settings of a wrapper, once what it wraps is known to be there and to take its own.
+
+    Raises:
+        ValueError: why not.
+    """
+    try:
+        config.inner()
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return config
 
 
 def factor_model(name: str) -> FactorModel:

@@ -4,7 +4,6 @@ A home is a folder with `dg.toml` (or this project's `pyproject.toml`); where re
 """
 
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.ingest.inspection import Inspection, to_yaml
+from mrs_pipeline.storage.home import project_tools
 from mrs_pipeline.tuning.presets import PRESETS_FILE
 
 _DEMO: Final = ("defs.yaml", PRESETS_FILE)
@@ -32,7 +32,7 @@ _TEMPLATES: Final = {
 
 def make_home(root: Path) -> list[Path]:
     """Write what a home needs and is not there yet; returns what was written. A checkout is a home as it stands."""
-    if "dg" in _tools(root):
+    if "dg" in project_tools(root):
         return []
     wanted = {root / name: _PACKAGE / "templates" / template for name, template in _TEMPLATES.items()}
     if not (root / "dg.toml").exists():  # a demo that somebody has taken out of a home stays out
@@ -65,7 +65,7 @@ def defs_folder(root: Path) -> Path:
     """Where the home's datasets are described."""
     if (root / "dg.toml").is_file():
         return root / "defs"
-    module = _tools(root)["dg"]["project"]["defs_module"]
+    module = project_tools(root)["dg"]["project"]["defs_module"]
     return root.joinpath(*module.split("."))
 
 
@@ -77,17 +77,3 @@ def _check(settings: Mapping[str, Any]) -> None:
         place = ".".join(str(part) for part in first["loc"])
         remedy = "; give another --name" if place == "name" else ""
         raise InputError(f"{place} cannot be {first['input']!r}: {first['msg']}{remedy}.") from error
-
-
-def _tools(root: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """The `[tool]` tables of the folder's `pyproject.toml`."""
-    pyproject = root / "pyproject.toml"
-    if not pyproject.is_file():
-        return {}
-    try:
-        tools: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
-            pyproject.read_text(encoding="utf-8")
-        ).get("tool", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{pyproject} cannot be read as TOML: {error}; correct that line.") from error
-    return tools

@@ -5,12 +5,11 @@ a bound. Here a `defs.yaml` is `type:` and `attributes:` of a dataset. What the 
 """
 
 import os
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mrs_pipeline.documents import DocumentError, YamlDocument, yaml_file
+from mrs_pipeline.documents import DocumentError, YamlDocument, toml_file, yaml_file
 from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.notifying import read_options
 from mrs_pipeline.orchestration.home import COMPONENT, defs_folder
@@ -44,14 +43,11 @@ def require_settings(root: Path) -> None:
 def _require_project(root: Path) -> None:
     """Refuse a `dg.toml` that names no folder of datasets, and a home whose folder of datasets is gone."""
     path, folder = root / "dg.toml", defs_folder(root)
-    remedy = "`mrs init` in that folder writes it again"
-    if path.is_file():
-        try:
-            project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read as TOML: {error}; remove it, and {remedy}.") from error
-        if not isinstance(project, dict) or "root_module" not in project:
-            raise InputError(f"{path} has no root_module under [project]; remove it, and {remedy}.")
+    try:
+        if path.is_file() and "root_module" not in toml_file(path).get("project", {}):
+            raise DocumentError("this has no root_module under [project]")
+    except DocumentError as error:
+        raise error.of(path, "remove it, and `mrs init` in that folder writes it again") from error
     if not folder.is_dir():
         raise InputError(
             f"{folder}, the folder of the datasets' settings, is not there: `mrs init FOLDER` makes it, with the "

@@ -23,14 +23,14 @@ def build_verification(config: DatasetConfig, home: Home) -> tuple[dg.JobDefinit
                 for fault in found.faults[:_MOST_SHOWN]
             )
             raise dg.Failure(
-                description=f"{len(found.faults)} of {found.looked_at} are not what was written: {named}. Run "
-                f"`mrs verify {config.name} --discard`, then `{found.faults[0].remedy}`.",
+                description=f"{len(found.faults)} of {found.looked_at} are not what was written: {named}. "
+                f"`mrs verify {config.name}` says what to do about each.",
                 allow_retries=False,
             )
 
     @dg.job(
         name=f"{config.name}_verify",
-        description="Recomputes the digests of tables, arrays, weights, checkpoints and pages.",
+        description="Recomputes the digests of tables, arrays, weights, checkpoints, pages and what champions keep.",
     )
     def job() -> None:
         recompute()

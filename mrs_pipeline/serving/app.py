@@ -6,7 +6,6 @@ Every answer is made of one `Served`, the one that is in place when the request 
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -34,7 +33,6 @@ from mrs_pipeline.serving.explaining import explanation, sentence
 from mrs_pipeline.serving.guarding import AsgiProgram, Guard, Message, Receive, Send
 from mrs_pipeline.serving.messages import (
     MAX_K,
-    ConnectionAnswer,
     ExplanationAnswer,
     ExplanationRequest,
     FilterRequest,
@@ -248,7 +246,7 @@ def _add_lists(app: FastAPI, holder: Holder, meters: _Meters) -> None:
                 for each in found.reasons
             ],
             nearest={name: list(ids) for name, ids in found.nearest.items()},
-            known=[ConnectionAnswer(**asdict(each)) for each in found.known],
+            known=list(found.known),
         )
 
 

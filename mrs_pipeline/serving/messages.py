@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mrs_pipeline.serving.connections import Connection
+
 MAX_K = 200
 MAX_HISTORY = 1000
 Id = Annotated[str, Field(min_length=1, max_length=200)]
@@ -90,17 +92,6 @@ class ReasonAnswer(BaseModel):
     alike: dict[str, float]
 
 
-class ConnectionAnswer(BaseModel):
-    """A path through the knowledge graph from an item of the history to the shown one."""
-
-    item_id: str
-    title: str | None
-    relation: str
-    entity: str | None
-    shown_relation: str
-    joins: int
-
-
 class ExplanationAnswer(BaseModel):
     """Why an item is shown."""
 
@@ -115,7 +106,7 @@ class ExplanationAnswer(BaseModel):
     excess: dict[str, float]
     reasons: list[ReasonAnswer]
     nearest: dict[str, list[str]]
-    known: list[ConnectionAnswer]
+    known: list[Connection]
 
 
 class NewItemAnswer(BaseModel):

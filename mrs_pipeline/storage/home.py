@@ -1,10 +1,11 @@
 """The project's folder and the places under it. Only paths: nothing is read, made or deleted here."""
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mrs_pipeline.documents import DocumentError, toml_file
 from mrs_pipeline.errors import InputError
 
 HOME_VARIABLE = "MRS_HOME"
@@ -123,12 +124,20 @@ def find_home() -> Home:
 def _is_project(root: Path) -> bool:
     if (root / "dg.toml").is_file():
         return True
-    pyproject = root / "pyproject.toml"
-    if not pyproject.is_file():
-        return False
+    return "dg" in project_tools(root)
+
+
+def project_tools(root: Path) -> dict[str, Any]:
+    """The `[tool]` tables of the folder's `pyproject.toml`; none where there is no such file.
+
+    Raises:
+        InputError: it is no TOML.
+    """
+    path = root / "pyproject.toml"
     try:
-        settings = tomllib.loads(pyproject.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{pyproject} cannot be read as TOML: {error}; correct that line.") from error
-    tool = settings.get("tool")
-    return isinstance(tool, dict) and "dg" in tool
+        tools = toml_file(path).get("tool")
+    except FileNotFoundError:
+        return {}
+    except DocumentError as error:
+        raise error.of(path, "correct that line") from error
+    return tools if isinstance(tools, dict) else {}

@@ -28,7 +28,7 @@ from mrs_pipeline.tasks.currency import why_afresh
 from mrs_pipeline.tasks.node import CORE_ITEMS, CORE_USERS, Kind, Node
 from mrs_pipeline.tasks.places import table_of, window_before
 from mrs_pipeline.tasks.task import Stage, Task
-from mrs_pipeline.training.warm_start import CarriedOver, Renumbered, WarmStart, why_never
+from mrs_pipeline.training.warm_start import CarriedOver, Renumbered, WarmStart, told_apart, why_never
 from mrs_pipeline.types import BoolArray, IntArray, Interactions, TrainingData, vectors_of_users
 
 LOG = logging.getLogger("mrs_pipeline")
@@ -128,7 +128,7 @@ def compared_windows(stage: Stage, before: Stage, spec: ModelSpec, data: Trainin
         Renumbered(users, _trained(rows.users, rows.n_users)),
         Renumbered(items, _trained(rows.items, rows.n_items)),
     )
-    if (len(users), sides[0].n_before) == (len(items), sides[1].n_before):
+    if not told_apart(*sides):
         return "there are as many users as items in both windows, so that their rows cannot be told apart"
     return EarlierWindow(before, *sides, known_validation=_known(rows, data.valid, users, items))
 

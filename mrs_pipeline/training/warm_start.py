@@ -40,6 +40,11 @@ class Renumbered:
         return len(self.trained)
 
 
+def told_apart(users: Renumbered, items: Renumbered) -> bool:
+    """Whether the rows of a table show by their number in both windows whose they are."""
+    return (len(users.former), users.n_before) != (len(items.former), items.n_before)
+
+
 @dataclass(frozen=True)
 class WarmStart:
     """A trained model of the window before.
@@ -120,7 +125,7 @@ def carry_over(model: AnyRecommender, inputs: ModelInputs, start: WarmStart) -> 
         ValueError: users and items cannot be told apart by how many there are.
     """
     sides = {"users": start.users, "items": start.items}
-    if len({(len(side.former), side.n_before) for side in sides.values()}) == 1:
+    if not told_apart(start.users, start.items):
         raise ValueError("there are as many users as items in both windows")
     seen = {"users": inputs.users_seen().cpu().numpy(), "items": inputs.items_seen().cpu().numpy()}
     rows = {name: _Rows.of(side, seen[name]) for name, side in sides.items()}

@@ -80,7 +80,7 @@ def test_a_checkout_is_a_home_as_it_stands(empty: Mrs, tmp_path: Path) -> None:
 def test_broken_project_file(empty: Mrs) -> None:
     (empty.root / "pyproject.toml").write_text("[tool.dg\n")
     told = empty("init")
-    assert told.code == 1 and "pyproject.toml cannot be read as TOML" in told.sentence
+    assert told.code == 1 and "pyproject.toml: this is not TOML" in told.sentence
 
 
 def test_settings_of_a_folder_are_written_and_explained(

@@ -1,7 +1,5 @@
 """MGAT, LGMRec, GUME and MMSSL against their equations in dense NumPy on a small market."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -97,7 +95,7 @@ def test_mgat(n_layers):
     state = weights(model)
     views = []
     for modality in DATA.features:
-        content = np.tanh(projected(state, modality, f"content.{modality}", unit_features=True))
+        content = np.tanh(projected(state, modality, f"content.{modality}"))
         x, layers = unit(np.concatenate([state[f"preferences.{modality}"], content])), []
         for number in range(n_layers):
             x = mgat_layer(state, f"layers.{modality}.{number}", x)
@@ -365,12 +363,3 @@ def test_nearest_items_are_those_of_all_scores_at_once(monkeypatch):
     for user in range(7):
         expected = set() if user in (2, 5) else set(np.argsort(-liked[user])[:3])
         assert set(np.flatnonzero(whole[user])) == expected
-
-
-def test_mgat_looks_at_the_direction_of_features_alone():
-    """However long the features are: tanh is not driven to plus and minus one for all items alike."""
-    longer = {
-        name: replace(matrix, values=np.float32(40) * matrix.values) for name, matrix in DATA.features.items()
-    }
-    one, other = (scores(build("mgat", data)[0]) for data in (DATA, replace(DATA, features=longer)))
-    assert np.allclose(one, other, atol=1e-5)

@@ -216,8 +216,8 @@ def test_the_workspace_file_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "has no root_module under .project.; remove it, and `mrs init`"),
-        ("[project", "cannot be read as TOML: .*; remove it, and `mrs init`"),
+        ("", "this has no root_module under .project.; remove it, and `mrs init`"),
+        ("[project", "this is not TOML: .*; remove it, and `mrs init`"),
         (
             '[project]\nroot_module = "defs"\n',
             "the folder of the datasets' settings, is not there: `mrs init FOLDER`",

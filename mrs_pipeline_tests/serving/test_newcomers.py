@@ -106,7 +106,7 @@ def test_new_items_are_what_cold_ones_would_have_been(name: str) -> None:
         ("ease", "sees no content"),
         ("knn_fusion", "solved for the whole catalogue"),
         ("mm_ease", "solved for the whole catalogue"),
-        ("vi_mmrec", "more than its extracted features"),
+        ("vi_mmrec", "among their nearest, as none has a new one"),
         ("rpg", "more than its extracted features"),
         ("dmrl", "more than its extracted features"),
         ("kgat", "more than its extracted features"),

@@ -36,5 +36,5 @@ def test_other_folders_are_refused_with_the_remedy(
 def test_broken_toml_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.dg\n")
     monkeypatch.setenv("MRS_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"pyproject.toml cannot be read as TOML"):
+    with pytest.raises(InputError, match=r"pyproject.toml: this is not TOML"):
         find_home()

@@ -11,10 +11,8 @@ sigmoid(y_ui - y_uj) + reg_weight * half the squared norm of all parameters.
 
 Deviations: the published code returns before its second layer, `n_layers: 1` is that; it scores with the vectors of
 the last training batch, here with those of the parameters as they are. Its widths of P^m are 256, 128 and 100 by
-modality; here `content_size`, or the features' own width where that is smaller. Features enter at length one
-(published: as they are; where they are long, as the pictures of TikTok are with 33, tanh gives nearly the same row of
-ones and minus ones for all items). Its loss is a sum with Adam's weight decay of .1, which for its batches of 2048 is
-`reg_weight` 5e-5 of the mean; its learning rate is 3e-5, here 1e-3. An
+modality; here `content_size`, or the features' own width where that is smaller. Its loss is a sum with Adam's weight
+decay of .1, which for its batches of 2048 is `reg_weight` 5e-5 of the mean; its learning rate is 3e-5, here 1e-3. An
 item that lacks a modality has a learned vector in place of W_m x^m + b_m; identifiers of items never seen in training
 are zero, so that cold items are ranked by content alone. Its figures come from 1000 sampled negatives and compare
 with nothing here.
@@ -42,7 +40,7 @@ from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import pair_rows
 from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import embedding, linear
-from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_features
+from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -84,10 +82,9 @@ class Mgat(IdentifierRecommender[MgatConfig]):
         self._edges = _Edges(graph.indptr.diff().float(), EdgePattern.from_csr(graph))
         self.content, self.preferences = nn.ModuleDict(), nn.ParameterDict()
         self.layers = nn.ModuleDict()
-        described = with_unit_features(inputs)
         for modality, values in inputs.features.items():
             width = min(values.shape[1], config.content_size)
-            self.content[modality] = ModalityProjection(described.only(modality), width, generator)
+            self.content[modality] = ModalityProjection(inputs.only(modality), width, generator)
             self.preferences[modality] = embedding(inputs.users_seen(), width, generator)
             widths = [width, *[config.embedding_size] * (config.n_layers - 1)]
             self.layers[modality] = nn.ModuleList(

@@ -16,7 +16,7 @@ Complexity: the backbone's step plus O(B (F D + D^2)).
 """
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -35,7 +35,7 @@ from mrs_pipeline.models.layers.identifiers import IdentifierRecommender
 from mrs_pipeline.models.layers.parameters import linear
 from mrs_pipeline.models.layers.projection import ModalityProjection
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
-from mrs_pipeline.models.wrapping import wrapped_config
+from mrs_pipeline.models.wrapping import require_wrapped, wrapped_config
 from mrs_pipeline.taxonomy import Cell
 
 
@@ -55,20 +55,14 @@ class DropoutNetConfig(GradientConfig):
         """The backbone."""
         return (self.backbone,)
 
-    def backbone_config(self) -> GradientConfig:
+    def inner(self) -> GradientConfig:
         """The backbone's settings."""
         shared = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
         config = wrapped_config(_backbone(self.backbone), self.settings, shared)
         assert isinstance(config, GradientConfig), "what learns identifiers has a step size"
         return config
 
-    @model_validator(mode="after")
-    def _can_be_wrapped(self) -> Self:
-        try:
-            self.backbone_config()
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        return self
+    _can_be_wrapped = model_validator(mode="after")(require_wrapped)
 
 
 class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
@@ -87,7 +81,7 @@ class DropoutNet(Recommender[DropoutNetConfig, PairBatch]):
 
     def __init__(self, config: DropoutNetConfig, inputs: ModelInputs, generator: torch.Generator) -> None:
         super().__init__(config, inputs, generator)
-        self.backbone = _backbone(config.backbone)(config.backbone_config(), inputs, generator)
+        self.backbone = _backbone(config.backbone)(config.inner(), inputs, generator)
         self._cold = torch.nonzero(~inputs.items_seen()).flatten()
         self.content = _ContentVectors(inputs, config.embedding_size, generator)
         # not the module, which would be registered twice

@@ -13,13 +13,12 @@ Complexity: the model's.
 """
 
 from collections.abc import Mapping
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from mrs_pipeline.errors import InputError
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sampling import NegativeSampler
 from mrs_pipeline.models.base import PairBatch
@@ -27,7 +26,7 @@ from mrs_pipeline.models.config import ModelConfig, NeighbourSetting
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.pretraining.base import Pretrainer, PretrainerSpec, PretrainingConfig, vector_matrix
 from mrs_pipeline.models.spec import FeatureUse
-from mrs_pipeline.models.wrapping import factor_model, wrapped_config
+from mrs_pipeline.models.wrapping import factor_model, require_wrapped, wrapped_config
 from mrs_pipeline.types import FeatureMatrix
 
 
@@ -55,13 +54,7 @@ class FactorsConfig(PretrainingConfig):
         shared = {"embedding_size": self.embedding_size, "learning_rate": self.learning_rate}
         return wrapped_config(factor_model(self.model), self.settings, shared)
 
-    @model_validator(mode="after")
-    def _can_be_wrapped(self) -> Self:
-        try:
-            self.inner()
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        return self
+    _can_be_wrapped = model_validator(mode="after")(require_wrapped)
 
 
 FactorsT_co = TypeVar("FactorsT_co", bound=FactorsConfig, covariant=True)
