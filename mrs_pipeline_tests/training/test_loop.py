@@ -133,11 +133,8 @@ def test_an_interrupted_run_ends_bit_equal_to_an_uninterrupted_one(name, market,
     whole = train(model, inputs, OPTIONS, wobbly)
 
     file = CheckpointFile(tmp_path, "same")
-    for validations in (
-        1,
-        3,
-        4,
-    ):  # in epoch 1, with no checkpoint; in epoch 3; after that of epoch 2, in epoch 6
+    # in epoch 1, before any checkpoint; in epoch 3; after the checkpoint of epoch 2, in epoch 6
+    for validations in (1, 3, 4):
         with pytest.raises(KilledError):
             train(build(name, market.data)[0], inputs, OPTIONS, kill_at(validations, wobbly), file)
     resumed, _ = build(name, market.data)
