@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -32,13 +33,21 @@ def file_memory_mb() -> float:
     return _told("RssFile") or 0.0
 
 
-@cache
 def keep_what_is_loaded() -> None:
-    """Garbage collections pass over what is there now, once a process: libraries and definitions, which stay.
+    """Let garbage collections pass over what is there now, if modules were imported since the last call.
 
-    A training collects before it measures its memory; going over a million objects that stay takes .3 s each time.
+    Libraries and definitions stay to the end of the process. A training collects before it measures its memory, and
+    going over their million objects takes .3 s each time.
     """
-    gc.freeze()
+    if _Loaded.modules != len(sys.modules):
+        _Loaded.modules = len(sys.modules)
+        gc.freeze()
+
+
+class _Loaded:
+    """How many modules there were when what is loaded was last left out of collections."""
+
+    modules = 0
 
 
 def _told(name: str) -> float | None:
