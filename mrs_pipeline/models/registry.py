@@ -75,6 +75,7 @@ _FUSIONS: Final = {
     "dif_sr": f"{_HERE}.fusion.dif_sr:DifSr",
     "mmmlp": f"{_HERE}.fusion.mmmlp:Mmmlp",
     "m3srec": f"{_HERE}.fusion.m3srec:M3SRec",
+    "hm4sr": f"{_HERE}.fusion.hm4sr:Hm4sr",
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
