@@ -46,6 +46,7 @@ _BRIDGES: Final = {
     "micro": f"{_HERE}.bridge.micro:Micro",
     "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
     "tmfun": f"{_HERE}.bridge.tmfun:Tmfun",
+    "mmsr": f"{_HERE}.bridge.mmsr:Mmsr",
     "hcgcn": f"{_HERE}.bridge.hcgcn:Hcgcn",
     "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
