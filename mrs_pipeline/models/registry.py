@@ -61,6 +61,7 @@ _BRIDGES: Final = {
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "uvcan": f"{_HERE}.fusion.uvcan:Uvcan",
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "vecf": f"{_HERE}.fusion.vecf:Vecf",
     "saers": f"{_HERE}.fusion.saers:Saers",
