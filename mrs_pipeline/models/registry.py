@@ -62,6 +62,7 @@ _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
     "uvcan": f"{_HERE}.fusion.uvcan:Uvcan",
+    "mcptr": f"{_HERE}.fusion.mcptr:Mcptr",
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "vecf": f"{_HERE}.fusion.vecf:Vecf",
     "saers": f"{_HERE}.fusion.saers:Saers",
