@@ -95,6 +95,7 @@ _ENHANCEMENTS: Final = {
     "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
     "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
     "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
+    "dicer": f"{_HERE}.enhancement.dicer:Dicer",
     "sem_macridvae": f"{_HERE}.enhancement.sem_macridvae:SemMacridVae",
 }
 _OPTIMISATIONS: Final = {
