@@ -173,7 +173,8 @@ class Mmsr(SequenceRecommender[MmsrConfig]):
         h = self.join(torch.cat([joined, where, kinds.expand_as(joined)], dim=2))
         for fusion in self.rounds:
             h = dropout(fusion(h, graph, widths), self.rate, self.generator)
-        return h[:, -1]
+        latest: Tensor = h[:, -1]
+        return latest
 
 
 class _Round(nn.Module):
@@ -201,7 +202,8 @@ class _Round(nn.Module):
         across_first = self._within(seen_across, graph) @ values[:, :rows]
         orders = torch.stack([within_first, across_first], dim=2)
         shares = self.output(self.hidden(orders).relu()).softmax(2)
-        return (shares * orders).sum(2)
+        mixed: Tensor = (shares * orders).sum(2)
+        return mixed
 
     def _within(self, x: Tensor, graph: SessionGraph) -> Tensor:
         """A: weights [P, n, n] of the first n nodes, those of one kind for one another; x [P, n, D]."""

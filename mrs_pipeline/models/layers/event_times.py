@@ -23,6 +23,8 @@ class EventTimes(nn.Module):
     dt is in seconds; t in months since the first training interaction, which is kept with the weights.
     """
 
+    origin: Tensor
+
     def __init__(
         self, histories: OrderedHistories, size: int, scale: int, generator: torch.Generator
     ) -> None:

@@ -154,10 +154,9 @@ class McptrPretrainer(Pretrainer[McptrPretrainingConfig]):
             rows = marked(both if fills is None else both & (fills > 0))
             if rows.none:
                 continue
-            views = [rows.take(take_rows(content[name], items)) for name in (one, other)]
-            terms += [
-                info_nce(*order, self.config.temperature, rows.weights) for order in (views, views[::-1])
-            ]
+            first, second = (rows.take(take_rows(content[name], items)) for name in (one, other))
+            terms.append(info_nce(first, second, self.config.temperature, rows.weights))
+            terms.append(info_nce(second, first, self.config.temperature, rows.weights))
         return torch.stack(terms).mean() if terms else torch.zeros((), device=items.device)
 
 
