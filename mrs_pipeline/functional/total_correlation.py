@@ -47,7 +47,7 @@ def split_divergence(codes: Tensor, means: Tensor, log_variances: Tensor) -> Spl
     )
 
 
-def dependence(one: SplitDivergence, other: SplitDivergence) -> Tensor:
+def cross_dependence(one: SplitDivergence, other: SplitDivergence) -> Tensor:
     """Mean of log q(z, w) - log q(z) - log q(w): how far two codes of the same n inputs are from independent."""
     n = math.log(len(one.pairs))
     joint = (one.pairs + other.pairs).logsumexp(1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mrs_pipeline.functional.sequences import OrderedHistories
-from mrs_pipeline.functional.total_correlation import dependence, split_divergence
+from mrs_pipeline.functional.total_correlation import cross_dependence, split_divergence
 from mrs_pipeline.models.base import UserRowBatch
 from mrs_pipeline.models.layers.interactions import interaction_matrix
 from mrs_pipeline_tests.models.small import (
@@ -70,7 +70,7 @@ def test_divergence_taken_apart():
     assert np.allclose(found.pairs.numpy(), np.log(pairs))
     other = split_divergence(*gaussians(6, 3, seed=1))
     joint = naive_dependence(pairs, np.exp(other.pairs.numpy()))
-    assert dependence(found, other).item() == pytest.approx(joint)
+    assert cross_dependence(found, other).item() == pytest.approx(joint)
 
 
 def test_the_parts_add_up_to_the_divergence_of_many_codes():
@@ -88,7 +88,10 @@ def test_codes_that_copy_each_other_are_dependent_and_others_are_not():
     spread = torch.full_like(spread, -3)
     own = split_divergence(means, means, spread)
     shuffled = means[torch.randperm(300, generator=torch.Generator().manual_seed(2))]
-    copy, other = dependence(own, own), dependence(own, split_divergence(shuffled, shuffled, spread))
+    copy, other = (
+        cross_dependence(own, own),
+        cross_dependence(own, split_divergence(shuffled, shuffled, spread)),
+    )
     assert copy.item() > 1 and abs(other.item()) < 0.5 * copy.item()
 
 

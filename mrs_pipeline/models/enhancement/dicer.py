@@ -33,7 +33,7 @@ from mrs_pipeline.functional.kernels.row_sums import weighted_row_sums
 from mrs_pipeline.functional.kernels.rows import take_rows
 from mrs_pipeline.functional.sequences import OrderedHistories
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.functional.total_correlation import dependence, split_divergence
+from mrs_pipeline.functional.total_correlation import cross_dependence, split_divergence
 from mrs_pipeline.models.base import HistoryVectors, Recommender, UserRowBatch
 from mrs_pipeline.models.config import GradientConfig, SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
@@ -128,7 +128,7 @@ class Dicer(Recommender[DicerConfig, UserRowBatch]):
             "likelihood": self._nll(batch.rows, torch.cat(codes, dim=1)),
             "content": config.content_weight * distance,
             "kl": config.kl_weight * divergence.sum(),
-            "dependence": config.cross_weight * dependence(*splits),
+            "dependence": config.cross_weight * cross_dependence(*splits),
         }
 
     def representations(self) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ from mrs_pipeline.models.layers.event_times import EventTimes
 from mrs_pipeline.models.layers.histories import position_embedding
 from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
 from mrs_pipeline.models.layers.parameters import linear, xavier
-from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts, side_by_side
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts, columns_of_parts
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -181,7 +181,7 @@ class Hm4sr(SequenceRecommender[Hm4srConfig]):
 
     def item_paths(self) -> dict[str, Tensor]:
         """Each part's columns of the item vectors."""
-        return side_by_side(self.item_parts())
+        return columns_of_parts(self.item_parts())
 
     def _mixed(self, parts: Parts) -> dict[str, Tensor]:
         """z^c [B, K, D] of each stream after both levels of experts."""

@@ -17,10 +17,10 @@ MaskedParts = Mapping[str, tuple[Tensor, Tensor]]
 """Name of a part -> vectors [n, D], zero where absent, and who has one [n] bool."""
 
 
-def side_by_side(parts: Parts) -> dict[str, Tensor]:
+def columns_of_parts(parts: Parts) -> dict[str, Tensor]:
     """The parts [n, D] of items as vectors [n, M D] that add up to them side by side: zero but in their own columns.
 
-    >>> side_by_side({"id": torch.tensor([[1.0]]), "text": torch.tensor([[2.0]])})
+    >>> columns_of_parts({"id": torch.tensor([[1.0]]), "text": torch.tensor([[2.0]])})
     {'id': tensor([[1., 0.]]), 'text': tensor([[0., 2.]])}
     """
     return {
