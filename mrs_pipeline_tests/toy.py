@@ -34,7 +34,7 @@ from mrs_pipeline.types import (
 
 N_USERS, N_ITEMS, N_TASTES = 60, 40, 4
 COLD_ITEMS = np.arange(36, 40)
-PAIRWISE = ("factors", "teacher", "promptmm")
+PAIRWISE = ("factors", "teacher", "promptmm", "mcptr")
 """Pretrainings that learn from training pairs, and give vectors of users too."""
 COLD_USERS = np.array([58, 59])
 FIRST_MOMENT = 1_600_000_000

@@ -71,7 +71,7 @@ def _frame(model: FittedModel, names: pl.Series, lists: TopK) -> pl.DataFrame:
 
 
 def _rows(model: FittedModel, histories: Histories) -> tuple[pl.Series, Interactions]:
-    """Who is asked for, and their rows: users numbered as they come, times by place in the history."""
+    """Who is asked for, and their rows in the order of histories: users numbered as they come, no times."""
     if isinstance(histories, Mapping) and not _is_table(histories, model):
         names = as_series(list(histories), "the keys of histories")
         lists = [as_series(items, f"the history of {name!r}") for name, items in histories.items()]
@@ -88,8 +88,7 @@ def _rows(model: FittedModel, histories: Histories) -> tuple[pl.Series, Interact
     if not len(names):
         raise InputError("histories are empty; give at least one")
     items = model.items.numbers(taken, "histories") if len(taken) else np.zeros(0, dtype=np.int64)
-    places = np.arange(len(items), dtype=np.int64)
-    return names, Interactions(owners.astype(np.int64), items, len(names), len(model.items), places)
+    return names, Interactions(owners.astype(np.int64), items, len(names), len(model.items))
 
 
 def _is_table(histories: Mapping[Any, Any], model: FittedModel) -> bool:

@@ -160,9 +160,6 @@ def made_up(load: Load, folder: Path) -> tuple[Bundle, float]:
     index = build_index(folder, items, np.arange(load.items), queries[:200], options)
     names = [f"i{number:06d}" for number in range(load.items)]
     shelf = pl.DataFrame({"item_id": names, "title": names}).with_columns(image=pl.lit(None, pl.String))
-    owned, owning, when = (
-        torch.from_numpy(part) for part in (train.users, train.items, np.arange(len(train)))
-    )
     bundle = Bundle(
         stage=made_up_stage(folder),
         version="",
@@ -170,7 +167,7 @@ def made_up(load: Load, folder: Path) -> tuple[Bundle, float]:
         data=data,
         shelf=Shelf(shelf, folder),
         users={f"u{number:06d}": number for number in range(load.users)},
-        histories=OrderedHistories.from_rows(owned, owning, when, load.users, load.items),
+        histories=OrderedHistories.of(train),
         index=index,
         content={},
     )

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,11 +26,7 @@ class FoldedIn:
     @classmethod
     def of_rows(cls, model: AnyRecommender, rows: Interactions) -> "FoldedIn":
         """Everyone that `rows` count is one history, in the order of time where times are known."""
-        times = np.arange(len(rows)) if rows.times is None else rows.times
-        users, items, when = (
-            torch.from_numpy(np.array(part)).to(model.device) for part in (rows.users, rows.items, times)
-        )
-        return cls(model, OrderedHistories.from_rows(users, items, when, rows.n_users, rows.n_items))
+        return cls(model, OrderedHistories.of(rows, model.device))
 
     @property
     def spec(self) -> ModelSpec:

@@ -112,6 +112,20 @@ def info_nce_counted(anchors: Tensor, others: Tensor, counts: Tensor, temperatur
     return contrast(normalize(anchors, dim=1) / temperature, keys, counts, counts)
 
 
+def info_nce_between_labels(anchors: Tensor, others: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """`info_nce` whose negatives are the rows [B, D] of another label [B] alone.
+
+    >>> views = torch.eye(2)
+    >>> info_nce_between_labels(views, views, torch.tensor([7, 7]), 1.0)
+    tensor(0.)
+    """
+    cosines = normalize(anchors, dim=1) @ normalize(others, dim=1).T
+    alike = labels.unsqueeze(1) == labels
+    alike.fill_diagonal_(False)
+    rows = torch.arange(len(labels), device=labels.device)
+    return cross_entropy((cosines / temperature).masked_fill(alike, -torch.inf), rows)
+
+
 def info_nce_among_all(one: Tensor, other: Tensor, rows: Tensor, temperature: float) -> Tensor:
     """-mean log softmax_j cos(one_r, other_j) / temperature at j = r over `rows` [B] with repetitions; all rows j.
 

@@ -71,12 +71,15 @@ class SequenceBatch:
         tokens: [B, K] int64 items in the order of time, `n_items` where a history starts, `PAD` before that.
         targets: [B, K] int64 the item that came after each token; `PAD` after padding.
         n_targets: how many of them are no padding; None where nobody has counted.
+        times: [B, K] int64 seconds since 1970 when each token was taken, at starts and padding the time of the first
+            item; None for models that read the order alone, and where times are not known.
     """
 
     users: Tensor
     tokens: Tensor
     targets: Tensor
     n_targets: int | None = None
+    times: Tensor | None = None
 
 
 class BatchSettings(TypedDict, total=False):
@@ -86,6 +89,8 @@ class BatchSettings(TypedDict, total=False):
     """`BatchKind.PAIRS`: items drawn for each positive; one where not given."""
     length: int
     """`BatchKind.SEQUENCES`: tokens of a row at the most."""
+    times: bool
+    """`BatchKind.SEQUENCES`: whether batches say when tokens were taken."""
 
 
 class ParameterGroup(TypedDict):

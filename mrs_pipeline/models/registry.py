@@ -46,6 +46,7 @@ _BRIDGES: Final = {
     "micro": f"{_HERE}.bridge.micro:Micro",
     "mgcn": f"{_HERE}.bridge.mgcn:Mgcn",
     "tmfun": f"{_HERE}.bridge.tmfun:Tmfun",
+    "mmsr": f"{_HERE}.bridge.mmsr:Mmsr",
     "hcgcn": f"{_HERE}.bridge.hcgcn:Hcgcn",
     "mm_gf": f"{_HERE}.bridge.mm_gf:MmGf",
     "kgat": f"{_HERE}.bridge.kgat:Kgat",
@@ -60,6 +61,8 @@ _BRIDGES: Final = {
 _FUSIONS: Final = {
     "vbpr": f"{_HERE}.fusion.vbpr:Vbpr",
     "fusion": f"{_HERE}.fusion.fusion:Fusion",
+    "uvcan": f"{_HERE}.fusion.uvcan:Uvcan",
+    "mcptr": f"{_HERE}.fusion.mcptr:Mcptr",
     "cmbf": f"{_HERE}.fusion.cmbf:Cmbf",
     "vecf": f"{_HERE}.fusion.vecf:Vecf",
     "saers": f"{_HERE}.fusion.saers:Saers",
@@ -75,6 +78,7 @@ _FUSIONS: Final = {
     "dif_sr": f"{_HERE}.fusion.dif_sr:DifSr",
     "mmmlp": f"{_HERE}.fusion.mmmlp:Mmmlp",
     "m3srec": f"{_HERE}.fusion.m3srec:M3SRec",
+    "hm4sr": f"{_HERE}.fusion.hm4sr:Hm4sr",
 }
 _FILTRATIONS: Final = {
     "grcn": f"{_HERE}.filtration.grcn:Grcn",
@@ -91,6 +95,7 @@ _ENHANCEMENTS: Final = {
     "clcrec": f"{_HERE}.enhancement.clcrec:ClcRec",
     "dmrl": f"{_HERE}.enhancement.dmrl:Dmrl",
     "macridvae": f"{_HERE}.enhancement.macridvae:MacridVae",
+    "dicer": f"{_HERE}.enhancement.dicer:Dicer",
     "sem_macridvae": f"{_HERE}.enhancement.sem_macridvae:SemMacridVae",
 }
 _OPTIMISATIONS: Final = {

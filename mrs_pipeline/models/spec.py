@@ -94,6 +94,7 @@ class ModelSpec:
         tokens: whether it ignores, may use or needs regions of pictures and words of texts, to which it attends.
         histories: whether a user is nothing but what they took, so that the model, built with further users and given
             its trained weights, ranks for them as if it had known them.
+        times: whether it reads when items were taken, where other models of histories read their order alone.
         pointed_at: whether content reaches an item only through items that have it among their neighbours; none has
             an item that joins a trained model.
     """
@@ -115,6 +116,7 @@ class ModelSpec:
     histories: bool = False
     memory: str = LINEAR
     clusters: bool = False
+    times: bool = False
     pointed_at: bool = False
 
     @property

@@ -88,24 +88,23 @@ def recommend(
         asked = _Question(k, bundle.history_of(number), allowed, chosen)
         if bundle.known_users[number]:
             return _ranked(bundle, asked, _of_user(bundle, number), RANKED_BY_MODEL, newcomers)
+        told = bundle.histories.take(torch.tensor([number]))
     else:
         assert history is not None
         added = newcomers.ids if newcomers else frozenset()
         taken = bundle.shelf.numbers([each for each in history if each not in added])
         asked = _Question(k, taken, allowed, chosen)
+        told = OrderedHistories.from_lists([taken], len(bundle.shelf))
     if not len(asked.taken):
         return _popular(bundle, asked, "the history is empty: what is popular is shown")
     if bundle.fold is None:
         return _popular(bundle, asked, f"{bundle.name} cannot rank for a history: what is popular is shown")
-    return _ranked(bundle, asked, folded(bundle, [asked.taken]), RANKED_BY_HISTORY, newcomers)
+    return _ranked(bundle, asked, _of_histories(bundle, told), RANKED_BY_HISTORY, newcomers)
 
 
 def folded(bundle: Bundle, histories: Sequence[IntArray]) -> FloatArray:
-    """[B, D] vectors, or [B, I] scores where these are no products, of histories."""
-    assert bundle.fold is not None
-    with torch.no_grad():
-        found: FloatArray = bundle.fold(OrderedHistories.from_lists(histories, len(bundle.shelf))).numpy()
-    return found
+    """[B, D] vectors, or [B, I] scores where these are no products, of histories of which the order is known."""
+    return _of_histories(bundle, OrderedHistories.from_lists(histories, len(bundle.shelf)))
 
 
 def similar(bundle: Bundle, item_id: str, k: int, by: str, chosen: Filter | None = None) -> Answer:
@@ -147,6 +146,13 @@ def _likeness(bundle: Bundle, item: int, by: str) -> tuple[FloatArray, BoolArray
         total += each.values @ each.values[item]
         count += each.present
     return (total / np.maximum(count, 1)).astype(np.float32), count > 0
+
+
+def _of_histories(bundle: Bundle, histories: OrderedHistories) -> FloatArray:
+    assert bundle.fold is not None
+    with torch.no_grad():
+        found: FloatArray = bundle.fold(histories).numpy()
+    return found
 
 
 def _of_user(bundle: Bundle, number: int) -> FloatArray:

@@ -136,9 +136,6 @@ def load_bundle(stage: Stage, name: str) -> Bundle:
     if data.valid.times is not None and len(data.valid):
         model.observe(data.valid)  # for good: a user's list goes on from all that is known
     history = together(data.train, data.valid)
-    times = np.arange(len(history)) if history.times is None else history.times
-    parts = (torch.from_numpy(part) for part in (history.users, history.items, times))
-    users, items, when = parts
     names: pl.DataFrame = stage.lake.read(stage.table("core", "users"))
     index = None
     if model.factorises() and exists(stage, Node(Kind.INDEX, name)):
@@ -152,7 +149,7 @@ def load_bundle(stage: Stage, name: str) -> Bundle:
         data=data,
         shelf=Shelf(stage.lake.read(table_of(stage, CORE_ITEMS)), source_of(stage).root),
         users={str(user_id): int(number) for user_id, number in names.select("user_id", "user").iter_rows()},
-        histories=OrderedHistories.from_rows(users, items, when, history.n_users, history.n_items),
+        histories=OrderedHistories.of(history),
         index=index,
         content={
             str(modality): _unit(read_features(stage, sets[0]))

@@ -191,9 +191,10 @@ ITEM_ITEM: Final = (
         "CIKM 2023",
         "e-commerce",
         in_cells(_II, Cell.COMBINED_ATTENTION),
-        SurveyAnswer.NEAREST,
-        "nova",
-        note="Not built. NOVA joins modalities in attention over a sequence; its graph is missing.",
+        _HERE,
+        "mmsr",
+        "_session_graphs:test_mmsr_scores",
+        note="A graph of the latest items at each position, where the paper has one of each session.",
         code="HoldenHu/MMSR",
     ),
 )

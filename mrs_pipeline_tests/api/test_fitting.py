@@ -15,7 +15,8 @@ from mrs_pipeline.models.spec import FeatureUse
 from mrs_pipeline_tests.toy import small_config, toy_market
 
 FEW = {"epochs": 2, "batch_size": 64}
-HISTORIES = [name for name in MODELS.own if MODELS[name].spec.histories]
+HISTORIES = [name for name in MODELS.own if MODELS[name].spec.histories and not MODELS[name].spec.times]
+"""A history that is given here has no times."""
 ABLE = [name for name in HISTORIES if MODELS[name].spec.raw is not FeatureUse.REQUIRED]
 
 

@@ -107,8 +107,11 @@ def test_history_and_facts(fitted):
     assert facts["peak_memory_mb"] > 0
 
 
-def test_resumes_where_it_was_killed(market, tmp_path, monkeypatch):
-    whole = fit(market.data, "lightgcn", seed=5, training=TRAINING)
+@pytest.mark.parametrize(
+    ("name", "config"), [("lightgcn", {}), ("hm4sr", {"embedding_size": 4, "n_layers": 1, "max_length": 8})]
+)
+def test_resumes_where_it_was_killed(market, name, config, tmp_path, monkeypatch):
+    whole = fit(market.data, name, config, seed=5, training=TRAINING)
     calls = []
 
     def killed(self, model):
@@ -123,14 +126,14 @@ def test_resumes_where_it_was_killed(market, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Selection, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            fit(market.data, "lightgcn", seed=5, training=TRAINING, checkpoints=tmp_path / "run")
-    resumed = fit(market.data, "lightgcn", seed=5, training=TRAINING, checkpoints=tmp_path / "run")
+            fit(market.data, name, config, seed=5, training=TRAINING, checkpoints=tmp_path / "run")
+    resumed = fit(market.data, name, config, seed=5, training=TRAINING, checkpoints=tmp_path / "run")
     everyone = torch.arange(N_USERS)
     assert torch.equal(whole.model.score(everyone), resumed.model.score(everyone))
-    other = fit(market.data, "lightgcn", seed=6, training=TRAINING, checkpoints=tmp_path / "run")
+    other = fit(market.data, name, config, seed=6, training=TRAINING, checkpoints=tmp_path / "run")
     assert torch.equal(
         other.model.score(everyone),
-        fit(market.data, "lightgcn", seed=6, training=TRAINING).model.score(everyone),
+        fit(market.data, name, config, seed=6, training=TRAINING).model.score(everyone),
     )
 
 

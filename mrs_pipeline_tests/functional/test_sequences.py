@@ -35,6 +35,33 @@ def test_latest_tokens_padded_on_the_left(rows, length):
 
 
 @given(ROWS, st.integers(1, 6))
+def test_times_stand_beside_their_tokens(rows, length):
+    histories, _ = made(rows)
+    users = torch.tensor([2, 0, 3, 2])
+    expected = []
+    for user in users.tolist():
+        own = [t for t, _ in sorted((t, i) for u, i, t in rows if u == user)]
+        first = own[0] if own else 0
+        expected.append(([first] * length + [first, *own])[-length:])
+    ends = histories.lengths[users] + 1
+    assert histories.times_of_rows(users, ends, length).tolist() == expected
+    some = histories.take(users)
+    assert some.times_of_rows(torch.arange(4), some.lengths + 1, length).tolist() == expected
+
+
+def test_lists_may_have_times_and_rows_may_have_none():
+    lists, times = [np.array([4, 1]), np.array([], np.int64)], [np.array([7, 9]), np.array([], np.int64)]
+    histories = OrderedHistories.from_lists(lists, N_ITEMS, times=times)
+    assert histories.times.tolist() == [7, 7, 9, 0]
+    assert OrderedHistories.from_lists(lists, N_ITEMS).times is None
+    users, items = torch.tensor([1, 0, 1]), torch.tensor([3, 2, 0])
+    untimed = OrderedHistories.from_rows(users, items, None, 2, N_ITEMS)
+    assert untimed.tokens.tolist() == [N_ITEMS, 2, N_ITEMS, 3, 0]  # in the order given
+    assert untimed.times is None and untimed.times_of_rows(torch.tensor([0]), torch.tensor([2]), 2) is None
+    assert untimed.take(torch.tensor([1])).times is None
+
+
+@given(ROWS, st.integers(1, 6))
 def test_stretches_make_every_item_a_target_once(rows, length):
     histories, lists = made(rows)
     users, ends = histories.subsequences(length)

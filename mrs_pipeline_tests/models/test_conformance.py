@@ -383,7 +383,9 @@ EXACT = [name for name in FOLDING if MODELS[name].spec.histories]
 
 def own_histories(data: TrainingData) -> OrderedHistories:
     train = data.train
-    return OrderedHistories.from_lists([train.items[train.users == user] for user in range(N_USERS)], N_ITEMS)
+    owned = [train.users == user for user in range(N_USERS)]
+    items, times = ([column[rows] for rows in owned] for column in (train.items, train.times))
+    return OrderedHistories.from_lists(items, N_ITEMS, times=times)
 
 
 def test_all_fold_in_but_those_that_say_so():

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
+from mrs_pipeline.models.layers.co_attention import CoAttendedSide, co_attended
 from mrs_pipeline_tests.models.small import (
     BATCH,
     DATA,
     N_ITEMS,
+    RATINGS,
     affine,
     bpr,
     losses,
@@ -81,3 +84,62 @@ def test_cmbf(n_blocks):
         "reg": 0.1 * sum((each**2).sum() for each in rows) / 2 / len(BATCH.users),
     }
     assert losses(model) == pytest.approx(expected, abs=1e-4)
+
+
+# UVCAN-style
+
+
+def uvcan_sides(w):
+    """Vectors of users [U, M, D] and of items [I, M, D]."""
+    items = [w["item_embedding"], *(projected(w, name, "item_content", True) for name in ("image", "text"))]
+    means = RATINGS / RATINGS.sum(1, keepdims=True)
+    users = [projected(w, name, "user_content", True) for name in ("image", "text")]
+    return np.stack([w["user_embedding"], *(means @ rows for rows in users)], 1), np.stack(items, 1)
+
+
+def uvcan_pair(w, own, others, n_hops):
+    """<s, v> of one user's vectors and one item's."""
+
+    def shares(tokens, lead, side, other, hop):
+        keys = affine(w, f"{side}.own.{hop}", tokens) + affine(w, f"{other}.other.{hop}", lead)
+        powers = np.exp(np.tanh(keys) @ w[f"{side}.weight"][hop])
+        return powers / powers.sum()
+
+    s, v = own.mean(0), others.mean(0)
+    for hop in range(n_hops):
+        of_user = shares(own, v, "user_side", "item_side", hop)
+        of_item = shares(others, s, "item_side", "user_side", hop)
+        s, v = s + of_user @ own, v + of_item @ others
+    return s @ v
+
+
+def test_uvcan():
+    model, _ = build("uvcan", DATA, embedding_size=4, attention_size=3, n_hops=2, reg_weight=0.3)
+    with_biases(model)
+    w = weights(model)
+    users, items = uvcan_sides(w)
+    expected = np.array([[uvcan_pair(w, user, item, 2) for item in items] for user in users])
+    assert np.allclose(scores(model), expected, atol=1e-5)
+    found = losses(model)
+    rows = np.arange(len(BATCH.users)), BATCH.users.numpy()
+    gaps = expected[rows[1], BATCH.positives] - expected[rows[1], BATCH.negatives]
+    assert found["bpr"] == pytest.approx(np.log1p(np.exp(-gaps)).mean(), abs=1e-5)
+    used = [w["user_embedding"][BATCH.users]]
+    used += [w["item_embedding"][each] for each in (BATCH.positives, BATCH.negatives)]
+    norm = sum((rows**2).sum() for rows in used) / (2 * len(BATCH.users))
+    assert found["reg"] == pytest.approx(0.3 * norm, abs=1e-5)
+
+
+def test_a_side_of_one_vector_is_added_once_a_hop():
+    """With nothing to choose from, three hops give four times the vector, whatever leads."""
+    sides = [CoAttendedSide(4, 3, 2, torch.Generator().manual_seed(seed)) for seed in range(2)]
+    users, items = (side.tokens(torch.randn(5, 1, 4)) for side in sides)
+    for shares in co_attended(users, items, (sides[0].weight, sides[1].weight)):
+        assert torch.allclose(shares, torch.full((5, 1), 4.0))
+
+
+def test_a_ranking_in_blocks_is_one_ranking(monkeypatch):
+    model, _ = build("uvcan", DATA, embedding_size=4)
+    whole = scores(model)
+    monkeypatch.setattr("mrs_pipeline.models.fusion.uvcan._FLOATS_AT_ONCE", 1)
+    assert np.allclose(scores(model), whole, atol=1e-6)

@@ -31,9 +31,9 @@ from mrs_pipeline_tests.toy import (
 
 SEQUENTIAL = sorted(name for name, model in MODELS.items() if model.spec.batches is BatchKind.SEQUENCES)
 SAMPLING = [name for name in SEQUENTIAL if "n_negatives" in MODELS[name].Config.model_fields]
-BY_STATES = [name for name in SEQUENTIAL if name not in {"mml", "mm_rec"}]
-"""MML has states by each user's own weights and a loss a stream; MM-Rec has one vector a history and candidate. Their
-formula tests are about these."""
+BY_STATES = [name for name in SEQUENTIAL if name not in {"mml", "mm_rec", "mmsr"}]
+"""MML has states by each user's own weights and a loss a stream; MM-Rec has one vector a history and candidate, MMSR a
+graph of its own at each position. Their formula tests are about these."""
 ORDERED = [name for name in SEQUENTIAL if name != "mm_rec"]
 """MM-Rec reads the latest items as a set, as its paper does."""
 WITH_CONTENT = [name for name in SEQUENTIAL if name != "sasrec"]

@@ -42,6 +42,8 @@ ABLE = (
     "gume",
     "cmbf",
     "m3srec",
+    "mmsr",
+    "hm4sr",
     "amr",
     "megcf",
     "mcln",

@@ -25,7 +25,6 @@ Complexity: O((E L + k I M) D + B J M D) a step with J items compared; the graph
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -38,15 +37,14 @@ from mrs_pipeline.functional.kernels.rows import take_rows, unit_rows
 from mrs_pipeline.functional.kernels.sparse_products import SparseOperator
 from mrs_pipeline.functional.ranking import top_k
 from mrs_pipeline.functional.sparse import Csr
-from mrs_pipeline.functional.user_graph import user_graph
 from mrs_pipeline.models.base import PairBatch
 from mrs_pipeline.models.config import SearchSpace
 from mrs_pipeline.models.inputs import ModelInputs
 from mrs_pipeline.models.layers.batch_rows import DistinctRows
 from mrs_pipeline.models.layers.lightgcn import LightGcnBackboneConfig, LightGcnRecommender
+from mrs_pipeline.models.layers.partners import partners
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
-from mrs_pipeline.types import Interactions
 
 _SHARED = 1.5
 """Two items are joined if more users than this have taken both."""
@@ -202,12 +200,7 @@ def confidence(likings: Tensor, counted: Tensor, background: Tensor) -> tuple[Te
 
 def _behaviour_graph(inputs: ModelInputs, k: int) -> Csr:
     """Graph of ones [I, I]: items that share users, and each item itself."""
-    users, items = inputs.users.cpu().numpy(), inputs.items.cpu().numpy()
-    order = np.lexsort((users, items))
-    shared = user_graph(Interactions(items[order], users[order], inputs.n_items, inputs.n_users), k)
-    parts = (shared.indptr, shared.indices, shared.weights)
-    indptr, indices, counts = (torch.from_numpy(part).to(inputs.device) for part in parts)
-    found = Csr(indptr, indices, counts.float(), shared.shape)
+    found = partners(inputs.items, inputs.users, (inputs.n_items, inputs.n_users), k)
     kept = found.weights > _SHARED
     pairs = Csr.from_pairs(found.row_numbers()[kept], found.indices[kept], found.weights[kept], found.shape)
     return with_self_loops(binary(nearest(pairs, k)))

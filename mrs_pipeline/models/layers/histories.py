@@ -83,6 +83,15 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         """
         raise NotImplementedError
 
+    def parts_of_times(self, tokens: Tensor, times: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """Part -> vectors [B, K, D] that tokens have of when they were taken; only where `spec.times` any.
+
+        Args:
+            tokens: [B, K] int64.
+            times: [B, K] int64 as in `SequenceBatch`; None where the order is all that is known.
+        """
+        return {}
+
     def candidate_vectors(self, parts: Parts) -> Tensor:
         """[n, D] what a state is compared with: the sum of an item's parts, so that cold items have a vector too."""
         return torch.stack(list(parts.values())).sum(0)
@@ -92,8 +101,8 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         return dict(self.item_parts())
 
     def batch_settings(self) -> BatchSettings:
-        """Subsequences as long as the model looks back."""
-        return {"length": self.config.max_length}
+        """Subsequences as long as the model looks back, with times where it reads them."""
+        return {"length": self.config.max_length, "times": self.spec.times}
 
     def observe(self, known: Interactions | None) -> None:
         """Histories go on with what is `known`, or with None end with the training rows again."""
@@ -121,9 +130,14 @@ class HistoryRecommender(Recommender[HistoryT_co, SequenceBatch]):
         table = self._with_start(parts)
 
         def state(histories: OrderedHistories, rows: Tensor) -> Tensor:
-            tokens = histories.latest(rows, self.config.max_length)
+            length = self.config.max_length
+            tokens = histories.latest(rows, length)
             places = torch.where(tokens == PAD, self.n_items + 1, tokens)
-            return self.states(_looked_up(table, places), tokens != PAD)[:, -1]
+            seen = _looked_up(table, places)
+            if self.spec.times:
+                times = histories.times_of_rows(rows, histories.lengths[rows] + 1, length)
+                seen |= self.parts_of_times(tokens, times)
+            return self.states(seen, tokens != PAD)[:, -1]
 
         # callers bound users times items; what stands in memory here is users times positions
         return lambda histories, rows: torch.cat(

@@ -55,7 +55,7 @@ from mrs_pipeline.models.layers.item_generator import ItemGenerator
 from mrs_pipeline.models.layers.item_graphs import item_graphs
 from mrs_pipeline.models.layers.next_item import AttentionConfig, SequenceRecommender
 from mrs_pipeline.models.layers.parameters import linear
-from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts
+from mrs_pipeline.models.layers.parts import IDENTIFIER, Parts, columns_of_parts
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
@@ -153,13 +153,7 @@ class Mml(SequenceRecommender[MmlConfig]):
 
     def item_paths(self) -> dict[str, Tensor]:
         """Each stream's columns of the item vectors, zero in those of the others."""
-        parts, paths = self._ranked_parts(), {}
-        for number, (name, vectors) in enumerate(parts.items()):
-            columns = [
-                vectors if other == number else torch.zeros_like(vectors) for other in range(len(parts))
-            ]
-            paths[name] = torch.cat(columns, dim=1)
-        return paths
+        return columns_of_parts(self._ranked_parts())
 
     def _ranked_parts(self) -> dict[str, Tensor]:
         """Identifiers, generated for cold items, and content [I, D]."""

@@ -24,6 +24,7 @@ PRETRAINERS: Final["Registry[type[AnyPretrainer]]"] = boundary(
             "pamd": "mrs_pipeline.models.pretraining.pamd:PamdPretrainer",
             "factors": "mrs_pipeline.models.pretraining.factors:FactorsPretrainer",
             "promptmm": "mrs_pipeline.models.pretraining.promptmm:PromptMmPretrainer",
+            "mcptr": "mrs_pipeline.models.pretraining.mcptr:McptrPretrainer",
             "teacher": "mrs_pipeline.models.pretraining.teacher:TeacherPretrainer",
         },
         _pretrainer_flaw,
