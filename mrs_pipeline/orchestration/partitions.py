@@ -1,23 +1,27 @@
-"""Dagster's partitions from a dataset's windows. What a window means for the data is in `windows` and `tables`."""
+"""Dagster's partitions from a dataset's windows. What a window means for the data is in `windows` and `tables`.
+
+Only windows that can be run are partitions. Those before the first scored one have nothing to be trained on; their raw
+rows belong to its partition (`tasks.raw_history`).
+"""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.windows import CRON, KEY_FORMATS, WindowOptions, window_end, window_keys
+from mrs_pipeline.tasks.task import Task
+from mrs_pipeline.windows import CRON, KEY_FORMATS, WindowOptions, first_scored, window_end, window_keys
 
 
 def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
-    """The windows as partitions, the open one included; None for a dataset without time."""
+    """The windows that models are trained for, the open one included; None for a dataset without time."""
     if options.every == "none":
         return None
-    assert options.start is not None
     end = f"{window_end(options.every, options.end):{KEY_FORMATS[options.every]}}" if options.end else None
     return dg.TimeWindowPartitionsDefinition(
         cron_schedule=CRON[options.every],
         fmt=KEY_FORMATS[options.every],
-        start=options.start,
+        start=first_scored(options),
         end=end,
         end_offset=1,
     )
@@ -26,7 +30,7 @@ def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
 def up_to_here(options: WindowOptions) -> dg.PartitionMapping:
     """Every window up to and including the one that is made: walk-forward training learns from all of them.
 
-    Dagster cuts the range at the first window, but its calendar must be able to count back so far.
+    Dagster cuts the range at the first partition, but its calendar must be able to count back so far.
     """
     back = len(window_keys(options, datetime.now(UTC)))
     return dg.TimeWindowPartitionMapping(start_offset=-back, allow_nonexistent_upstream_partitions=True)
@@ -39,9 +43,8 @@ def the_one_before() -> dg.PartitionMapping:
     )
 
 
-def windows_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[str]:
-    """The windows that this step is to make or to check."""
+def windows_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, task: Task) -> list[str]:
+    """The windows that this step is asked to make or to check; `full` of a task that has one result for all."""
     step = context.op_execution_context
-    return (
-        list(step.partition_keys) if step.has_partition_key or step.has_partition_key_range else [FULL_WINDOW]
-    )
+    partitioned = step.has_partition_key or step.has_partition_key_range
+    return list(step.partition_keys) if task.windowed and partitioned else [FULL_WINDOW]
