@@ -1,4 +1,4 @@
-"""Every window that the UI offers can be run: its run reads the history, and what is lacking of the windows before it."""
+"""Every window that the UI offers can be run: its run reads its history, and what is lacking of earlier windows."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.windows import (
-    first_scored,
     KEY_FORMATS,
     WindowOptions,
+    first_scored,
     scored_keys,
     window_end,
     window_keys,
