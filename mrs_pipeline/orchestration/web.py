@@ -7,10 +7,10 @@ server's; the arguments are Dagster's in both cases.
 import sys
 from typing import Any, Final
 
+import dagster._cli
+import dagster_webserver.app
+import dagster_webserver.cli
 from dagster._cli import dev
-from dagster._cli import main as dagster_main
-from dagster_webserver import app
-from dagster_webserver.cli import main as web_server_main
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 
@@ -20,7 +20,7 @@ _SERVER: Final = "dagster_webserver"
 _DAEMON: Final = "dagster._daemon"
 
 
-class GuardedWebserver(DagsterWebserver):
+class GuardedWebserver(DagsterWebserver[Any, Any]):
     """Dagster's web server behind the guard."""
 
     def build_middleware(self) -> list[Middleware]:
@@ -44,16 +44,25 @@ def guarded_command(parts: list[str]) -> list[str]:
 def main() -> None:
     """Be `dagster dev`, or the web server that it starts."""
     if sys.argv[1:2] == ["dev"]:
-        start = dev.open_ipc_subprocess
-
-        def start_guarded(parts: list[str], **options: Any) -> Any:
-            return start(guarded_command(parts), **options)
-
-        setattr(dev, "open_ipc_subprocess", start_guarded)  # noqa: B010 - what `dagster dev` calls
-        dagster_main()
+        _be_dagster_dev(dev, dagster._cli)
     else:
-        setattr(app, "DagsterWebserver", GuardedWebserver)  # noqa: B010 - what its command line makes
-        web_server_main()
+        _be_web_server(dagster_webserver.app, dagster_webserver.cli)
+
+
+def _be_dagster_dev(program: Any, command_line: Any) -> None:
+    start = program.open_ipc_subprocess
+
+    def start_guarded(parts: list[str], **options: Any) -> Any:
+        return start(guarded_command(parts), **options)
+
+    program.open_ipc_subprocess = start_guarded
+    command_line.main()
+
+
+def _be_web_server(program: Any, command_line: Any) -> None:
+    assert issubclass(GuardedWebserver, program.DagsterWebserver)
+    program.DagsterWebserver = GuardedWebserver
+    command_line.main()
 
 
 if __name__ == "__main__":

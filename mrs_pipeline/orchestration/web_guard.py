@@ -1,7 +1,8 @@
 """What stands before Dagster's web server: only pages of its own, under names of this machine, may use it.
 
-Dagster's server knows no user, takes mutations by GET and looks at no origin, so that any page in the same browser could
-launch runs. What a browser says of a request decides here; other programs of this machine say nothing, and are let in.
+Dagster's server knows no user, takes mutations by GET and looks at no origin, so that any page in the same browser
+could launch runs. What a browser says of a request decides here; other programs of this machine say nothing of
+themselves and are let in.
 """
 
 from typing import Final
