@@ -5,12 +5,26 @@ rows belong to its partition (`tasks.raw_history`).
 """
 
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.tasks.task import Task
-from mrs_pipeline.windows import CRON, KEY_FORMATS, WindowOptions, first_scored, window_end, window_keys
+from mrs_pipeline.windows import (
+    CRON,
+    KEY_FORMATS,
+    WindowOptions,
+    first_scored,
+    window_end,
+    window_keys,
+    window_start,
+)
+
+_SOON: Final = 12
+"""So many windows that have not begun are excluded too: a code server lives for weeks."""
+_MOST_EXCLUDED: Final = 400
+"""Each is stored with each asset; a dataset that ended longer ago has the list as Dagster makes it."""
 
 
 def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
@@ -24,7 +38,25 @@ def partitions_of(options: WindowOptions) -> dg.PartitionsDefinition | None:
         start=first_scored(options),
         end=end,
         end_offset=1,
+        exclusions=_after_the_end(options) or None,
     )
+
+
+def _after_the_end(options: WindowOptions) -> list[datetime]:
+    """Windows that have begun, or soon will, although the dataset has ended.
+
+    Dagster 1.13 lists the latest partitions without a look at `end`, and the plots of its UI are drawn over that list.
+    """
+    if options.end is None:
+        return []
+    last, now = options.end, datetime.now(UTC)
+    keys = window_keys(options.model_copy(update={"end": None}), now)
+    later = [window_start(options.every, key) for key in keys if key > last]
+    following = window_end(options.every, max(last, keys[-1] if keys else last))
+    for _ in range(_SOON):
+        later.append(following)
+        following = window_end(options.every, following.strftime(KEY_FORMATS[options.every]))
+    return later if len(later) <= _MOST_EXCLUDED else []
 
 
 def up_to_here(options: WindowOptions) -> dg.PartitionMapping:

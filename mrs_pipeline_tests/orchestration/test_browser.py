@@ -72,8 +72,9 @@ class Browser:
         field.press("Enter")
         self.page.get_by_role("button", name="Launch").last.click()
 
-    def shot(self, name: str) -> Path:
-        """Keep what the page shows, once it has stopped moving."""
+    def shot(self, name: str, height: int = 860) -> Path:
+        """Keep what the page shows, to a height in pixels, once it has stopped moving."""
+        self.page.set_viewport_size({"width": 1400, "height": height})
         time.sleep(2)
         png, path = self.shots / f"{name}.png", self.shots / f"dagster_{name}.webp"
         self.page.screenshot(path=str(png))
@@ -210,10 +211,11 @@ def test_a_backfill_of_three_windows_of_which_a_fault_blocks_one(played: Home, b
     assert made == {WINDOWS[0]}
     browser.open(f"/runs/b/{backfill.backfill_id}?tab=runs", sees=FAULTY)
     browser.sees("Failed")
-    browser.shot("backfill")
+    browser.sees("Failure")
+    browser.shot("backfill", 580)
     browser.open("/assets/rows/raw/raw_interactions?view=checks", sees="expectations")
     browser.page.get_by_text("expectations").first.click()
-    browser.shot("blocked")
+    browser.shot("blocked", 640)
 
 
 def _runs(home: Home, job: str) -> list[dg.DagsterRun]:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -137,6 +138,20 @@ def test_dagster_offers_the_windows_that_models_are_trained_for(
         assert offered in ([], [first_scored(options)])
     else:
         assert offered == scored_keys(options, now)
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "end"),
+    [("month", "2024-01", "2024-12"), ("year", "2012", "2021"), ("month", "2024-01", None)],
+)
+def test_the_latest_partitions_are_the_last_windows(every: str, start: str, end: str | None) -> None:
+    """The list that the UI's plots are drawn over, which Dagster makes in an order of its own."""
+    options = _options(every, start, **({"end": end} if end else {}))
+    partitions = partitions_of(options)
+    assert partitions is not None
+    with partition_loading_context() as context:
+        latest = partitions.get_paginated_partition_keys(context, limit=500, ascending=False).results
+    assert list(latest) == scored_keys(options, datetime.now(UTC))[::-1]
 
 
 def test_a_dataset_without_windows_has_no_partitions() -> None:
