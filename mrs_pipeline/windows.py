@@ -104,9 +104,14 @@ def window_keys(options: WindowOptions, now: datetime) -> list[str]:
 def scored_keys(options: WindowOptions, now: datetime) -> list[str]:
     """The windows that models are trained for: those that have history before them."""
     keys = window_keys(options, now)
-    if options.every == "none":
-        return keys
-    return [key for key in keys[1:] if options.score_from is None or key >= options.score_from]
+    return keys if options.every == "none" else [key for key in keys if key >= first_scored(options)]
+
+
+def first_scored(options: WindowOptions) -> str:
+    """Key of the first window that models are trained for, whether it has begun or not; those before it are history."""
+    assert options.start is not None
+    second = window_end(options.every, options.start)
+    return options.score_from or second.strftime(KEY_FORMATS[options.every])
 
 
 def _starts(options: WindowOptions, now: datetime) -> Iterator[datetime]:

@@ -356,7 +356,7 @@ def ui(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Port on loca
     )
     hand_over_interrupts()
     os.execv(  # noqa: S606 - Dagster gets the terminal
-        sys.executable, [sys.executable, "-m", "dagster", "dev", *where, *quiet]
+        sys.executable, [sys.executable, "-m", "mrs_pipeline.orchestration.web", "dev", *where, *quiet]
     )
 
 

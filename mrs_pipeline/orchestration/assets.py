@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
@@ -27,7 +28,6 @@ from mrs_pipeline.orchestration.notifications import tell_of_checks
 from mrs_pipeline.orchestration.partitions import partitions_of, the_one_before, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.remote.transient import is_transient
-from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.storage.catalogue import refresh_sparingly
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
@@ -36,7 +36,8 @@ from mrs_pipeline.storage.publication import publication
 from mrs_pipeline.tasks.currency import keep_version, provenance_of, refuse_stale, version
 from mrs_pipeline.tasks.lineage import record_checks, record_outcomes, recorded_checks, taken_over
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, Node
-from mrs_pipeline.tasks.places import node_of, record, schema_of
+from mrs_pipeline.tasks.places import exists, node_of, record, require_window, schema_of
+from mrs_pipeline.tasks.raw_history import read_first, run_of
 from mrs_pipeline.tasks.standing import standing
 from mrs_pipeline.tasks.task import CheckOutcome, Outcome, Stage, Task
 
@@ -68,13 +69,17 @@ def build_asset(
         begin(task.name)
         keep_what_is_loaded()
         results: dict[Node, list[Outcome]] = {output: [] for output in task.outputs}
-        for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
-            stage = Stage(config, home, window)
+        asked, made = windows_of(context, task), False
+        for window in sorted([*read_first(Stage(config, home), task, asked), *asked]):
             with on_terminal():
-                made = _perform(stage, task, tasks, context)
-            for outcome in made:
-                results[outcome.node.asset].append(outcome)
-        if any(outcome.made for outcomes in results.values() for outcome in outcomes):
+                outcomes = _perform(Stage(config, home, window), task, tasks, context)
+            made = made or any(outcome.made for outcome in outcomes)
+            for outcome in outcomes:
+                if window in asked:
+                    results[outcome.node.asset].append(outcome)
+                elif outcome.made and run_of(config, window) == window:
+                    context.log_event(_of_another_window(config, window, outcome))
+        if made:
             refresh_sparingly(home)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
@@ -103,16 +108,25 @@ def build_checks(config: DatasetConfig, home: Home, task: Task) -> dg.AssetCheck
     @dg.multi_asset_check(name=f"{_op_name(config, task)}__checks", specs=specs)
     def run_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         found: dict[tuple[Node, str], list[CheckOutcome]] = {}
-        for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
-            outcomes = _checked(Stage(config, home, window), task, check, context.run)
-            for outcome in outcomes:
-                found.setdefault((outcome.output, outcome.name), []).append(outcome)
+        asked = windows_of(context, task)
+        for window in [*asked, *read_first(Stage(config, home), task, asked)]:
+            stage = Stage(config, home, window)
+            if window not in asked and not _to_check(stage, task):
+                continue
+            for outcome in _checked(stage, task, check, context.run):
+                seen = outcome if window in asked else _named(outcome, window)
+                found.setdefault((outcome.output, outcome.name), []).append(seen)
         for (
             outcomes
         ) in found.values():  # one result a check: the first window that fails speaks for the range
             yield _check_result(config, min(outcomes, key=lambda outcome: outcome.passed))
 
     return run_checks
+
+
+def _to_check(stage: Stage, task: Task) -> bool:
+    """Whether checks have to look at a window that was read for another; where nothing was read there is nothing."""
+    return exists(stage, node_of(stage, task.outputs[0])) and not standing(stage, task).current
 
 
 def _perform(
@@ -122,6 +136,8 @@ def _perform(
     started = time.perf_counter()
     store = publication(stage.home)
     try:
+        if task.windowed:
+            require_window(stage)
         if store is not None:
             store.pull()
         found = None if FORCE_TAG in context.run.tags else standing(stage, task)
@@ -275,6 +291,21 @@ def _result(
         frame = shown_frame(Lake(home.lake), config.name)
         return dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version, value=frame)
     return dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version)
+
+
+def _of_another_window(config: DatasetConfig, window: str, outcome: Outcome) -> dg.AssetMaterialization:
+    """What the UI is told of a window that was made on the way to another."""
+    return dg.AssetMaterialization(
+        asset_key(config.name, outcome.node.asset),
+        metadata=as_metadata(outcome.facts),
+        partition=window,
+        tags={DATA_VERSION_TAG: outcome.digest},
+    )
+
+
+def _named(outcome: CheckOutcome, window: str) -> CheckOutcome:
+    """An outcome that says which window it is of, where that is not the run's own."""
+    return replace(outcome, description=f"window {window}, whose rows are read too: {outcome.description}")
 
 
 def _check_result(config: DatasetConfig, outcome: CheckOutcome) -> dg.AssetCheckResult:

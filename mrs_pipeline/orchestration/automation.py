@@ -3,7 +3,7 @@
 Schedule and sensor exist for every dataset and stand still until its YAML (or the UI) switches them on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,12 +15,14 @@ from mrs_pipeline.orchestration.notifications import tell_of_files
 from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.plan import on_request
 from mrs_pipeline.stages.checks.data import FILES_SPEC
+from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS
+from mrs_pipeline.tasks.raw_history import run_of
 from mrs_pipeline.tasks.seen_files import Memory
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline.tasks.watching import Look, look_at
-from mrs_pipeline.windows import CRON, scored_keys
+from mrs_pipeline.windows import CRON, first_scored, scored_keys
 
 ON_REQUEST = "experiments"
 """Group of the tasks that run only on request."""
@@ -31,6 +33,7 @@ IN_ORDER = "mrs/in_order"
 one run of a dataset go at a time, in the order of the windows."""
 
 MAX_RUNTIME_TAG: Final = "dagster/max_runtime"
+_RUN_KEY_DIGITS: Final = 16
 
 Jobs = tuple[Any, ...]
 """Asset jobs (ingest, pipeline, experiments) that Dagster resolves later; it does not export their type."""
@@ -69,7 +72,7 @@ def build_jobs(config: DatasetConfig) -> Jobs:
             pipeline_job_name(config.name),
             everything,
             description=f"The whole way of {config.name} for a window, from raw files to the report. What is "
-            "current is left as it is. The windows before it must have been read.",
+            "current is left as it is; windows before it that have not been read are read first.",
             partitions_def=partitions,
             tags=_limit(config),
         ),
@@ -145,25 +148,40 @@ def build_sensor(config: DatasetConfig, home: Home, jobs: Jobs) -> dg.SensorDefi
         for fault in news.values():
             context.log.error(fault)
         tell_of_files(home, config.name, memory.faults, found.faults)
+        begun = scored_keys(config.window, datetime.now(UTC))
+        due = {window: why for window, why in found.due.items() if run_of(config, window) in begun}
+        asked = {window: why for window, why in found.memory.asked.items() if run_of(config, window) in begun}
+        requests = _requests(config, due)
         reported = [_files_check(config, found.faults)] if found.faults != memory.faults else []
         return dg.SensorResult(
-            run_requests=[_request(config, window, why) for window, why in found.due.items()],
-            skip_reason=None if found.due else _why_nothing(found),
-            cursor=found.memory.model_dump_json(exclude_defaults=True),
+            run_requests=requests,
+            skip_reason=None if requests else _why_nothing(config, found),
+            cursor=found.memory.model_copy(update={"asked": asked}).model_dump_json(exclude_defaults=True),
             asset_events=reported,
         )
 
     return watch
 
 
-def _request(config: DatasetConfig, window: str, why: str) -> dg.RunRequest:
-    scored = window in scored_keys(config.window, datetime.now(UTC))
-    return dg.RunRequest(
-        run_key=f"{window}:{why[:16]}",
-        job_name=pipeline_job_name(config.name) if scored else ingest_job_name(config.name),
-        partition_key=window if config.windowed else None,
-        tags=_unattended(config),
-    )
+def _requests(config: DatasetConfig, due: Mapping[str, str]) -> list[dg.RunRequest]:
+    """The runs of the windows that are due, in order; windows of the history are read by the first scored one's."""
+    runs: dict[str, list[str]] = {}
+    for window in due:
+        runs.setdefault(run_of(config, window), []).append(window)
+    return [
+        dg.RunRequest(
+            run_key=f"{run}:{_reason([due[window] for window in windows])}",
+            job_name=pipeline_job_name(config.name) if run in windows else ingest_job_name(config.name),
+            partition_key=run if config.windowed else None,
+            tags=_unattended(config),
+        )
+        for run, windows in runs.items()
+    ]
+
+
+def _reason(digests: Sequence[str]) -> str:
+    """Short digest of what a run is requested for."""
+    return (digests[0] if len(digests) == 1 else text_digest(*digests))[:_RUN_KEY_DIGITS]
 
 
 def _unattended(config: DatasetConfig) -> dict[str, str]:
@@ -186,8 +204,10 @@ def _files_check(config: DatasetConfig, faults: Mapping[str, str]) -> dg.AssetCh
     )
 
 
-def _why_nothing(found: Look) -> str:
+def _why_nothing(config: DatasetConfig, found: Look) -> str:
     reasons = [*found.faults.values()]
+    if found.due:
+        reasons.append(f"read when {first_scored(config.window)} begins: {', '.join(found.due)}")
     if found.memory.waiting:
         reasons.append(f"still being written: {', '.join(sorted(found.memory.waiting))}")
     return "; ".join(reasons) or "no new or changed file"

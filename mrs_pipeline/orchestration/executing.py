@@ -24,6 +24,7 @@ from mrs_pipeline.orchestration.failures import failure_of_run
 from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, Progress, counting_steps
 from mrs_pipeline.storage.catalogue import refresh_pending
+from mrs_pipeline.tasks.raw_history import run_of
 from mrs_pipeline.tasks.task import Task
 
 _LOCATION: Final = "mrs_pipeline"
@@ -59,6 +60,7 @@ class Execution:
         """Run the tasks for a window or a range of them; RunFailedError if a step or a blocking check fails."""
         keys = [asset_key(self.config.name, output) for task in tasks for output in task.outputs]
         progress = Progress(self.seconds(tasks))
+        partitions = [run_of(self.config, window) for window in windows]
         with (
             _as_location_run(self.instance, self.root, job),
             counting_steps(progress),
@@ -66,10 +68,10 @@ class Execution:
         ):
             result = self.definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
-                partition_key=windows[0] if self.config.windowed and len(windows) == 1 else None,
+                partition_key=partitions[0] if self.config.windowed and len(set(partitions)) == 1 else None,
                 asset_selection=keys,
                 tags={
-                    **self._range(windows),
+                    **self._range(partitions),
                     **self._forced(),
                     PROCESS_TAG: this_process(),
                     MAX_RUNTIME_TAG: "0",
@@ -91,11 +93,11 @@ class Execution:
     def _forced(self) -> dict[str, str]:
         return {FORCE_TAG: "true"} if self.force else {}
 
-    def _range(self, windows: Sequence[str]) -> dict[str, str]:
-        if not self.config.windowed or len(windows) == 1:
+    def _range(self, partitions: Sequence[str]) -> dict[str, str]:
+        if not self.config.windowed or len(set(partitions)) == 1:
             return {}
         start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-        return {start: windows[0], end: windows[-1]}
+        return {start: partitions[0], end: partitions[-1]}
 
 
 @contextmanager

@@ -73,18 +73,23 @@ def column_metadata(
 
 
 def _value(fact: Any) -> dg.MetadataValue[Any]:
+    shown: dg.MetadataValue[Any]
     match fact:
+        case dg.MetadataValue():  # of a result that is recorded again
+            shown = fact
         case pl.DataFrame():
-            return dg.MetadataValue.md(markdown_table(fact))
+            shown = dg.MetadataValue.md(markdown_table(fact))
         case bytes():
-            return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(fact).decode()})")
+            shown = dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(fact).decode()})")
         case Path():
-            return dg.MetadataValue.path(fact)
+            shown = dg.MetadataValue.path(fact)
         case Mapping() | list():
-            return dg.MetadataValue.json(fact)
+            shown = dg.MetadataValue.json(fact)
         case bool() | np.bool_() | Real():
-            return _number(fact)
-    return dg.MetadataValue.text(str(fact))
+            shown = _number(fact)
+        case _:
+            shown = dg.MetadataValue.text(str(fact))
+    return shown
 
 
 def _number(fact: Any) -> dg.MetadataValue[Any]:

@@ -219,7 +219,8 @@ def ingest_tasks(config: DatasetConfig) -> list[Task]:
             uses=(reader,),
             settings={"source": source, "window": _calendar(config)},
             group="raw",
-            description="Interactions as read, one partition a window, with the file and row that each came from.",
+            description="Interactions as read, one partition a window, with the file and row that each came from. "
+            "Windows before the first partition are its history and are read with it.",
             kinds=("duckdb", "parquet"),
             check_specs=RAW_INTERACTIONS_SPECS,
             check=check_raw_interactions,

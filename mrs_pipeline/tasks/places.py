@@ -81,12 +81,16 @@ def expand(stage: Stage, task: Task, asset: Node) -> list[Node]:
         return [asset]
     if not stage.config.windowed:
         return [asset.at(FULL_WINDOW)]
-    keys = windows(stage.config)
+    require_window(stage)
+    return [asset.at(key) for key in windows(stage.config) if key <= stage.window]
+
+
+def require_window(stage: Stage) -> None:
+    """InputError where the stage's window is none of the dataset's, or has not begun yet."""
+    keys = windows(stage.config) if stage.config.windowed else [FULL_WINDOW]
     if stage.window not in keys:
-        raise InputError(
-            f"{stage.config.name} has no window {stage.window}; its windows are {keys[0]} to {keys[-1]}."
-        )
-    return [asset.at(key) for key in keys[: keys.index(stage.window) + 1]]
+        known = f"its windows are {keys[0]} to {keys[-1]}" if keys else "none of its windows has begun"
+        raise InputError(f"{stage.config.name} has no window {stage.window}; {known}.")
 
 
 def node_of(stage: Stage, output: Node) -> Node:

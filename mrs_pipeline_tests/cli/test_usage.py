@@ -184,7 +184,7 @@ def test_ui_hands_over_to_dagster_on_localhost(home: Mrs, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "execv", lambda program, arguments: called.append([program, *arguments]))
     assert home("ui", "--port", "3210").code == 0
     (command,) = called
-    assert command[:5] == [sys.executable, sys.executable, "-m", "dagster", "dev"]
+    assert command[:5] == [sys.executable, sys.executable, "-m", "mrs_pipeline.orchestration.web", "dev"]
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "3210"
     assert command[command.index("--workspace") + 1] == str(home.root / "workspace.yaml")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets
 SHOP: Mapping[str, Any] = {
     "name": "shop",
     "source": {"path": "shop"},
-    "window": {"every": "month", "start": "2024-01", "end": "2024-06", "score_from": "2024-03"},
+    "window": {"every": "month", "start": "2024-01", "end": "2024-06", "score_from": "2024-02"},
     "models": {"most_pop": None},
     "automation": {"settle_seconds": 0},
 }
@@ -146,13 +146,9 @@ def test_they_run_only_where_the_yaml_says_so(
 
 
 def test_the_first_look_asks_for_every_window_in_order(shop: Home) -> None:
-    """Windows before `score_from` are read, the others run to the end."""
+    """The window before `score_from` is read by the first that is scored."""
     asked = Daemon(shop, "shop").look()
-    assert _asked(asked) == [
-        ("shop_ingest", "2024-01"),
-        ("shop_ingest", "2024-02"),
-        ("shop_pipeline", "2024-03"),
-    ]
+    assert _asked(asked) == [("shop_pipeline", "2024-02"), ("shop_pipeline", "2024-03")]
     assert all(request.tags[IN_ORDER] == "shop" for request in asked.run_requests)
 
 
@@ -160,8 +156,7 @@ def test_what_was_read_before_the_first_look_is_not_asked_for(shop: Home) -> Non
     daemon = Daemon(shop, "shop")
     with homes.entered(shop), dg.DagsterInstance.ephemeral() as instance:
         job = daemon.repository.get_job("shop_ingest")
-        for window in ("2024-01", "2024-02"):
-            assert job.execute_in_process(instance=instance, partition_key=window).success
+        assert job.execute_in_process(instance=instance, partition_key="2024-02").success
     assert _windows(daemon.look()) == ["2024-03"]
 
 
@@ -185,8 +180,12 @@ def test_a_second_look_finds_nothing_new(shop: Home) -> None:
             ["2024-02-03", "2024-05-30"],
             ["2024-02", "2024-04", "2024-05"],
         ),  # April is history
-        ("old.csv", ["2023-11-11"], ["2024-01"]),  # what is older belongs to the first window
-        ("future.csv", ["2024-09-09"], ["2024-01"]),  # so does what is after the last window
+        (
+            "old.csv",
+            ["2023-11-11"],
+            ["2024-02"],
+        ),  # what is older belongs to the first window, which is history
+        ("future.csv", ["2024-09-09"], ["2024-02"]),  # so does what is after the last window
     ],
 )
 def test_a_landed_file_asks_for_its_windows(
@@ -208,6 +207,19 @@ def test_a_changed_file_asks_for_its_window_again_with_another_key(shop: Home) -
     assert changed.run_requests[0].run_key not in first
     os.utime(path, ns=(0, 0))  # written again with the same content
     assert _windows(daemon.look()) == []
+
+
+def test_rows_wait_for_the_first_window_that_has_history(shop: Home) -> None:
+    """A shop that has opened this month: nothing can be run yet, and nothing is forgotten."""
+    month = f"{datetime.now(UTC):%Y-%m}"
+    homes.describe(shop.root, {**SHOP, "window": {"every": "month", "start": month}})
+    daemon = Daemon(shop, "shop")
+    for _ in range(2):
+        waits = daemon.look()
+        assert not waits.run_requests
+        assert waits.skip_message.startswith("read when 2")
+        assert waits.skip_message.endswith(f"begins: {month}")
+        assert "asked" not in (daemon.cursor or "")
 
 
 def test_two_files_that_land_together(shop: Home) -> None:
@@ -253,7 +265,8 @@ def test_what_the_sensor_asks_for_can_be_run(shop: Home) -> None:
             )
             assert result.success
         made = instance.get_materialized_partitions(homes.key("raw/interactions", "shop"))
-    assert made == {"2024-01", "2024-02", "2024-03"}
+    assert made == {"2024-02", "2024-03"}
+    assert (shop.lake / "raw/interactions/dataset=shop/window=2024-01/part.parquet").exists()
 
 
 def test_the_settings_say_how_often_the_sensor_looks(shop: Home) -> None:
@@ -304,7 +317,7 @@ def test_a_file_counts_once_it_has_settled(shop: Home) -> None:
     daemon = _settling(shop)
     for path in (shop.root / "shop" / "interactions").iterdir():
         _aged(path, 100)
-    assert _windows(daemon.look()) == ["2024-01", "2024-02", "2024-03"]
+    assert _windows(daemon.look()) == ["2024-02", "2024-03"]
     path = _land(shop, "2024-04.csv", "2024-04-02")
     waits = daemon.look()
     assert not waits.run_requests
@@ -329,7 +342,7 @@ def test_a_last_line_without_an_end_waits_longer(shop: Home) -> None:
 
 def test_a_file_that_moves_to_other_windows_asks_for_the_old_and_the_new(shop: Home) -> None:
     daemon = Daemon(shop, "shop")
-    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    _ingest(shop, daemon, "2024-02", "2024-03")
     daemon.look()
     _land(shop, "2024-02.csv", "2024-03-07")
     assert _windows(daemon.look()) == ["2024-02", "2024-03"]
@@ -338,7 +351,7 @@ def test_a_file_that_moves_to_other_windows_asks_for_the_old_and_the_new(shop: H
 @pytest.mark.parametrize("how", ["deleted", "renamed", "a row less"])
 def test_what_goes_is_a_change(shop: Home, how: str) -> None:
     daemon = Daemon(shop, "shop")
-    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    _ingest(shop, daemon, "2024-02", "2024-03")
     assert not daemon.look().run_requests
     path = shop.root / "shop" / "interactions" / "2024-02.csv"
     if how == "deleted":
@@ -359,15 +372,15 @@ def test_a_catalogue_that_changes_asks_for_what_was_made_with_it(shop: Home) -> 
     items = shop.root / "shop" / "items.csv"
     items.write_text("item_id,title\ni0,one\ni1,two\n")
     daemon = Daemon(shop, "shop")
-    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    _ingest(shop, daemon, "2024-02", "2024-03")
     assert not daemon.look().run_requests
     items.write_text("item_id,title\ni0,one\ni1,three\n")
-    assert _asked(daemon.look()) == [("shop_pipeline", "2024-03")]
+    assert _asked(daemon.look()) == [("shop_pipeline", "2024-02"), ("shop_pipeline", "2024-03")]
     assert not daemon.look().run_requests
     images = shop.root / "shop" / "images"
     images.mkdir()
     (images / "i0.png").write_bytes(b"a picture")
-    assert _windows(daemon.look()) == ["2024-03"]
+    assert _windows(daemon.look()) == ["2024-02", "2024-03"]
 
 
 @pytest.mark.parametrize(
@@ -375,7 +388,7 @@ def test_a_catalogue_that_changes_asks_for_what_was_made_with_it(shop: Home) -> 
 )
 def test_an_unreadable_file_fails_a_check_while_other_windows_run(shop: Home, content: bytes) -> None:
     daemon = Daemon(shop, "shop")
-    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    _ingest(shop, daemon, "2024-02", "2024-03")
     daemon.look()
     bad = shop.root / "shop" / "interactions" / "2024-02.csv"
     bad.write_bytes(content)
@@ -421,7 +434,7 @@ def test_a_tick_is_bounded_in_time(shop: Home, monkeypatch: pytest.MonkeyPatch) 
     """What a tick has no time for comes with the next ones, a file each at least."""
     monkeypatch.setattr(seen_files, "LOOK_SECONDS", 0.0)
     daemon = Daemon(shop, "shop")
-    assert [_windows(daemon.look()) for _ in range(4)] == [["2024-01"], ["2024-02"], ["2024-03"], []]
+    assert [_windows(daemon.look()) for _ in range(4)] == [["2024-02"], ["2024-02"], ["2024-03"], []]
 
 
 def test_a_file_that_rests_is_digested_once(shop: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,12 +463,12 @@ def test_what_a_run_met_half_written_is_asked_for_again(shop: Home) -> None:
     path = _land(shop, "2024-03.csv", "2024-03-05")
     with path.open("a") as stream:
         stream.write("u7,i7,2024")
-    _ingest(shop, daemon, "2024-01", "2024-02", "2024-03")
+    _ingest(shop, daemon, "2024-02", "2024-03")
     with path.open("a") as stream:
         stream.write("-03-15\n")
     _aged(path, 100)
-    assert _windows(daemon.look()) == ["2024-01", "2024-03"]  # the first one holds a row of 1970
-    _ingest(shop, daemon, "2024-01", "2024-03")
+    assert _windows(daemon.look()) == ["2024-02", "2024-03"]  # its history holds a row of 1970
+    _ingest(shop, daemon, "2024-02", "2024-03")
     assert not daemon.look().run_requests
     found = pl.read_parquet(shop.lake / "raw/interactions/dataset=shop/window=2024-01/part.parquet")
     assert "u7" not in found["user_id"].to_list()

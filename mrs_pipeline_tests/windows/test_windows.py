@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from mrs_pipeline.orchestration.partitions import partitions_of
 from mrs_pipeline.windows import (
     KEY_FORMATS,
     WindowOptions,
+    first_scored,
     scored_keys,
     window_end,
     window_keys,
@@ -116,17 +118,40 @@ def test_a_moment_lies_in_the_window_of_its_key(every: str, moment: datetime) ->
     start=moments,
     length=st.integers(0, 30),
     to_end=st.one_of(st.none(), st.integers(1, 30)),
+    scored=st.one_of(st.none(), st.integers(1, 30)),
 )
-def test_dagster_partitions_are_the_same_windows(
-    every: str, start: datetime, length: int, to_end: int | None
+def test_dagster_offers_the_windows_that_models_are_trained_for(
+    every: str, start: datetime, length: int, to_end: int | None, scored: int | None
 ) -> None:
-    first = _key(every, start)
-    others = {} if to_end is None else {"end": _key(every, start + timedelta(days=to_end * SPAN[every]))}
-    options = _options(every, first, **others)
+    def later(windows: int) -> str:
+        return _key(every, start + timedelta(days=windows * SPAN[every]))
+
+    others = {} if to_end is None else {"end": later(to_end)}
+    if scored is not None:
+        others["score_from"] = later(min(scored, to_end or scored))
+    options = _options(every, _key(every, start), **others)
     now = start + timedelta(days=length * SPAN[every])
     partitions = partitions_of(options)
     assert partitions is not None
-    assert list(partitions.get_partition_keys(current_time=now)) == window_keys(options, now)
+    offered = list(partitions.get_partition_keys(current_time=now))
+    if now < window_start(every, first_scored(options)):  # Dagster offers the first one a window early
+        assert offered in ([], [first_scored(options)])
+    else:
+        assert offered == scored_keys(options, now)
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "end"),
+    [("month", "2024-01", "2024-12"), ("year", "2012", "2021"), ("month", "2024-01", None)],
+)
+def test_the_latest_partitions_are_the_last_windows(every: str, start: str, end: str | None) -> None:
+    """The list that the UI's plots are drawn over, which Dagster makes in an order of its own."""
+    options = _options(every, start, **({"end": end} if end else {}))
+    partitions = partitions_of(options)
+    assert partitions is not None
+    with partition_loading_context() as context:
+        latest = partitions.get_paginated_partition_keys(context, limit=500, ascending=False).results
+    assert list(latest) == scored_keys(options, datetime.now(UTC))[::-1]
 
 
 def test_a_dataset_without_windows_has_no_partitions() -> None:

@@ -30,7 +30,7 @@ def suite_outcome(stage: Stage, spec: CheckSpec, suites: Sequence[Suite]) -> Che
         }
     failed = [
         f"{row.description}: {row.observed}"
-        + (f", e.g. {', '.join(row.unexpected)}" if row.unexpected else "")
+        + (f", e.g. {', '.join(dict.fromkeys(row.unexpected))}" if row.unexpected else "")
         for row in report.failures
     ]
     return CheckOutcome(
