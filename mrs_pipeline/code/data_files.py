@@ -14,7 +14,7 @@ from typing import Final
 from mrs_pipeline.code.canonical import DIGITS
 from mrs_pipeline.code.stamps import Stamp, stamp_of
 
-_NOT_READ: Final = (".py", ".pyc", ".pyi", ".so", ".pyd")
+NOT_READ: Final = (".py", ".pyc", ".pyi", ".so", ".pyd")
 _TOKEN: Final = re.compile(r"[\w.\-/]+")
 _EXPRESSION: Final = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 _WORD: Final = re.compile(r"[^\W\d]\w*")
@@ -57,7 +57,7 @@ class PackageFiles:
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             self.stamps[Path(folder)] = stamp_of(Path(folder))
             for name in sorted(names):
-                if not name.endswith(_NOT_READ):
+                if not name.endswith(NOT_READ):
                     path = Path(folder, name).relative_to(above).as_posix()
                     self._by_name.setdefault(name, []).append(path)
 
