@@ -5,6 +5,7 @@ import sys
 import dagster as dg
 
 from mrs_pipeline.orchestration.executors import executor
+from mrs_pipeline.orchestration.loading import definitions_of, tree_of
 from mrs_pipeline.orchestration.notifications import failure_sensors
 from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.storage.home import find_home
@@ -23,6 +24,6 @@ def defs() -> dg.Definitions:
     sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
     chosen = executor({"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": _PRELOADED}}})
     return dg.Definitions.merge(
-        dg.load_from_defs_folder(path_within_project=home.root),
+        definitions_of(tree_of(home.root)),
         dg.Definitions(executor=chosen, sensors=failure_sensors(home)),
     )

@@ -25,8 +25,8 @@ _OWN: Final = __name__.partition(".")[0]
 _lock: Final = threading.RLock()
 _views: dict[tuple[str, ...], "View"] = {}
 _first: dict[tuple[str, ...], "View"] = {}
-_looked_at: Final[ContextVar[set[tuple[str, ...]] | None]] = ContextVar("looked_at", default=None)
-"""Packages whose files have been looked at within `one_moment`."""
+_moment: Final[ContextVar[set[tuple[str, ...]] | None]] = ContextVar("moment", default=None)
+"""Packages whose files have been looked at within `one_moment`; None outside of it."""
 
 
 def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
@@ -45,13 +45,12 @@ def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
     packages = {top: _folder(top) for top in tops}
     with _lock:
         view = _views.get(tops)
-        looked_at = _looked_at.get()
-        if view is None or view.packages != packages:
+        moment = _moment.get()
+        looked_at = moment is not None and tops in moment
+        if view is None or view.packages != packages or not (looked_at or view.is_current()):
             view = _views[tops] = View(packages)
-        elif (looked_at is None or tops not in looked_at) and not view.is_current():
-            view = _views[tops] = View(packages)
-        if looked_at is not None:
-            looked_at.add(tops)
+        if moment is not None:
+            moment.add(tops)
         _first.setdefault(tops, view)
         return view.closure(keys, {*stop, *ENGINE})
 
@@ -62,11 +61,11 @@ def one_moment() -> Iterator[None]:
 
     For what asks for the code of many tasks in a second or so, and runs none of it.
     """
-    token = _looked_at.set(set())
+    token = _moment.set(set())
     try:
         yield
     finally:
-        _looked_at.reset(token)
+        _moment.reset(token)
 
 
 def edited_files() -> list[Path]:

@@ -59,7 +59,7 @@ def _below(base: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(base):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         yield Path(folder)
-        yield from (Path(folder, name) for name in folders if os.path.islink(f"{folder}/{name}"))
+        yield from (path for name in folders if (path := Path(folder, name)).is_symlink())
         yield from (Path(folder, name) for name in sorted(names) if _is_read(name))
 
 

@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
-from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, did_you_mean
@@ -25,6 +24,7 @@ from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import close_dead_runs
 from mrs_pipeline.orchestration.executing import Execution
 from mrs_pipeline.orchestration.instance import open_instance
+from mrs_pipeline.orchestration.loading import definitions_of, tree_of
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.orchestration.notifications import telling_of_failure
 from mrs_pipeline.orchestration.progress import lasting
@@ -70,13 +70,13 @@ def load_project(home: Home) -> Project:
     if str(home.root) not in sys.path:
         sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
     try:
-        tree = ComponentTree.for_project(home.root)
+        tree = tree_of(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
         _require_own_names([each.config for each in datasets])
         return Project(
             home,
             {each.config.name: each.config for each in datasets},
-            tree.build_defs(),
+            definitions_of(tree),
             {each.config.name: each.folder for each in datasets},
         )
     except Exception as error:
