@@ -107,6 +107,7 @@ def _standings(
     project: "Project", dataset: str, window: str | None
 ) -> list[tuple[str, str, tuple[str, ...]]]:
     """(asset, window, reasons) of every asset, in the order of the pipeline."""
+    from mrs_pipeline.code import keep_closures, one_moment
     from mrs_pipeline.orchestration.launch import default_windows
     from mrs_pipeline.plan import plan
     from mrs_pipeline.schema import FULL_WINDOW
@@ -124,10 +125,12 @@ def _standings(
             f"{dataset} has no window {chosen}{did_you_mean(chosen, known)}; its windows are {known[0]} to {known[-1]}"
         )
     rows = []
-    for task in plan(config):
-        history = RAW_INTERACTIONS in task.outputs and config.windowed
-        keys = [key for key in windows(config) if key <= chosen] if history else [chosen]
-        for key in keys if task.windowed else [FULL_WINDOW]:
-            found = standing(Stage(config, project.home, key), task)
-            rows += [(str(output), key, found.reasons) for output in task.outputs]
+    with one_moment():
+        for task in plan(config):
+            history = RAW_INTERACTIONS in task.outputs and config.windowed
+            keys = [key for key in windows(config) if key <= chosen] if history else [chosen]
+            for key in keys if task.windowed else [FULL_WINDOW]:
+                found = standing(Stage(config, project.home, key), task)
+                rows += [(str(output), key, found.reasons) for output in task.outputs]
+    keep_closures()
     return rows

@@ -97,6 +97,7 @@ def _text(kept: Kept) -> str:
     numbers: dict[tuple[str, str], int] = {}
     closures = {
         name: [
+            each.digest,
             [numbers.setdefault(pair, len(numbers)) for pair in each.definitions.items()],
             sorted(each.boundaries),
         ]
@@ -119,9 +120,11 @@ def _parsed(data: bytes) -> Kept:
 
 
 def _closure(pairs: list[tuple[str, str]], written: Any) -> Closure:
-    numbers, boundaries = written
+    digest, numbers, boundaries = written
     definitions: Mapping[str, str] = MappingProxyType(dict([pairs[number] for number in numbers]))
-    return Closure(definitions, frozenset(boundaries))
+    found = Closure(definitions, frozenset(boundaries))
+    found.__dict__["digest"] = digest  # it is computed when first asked for, and here it was asked for before
+    return found
 
 
 def _digest(body: str) -> str:

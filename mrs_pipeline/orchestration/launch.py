@@ -9,12 +9,15 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
+from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, did_you_mean
@@ -45,13 +48,23 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Project:
-    """The datasets of a home and their Dagster definitions."""
+    """The datasets of a home."""
 
     home: Home
     configs: dict[str, DatasetConfig]
-    definitions: dg.Definitions
     folders: dict[str, Path]
     """Where each dataset's `defs.yaml` lies."""
+    tree: ComponentTree
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        """Their Dagster definitions, which only runs need: made when first asked for.
+
+        Raises:
+            InputError: a mistake in a `defs.yaml`, with file and line.
+        """
+        with _mistakes_in_words():
+            return definitions_of(self.tree)
 
     def config(self, name: str) -> DatasetConfig:
         """The settings of a dataset; InputError lists those there are."""
@@ -69,16 +82,23 @@ def load_project(home: Home) -> Project:
     require_settings(home.root)
     if str(home.root) not in sys.path:
         sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
-    try:
+    with _mistakes_in_words():
         tree = tree_of(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
         _require_own_names([each.config for each in datasets])
         return Project(
             home,
             {each.config.name: each.config for each in datasets},
-            definitions_of(tree),
             {each.config.name: each.folder for each in datasets},
+            tree,
         )
+
+
+@contextmanager
+def _mistakes_in_words() -> Iterator[None]:
+    """Errors inside that are mistakes in a `defs.yaml` come out as an InputError."""
+    try:
+        yield
     except Exception as error:
         mistake = explain(error)
         if mistake is None:
