@@ -13,7 +13,7 @@ from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, e
 from mrs_pipeline.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.orchestration.project import Project
     from mrs_pipeline.tasks.verifying import Verified
 
 
@@ -27,7 +27,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show which assets are current and which are due; with --why the function, setting or input that changed."""
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
 
     project = load_project(enter_home())
     rows = _standings(project, dataset, window)
@@ -55,7 +55,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the digests of everything kept, and name what differs, is cut short or is gone."""
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.verifying import verify as recompute
 
     home = enter_home()

@@ -20,7 +20,8 @@ import yaml
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.keys import asset_key, output_of
-from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
+from mrs_pipeline.orchestration.launch import run_dataset
+from mrs_pipeline.orchestration.project import Project, load_project
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting import drawing
 from mrs_pipeline.storage.home import Home
