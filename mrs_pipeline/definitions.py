@@ -11,7 +11,16 @@ from mrs_pipeline.orchestration.settings_files import require_settings
 from mrs_pipeline.storage.home import find_home
 from mrs_pipeline.threads import yield_while_waiting
 
-_PRELOADED = ["mrs_pipeline.definitions", "torch", "polars", "duckdb", "great_expectations"]
+_PRELOADED = [
+    "mrs_pipeline.definitions",
+    "mrs_pipeline.orchestration.assets",
+    "mrs_pipeline.orchestration.automation",
+    "mrs_pipeline.orchestration.verification",
+    "torch",
+    "polars",
+    "duckdb",
+    "great_expectations",
+]
 """Imported once by the server that steps are forked from, so that a step does not pay for them."""
 
 

@@ -121,11 +121,14 @@ class View:
             yield from self._program.edited()
 
     def keep(self) -> None:
-        """Keep what was found, if the files that were read then are those of the moment of the view."""
+        """Keep what was found, if what was read then is what the files held at the moment of the view."""
         if not self._new or self._program is None or self._scan.fingerprint is None:
             return
         stamps = self._program.stamps()
-        if any(self._scan.stamps.get(path) != stamp for path, stamp in stamps.items()):
+        contents = self._scan.contents
+        if any(self._scan.stamps.get(path) != stamp for path, stamp in stamps.items()) or any(
+            contents.get(path, digest) != digest for path, digest in self._program.contents().items()
+        ):
             return
         read = {self._place(path) for path in stamps}
         remember(self._scan.fingerprint, Kept(self._new, read))

@@ -97,6 +97,13 @@ class Program:
             found |= files.stamps
         return found
 
+    def contents(self) -> dict[Path, str]:
+        """Digests of what was read in files."""
+        found = dict(self._names.contents)
+        for files in self._files.values():
+            found |= files.contents
+        return found
+
     def source(self, name: str) -> tuple[Path, Module]:
         """The file of a module and what it defines; KeyError if there is none."""
         path, module = self._names.path(name), self._names.module(name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mrs_pipeline.code.data_files import NOT_READ
-from mrs_pipeline.code.stamps import Stamp, stamp_of
+from mrs_pipeline.code.stamps import Stamp, content_digest, stamp_of
 
 _LARGEST: Final = 1_000_000
 """Bytes of a file that is compared by its content; a larger one, such as weights, by size and time."""
@@ -26,15 +26,18 @@ class Scan:
         fingerprint: digest of the content of all files and of the names of all folders; None where closures may read
             what was not seen (links to folders), so that nothing may be told by it.
         stamps: of every file and folder, taken before it was read.
+        contents: digests of files that were compared by their content.
     """
 
     fingerprint: str | None
     stamps: Mapping[Path, Stamp]
+    contents: Mapping[Path, str]
 
 
 def scan(packages: Mapping[str, Path]) -> Scan:
     """The packages as they are now, by top-level name -> folder, or file of a module."""
     stamps: dict[Path, Stamp] = {}
+    contents: dict[Path, str] = {}
     state = hashlib.sha256(f"{sys.version_info[:2]}".encode())
     linked = False
     for top in sorted(packages):
@@ -43,12 +46,14 @@ def scan(packages: Mapping[str, Path]) -> Scan:
             stamps[path] = stamp_of(path)
             if path.is_symlink() and path.is_dir():
                 linked = True
+            content = _content(path, stamps[path])
+            if content is not None:
+                contents[path] = content
             place = path.relative_to(base).as_posix()
-            for part in (top, place, _content(path, stamps[path])):
-                data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
-                state.update(b"%d:" % len(data))
-                state.update(data)
-    return Scan(None if linked else state.hexdigest(), stamps)
+            for part in (top, place, content or ("folder" if path.is_dir() else str(stamps[path]))):
+                data = part.encode(errors="surrogateescape")
+                state.update(b"%d:" % len(data) + data)
+    return Scan(None if linked else state.hexdigest(), stamps, contents)
 
 
 def _below(base: Path) -> Iterator[Path]:
@@ -67,12 +72,11 @@ def _is_read(name: str) -> bool:
     return name.endswith(".py") or not name.endswith(NOT_READ)
 
 
-def _content(path: Path, stamp: Stamp) -> bytes:
-    if path.is_dir():
-        return b"folder"
-    if stamp.size > _LARGEST:
-        return f"{stamp}".encode()
+def _content(path: Path, stamp: Stamp) -> str | None:
+    """Digest of a file; None of a folder, of a large file and of one that cannot be read."""
+    if stamp.size > _LARGEST or path.is_dir():
+        return None
     try:
-        return path.read_bytes()
-    except OSError as error:
-        return f"{type(error).__name__}".encode()
+        return content_digest(path.read_bytes())
+    except OSError:
+        return None
