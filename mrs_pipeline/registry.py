@@ -10,10 +10,9 @@ What may be registered under a group is said where the registry is made (`models
 """
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final, Generic, TypeVar
 
 from mrs_pipeline.errors import InputError, did_you_mean
@@ -97,7 +96,7 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:
         points = {name: EntryPoint(name, place, self.group) for name, place in self._own.items()}
-        for point in sorted(_installed(tuple(sys.path)).select(group=self.group), key=lambda each: each.name):
+        for point in sorted(entry_points(group=self.group), key=lambda each: each.name):
             if not _NAME.fullmatch(point.name):
                 raise InputError(
                     f"the package {_distribution(point)} registers a {self.kind} under '{point.name}'; names are "
@@ -149,12 +148,6 @@ def spec_flaw(name: str, found: object, base: type) -> str | None:
         return flaw
     called = found.spec.name  # type: ignore[attr-defined]  # seen by the line above
     return None if called == name else f"calls itself '{called}' in its spec"
-
-
-@lru_cache(maxsize=1)
-def _installed(path: tuple[str, ...]) -> EntryPoints:  # noqa: ARG001 - where packages are looked for
-    """The entry points of all installed packages, read once for all registries."""
-    return entry_points()
 
 
 def _distribution(point: EntryPoint) -> str:
