@@ -10,6 +10,8 @@ from pathlib import Path
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
 
+from mrs_pipeline.memory import without_collections
+
 
 def tree_of(home_root: Path) -> ComponentTree:
     """The components below a home's `defs` folder, none of them loaded yet."""
@@ -18,7 +20,9 @@ def tree_of(home_root: Path) -> ComponentTree:
 
 def definitions_of(tree: ComponentTree) -> dg.Definitions:
     """What all components of a tree define."""
-    parts = [
-        tree.build_defs_at_path(each.loc) for each in tree.find_root_decl().iterate_child_component_decls()
-    ]
-    return dg.Definitions.merge(*parts, dg.Definitions(component_tree=tree))
+    with without_collections():
+        parts = [
+            tree.build_defs_at_path(each.loc)
+            for each in tree.find_root_decl().iterate_child_component_decls()
+        ]
+        return dg.Definitions.merge(*parts, dg.Definitions(component_tree=tree))

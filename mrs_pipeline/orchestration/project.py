@@ -13,6 +13,7 @@ from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, did_you_mean
+from mrs_pipeline.memory import without_collections
 from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.loading import definitions_of, tree_of
 from mrs_pipeline.orchestration.mistakes import explain
@@ -56,7 +57,7 @@ def load_project(home: Home) -> Project:
     require_settings(home.root)
     if str(home.root) not in sys.path:
         sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
-    with _mistakes_in_words():
+    with without_collections(), _mistakes_in_words():
         tree = tree_of(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
         _require_own_names([each.config for each in datasets])
