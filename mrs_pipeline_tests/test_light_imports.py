@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mrs_pipeline_tests.orchestration import homes
+
 HEAVY = ("torch", "matplotlib", "scipy", "sklearn", "pandas", "transformers", "skimage")
 LIGHT = (
     "mrs_pipeline",
@@ -81,3 +83,22 @@ assert "mrs_pipeline.models.baselines.most_pop" in sys.modules
 assert "mrs_pipeline.models.baselines.ease" not in sys.modules
 """
     assert _loaded(code) == ["torch"]
+
+
+def test_settings_load_nothing_that_runs_them_and_definitions_only_what_they_name(tmp_path: Path) -> None:
+    """A step's process loads the definitions too: no figure is drawn there, and no other model is trained."""
+    home = homes.make(tmp_path, homes.BARE)
+    code = """
+import sys
+from mrs_pipeline.orchestration.project import load_project
+from mrs_pipeline.storage.home import find_home
+project = load_project(find_home())
+assert project.config("tiny")
+assert "mrs_pipeline.plan" not in sys.modules
+assert project.definitions.resolve_job_def("tiny_pipeline")
+assert "mrs_pipeline.plan" in sys.modules
+assert "mrs_pipeline.models.baselines.ease" not in sys.modules
+assert not {"matplotlib", "transformers", "skimage"} & set(sys.modules)
+"""
+    with homes.entered(home):
+        subprocess.run([sys.executable, "-c", code], check=True)

@@ -265,7 +265,8 @@ def run(
 ) -> None:
     """Run a dataset's pipeline through Dagster: what is missing or out of date, from raw files to the report."""
     from mrs_pipeline.orchestration.executing import cancel_run
-    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
+    from mrs_pipeline.orchestration.launch import default_windows, run_dataset
+    from mrs_pipeline.orchestration.project import load_project
 
     chosen = chosen_models(models)
     before_the_end(cancel_run)
@@ -305,7 +306,8 @@ def experiment(
     """Run one of the experiments on your data; one that was interrupted goes on where it stopped."""
     from mrs_pipeline.cli.tables import experiment_table
     from mrs_pipeline.orchestration.executing import cancel_run
-    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_on_request
+    from mrs_pipeline.orchestration.launch import default_windows, run_on_request
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.stages.study import page_path
     from mrs_pipeline.studies.registry import experiment as find
     from mrs_pipeline.tasks.node import Kind, Node

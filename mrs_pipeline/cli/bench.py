@@ -20,7 +20,7 @@ from mrs_pipeline.cli.terminal import (
 
 if TYPE_CHECKING:
     from mrs_pipeline.bench.models import Benchmark
-    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.orchestration.project import Project
     from mrs_pipeline.tasks.task import Stage
 
 bench = Commands(
@@ -48,7 +48,7 @@ def bench_models(
 ) -> None:
     """Train the models on the benchmark packs and write benchmarks.md; goes on where it was interrupted."""
     from mrs_pipeline.bench.models import chosen_benchmarks, collect, write_benchmark_page
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.task import Stage
 
     chosen = chosen_benchmarks(datasets or [])
@@ -99,7 +99,8 @@ def bench_training(
     from mrs_pipeline.bench.tables import keep_rows
     from mrs_pipeline.bench.train_datasets import DATASETS, PEER, bench_dataset, check_models
     from mrs_pipeline.cli.tables import bench_table
-    from mrs_pipeline.orchestration.launch import load_project, run_dataset
+    from mrs_pipeline.orchestration.launch import run_dataset
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.schema import DATASET, FULL_WINDOW, MODEL
     from mrs_pipeline.tasks.task import Stage
 
@@ -141,7 +142,8 @@ def extract_command(
     from mrs_pipeline.bench import extract_datasets as bench_extract
     from mrs_pipeline.bench.tables import write_table
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.orchestration.launch import default_windows
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.task import Stage
 
     text_model, image_model = (model and model.resolve() for model in (text_model, image_model))
@@ -302,7 +304,8 @@ def bench_warm_start(
         warm_summary,
     )
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import load_project, made_for_models
+    from mrs_pipeline.orchestration.launch import made_for_models
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.reporting.drawing import png
     from mrs_pipeline.tasks.task import Stage
 

@@ -13,7 +13,7 @@ from mrs_pipeline.cli.terminal import AsJson, DatasetName, Window, enter_home, e
 from mrs_pipeline.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from mrs_pipeline.orchestration.launch import Project
+    from mrs_pipeline.orchestration.project import Project
     from mrs_pipeline.tasks.verifying import Verified
 
 
@@ -27,7 +27,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show which assets are current and which are due; with --why the function, setting or input that changed."""
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
 
     project = load_project(enter_home())
     rows = _standings(project, dataset, window)
@@ -55,7 +55,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the digests of everything kept, and name what differs, is cut short or is gone."""
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.verifying import verify as recompute
 
     home = enter_home()
@@ -107,6 +107,7 @@ def _standings(
     project: "Project", dataset: str, window: str | None
 ) -> list[tuple[str, str, tuple[str, ...]]]:
     """(asset, window, reasons) of every asset, in the order of the pipeline."""
+    from mrs_pipeline.code import keep_closures, one_moment
     from mrs_pipeline.orchestration.launch import default_windows
     from mrs_pipeline.plan import plan
     from mrs_pipeline.schema import FULL_WINDOW
@@ -124,10 +125,12 @@ def _standings(
             f"{dataset} has no window {chosen}{did_you_mean(chosen, known)}; its windows are {known[0]} to {known[-1]}"
         )
     rows = []
-    for task in plan(config):
-        history = RAW_INTERACTIONS in task.outputs and config.windowed
-        keys = [key for key in windows(config) if key <= chosen] if history else [chosen]
-        for key in keys if task.windowed else [FULL_WINDOW]:
-            found = standing(Stage(config, project.home, key), task)
-            rows += [(str(output), key, found.reasons) for output in task.outputs]
+    with one_moment():
+        for task in plan(config):
+            history = RAW_INTERACTIONS in task.outputs and config.windowed
+            keys = [key for key in windows(config) if key <= chosen] if history else [chosen]
+            for key in keys if task.windowed else [FULL_WINDOW]:
+                found = standing(Stage(config, project.home, key), task)
+                rows += [(str(output), key, found.reasons) for output in task.outputs]
+    keep_closures()
     return rows

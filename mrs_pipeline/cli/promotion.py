@@ -109,7 +109,7 @@ def _rules(decision: "Decision") -> Table:
 
 
 def _stage(dataset: str) -> "Stage":
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.task import Stage
 
     home = enter_home()

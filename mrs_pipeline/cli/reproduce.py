@@ -33,7 +33,8 @@ def reproduce(
     import polars as pl
 
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.orchestration.launch import default_windows
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.orchestration.reproducing import changed_since
     from mrs_pipeline.orchestration.reproducing import reproduce as make_again
     from mrs_pipeline.storage.lake import Lake

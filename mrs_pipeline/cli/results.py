@@ -142,7 +142,7 @@ def datasets(*, as_json: AsJson = False) -> None:
 
     from mrs_pipeline.cli.tables import frame_table
     from mrs_pipeline.orchestration.component import absence
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
 
     home = enter_home()
     configs = sorted(load_project(home).configs.items())

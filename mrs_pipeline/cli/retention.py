@@ -32,7 +32,7 @@ def gc(
 
     What the settings make, and what the champion and the one before it need, always stays.
     """
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.promotion.garbage import held, remove
 
     if (dataset is None) != everything:

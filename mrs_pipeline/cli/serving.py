@@ -166,7 +166,8 @@ def graph(
     as_json: AsJson = False,
 ) -> None:
     """Write users, items, modalities and knowledge as one graph, for Torch Geometric and others."""
-    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.orchestration.launch import default_windows
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.stored.hetero_graph import write_hetero_graph
     from mrs_pipeline.tasks.task import Stage
 
@@ -217,7 +218,7 @@ def _bundle(dataset: str, model: str | None, window: str | None) -> "Bundle":
 
 
 def _stage(dataset: str) -> "Stage":
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.task import Stage
 
     home = enter_home()

@@ -49,7 +49,7 @@ def simulate(
     """
     from mrs_pipeline.errors import InputError
     from mrs_pipeline.orchestration.daemon import end_children
-    from mrs_pipeline.orchestration.launch import load_project
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.reporting.simulation_page import simulation_page
     from mrs_pipeline.simulation.story import eventful
     from mrs_pipeline.simulation.year import fed_months

@@ -24,7 +24,8 @@ def track(
 ) -> None:
     """Tell an MLflow server of the models of a window: settings, metrics, training curves, the card."""
     from mrs_pipeline.errors import InputError
-    from mrs_pipeline.orchestration.launch import default_windows, load_project
+    from mrs_pipeline.orchestration.launch import default_windows
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.serving.tracking import track as tell
     from mrs_pipeline.tasks.node import Kind, Node
     from mrs_pipeline.tasks.places import exists

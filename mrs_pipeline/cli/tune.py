@@ -60,7 +60,8 @@ def tune(
     it holds in every trial and is not searched. A search that was interrupted goes on where it stopped.
     """
     from mrs_pipeline.cli.tables import frame_table
-    from mrs_pipeline.orchestration.launch import default_windows, load_project, run_dataset
+    from mrs_pipeline.orchestration.launch import default_windows, run_dataset
+    from mrs_pipeline.orchestration.project import load_project
     from mrs_pipeline.tasks.task import Stage
     from mrs_pipeline.tuning.dataset_search import models_to_search, preset_of, save_preset, search
     from mrs_pipeline.tuning.presets import PRESETS_FILE

@@ -8,6 +8,17 @@ difference, belongs to `tasks`. The rule and its limits: docs/decisions/0007.
 from mrs_pipeline.code.boundary import boundary
 from mrs_pipeline.code.closure import Closure
 from mrs_pipeline.code.difference import difference
-from mrs_pipeline.code.program import Program, Root, closure, edited_files
+from mrs_pipeline.code.present import closure, edited_files, keep_closures, one_moment
+from mrs_pipeline.code.program import Program, Root
 
-__all__ = ["Closure", "Program", "Root", "boundary", "closure", "difference", "edited_files"]
+__all__ = [
+    "Closure",
+    "Program",
+    "Root",
+    "boundary",
+    "closure",
+    "difference",
+    "edited_files",
+    "keep_closures",
+    "one_moment",
+]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from mrs_pipeline.code.canonical import DIGITS
-from mrs_pipeline.code.stamps import Stamp, stamp_of
+from mrs_pipeline.code.stamps import Stamp, content_digest, stamp_of
 
-_NOT_READ: Final = (".py", ".pyc", ".pyi", ".so", ".pyd")
+NOT_READ: Final = (".py", ".pyc", ".pyi", ".so", ".pyd")
 _TOKEN: Final = re.compile(r"[\w.\-/]+")
 _EXPRESSION: Final = re.compile(r"\{[{%](.*?)[%}]\}", re.DOTALL)
 _WORD: Final = re.compile(r"[^\W\d]\w*")
@@ -44,10 +44,12 @@ class PackageFiles:
     Attributes:
         folder: of the package.
         stamps: of folders, whose lists of files matter, and of files that were read.
+        contents: digests of what was read in files.
     """
 
     folder: Path
     stamps: dict[Path, Stamp] = field(default_factory=dict)
+    contents: dict[Path, str] = field(default_factory=dict)
     _by_name: dict[str, list[str]] = field(default_factory=dict)
     _read: dict[str, PackageFile] = field(default_factory=dict)
 
@@ -57,7 +59,7 @@ class PackageFiles:
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             self.stamps[Path(folder)] = stamp_of(Path(folder))
             for name in sorted(names):
-                if not name.endswith(_NOT_READ):
+                if not name.endswith(NOT_READ):
                     path = Path(folder, name).relative_to(above).as_posix()
                     self._by_name.setdefault(name, []).append(path)
 
@@ -73,7 +75,9 @@ class PackageFiles:
         if key not in self._read:
             path = self.folder.parent / key
             self.stamps[path] = stamp_of(path)
-            self._read[key] = _read(key, path)
+            data = path.read_bytes()
+            self.contents[path] = content_digest(data)
+            self._read[key] = _parsed(key, data)
         return self._read[key]
 
 
@@ -82,8 +86,7 @@ def _shared(path: str, other: str) -> int:
     return next((depth for depth, (one, two) in enumerate(pairs) if one != two), 0)
 
 
-def _read(key: str, path: Path) -> PackageFile:
-    data = path.read_bytes()
+def _parsed(key: str, data: bytes) -> PackageFile:
     digest = hashlib.sha256(data).hexdigest()[:DIGITS]
     try:
         text = data.decode()

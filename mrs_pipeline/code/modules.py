@@ -4,8 +4,8 @@ How a class is taken apart is `classes`; what a name of another module stands fo
 """
 
 import ast
-import tokenize
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import decode_source
 from pathlib import Path
 
 from mrs_pipeline.code.canonical import canonical, code_text_digest, executed, is_for_type_checkers
@@ -16,11 +16,10 @@ from mrs_pipeline.code.uses import uses
 from mrs_pipeline.errors import InputError
 
 
-def parse(path: Path) -> ast.Module:
-    """The syntax tree of a Python file; InputError names the line where it is no Python."""
+def parse(path: Path, data: bytes) -> ast.Module:
+    """The syntax tree of the content of a Python file; InputError names the line where it is no Python."""
     try:
-        with tokenize.open(path) as file:
-            return ast.parse(file.read())
+        return ast.parse(decode_source(data))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         place = f"{path}:{line}" if line else str(path)

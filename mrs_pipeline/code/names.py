@@ -12,7 +12,7 @@ from typing import Final, Literal
 from mrs_pipeline.code.definitions import Module
 from mrs_pipeline.code.modules import parse, read
 from mrs_pipeline.code.references import Import, Reference
-from mrs_pipeline.code.stamps import Stamp, stamp_of
+from mrs_pipeline.code.stamps import Stamp, content_digest, stamp_of
 
 _GETATTR: Final = "__getattr__"
 
@@ -32,8 +32,8 @@ class Target:
     rest: tuple[str, ...] = ()
 
 
-_read: dict[Path, tuple[Stamp, Module]] = {}
-"""Modules as they were read in this process, as long as their files stay what they were."""
+_read: dict[Path, tuple[Stamp, Module, str]] = {}
+"""Modules as they were read in this process, as long as their files stay what they were, and digests of the files."""
 
 
 @dataclass
@@ -43,10 +43,12 @@ class Names:
     Attributes:
         packages: top-level name -> folder of a package, or file of a module.
         stamps: files that were read, as they were then.
+        contents: digests of what was read in them.
     """
 
     packages: Mapping[str, Path]
     stamps: dict[Path, Stamp] = field(default_factory=dict)
+    contents: dict[Path, str] = field(default_factory=dict)
     _modules: dict[str, Module | None] = field(default_factory=dict)
 
     def module(self, name: str) -> Module | None:
@@ -91,12 +93,13 @@ class Names:
         stamp = stamp_of(path)
         self.stamps[path] = stamp
         known = _read.get(path)
-        if known is not None and known[0] == stamp and known[1].name == name:
-            return known[1]
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        module = read(Module(name, package), parse(path))
-        _read[path] = (stamp, module)
-        return module
+        if known is None or known[0] != stamp or known[1].name != name:
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            data = path.read_bytes()
+            module = read(Module(name, package), parse(path, data))
+            known = _read[path] = (stamp, module, content_digest(data))
+        self.contents[path] = known[2]
+        return known[1]
 
     def _name(
         self, module: Module, chain: tuple[str, ...], seen: set[tuple[str, str]], for_types: bool

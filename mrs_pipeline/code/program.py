@@ -1,14 +1,10 @@
 """Packages as their files are now, and the closures of roots in them.
 
-A `Program` is a view of one moment: it reads each file once. `closure` takes the view anew where a file has changed,
-and parses only what has.
+A `Program` is a view of one moment: it reads each file once. Which moment is the present one is `present`.
 """
 
-import sys
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,52 +17,16 @@ from mrs_pipeline.code.inheritance import Inheritance
 from mrs_pipeline.code.links import Links
 from mrs_pipeline.code.names import Names
 from mrs_pipeline.code.search import Index, Search
-from mrs_pipeline.code.stamps import stamp_of
+from mrs_pipeline.code.stamps import Stamp, stamp_of
 from mrs_pipeline.errors import InputError
 
 Root = Callable[..., Any] | type | str
 """A function, a class, or `package.module:Name`, which is read without being imported."""
 
-_OWN: Final = __name__.partition(".")[0]
 ENGINE: Final = tuple(
     f"{__package__}.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "boundary"
 )
 """This package finds the code of a task and decides no result: it is in no closure."""
-_lock: Final = threading.RLock()
-_programs: dict[tuple[str, ...], "Program"] = {}
-_first: dict[tuple[str, ...], "Program"] = {}
-
-
-def closure(*roots: Root, stop: Collection[str] = ()) -> Closure:
-    """Every definition that the roots can reach in this package and in their own.
-
-    Args:
-        roots: functions, classes, or references `package.module:Name`. Roots that many closures share should come
-            first: what follows from them is found once.
-        stop: keys of definitions, or modules, that are not gone into and do not count.
-
-    Raises:
-        InputError: a reference names nothing, or a source file is no Python.
-    """
-    keys = tuple(map(key_of, roots))
-    tops = tuple(sorted({_OWN, *(key.partition(":")[0].partition(".")[0] for key in keys)}))
-    packages = {top: _folder(top) for top in tops}
-    with _lock:
-        program = _programs.get(tops)
-        if program is None or program.packages != packages or not program.is_current():
-            program = _programs[tops] = Program(packages)
-            _first.setdefault(tops, program)
-        return program.closure(*keys, stop={*stop, *ENGINE})
-
-
-def edited_files() -> list[Path]:
-    """Source files that were edited since this process first asked for a closure: what it runs may be the older text.
-
-    The first closures are asked for when the definitions are loaded, before any task runs.
-    """
-    with _lock:
-        loaded = [program for tops, program in _first.items() if all(top in sys.modules for top in tops)]
-        return sorted({path for program in loaded for path in program.edited()})
 
 
 def key_of(root: Root) -> str:
@@ -81,20 +41,6 @@ def key_of(root: Root) -> str:
     if not module or not name or "<" in name or module == "__main__":
         raise TypeError(f"{root!r} is no function or class of a module, so its code cannot be found")
     return f"{module}:{name}"
-
-
-def _folder(top: str) -> Path:
-    """The folder of a package, or the file of a module, found without importing it."""
-    if top == _OWN:
-        return Path(__file__).resolve().parents[1]
-    spec = find_spec(top)
-    if spec is None:
-        raise InputError(f"there is no package {top}: install it, or correct the reference to it")
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve()
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        raise InputError(f"the module {top} has no Python source, so its code cannot be compared")
-    return Path(spec.origin).resolve()
 
 
 @dataclass
@@ -142,8 +88,21 @@ class Program:
 
     def edited(self) -> Iterator[Path]:
         """The files and folders that are not what they were when they were read."""
-        stamps = [self._names.stamps, *(files.stamps for files in self._files.values())]
-        return (path for each in stamps for path, stamp in each.items() if stamp_of(path) != stamp)
+        return (path for path, stamp in self.stamps().items() if stamp_of(path) != stamp)
+
+    def stamps(self) -> dict[Path, Stamp]:
+        """The files and folders that were read, as they were then."""
+        found = dict(self._names.stamps)
+        for files in self._files.values():
+            found |= files.stamps
+        return found
+
+    def contents(self) -> dict[Path, str]:
+        """Digests of what was read in files."""
+        found = dict(self._names.contents)
+        for files in self._files.values():
+            found |= files.contents
+        return found
 
     def source(self, name: str) -> tuple[Path, Module]:
         """The file of a module and what it defines; KeyError if there is none."""

@@ -1,5 +1,6 @@
 """Whether a file on the disk is still the one that was read."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,11 @@ class Stamp(NamedTuple):
 
     modified: int
     size: int
+
+
+def content_digest(data: bytes) -> str:
+    """What changes when the content of a file does."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def stamp_of(path: Path) -> Stamp:

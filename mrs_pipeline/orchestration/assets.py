@@ -13,7 +13,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from mrs_pipeline.code import edited_files
+from mrs_pipeline.code import edited_files, keep_closures
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.machine import machine_fault
@@ -152,6 +152,7 @@ def _perform(
             outcomes = _run(stage, task) if recorded else taken_over(stage, task)
             _require_code_as_loaded()
             record_outcomes(stage, task, outcomes, context.run.run_id)
+            keep_closures()  # those that the task itself has asked for
             events.made(outcomes, record(stage, outcomes[0].node)[1].upstream)
         if store is not None:
             store.push()

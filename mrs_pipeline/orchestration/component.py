@@ -11,6 +11,7 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
+from mrs_pipeline.code import keep_closures, one_moment
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.encoders.automatic import without_weights
 from mrs_pipeline.errors import InputError
@@ -63,13 +64,16 @@ class Dataset(dg.Component):
         jobs = build_jobs(self.config)
         retrain = build_schedule(self.config, jobs)
         verification, nightly = build_verification(self.config, home)
-        return dg.Definitions(
-            assets=[build_asset(self.config, home, task, by_output) for task in tasks],
-            asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
-            jobs=[*jobs, verification],
-            schedules=[*([retrain] if retrain else []), nightly],
-            sensors=[build_sensor(self.config, home, jobs), build_condition_sensor(self.config)],
-        )
+        with one_moment():
+            definitions = dg.Definitions(
+                assets=[build_asset(self.config, home, task, by_output) for task in tasks],
+                asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
+                jobs=[*jobs, verification],
+                schedules=[*([retrain] if retrain else []), nightly],
+                sensors=[build_sensor(self.config, home, jobs), build_condition_sensor(self.config)],
+            )
+        keep_closures()  # each asset has asked for the code of its task
+        return definitions
 
 
 def absence(config: DatasetConfig, home_root: Path) -> str | None:

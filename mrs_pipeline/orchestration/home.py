@@ -7,15 +7,17 @@ import textwrap
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.ingest.inspection import Inspection, to_yaml
 from mrs_pipeline.storage.home import project_tools
 from mrs_pipeline.tuning.presets import PRESETS_FILE
+
+if TYPE_CHECKING:
+    from mrs_pipeline.ingest.inspection import Inspection
 
 _DEMO: Final = ("defs.yaml", PRESETS_FILE)
 _PACKAGE = files("mrs_pipeline")
@@ -45,12 +47,14 @@ def make_home(root: Path) -> list[Path]:
     return written
 
 
-def add_dataset(root: Path, inspection: Inspection, overwrite: bool) -> Path:
+def add_dataset(root: Path, inspection: "Inspection", overwrite: bool) -> Path:
     """Write the dataset's `defs.yaml`.
 
     Raises:
         InputError: there is one already, or the settings would be refused when they are read.
     """
+    from mrs_pipeline.ingest.inspection import to_yaml  # every layout of raw files that there is
+
     _check(inspection.settings)
     path = defs_folder(root) / str(inspection.settings["name"]) / "defs.yaml"
     if path.exists() and not overwrite:

@@ -7,33 +7,23 @@ stopped and a second run does nothing.
 
 import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
-from pathlib import Path
-
-import dagster as dg
-from dagster.components.core.component_tree import ComponentTree
 
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.orchestration.accelerators import guard_accelerators
 from mrs_pipeline.orchestration.automation import ingest_job_name, on_request_job_name, pipeline_job_name
-from mrs_pipeline.orchestration.component import Dataset
 from mrs_pipeline.orchestration.dead_runs import close_dead_runs
 from mrs_pipeline.orchestration.executing import Execution
 from mrs_pipeline.orchestration.instance import open_instance
-from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.orchestration.notifications import telling_of_failure
 from mrs_pipeline.orchestration.progress import lasting
-from mrs_pipeline.orchestration.settings_files import require_settings
+from mrs_pipeline.orchestration.project import Project
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.schema import FULL_WINDOW
 from mrs_pipeline.stages.ingest import check_source, forget_source
 from mrs_pipeline.stages.window_choice import window_to_test
-from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, RAW_ITEMS, Node
 from mrs_pipeline.tasks.places import windows as known_windows
 from mrs_pipeline.tasks.standing import standing
@@ -41,58 +31,6 @@ from mrs_pipeline.tasks.task import Stage, Task
 from mrs_pipeline.windows import scored_keys, window_end
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Project:
-    """The datasets of a home and their Dagster definitions."""
-
-    home: Home
-    configs: dict[str, DatasetConfig]
-    definitions: dg.Definitions
-    folders: dict[str, Path]
-    """Where each dataset's `defs.yaml` lies."""
-
-    def config(self, name: str) -> DatasetConfig:
-        """The settings of a dataset; InputError lists those there are."""
-        if name not in self.configs:
-            known = ", ".join(sorted(self.configs)) or "none"
-            raise InputError(
-                f"no dataset is called {name}{did_you_mean(name, self.configs)}; this home has {known} (add one with "
-                f"`mrs init FOLDER --name {name}`)."
-            )
-        return self.configs[name]
-
-
-def load_project(home: Home) -> Project:
-    """Read every `defs.yaml` of a home; a mistake in one is an InputError with file and line."""
-    require_settings(home.root)
-    if str(home.root) not in sys.path:
-        sys.path.insert(0, str(home.root))  # a home's `defs` folder is imported as a package
-    try:
-        tree = ComponentTree.for_project(home.root)
-        datasets = tree.get_all_components(of_type=Dataset)
-        _require_own_names([each.config for each in datasets])
-        return Project(
-            home,
-            {each.config.name: each.config for each in datasets},
-            tree.build_defs(),
-            {each.config.name: each.folder for each in datasets},
-        )
-    except Exception as error:
-        mistake = explain(error)
-        if mistake is None:
-            raise
-        raise InputError(mistake) from error
-
-
-def _require_own_names(configs: Sequence[DatasetConfig]) -> None:
-    names = sorted(config.name for config in configs)
-    twice = [name for name, following in pairwise(names) if name == following]
-    if twice:
-        raise InputError(
-            f"two defs.yaml files describe a dataset named {twice[0]}; give one of them another name."
-        )
 
 
 def default_windows(project: Project, name: str) -> list[str]:

@@ -19,7 +19,6 @@ from filelock import FileLock
 from mrs_pipeline.dataset import DatasetConfig, DriftOptions
 from mrs_pipeline.deciding import deciding
 from mrs_pipeline.functional.shift import Shift, cosine_of_means, largest_ks, stability_index
-from mrs_pipeline.reporting.drift_page import DriftPageInputs, drift_page
 from mrs_pipeline.schema import ITEM_ID, USER_ID, WINDOW
 from mrs_pipeline.stages.report_links import DRIFT_PAGE, links_of_part
 from mrs_pipeline.storage.pages import replace_text
@@ -82,6 +81,8 @@ def measure_drift(stage: Stage, task: Task, provenance: Provenance) -> Sequence[
 
 def _write_drift_page(stage: Stage) -> Path:
     """Write `data/reports/<dataset>/drift.html`: all windows that have been compared, whichever was measured last."""
+    from mrs_pipeline.reporting.drift_page import DriftPageInputs, drift_page
+
     path = stage.home.reports / stage.config.name / DRIFT_PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(stage.home.data / f".drift-{stage.config.name}.lock"):

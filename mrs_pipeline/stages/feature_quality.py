@@ -13,8 +13,6 @@ from mrs_pipeline.encoders.diagnostics import SignalTest, signal_test
 from mrs_pipeline.fitting import fit
 from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import model_class
-from mrs_pipeline.reporting.drawing import png
-from mrs_pipeline.reporting.plots import signal as draw_signal
 from mrs_pipeline.schema import TRAIN, VALID
 from mrs_pipeline.stages.checks.features import check_quality, quality_specs
 from mrs_pipeline.stages.feature_page import write_feature_page
@@ -31,6 +29,9 @@ from mrs_pipeline.types import TrainingData
 
 def measure_features(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Signal test and content-only ItemKNN of one feature set, as a row and a page."""
+    from mrs_pipeline.reporting.drawing import png
+    from mrs_pipeline.reporting.plots import signal as draw_signal
+
     name = task.subject
     features = read_features(stage, name)
     data = TrainingData(

@@ -18,8 +18,6 @@ from mrs_pipeline.encoders.diagnostics import (
 from mrs_pipeline.models.pretraining.base import PretrainingConfig
 from mrs_pipeline.models.pretraining.registry import PRETRAINERS
 from mrs_pipeline.models.registry import MODELS
-from mrs_pipeline.reporting.drawing import png
-from mrs_pipeline.reporting.plots import pretraining_curve
 from mrs_pipeline.storage.artifacts import JSON
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.training_data import filling_of, joining_of, sources_of, training_data
@@ -149,6 +147,9 @@ def _history(made: Pretrained) -> list[JSON]:
 
 def show_pretraining(stage: Stage, task: Task) -> dict[str, object]:
     """The curve of the losses, where there is more than one epoch."""
+    from mrs_pipeline.reporting.drawing import png
+    from mrs_pipeline.reporting.plots import pretraining_curve
+
     facts = stage.pretrained.read(stage.config.name, stage.window, task.subject).facts
     schema = {"epoch": pl.Int64, "curve": pl.String, "value": pl.Float64}
     history = pl.DataFrame(facts["history"], schema=schema, orient="row")  # type: ignore[arg-type]

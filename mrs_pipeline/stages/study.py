@@ -22,9 +22,6 @@ from mrs_pipeline.encoders.options import EncoderOptions, feature_set_name
 from mrs_pipeline.metrics.registry import metric_roots
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
-from mrs_pipeline.reporting.drawing import png
-from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
-from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
 from mrs_pipeline.schema import TEST
 from mrs_pipeline.stages.checks.results import check_experiment, experiment_specs
 from mrs_pipeline.stages.report_links import links_of_part, write_index_page
@@ -220,6 +217,9 @@ def page_path(stage: Stage, name: str) -> Path:
 
 def run_experiment(stage: Stage, task: Task, provenance: Provenance) -> Sequence[Outcome]:
     """Run the arms that are not stored yet, put all together, and write the page."""
+    from mrs_pipeline.reporting.drawing import png
+    from mrs_pipeline.reporting.experiment_plots import accuracy_by_arm
+
     run = _Run(stage, task, provenance)
     trials = run.trials
     kept = [run.rows(trial) for trial in tqdm(trials, desc=task.name, unit="arm", leave=False, disable=None)]
@@ -236,6 +236,8 @@ def run_experiment(stage: Stage, task: Task, provenance: Provenance) -> Sequence
 
 
 def _write_page(run: _Run, result: pl.DataFrame) -> Path:
+    from mrs_pipeline.reporting.experiment_page import ExperimentPageInputs, experiment_page
+
     path = page_path(run.stage, run.experiment.name)
     config = run.stage.config
     page = experiment_page(

@@ -17,8 +17,6 @@ from mrs_pipeline.fitting import fit, history_table, run_facts, save
 from mrs_pipeline.models.config import ModelConfig
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.models.spec import FeatureUse
-from mrs_pipeline.reporting.drawing import png
-from mrs_pipeline.reporting.plots import training_curves
 from mrs_pipeline.storage.provenance import Provenance
 from mrs_pipeline.stored.earlier import starts_of
 from mrs_pipeline.stored.trained import long_history
@@ -136,6 +134,9 @@ def _kilojoules(joules: pl.Series) -> float | str:
 
 def show_training(stage: Stage, task: Task) -> dict[str, object]:
     """How the training went, for people: epochs, scores, cost, settings, curves."""
+    from mrs_pipeline.reporting.drawing import png
+    from mrs_pipeline.reporting.plots import training_curves
+
     name = task.subject
     runs = stage.lake.read(stage.table("models", "runs", model=name))
     history = stage.lake.read(stage.table("models", "history", model=name))

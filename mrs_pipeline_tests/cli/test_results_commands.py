@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from mrs_pipeline.orchestration.launch import load_project
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.stages.report import report_inputs
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.task import Stage

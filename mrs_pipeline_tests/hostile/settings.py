@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrs_pipeline.orchestration.home import make_home
-from mrs_pipeline.orchestration.launch import load_project
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.orchestration.settings_files import require_instance_settings
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tuning.presets import read_presets

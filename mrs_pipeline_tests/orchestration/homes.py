@@ -20,7 +20,8 @@ import yaml
 from mrs_pipeline.orchestration import assets
 from mrs_pipeline.orchestration.home import make_home
 from mrs_pipeline.orchestration.keys import asset_key, output_of
-from mrs_pipeline.orchestration.launch import Project, load_project, run_dataset
+from mrs_pipeline.orchestration.launch import run_dataset
+from mrs_pipeline.orchestration.project import Project, load_project
 from mrs_pipeline.plan import plan
 from mrs_pipeline.reporting import drawing
 from mrs_pipeline.storage.home import Home
@@ -172,14 +173,17 @@ def text(key: dg.AssetKey) -> str:
 
 
 def load(home: Home) -> Project:
-    """The home's datasets, as the command line loads them."""
+    """The home's datasets as the command line loads them, with their definitions, which belong to the home."""
     with entered(home):
-        return load_project(home)
+        project = load_project(home)
+        assert project.definitions
+        return project
 
 
 def stage_of(home: Home, window: str = WINDOW, dataset: str = "tiny") -> Stage:
     """A dataset of the home at a window."""
-    return Stage(load(home).config(dataset), home, window)
+    with entered(home):
+        return Stage(load_project(home).config(dataset), home, window)
 
 
 def task_of(stage: Stage, name: str) -> Task:

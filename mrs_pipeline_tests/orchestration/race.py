@@ -16,7 +16,8 @@ from typing import Any, Final
 import dagster as dg
 import duckdb
 
-from mrs_pipeline.orchestration.launch import load_project, run_dataset
+from mrs_pipeline.orchestration.launch import run_dataset
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.schema import USER_ID
 from mrs_pipeline.stages.ingest import forget_source
 from mrs_pipeline.storage.home import Home

@@ -9,7 +9,7 @@ import pytest
 
 from mrs_pipeline.models.registry import MODELS
 from mrs_pipeline.orchestration.keys import output_of
-from mrs_pipeline.orchestration.launch import Project
+from mrs_pipeline.orchestration.project import Project
 from mrs_pipeline.plan import on_request, plan
 from mrs_pipeline.stages.checks.signatures import signature_specs
 from mrs_pipeline.stages.drift import COMPARED_PARTS

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.orchestration.executing import RunFailedError
-from mrs_pipeline.orchestration.launch import load_project
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.splits.labels import Labelled, labelled
 from mrs_pipeline.splits.options import SplitOptions
 from mrs_pipeline.stages import core

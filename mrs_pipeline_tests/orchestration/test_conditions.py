@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.orchestration.launch import Project
+from mrs_pipeline.orchestration.project import Project
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from mrs_pipeline.orchestration.launch import load_project
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.plan import plan
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import RAW_INTERACTIONS, REPORT

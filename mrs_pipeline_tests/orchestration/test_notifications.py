@@ -10,8 +10,9 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._utils import get_run_crash_explanation
 
 from mrs_pipeline.errors import MrsError
-from mrs_pipeline.orchestration.launch import default_windows, load_project
+from mrs_pipeline.orchestration.launch import default_windows
 from mrs_pipeline.orchestration.notifications import failure_sensors
+from mrs_pipeline.orchestration.project import load_project
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 from mrs_pipeline_tests.orchestration.mailbox import VARIABLE, Mailbox, opened

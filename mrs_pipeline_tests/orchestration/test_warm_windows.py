@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mrs_pipeline.orchestration.launch import Project
+from mrs_pipeline.orchestration.project import Project
 from mrs_pipeline_tests.orchestration import homes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")

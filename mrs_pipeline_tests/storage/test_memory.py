@@ -1,9 +1,12 @@
 """What a process holds, and that it gives back what it has freed."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from mrs_pipeline.memory import without_collections
 
 PEAK = """
 from mrs_pipeline.memory import peak_memory_mb
@@ -44,3 +47,13 @@ def test_the_peak_is_the_process_s_own_and_outlives_what_it_was_for() -> None:
 def test_freed_blocks_are_kept_for_reuse_until_they_are_given_back() -> None:
     reusable, given_back = _told(HOLES)
     assert reusable - given_back > 150
+
+
+def test_collections_go_on_after_what_was_loaded_without_them() -> None:
+    assert gc.isenabled()
+    with pytest.raises(KeyError), without_collections():
+        with without_collections():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
