@@ -16,6 +16,7 @@ from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.machine import machine_fault
+from mrs_pipeline.memory import keep_what_is_loaded
 from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
 from mrs_pipeline.orchestration.conditions import check_condition_of, condition_of, freshness_of
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
@@ -27,7 +28,7 @@ from mrs_pipeline.orchestration.partitions import partitions_of, the_one_before,
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.remote.transient import is_transient
 from mrs_pipeline.schema import FULL_WINDOW
-from mrs_pipeline.storage.catalogue import refresh_aloud
+from mrs_pipeline.storage.catalogue import refresh_sparingly
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
@@ -65,6 +66,7 @@ def build_asset(
     )
     def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         begin(task.name)
+        keep_what_is_loaded()
         results: dict[Node, list[Outcome]] = {output: [] for output in task.outputs}
         for window in windows_of(context) if task.windowed else [FULL_WINDOW]:
             stage = Stage(config, home, window)
@@ -73,7 +75,7 @@ def build_asset(
             for outcome in made:
                 results[outcome.node.asset].append(outcome)
         if any(outcome.made for outcomes in results.values() for outcome in outcomes):
-            refresh_aloud(home)
+            refresh_sparingly(home)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 
