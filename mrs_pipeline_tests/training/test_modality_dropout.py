@@ -26,7 +26,7 @@ SEEING = [
     and MODELS[name].spec.batches is not BatchKind.NONE
     and not MODELS[name].spec.clusters
 ]
-BEFORE = {"pmgt", "pamd", "promptmm", "distill", "sem_macridvae", "bm3"}
+BEFORE = {"pmgt", "pamd", "mcptr", "promptmm", "distill", "sem_macridvae", "bm3"}
 """Their content enters before the steps: by pre-training, by a teacher, as first values of what is learned."""
 OPTIONS = TrainingOptions(
     epochs=3,
