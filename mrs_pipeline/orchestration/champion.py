@@ -1,6 +1,6 @@
 """The champion of a dataset as Dagster sees it: an asset that decisions write, and the check that it is what is served.
 
-`mrs promote` and `mrs rollback` decide (`promotion`); here Dagster is told what came of it. Nothing in Dagster promotes.
+`mrs promote` and `mrs rollback` decide (`promotion`); here Dagster is told what came of it. Nothing here promotes.
 """
 
 import os
