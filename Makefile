@@ -13,7 +13,7 @@ ui: install
 	$(BIN)/mrs ui
 
 test: install
-	$(BIN)/pytest -n 2 --dist loadfile $(FLAGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(FLAGS)
 
 lint: install
 	$(BIN)/ruff check .

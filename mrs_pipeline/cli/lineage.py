@@ -28,10 +28,10 @@ def lineage(
         typer.Option(metavar="DIGEST", help="With --down: of this version only; its first digits do."),
     ] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="USER_ID", help="With --item: of one recommendation.")
+        str | None, typer.Option(metavar="USER_ID", help="Of what this user is shown first; or of --item.")
     ] = None,
     item: Annotated[
-        str | None, typer.Option(metavar="ITEM_ID", help="The item that the user is shown.")
+        str | None, typer.Option(metavar="ITEM_ID", help="With --user: another item that the user is shown.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="With --user: whose list. Default: the leader of the window.")
@@ -39,14 +39,14 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Show what made an asset and from what, with digests, up to the raw files; or down, what was made of it."""
-    if (user is None) != (item is None) or (asset is None) == (user is None):
-        raise typer.BadParameter("name an ASSET, or a recommendation by --user USER_ID --item ITEM_ID")
+    if (item is not None and user is None) or (asset is None) == (user is None):
+        raise typer.BadParameter("name an ASSET, or a recommendation by --user USER_ID and --item ITEM_ID")
     if down and asset is None:
         raise typer.BadParameter("--down goes with an ASSET or a file", param_hint="--down")
     from mrs_pipeline.storage.lake import Lake
 
     lake = Lake(enter_home().lake)
-    if user is not None and item is not None:
+    if user is not None:
         _print_place(lake, dataset, user, item, model=model, window=window, as_json=as_json)
     elif asset is not None and down:
         _print_descendants(lake, dataset, asset if window is None else f"{asset}@{window}", version, as_json)
@@ -86,7 +86,14 @@ def _print_descendants(lake: "Lake", dataset: str, name: str, version: str | Non
 
 
 def _print_place(
-    lake: "Lake", dataset: str, user: str, item: str, *, model: str | None, window: str | None, as_json: bool
+    lake: "Lake",
+    dataset: str,
+    user: str,
+    item: str | None,
+    *,
+    model: str | None,
+    window: str | None,
+    as_json: bool,
 ) -> None:
     from mrs_pipeline.cli.tables import frame_table, origin_data, origin_tree
     from mrs_pipeline.stored.origins import origin_of_place
@@ -97,7 +104,8 @@ def _print_place(
         facts = {"model": shown.model, "window": shown.window, "rows": shown.rows, "files": found.files}
         show({**facts, **origin_data(found.origin)}, str, as_json=True)
         return
-    title = f"{dataset}, user {user}: place of {item} in the list of {shown.model}, window {shown.window}"
+    place = f"place of {shown.rows['item_id'][0]} in the list of {shown.model}"
+    title = f"{dataset}, user {user}: {place}, window {shown.window}"
     out.print(frame_table(shown.rows, escape(title)))
     if shown.notice:
         out.print(f"notice: {shown.notice}", markup=False, soft_wrap=True)

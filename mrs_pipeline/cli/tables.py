@@ -11,6 +11,7 @@ import polars as pl
 from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from mrs_pipeline.cli.terminal import out
@@ -82,6 +83,9 @@ def fitted(
         left_out.append(order.pop(0))
         shown = [column for column in shown if column.heading not in left_out]
     table = Table(title=title, title_justify="left", caption_justify="left")
+    table.min_width = min(
+        Text.from_markup(title or "").cell_len, room
+    )  # a title is broken at the table's width
     for column in shown:
         side: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(

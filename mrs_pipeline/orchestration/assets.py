@@ -17,6 +17,7 @@ from mrs_pipeline.code import edited_files
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.machine import machine_fault
+from mrs_pipeline.memory import keep_what_is_loaded
 from mrs_pipeline.orchestration.accelerators import POOL, own_accelerator
 from mrs_pipeline.orchestration.conditions import check_condition_of, condition_of, freshness_of
 from mrs_pipeline.orchestration.frames import FRAME_TYPES, LAKE_FRAMES, shown_frame
@@ -27,7 +28,7 @@ from mrs_pipeline.orchestration.notifications import tell_of_checks
 from mrs_pipeline.orchestration.partitions import partitions_of, the_one_before, up_to_here, windows_of
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, announce, begin, on_terminal
 from mrs_pipeline.remote.transient import is_transient
-from mrs_pipeline.storage.catalogue import refresh_aloud
+from mrs_pipeline.storage.catalogue import refresh_sparingly
 from mrs_pipeline.storage.digests import text_digest
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
@@ -66,6 +67,7 @@ def build_asset(
     )
     def materialise(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         begin(task.name)
+        keep_what_is_loaded()
         results: dict[Node, list[Outcome]] = {output: [] for output in task.outputs}
         asked, made = windows_of(context, task), False
         for window in sorted([*read_first(Stage(config, home), task, asked), *asked]):
@@ -78,7 +80,7 @@ def build_asset(
                 elif outcome.made and run_of(config, window) == window:
                     context.log_event(_of_another_window(config, window, outcome))
         if made:
-            refresh_aloud(home)
+            refresh_sparingly(home)
         for output, outcomes in results.items():
             yield _result(config, home, output, outcomes)
 

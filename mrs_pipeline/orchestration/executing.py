@@ -23,6 +23,7 @@ from mrs_pipeline.orchestration.dead_runs import PROCESS_TAG, UNFINISHED, this_p
 from mrs_pipeline.orchestration.failures import failure_of_run
 from mrs_pipeline.orchestration.keys import asset_key
 from mrs_pipeline.orchestration.progress import SECONDS_FACT, Progress, counting_steps
+from mrs_pipeline.storage.catalogue import refresh_pending
 from mrs_pipeline.tasks.raw_history import run_of
 from mrs_pipeline.tasks.task import Task
 
@@ -79,6 +80,7 @@ class Execution:
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
+        refresh_pending()
         if not result.success:
             raise RunFailedError(failure_of_run(self.instance, result.run_id, job))
 

@@ -6,8 +6,10 @@ a new table or a new column needs a refresh. A file that cannot be read is left 
 others only until the next refresh. The tables themselves are `lake`'s.
 """
 
+import atexit
 import logging
 import re
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -31,6 +33,12 @@ _LOCKED = "Could not set lock"
 _EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
 _DAMAGE = ("too small to be a Parquet file", "No magic bytes", "TProtocolException", "Invalid data")
 """What DuckDB says of a file that is not Parquet, in errors of several classes."""
+_PAUSE = 9
+"""A pause after a refresh, in times of what it took."""
+_PAUSES: dict[Home, float] = {}
+"""Home -> when, on the monotonic clock, its views may be rebuilt again."""
+_PENDING: set[Home] = set()
+"""Homes in which something was made since the last refresh."""
 
 
 def refresh(home: Home) -> tuple[str, ...]:
@@ -70,7 +78,7 @@ def query(home: Home, sql: str) -> pl.DataFrame:
         InputError: DuckDB refuses the statement, or it is no query; carries DuckDB's first line.
     """
     _require_query(sql)
-    if not home.catalogue.is_file():
+    if home in _PENDING or not home.catalogue.is_file():
         refresh_aloud(home)
     for attempt in range(_ATTEMPTS):
         try:
@@ -86,8 +94,32 @@ def query(home: Home, sql: str) -> pl.DataFrame:
 
 def refresh_aloud(home: Home) -> None:
     """Rebuild the views, with a warning in the log for each file or table that was left out."""
+    _PENDING.discard(home)
     for sentence in refresh(home):
         LOG.warning("left out of the SQL views: %s", sentence)
+
+
+def refresh_sparingly(home: Home) -> None:
+    """Rebuild the views, which takes longer the more tables there are, within a tenth of the time that passes.
+
+    What is put off is done by `refresh_pending`, by the next `query` of this process, or at its end.
+    """
+    started = time.monotonic()
+    if started < _PAUSES.get(home, started):
+        _PENDING.add(home)
+        return
+    refresh_aloud(home)
+    ended = time.monotonic()
+    _PAUSES[home] = ended + _PAUSE * (ended - started)
+
+
+@atexit.register
+def refresh_pending() -> None:
+    """Do the rebuilding that was put off, where the home is still there."""
+    for home in list(_PENDING):
+        if home.lake.is_dir():
+            refresh_aloud(home)
+    _PENDING.clear()
 
 
 def _is_damage(error: duckdb.Error) -> bool:

@@ -34,7 +34,7 @@ def origin_of_place(
     lake: Lake,
     dataset: str,
     user_id: str,
-    item_id: str,
+    item_id: str | None = None,
     *,
     model: str | None = None,
     window: str | None = None,
@@ -45,7 +45,7 @@ def origin_of_place(
         lake: where results and lineage are.
         dataset: name of the dataset.
         user_id: the user as the source calls them.
-        item_id: the item as the source calls it.
+        item_id: the item as the source calls it; the first of the list if None.
         model: whose list; the window's leader if None.
         window: the last window with lists if None.
 
@@ -53,10 +53,10 @@ def origin_of_place(
         InputError: an unknown dataset, window or model, or the item is not in the list.
     """
     shown = list_of_user(lake, dataset, user_id, model=model, window=window, k=_WHOLE_LIST)
-    row = shown.rows.filter(pl.col("item_id") == item_id)
+    row = shown.rows.head(1) if item_id is None else shown.rows.filter(pl.col("item_id") == item_id)
     if row.is_empty():
         raise InputError(
-            f"{shown.model} does not list {item_id} for {user_id} in window {shown.window}; "
+            f"{shown.model} does not list {item_id or 'anything'} for {user_id} in window {shown.window}; "
             f"`mrs recommend {dataset} {user_id}` shows what it lists."
         )
     listed = shown.model != POPULARITY_LIST

@@ -151,6 +151,8 @@ def test_lineage_of_one_recommendation_ends_at_the_digests_of_the_user_s_files(f
     assert file[2] == _digest_of_the_log(finished)
     assert any(line.startswith("recommendations/most_pop full ") for line in lines)
     assert finished(*asked[:-1], "mostpop").code == 1
+    first = finished("lineage", "shop", "--user", "u7", "--model", "most_pop", "--json")
+    assert [row["rank"] for row in json.loads(first.out)["rows"]] == [1]
     absent = finished("lineage", "shop", "--user", "u7", "--item", "nowhere", "--model", "most_pop")
     assert absent.sentence.startswith(
         "most_pop does not list nowhere for u7 in window full; `mrs recommend shop u7`"

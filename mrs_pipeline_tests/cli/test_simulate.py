@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.simulation import year as years
 from mrs_pipeline_tests.cli.shops import PROJECT, Mrs
 from mrs_pipeline_tests.orchestration import homes
@@ -45,7 +44,6 @@ def test_the_exit_code_says_whether_both_years_are_equal(
     monkeypatch.setattr(
         years, "simulate", lambda config, home, story, models, folder: folders.append(folder) or played
     )
-    monkeypatch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
     told = home("simulate", "tiny", "--months", "4")
     page = home.root / "data" / "reports" / "tiny" / "simulation.html"
     assert told.code == int(differs)

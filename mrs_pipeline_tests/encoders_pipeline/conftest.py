@@ -6,19 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline_tests.encoders.pretrained.conftest import MAKERS
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots cost seconds to draw; what is on them is tested in `reporting`."""
-    monkeypatch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline_tests.orchestration import homes
 
@@ -22,12 +21,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = homes.make(tmp_path_factory.mktemp("finished") / "home", homes.TINY)
     homes.run(home)
     return home
-
-
-@pytest.fixture
-def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots of pages cost seconds to draw: tests that look at other things do without."""
-    monkeypatch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def test_there_are_as_many_places_as_gpus_unless_somebody_has_said_otherwise(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_plots")
 def test_a_killed_run_leaves_its_place_to_the_next(tmp_path: Path) -> None:
     settings = {
         **homes.BARE,

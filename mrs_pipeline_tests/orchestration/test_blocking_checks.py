@@ -23,7 +23,6 @@ from mrs_pipeline_tests.orchestration.homes import WINDOW
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Asset job .* materializes assets"),
-    pytest.mark.usefixtures("without_plots"),
 ]
 
 RAW = Path("data/raw/demo/interactions")

@@ -12,7 +12,6 @@ from mrs_pipeline_tests.orchestration.homes import WINDOW
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Asset job .* materializes assets"),
-    pytest.mark.usefixtures("without_plots"),
 ]
 
 

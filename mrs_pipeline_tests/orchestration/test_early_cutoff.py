@@ -12,8 +12,7 @@ SETTINGS = {**homes.BARE, "models": {"most_pop": None, "ease": None}}
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr("mrs_pipeline.reporting.drawing.svg", lambda figure, name: "<svg></svg>")
+def home(tmp_path: Path) -> Home:
     made = homes.make(tmp_path / "home", SETTINGS)
     homes.run(made)
     return made

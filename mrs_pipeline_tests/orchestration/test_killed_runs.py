@@ -39,7 +39,6 @@ def _run_that_dies(home: Home, dies_after: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_plots")
 def test_a_run_killed_in_ingestion_and_again_in_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +128,6 @@ def _trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_plots")
 def test_a_run_killed_between_a_training_and_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +165,6 @@ def _fail() -> None:
     raise OSError("planted")
 
 
-@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize(
     ("task", "changed"),
     [
@@ -192,7 +189,6 @@ def test_what_was_made_and_not_recorded_is_recorded_by_the_next_run(
     assert _is_told(stage, task)
 
 
-@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize("table", ["edges", "columns", "materializations"])
 def test_a_record_that_was_cut_off_is_written_again(
     home: Home, monkeypatch: pytest.MonkeyPatch, table: str
@@ -215,7 +211,6 @@ def test_a_record_that_was_cut_off_is_written_again(
     assert _is_told(stage, "metrics/ease")
 
 
-@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_fault_of_the_network_is_tried_again_twice(
     home: Home, monkeypatch: pytest.MonkeyPatch, times: int

@@ -37,7 +37,6 @@ def _events(home: Home, **changed: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.usefixtures("without_plots")
 def test_a_run_is_told_with_digests_columns_and_origins(home: Home) -> None:
     events = _events(home, evaluation={"ks": [20, 30]})
     ended = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}

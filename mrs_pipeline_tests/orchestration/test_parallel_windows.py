@@ -52,7 +52,6 @@ def _run_at_once(home: Home) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_plots")
 def test_eight_windows_at_once_under_the_eyes_of_a_reader(tmp_path: Path) -> None:
     home = homes.make(tmp_path / "home", SETTINGS)
     homes.run(home, [FIRST])

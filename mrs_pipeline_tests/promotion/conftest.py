@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of
 
@@ -23,9 +22,7 @@ def market_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Only to be read."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("promotion") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
-        perform(stage_of(root, **SETTINGS))
+    perform(stage_of(root, **SETTINGS))
     return root
 
 

@@ -1,6 +1,7 @@
 """A real S3 server on this machine, one a module."""
 
 from collections.abc import Iterator
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -24,6 +25,8 @@ def s3() -> Iterator[str]:
     )
     server.start()
     host, port = server.get_host_and_port()
+    # what another module's server has stored in this process is still there
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.serving.bundle import Bundle, load_bundle
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages.working import copied, perform, stage_of
@@ -34,9 +33,7 @@ def shop_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a home where all has been made for one window. Only to be read."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("serving") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")
-        perform(stage_of(root, **SETTINGS), run="first")
+    perform(stage_of(root, **SETTINGS), run="first")
     return root
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrs_pipeline.reporting import drawing
 from mrs_pipeline.tasks.task import Stage
 from mrs_pipeline_tests.stages import working
 
@@ -15,20 +14,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def _without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots of pages cost seconds to draw; what is on them is tested in `reporting`."""
-    _draw_nothing(monkeypatch)
-
-
 @pytest.fixture(scope="session")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a home where every task has been run for one window. Only to be read."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("worked") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        _draw_nothing(patch)
-        working.perform(working.stage_of(root))
+    working.perform(working.stage_of(root))
     return root
 
 
@@ -42,7 +33,3 @@ def root(worked: Path, tmp_path: Path) -> Path:
 def stage(root: Path) -> Stage:
     """The window that has been run, in the copy."""
     return working.stage_of(root)
-
-
-def _draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drawing, "svg", lambda figure, name: "<svg></svg>")

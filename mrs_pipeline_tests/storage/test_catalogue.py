@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.storage import catalogue
 from mrs_pipeline.storage.catalogue import query, refresh
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.storage.lake import Lake
@@ -51,6 +52,33 @@ def test_new_partitions_are_seen_without_a_refresh_and_new_columns_after_one(hom
     ]
     refresh(home)
     assert query(home, "SELECT colour FROM core.items ORDER BY value").rows() == [(None,), ("red",)]
+
+
+def test_what_is_put_off_is_done_by_the_next_query_or_when_it_is_asked_for(
+    home: Home, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(lake, "2024-01", 3)
+    now = [100.0]
+    monkeypatch.setattr(catalogue.time, "monotonic", lambda: now[0])
+
+    def rebuild(home: Home) -> tuple[str, ...]:
+        now[0] += 2.0
+        return refresh(home)
+
+    monkeypatch.setattr(catalogue, "refresh", rebuild)
+    catalogue.refresh_sparingly(home)  # ends at 102; nine times what it took is a pause until 120
+    made_at = home.catalogue.stat().st_ino
+    now[0] = 119.0
+    catalogue.refresh_sparingly(home)
+    assert home.catalogue.stat().st_ino == made_at
+    query(home, "SELECT 1")
+    catalogue.refresh_pending()
+    assert now[0] == 121.0, "the query did it, and nothing was left to be done"
+    catalogue.refresh_sparingly(home)
+    assert now[0] == 123.0
+    catalogue.refresh_sparingly(home)
+    catalogue.refresh_pending()
+    assert now[0] == 125.0
 
 
 def test_an_empty_lake_has_an_empty_catalogue(home: Home) -> None:
