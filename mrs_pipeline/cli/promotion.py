@@ -34,12 +34,14 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a model the champion, which `mrs serve` serves, if the rules allow it; either way it is recorded."""
+    from mrs_pipeline.orchestration.champion import tell_dagster
     from mrs_pipeline.promotion.decisions import REFUSED
     from mrs_pipeline.promotion.decisions import promote as decide
     from mrs_pipeline.serving.bundle import leading_model, serving_window
 
     stage = serving_window(_stage(dataset), window)
     decision = decide(stage, model or leading_model(stage), force=force, reason=reason)
+    tell_dagster(stage, decision)
     refused = decision.outcome == REFUSED
     told = f"champion  {decision.model} of window {decision.window}"
     if refused:
@@ -51,9 +53,12 @@ def promote(
 
 def rollback(dataset: DatasetName, *, reason: DecisionReason = "", as_json: AsJson = False) -> None:
     """Give the champion's place back to the one before, with the weights that it was promoted with."""
+    from mrs_pipeline.orchestration.champion import tell_dagster
     from mrs_pipeline.promotion.decisions import rollback as decide
 
-    decision = decide(_stage(dataset), reason=reason)
+    stage = _stage(dataset)
+    decision = decide(stage, reason=reason)
+    tell_dagster(stage, decision)
     told = f"champion  {decision.model} of window {decision.window}"
     show(asdict(decision), lambda: told, as_json=as_json)
 

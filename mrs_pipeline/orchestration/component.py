@@ -48,6 +48,7 @@ class Dataset(dg.Component):
         # look at which components there are.
         from mrs_pipeline.orchestration.assets import build_asset, build_checks
         from mrs_pipeline.orchestration.automation import build_jobs, build_schedule, build_sensor
+        from mrs_pipeline.orchestration.champion import build_champion
         from mrs_pipeline.orchestration.conditions import build_condition_sensor
         from mrs_pipeline.orchestration.verification import build_verification
         from mrs_pipeline.plan import on_request, plan
@@ -64,10 +65,12 @@ class Dataset(dg.Component):
         jobs = build_jobs(self.config)
         retrain = build_schedule(self.config, jobs)
         verification, nightly = build_verification(self.config, home)
+        champion, is_served = build_champion(self.config, home)
         with one_moment():
+            checks = [build_checks(self.config, home, task) for task in tasks]
             definitions = dg.Definitions(
-                assets=[build_asset(self.config, home, task, by_output) for task in tasks],
-                asset_checks=[checks for task in tasks if (checks := build_checks(self.config, home, task))],
+                assets=[*(build_asset(self.config, home, task, by_output) for task in tasks), champion],
+                asset_checks=[is_served, *(each for each in checks if each is not None)],
                 jobs=[*jobs, verification],
                 schedules=[*([retrain] if retrain else []), nightly],
                 sensors=[build_sensor(self.config, home, jobs), build_condition_sensor(self.config)],

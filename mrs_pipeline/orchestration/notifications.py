@@ -21,6 +21,8 @@ from mrs_pipeline.tasks.task import CheckOutcome, Stage
 
 _ADDED: Final = re.compile(r"( \(run \S+ in `mrs ui` has the details\)| \(window \S+ keeps the .*\))$")
 """What a run, or the reading of a window, adds to the sentence of a fault."""
+_MET_ON_THE_WAY: Final = re.compile(r"window \S+, whose rows are read too: ")
+"""What a run puts before the finding of a check of another window."""
 
 
 def tell_of_files(home: Home, dataset: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -97,4 +99,4 @@ def _tell_of_file(home: Home, dataset: str, fault: str) -> None:
 
 def _cause(sentence: str) -> str:
     """The sentence without what depends on who met it."""
-    return _ADDED.sub("", sentence)
+    return _ADDED.sub("", _MET_ON_THE_WAY.sub("", sentence))

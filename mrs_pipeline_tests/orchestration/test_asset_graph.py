@@ -198,6 +198,7 @@ def test_every_stage_is_guarded(project: Project) -> None:
     assert blocking == {f"{output}:expectations" for output in guarded}
     assert warning == {
         "raw/interactions:files",
+        "eval/champion:is_served",
         *(f"trained/{name}:{check}" for name in LISTED for check in ("finite", "beats_popularity")),
         *(f"{spec.output}:{spec.name}" for name in LISTED for spec in signature_specs(name)),
         *(f"metrics/{name}:unseen_items" for name in LISTED),

@@ -76,7 +76,10 @@ def test_a_fault_in_the_raw_files_blocks_until_it_is_mended(home: Home) -> None:
     good = path.read_bytes()
     before = _contents(home)
     _plant(path, rating=1e13)
-    sentence = "check expectations of tiny/raw/interactions: broken: ratings are ordinary numbers"
+    sentence = (
+        "check expectations of tiny/raw/interactions: window 2024-03, whose rows are read too: broken: ratings are "
+        "ordinary numbers"
+    )
     broken = "rows that break: ratings are ordinary numbers"
     for _ in range(2):  # the second run finds the partition made, but not its check passed
         with pytest.raises(RunFailedError, match=sentence):

@@ -8,12 +8,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, MrsError
 from mrs_pipeline.orchestration.metadata import as_metadata
+from mrs_pipeline.orchestration.notifications import telling_of_failure
 from mrs_pipeline.storage.home import Home
 from mrs_pipeline.tasks.node import CORE, RAW_INTERACTIONS, SPLITS
 from mrs_pipeline.tasks.places import exists, require_window
 from mrs_pipeline_tests.orchestration import homes
+from mrs_pipeline_tests.orchestration.mailbox import opened
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job .* materializes assets")
 
@@ -88,8 +90,14 @@ def test_a_fault_in_an_earlier_window_blocks_until_it_is_mended(ui: Ui, faulty: 
     good = path.read_bytes()
     pl.read_parquet(path).with_columns(rating=pl.lit(1e13)).write_parquet(path)
     own, later = (FIRST, FIRST) if faulty in HISTORY else (SECOND, THIRD)
-    assert not ui.launch(own).success
-    blocked = ui.launch(later)
+    with opened(ui.home.root, events=["failed_check", "failure"]) as mailbox:
+        assert not ui.launch(own).success
+        blocked = ui.launch(later)
+        with pytest.raises(MrsError), telling_of_failure(ui.home, "tiny"):
+            raise MrsError(
+                f"check expectations of tiny/raw/interactions: {_failed(blocked)[0]} (run 1 in `mrs ui` has the details)"
+            )
+        assert len(mailbox.titles) == 1  # one cause, whoever meets it
     assert not blocked.success
     (sentence,) = _failed(blocked)
     assert sentence.startswith(
