@@ -95,7 +95,8 @@ def test_a_fault_in_an_earlier_window_blocks_until_it_is_mended(ui: Ui, faulty: 
         blocked = ui.launch(later)
         with pytest.raises(MrsError), telling_of_failure(ui.home, "tiny"):
             raise MrsError(
-                f"check expectations of tiny/raw/interactions: {_failed(blocked)[0]} (run 1 in `mrs ui` has the details)"
+                f"check expectations of tiny/raw/interactions: {_failed(blocked)[0]} "
+                "(run 1 in `mrs ui` has the details)"
             )
         assert len(mailbox.titles) == 1  # one cause, whoever meets it
     assert not blocked.success
