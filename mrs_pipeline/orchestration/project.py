@@ -14,7 +14,7 @@ from dagster.components.core.component_tree import ComponentTree
 from mrs_pipeline.dataset import DatasetConfig
 from mrs_pipeline.errors import InputError, did_you_mean
 from mrs_pipeline.memory import without_collections
-from mrs_pipeline.orchestration.component import Dataset
+from mrs_pipeline.orchestration.component import Dataset, absence
 from mrs_pipeline.orchestration.loading import definitions_of, tree_of
 from mrs_pipeline.orchestration.mistakes import explain
 from mrs_pipeline.orchestration.settings_files import require_settings
@@ -61,6 +61,8 @@ def load_project(home: Home) -> Project:
         tree = tree_of(home.root)
         datasets = tree.get_all_components(of_type=Dataset)
         _require_own_names([each.config for each in datasets])
+        for each in datasets:
+            absence(each.config, home.root)  # a folder may be absent, but what is there must be a folder
         return Project(
             home,
             {each.config.name: each.config for each in datasets},
