@@ -17,6 +17,7 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")  # a loaded machine is no failure, and what fails once fails again
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MRS_CACHE", str(Path(__file__).parent.parent / ".pytest_cache" / "mrs"))
 os.environ["COLUMNS"] = "140"  # tables are printed alike, whatever terminal or runner the tests have
 
 
