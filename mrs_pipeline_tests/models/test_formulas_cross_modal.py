@@ -141,5 +141,5 @@ def test_a_side_of_one_vector_is_added_once_a_hop():
 def test_a_ranking_in_blocks_is_one_ranking(monkeypatch):
     model, _ = build("uvcan", DATA, embedding_size=4)
     whole = scores(model)
-    monkeypatch.setattr("mrs_pipeline.models.fusion.uvcan._FLOATS_AT_ONCE", 1)
+    monkeypatch.setattr("mrs_pipeline.models.fusion.uvcan._UNITS_AT_ONCE", 1)
     assert np.allclose(scores(model), whole, atol=1e-6)

@@ -46,7 +46,7 @@ from mrs_pipeline.models.layers.session_graphs import SessionGraph, session_grap
 from mrs_pipeline.models.spec import BatchKind, FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_SLOPE = 0.1
+_LEAK = 0.1
 """Of the leaky rectifier."""
 _SESSIONS_AT_ONCE = 256
 """Histories whose graphs stand in memory together when scoring."""
@@ -211,14 +211,14 @@ class _Round(nn.Module):
         masks = [mask[:, :n, :n] for mask in graph.within]
         scores, allowed = x.new_zeros(()), torch.zeros_like(masks[0])
         for relation, mask in zip(self.relations, masks, strict=True):
-            scores = torch.where(mask, leaky_relu((x * relation) @ x.mT, _SLOPE), scores)
+            scores = torch.where(mask, leaky_relu((x * relation) @ x.mT, _LEAK), scores)
             allowed = allowed | mask
         return masked_softmax(scores, allowed)
 
     def _across(self, x: Tensor, graph: SessionGraph, widths: list[int], rows: int) -> Tensor:
         """B: weights [P, rows, N] of a node itself and of nodes of other kinds for the first `rows` nodes."""
         queries = _by_kind(self.queries, x[:, :rows], widths[: len(self.queries)])
-        scores = leaky_relu(queries @ _by_kind(self.keys, x, widths).mT * self._scale, _SLOPE)
+        scores = leaky_relu(queries @ _by_kind(self.keys, x, widths).mT * self._scale, _LEAK)
         return masked_softmax(scores, (graph.itself | graph.across)[:, :rows])
 
 

@@ -45,7 +45,7 @@ from mrs_pipeline.taxonomy import Cell
 
 _BOUND = 5.0
 """Of log-variances, so that no density is infinite."""
-_USERS_AT_ONCE = 1024
+_CODES_AT_ONCE = 1024
 """Users whose codes are computed together."""
 
 
@@ -134,7 +134,7 @@ class Dicer(Recommender[DicerConfig, UserRowBatch]):
     def representations(self) -> tuple[Tensor, Tensor]:
         """Mean codes of users [U, 2 D] and what decodes them [I, 2 D]."""
         everyone = torch.arange(self.n_users, device=self.device)
-        users = [self._codes(self._history.take(some)) for some in torch.split(everyone, _USERS_AT_ONCE)]
+        users = [self._codes(self._history.take(some)) for some in torch.split(everyone, _CODES_AT_ONCE)]
         return torch.cat(users), self._item_vectors()
 
     def history_vectors(self) -> tuple[HistoryVectors, Tensor]:

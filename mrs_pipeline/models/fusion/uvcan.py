@@ -43,7 +43,7 @@ from mrs_pipeline.models.layers.projection import ModalityProjection, with_unit_
 from mrs_pipeline.models.spec import FeatureUse, ModelSpec
 from mrs_pipeline.taxonomy import Cell
 
-_FLOATS_AT_ONCE = 10_000_000
+_UNITS_AT_ONCE = 10_000_000
 """Hidden units of users, items and vectors that stand in memory together in a ranking."""
 
 
@@ -155,7 +155,7 @@ class Uvcan(IdentifierRecommender[UvcanConfig]):
 
         def score(vectors: Tensor) -> Tensor:
             users = self.user_side.tokens(vectors)
-            size = max(1, _FLOATS_AT_ONCE // (len(vectors) * n_vectors * self.config.attention_size))
+            size = max(1, _UNITS_AT_ONCE // (len(vectors) * n_vectors * self.config.attention_size))
             parts = torch.split(torch.arange(self.n_items, device=self.device), size)
             return torch.cat([block(users, items.take(part)) for part in parts], dim=1)
 

@@ -92,7 +92,7 @@ class McptrPretrainer(Pretrainer[McptrPretrainingConfig]):
             {name: linear(rows.shape[1], size, generator) for name, rows in inputs.features.items()}
         )
         self.outer = nn.ModuleDict({name: linear(size, size, generator) for name in inputs.features})
-        self.user_fusion, self.item_fusion = (_Fusion(size, generator) for _ in range(2))
+        self.user_fusion, self.item_fusion = (_TokenFusion(size, generator) for _ in range(2))
         self._sampler = NegativeSampler.from_pairs(inputs.users, inputs.items, inputs.n_users)
         rankable = self._sampler.free[inputs.users] > 0
         self._users, self._items = inputs.users[rankable], inputs.items[rankable]
@@ -160,7 +160,7 @@ class McptrPretrainer(Pretrainer[McptrPretrainingConfig]):
         return torch.stack(terms).mean() if terms else torch.zeros((), device=items.device)
 
 
-class _Fusion(nn.Module):
+class _TokenFusion(nn.Module):
     """sum_t softmax_t(q' tanh(W x_t + b)) x_t over the tokens that there are."""
 
     def __init__(self, size: int, generator: torch.Generator) -> None:
