@@ -15,6 +15,7 @@ from mrs_pipeline.orchestration.instance import open_instance
 from mrs_pipeline.orchestration.keys import asset_key, group_name
 from mrs_pipeline.orchestration.metadata import as_metadata
 from mrs_pipeline.promotion.decisions import (
+    PROMOTED,
     REFUSED,
     Champion,
     Decision,
@@ -134,7 +135,7 @@ def _facts(stage: Stage, decision: Decision) -> dict[str, object]:
     rows = rows.filter((rows[MODEL] == decision.model) & (rows[WINDOW] == decision.window))
     row = rows.to_dicts()[0] if rows.height else {}
     last = promotions(stage).sort("decision").to_dicts()[-1]
-    served = champion_stage(stage) if decision.outcome != REFUSED else None
+    card = model_card(stage.at(decision.window), decision.model) if decision.outcome == PROMOTED else None
     return {
         DECISION: last["decision"],
         "outcome": decision.outcome,
@@ -154,5 +155,5 @@ def _facts(stage: Stage, decision: Decision) -> dict[str, object]:
         if decision.rules
         else None,
         "report": stage.home.reports / stage.config.name / "report.html",
-        "model card": dg.MetadataValue.md(card_text(model_card(*served))) if served else None,
+        "model card": dg.MetadataValue.md(card_text(card)) if card else None,
     }

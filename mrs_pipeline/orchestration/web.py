@@ -41,7 +41,7 @@ def guarded_command(parts: list[str]) -> list[str]:
     raise RuntimeError(f"this version of Dagster starts a process that is not known: {' '.join(parts[:4])}")
 
 
-def main() -> None:
+def be_dagster() -> None:
     """Be `dagster dev`, or the web server that it starts."""
     if sys.argv[1:2] == ["dev"]:
         _be_dagster_dev(dev, dagster._cli)
@@ -66,4 +66,4 @@ def _be_web_server(program: Any, command_line: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    be_dagster()

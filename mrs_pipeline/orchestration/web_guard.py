@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-LOCAL: Final = ("localhost", "127.0.0.1")
+_LOCAL: Final = ("localhost", "127.0.0.1")
 _FOREIGN: Final = ("cross-site", "same-site")
 """`Sec-Fetch-Site` of pages of another address; another port of this machine is `same-site`."""
 _REFUSED: Final = 1008
@@ -44,7 +44,7 @@ class OwnPages:
 
 def guards() -> list[Middleware]:
     """What stands before the web server, the outermost first."""
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL)), Middleware(OwnPages)]
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=list(_LOCAL)), Middleware(OwnPages)]
 
 
 def _refusal(scope: Scope) -> str | None:

@@ -195,19 +195,19 @@ def bar_key(axes: Axes) -> None:
     _key(axes, [(str(bar.get_label()), bar.patches[0].get_facecolor()) for bar in bars], "s")
 
 
-def colour_key(axes: Axes, entries: Sequence[tuple[str, str]]) -> None:
-    """Names in their colours above the plot; nothing where there is but one."""
+def colour_key(axes: Axes, entries: Sequence[tuple[str, str]], columns: int = 4) -> None:
+    """Names in their colours above the plot, so many in a line; nothing where there is but one."""
     if len(entries) > 1:
-        _key(axes, entries, "o")
+        _key(axes, entries, "o", columns)
 
 
-def _key(axes: Axes, entries: Sequence[tuple[str, Any]], marker: str) -> None:
+def _key(axes: Axes, entries: Sequence[tuple[str, Any]], marker: str, columns: int = 4) -> None:
     handles = [
         Line2D([], [], marker=marker, linestyle="", color=colour, label=text) for text, colour in entries
     ]
     if handles:
         axes.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, labelcolor="linecolor",
+            handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, labelcolor="linecolor",
             handletextpad=0.1, columnspacing=1.4, borderaxespad=0.1, fontsize=9,
         )  # fmt: skip
 

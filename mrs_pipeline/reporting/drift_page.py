@@ -20,7 +20,9 @@ from mrs_pipeline.reporting.inputs import PageLinks
 MOST_NAMED: Final = len(d.LINES)
 """Lines of a plot that have a colour and a name; the others are drawn faint."""
 _KEY_COLUMNS: Final = 4
-"""Names in a line of `drawing.colour_key`."""
+"""Names in a line above a plot, at most."""
+_KEY_LETTERS: Final = 100
+"""Letters that fit into a line above a plot as wide as the page; a mark takes as much as five."""
 STATISTIC_WORDS: Final = {
     "psi": "population stability index",
     "ks": "largest Kolmogorov-Smirnov distance",
@@ -32,16 +34,19 @@ _PARTS: Final = {
     "interactions": (
         "Interactions",
         "How active users and items are, and how many of them no earlier window had. New ones have no bound: a shop "
-        "that grows has many.",
+        "that grows has many. A population stability index below 0.1 is commonly read as no change, above 0.25 as a "
+        "large one.",
     ),
     "catalogue": ("Catalogue", "Attributes of what was taken, an event each."),
     "features": (
         "Features",
-        "Vectors of the items that were taken. A cosine warns below its bound, a distance above it.",
+        "Vectors of the items that were taken. A distance of 0 means the same values in every dimension, 1 that one "
+        "has none in common; a cosine of 1 means that the mean has not turned. A cosine warns below its bound, a "
+        "distance above it.",
     ),
     "recommendations": (
         "Recommendations",
-        "Lists of the same users, and how popular what is listed is. An overlap warns below its bound.",
+        "Lists of the same users, and how popular what is listed is. The share that stays warns below its bound.",
     ),
 }
 _READING: Final = (
@@ -115,10 +120,21 @@ def drift_plot(rows: pl.DataFrame) -> Figure:
         figure.subplots(1, len(statistics), squeeze=False)[0], statistics, strict=True
     ):
         colours = _panel(axes, rows.filter(statistic=statistic), windows)
-        lines = -(-len(colours) // _KEY_COLUMNS) if len(colours) > 1 else 0
+        columns = key_columns([*map(_shown_name, colours)], len(statistics))
+        lines = -(-len(colours) // columns) if len(colours) > 1 else 0
         axes.set_title(STATISTIC_WORDS[statistic], pad=6 + 14 * lines)
-        _names(axes, colours)
+        _names(axes, colours, columns)
     return figure
+
+
+def key_columns(names: Sequence[str], panels: int) -> int:
+    """How many names stand side by side above one of so many panels.
+
+    >>> key_columns(["ease", "most_pop"], 2), key_columns(["image_color_gradient"] * 4, 2)
+    (3, 2)
+    """
+    longest = max(map(len, names), default=0)
+    return max(1, min(_KEY_COLUMNS, _KEY_LETTERS // panels // (longest + 5)))
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, windows: Sequence[str]) -> dict[str, str]:
@@ -158,9 +174,9 @@ def _panel(axes: Axes, rows: pl.DataFrame, windows: Sequence[str]) -> dict[str, 
     return colours
 
 
-def _names(axes: Axes, colours: Mapping[str, str]) -> None:
+def _names(axes: Axes, colours: Mapping[str, str], columns: int) -> None:
     """Names in their colours between plot and title; nothing where there is but one."""
-    d.colour_key(axes, [(_shown_name(name), colour) for name, colour in colours.items()])
+    d.colour_key(axes, [(_shown_name(name), colour) for name, colour in colours.items()], columns)
     key = axes.get_legend()
     if key is not None:
         key.set_in_layout(False)  # long names shall not squeeze the plot; the title leaves them their lines

@@ -94,10 +94,8 @@ def test_a_fault_in_an_earlier_window_blocks_until_it_is_mended(ui: Ui, faulty: 
         assert not ui.launch(own).success
         blocked = ui.launch(later)
         with pytest.raises(MrsError), telling_of_failure(ui.home, "tiny"):
-            raise MrsError(
-                f"check expectations of tiny/raw/interactions: {_failed(blocked)[0]} "
-                "(run 1 in `mrs ui` has the details)"
-            )
+            found = f"{_failed(blocked)[0]} (run 1 in `mrs ui` has the details)"
+            raise MrsError(f"check expectations of tiny/raw/interactions: {found}")
         assert len(mailbox.titles) == 1  # one cause, whoever meets it
     assert not blocked.success
     (sentence,) = _failed(blocked)
