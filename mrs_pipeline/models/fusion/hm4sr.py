@@ -13,12 +13,13 @@ a share of z^m is replaced by P_m tau. Both contrasts are among the positions of
 Deviations: the prediction of an item's categories is left out, since models here are given none; a block is laid out as
 SASRec's, with every position trained on; a start token, which has no time, has learned vectors in place of tau; which
 z^m are replaced is drawn for each token alone. Moments are months since the first training interaction (published:
-seconds since 1970, whose rates no step can change by little), intervals have `interval_scale` steps a doubling
-in a table for 136 years (published: for the longest one of all data). w starts at 0.1 for the identifier (published
-0, where its gate gets no gradient). Corrected: the published temporal experts are in no list of parameters and never
-learn; what a contrast leaves out counts nothing (published: a logit of 0). A history whose times are not known is taken
-to end at the latest moment of training, with the median interval between its items. An item that lacks a modality has
-a learned vector in its place. For histories longer than `max_length` see SASRec.
+seconds since 1970, whose rates no step can change by little), intervals have `interval_scale` steps a doubling in a
+table for 136 years (published: for the longest one of all data). Both contrasts are of all positions (published: of a
+row's last; with these alone the demo's validation recall@20 is .177 in place of .261, one seed). w starts at 0.1 for
+the identifier (published 0, where its gate gets no gradient). Corrected: the published temporal experts are in no list
+of parameters and never learn; what a contrast leaves out counts nothing (published: a logit of 0). A history whose
+times are not known is taken to end at the latest moment of training, with the median interval between its items. An
+item that lacks a modality has a learned vector in its place. For histories longer than `max_length` see SASRec.
 
 Complexity: O(M B L (K D + D^2) + E B M^2 D^2 + M B^2 D + M I (F + B) D) a step for B positions in rows of K =
 max_length, M streams, E experts.
