@@ -19,6 +19,8 @@ from mrs_pipeline.errors import InputError, did_you_mean
 
 PACKAGE: Final = "mrs-pipeline"
 """The distribution that this package itself belongs to."""
+_NAMED_AT_MOST = 30
+"""Names in a sentence; only of models there are more."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}(\.[a-z][a-z0-9_]{0,39})?")
 
 Thing = TypeVar("Thing")
@@ -72,11 +74,17 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         return len(self._points)
 
     def find(self, name: str) -> Thing:
-        """The thing of that name; InputError lists the known names."""
+        """The thing of that name; InputError lists the known names, or the first of them."""
         if name not in self:
             plural = "there are" if self.kind.endswith("ing") else f"the {self.kind}s are"
+            shown = ", ".join(list(self)[:_NAMED_AT_MOST])
+            more = (
+                f" and {len(self) - _NAMED_AT_MOST} more, which `mrs {self.kind}s` lists"
+                if len(self) > _NAMED_AT_MOST
+                else ""
+            )
             raise InputError(
-                f"there is no {self.kind} '{name}'{did_you_mean(name, self)}; {plural} {', '.join(self)}"
+                f"there is no {self.kind} '{name}'{did_you_mean(name, self)}; {plural} {shown}{more}"
             )
         return self[name]
 
