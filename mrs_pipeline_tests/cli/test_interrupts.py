@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -32,10 +33,10 @@ attributes:
 """
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Mrs:
+@pytest.fixture
+def large(tmp_path: Path) -> Mrs:
     """One dataset whose ingestion, extraction and training each take more than a moment."""
-    mrs = make_home(tmp_path_factory.mktemp("interrupts") / "home")
+    mrs = make_home(tmp_path / "home")
     raw, rng = mrs.root / "raw", np.random.default_rng(5)
     (raw / "images").mkdir(parents=True)
     columns = {
@@ -56,17 +57,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Mrs:
     return mrs
 
 
-def test_ingestion(large: Mrs) -> None:
+@pytest.mark.slow
+def test_ingestion_extraction_and_training_and_then_it_goes_on(large: Mrs) -> None:
     _stops(large, lambda said: ": step 1 of " in said)
-
-
-@pytest.mark.slow
-def test_extraction(large: Mrs) -> None:
     _stops(large, lambda said: "image_color_gradient:" in said)
-
-
-@pytest.mark.slow
-def test_training_and_then_it_goes_on(large: Mrs) -> None:
     _stops(
         large,
         lambda _: bool(list(large.root.glob("models/large/*/bpr_mf/resume/seed=*/checkpoint.safetensors"))),

@@ -69,7 +69,7 @@ def test_the_order_of_training_changes_it_by_little() -> None:
     names = ["most_pop", "ease", "bpr_mf"]
     one, other = (told(ORDERS, *order) for order in (names, names[::-1]))
     assert isinstance(one, dict) and isinstance(other, dict)
-    assert one["bpr_mf"] > 150 and one["ease"] > 40 > one["most_pop"]
+    assert one["bpr_mf"] > 150 and one["ease"] > 40 and one["most_pop"] < 80
     for name in names:
         assert alike(one[name], other[name]), (name, one, other)
 
