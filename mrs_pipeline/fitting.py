@@ -149,7 +149,7 @@ def fit(
     """
     training, evaluation = training or TrainingOptions(), evaluation or EvaluationOptions()
     begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
-    carried, begins = _carried(begun, start)
+    carried, begins = _carried(begun, start, training.warm_share)
     validate = _selection(begun.data, evaluation, begun.model)
     code = _code_of("mrs_pipeline.fitting:fit", begun.model, metric_roots([evaluation.select_metric]))
     chosen = (str(training.eval_every), evaluation.select_on, *begins)
@@ -190,7 +190,7 @@ def refit(
     """
     training = (training or TrainingOptions()).model_copy(update={"epochs": epochs})
     begun = _begin(data, model, config, seed=seed, training=training, pretraining=pretraining)
-    carried, begins = _carried(begun, start)
+    carried, begins = _carried(begun, start, training.warm_share)
     # a state of more epochs than are wanted now cannot be gone on from
     code, wanted = _code_of("mrs_pipeline.fitting:refit", begun.model), f"{epochs} epochs"
     checkpoint = _checkpoint(checkpoints, begun, seed, training, code, wanted, *begins)
@@ -594,11 +594,13 @@ def _begin(
     return _Begun(data, inputs, _build(model, settings, inputs, seed), first_step, memory)
 
 
-def _carried(begun: _Begun, start: WarmStart | None) -> tuple[CarriedOver | None, tuple[str, ...]]:
+def _carried(
+    begun: _Begun, start: WarmStart | None, share: float
+) -> tuple[CarriedOver | None, tuple[str, ...]]:
     """What was put into the model of an earlier training, and what a checkpoint must know of it."""
     if start is None:
         return None, ()
-    return carry_over(begun.model, begun.inputs, start), (start.digest,)
+    return carry_over(begun.model, begun.inputs, start, share), (start.digest,)
 
 
 def _build(model: str, config: ModelConfig, inputs: ModelInputs, seed: int) -> AnyRecommender:

@@ -63,6 +63,10 @@ class TrainingOptions(BaseModel):
     warm_start: bool = False
     """Begin from the weights of the window before, where it has been trained by the same code with the same settings on
     the same features; rows of users and items are found by their ids. For datasets with windows."""
+    warm_share: float = Field(default=0.4, gt=0, le=1)
+    """Of an earlier row of a user or item in the row that a warm start begins from; the rest is the model's own first
+    value. Networks that go on from all of what they learned on fewer rows end worse than from scratch (Ash and Adams,
+    NeurIPS 2020, "On Warm-Starting Neural Network Training": shrink and perturb)."""
     eval_every: int = Field(default=1, ge=1)
     """Epochs from one validation to the next."""
     checkpoint_every: int = Field(default=10, ge=0)

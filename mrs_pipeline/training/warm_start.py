@@ -107,7 +107,9 @@ def why_never(spec: ModelSpec) -> str | None:
     return None
 
 
-def carry_over(model: AnyRecommender, inputs: ModelInputs, start: WarmStart) -> CarriedOver:
+def carry_over(
+    model: AnyRecommender, inputs: ModelInputs, start: WarmStart, share: float = 1.0
+) -> CarriedOver:
     """Puts the weights of an earlier training into a model that has just been built.
 
     A tensor whose first dimension counts users (items) in both windows is carried over row by row; one of equal shape
@@ -120,6 +122,7 @@ def carry_over(model: AnyRecommender, inputs: ModelInputs, start: WarmStart) -> 
         model: as it was built, changed in place.
         inputs: what it was built from.
         start: the earlier training.
+        share: of an earlier row in the row of a user or item; the rest is its first value.
 
     Raises:
         ValueError: users and items cannot be told apart by how many there are.
@@ -139,7 +142,7 @@ def carry_over(model: AnyRecommender, inputs: ModelInputs, start: WarmStart) -> 
         )
         if then is not None and side is not None:
             before = own.clone()
-            _fill(own, then, rows[side])
+            _fill(own, then, rows[side], share)
             if side == "items" and content is not None and _learned_by_row(before, inputs):
                 computed |= _fill_from_content(own, content, rows[side])
         elif then is not None and then.shape == own.shape:
@@ -193,8 +196,9 @@ def _counts(then: Tensor, own: Tensor, side: Renumbered) -> bool:
     )
 
 
-def _fill(own: Tensor, then: Tensor, rows: _Rows) -> None:
-    own[rows.to.to(own.device)] = then.to(own.device)[rows.source.to(own.device)]
+def _fill(own: Tensor, then: Tensor, rows: _Rows, share: float) -> None:
+    to, earlier = rows.to.to(own.device), then.to(own.device)[rows.source.to(own.device)]
+    own[to] = torch.lerp(own[to], earlier, share) if own.is_floating_point() else earlier
 
 
 def _content(spec: ModelSpec, inputs: ModelInputs) -> tuple[Tensor, Tensor] | None:

@@ -79,6 +79,17 @@ def test_an_unchanged_window_begins_with_the_scores_of_the_model_before(
     assert (carried.users, carried.items, carried.new_items, carried.afresh) == (N_USERS, N_ITEMS, 0, ())
 
 
+def test_a_share_of_earlier_rows_is_carried_over(market: TrainingData, before: dict[str, Fitted]) -> None:
+    same = np.arange(N_USERS), np.arange(N_ITEMS)
+    start = _start(before["bpr_mf"], market, *same)
+    model, inputs = build("bpr_mf", market, seed=7)
+    first = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    carry_over(model, inputs, start, share=0.25)
+    for name in ("user_embedding", "item_embedding"):
+        wanted = 0.75 * first[name] + 0.25 * start.weights[name]
+        torch.testing.assert_close(model.state_dict()[name], wanted)
+
+
 def test_new_items_begin_from_content_and_new_users_from_the_first_values(
     market: TrainingData, before: dict[str, Fitted]
 ) -> None:
