@@ -44,6 +44,7 @@ ABLE = (
     "m3srec",
     "mmsr",
     "hm4sr",
+    "dicer",
     "amr",
     "megcf",
     "mcln",
