@@ -26,7 +26,7 @@ _RUN: Final = f"""
 import time, sys, dagster as dg
 made = [dg.asset(name=f"step{{n}}")(lambda: None) for n in range({_STEPS})]
 job = dg.Definitions(assets=made, jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
-with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
+with dg.DagsterInstance.local_temp(sys.argv[1], overrides={{"telemetry": {{"enabled": False}}}}) as instance:
     config = {{"loggers": {{"console": {{"config": {{"log_level": "CRITICAL"}}}}}}}}
     started = time.perf_counter()
     assert job.execute_in_process(instance=instance, run_config=config).success
