@@ -361,16 +361,24 @@ def with_new_items(
     return again.eval()
 
 
-def with_content(model: AnyRecommender, data: TrainingData, changed: Sequence[int]) -> AnyRecommender:
-    """`model` built on other features of some items, weights as trained; their rows in graphs of items lead nowhere.
+def with_content(
+    model: AnyRecommender, data: TrainingData, modality: str, changed: Sequence[int]
+) -> AnyRecommender:
+    """`model` built on other features of some items, weights as trained.
+
+    Their rows in the modality's graph of items lead nowhere; the graphs of other modalities are as they were.
 
     Args:
         model: that is trained by steps.
         data: what it was trained on, but for features of the items `changed`, which are present as they were.
+        modality: whose features changed.
         changed: those items.
     """
     prepared = prepare(data, model.spec.name, model.config, device=model.device)
-    graphs = {name: without_links_of(graph, changed) for name, graph in prepared.item_graphs.items()}
+    graphs = {
+        name: without_links_of(graph, changed) if name == modality else graph
+        for name, graph in prepared.item_graphs.items()
+    }
     again = _build(
         model.spec.name,
         model.config,

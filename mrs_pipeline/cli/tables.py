@@ -83,9 +83,8 @@ def fitted(
         left_out.append(order.pop(0))
         shown = [column for column in shown if column.heading not in left_out]
     table = Table(title=title, title_justify="left", caption_justify="left")
-    table.min_width = min(
-        Text.from_markup(title or "").cell_len, room
-    )  # a title is broken at the table's width
+    # a title is broken at the table's width
+    table.min_width = min(Text.from_markup(title or "").cell_len, room)
     for column in shown:
         side: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(

@@ -64,9 +64,8 @@ def remember(fingerprint: str, kept: Kept) -> None:
     with suppress(OSError):  # what cannot be kept is found again by the next process
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _replace(folder / f"{fingerprint}.json", _text(both))
-        states = sorted(
-            folder.iterdir(), key=lambda path: path.stat().st_mtime_ns
-        )  # and what killed ones left
+        # unfinished files that killed processes have left are among them
+        states = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         for old in states[:-MOST_STATES]:
             old.unlink(missing_ok=True)
 

@@ -209,7 +209,7 @@ def _without(bundle: Bundle, modality: str, item: int, vector: FloatArray) -> fl
     other = FeatureMatrix(values, matrix.present, matrix.name)
     data = replace(bundle.data, features={**bundle.data.features, modality: other})
     with torch.no_grad():
-        items = with_content(bundle.model, data, [item]).representations()[1]
+        items = with_content(bundle.model, data, modality, [item]).representations()[1]
     return float(items[item].numpy() @ vector)
 
 

@@ -193,6 +193,21 @@ def test_a_model_whose_vectors_are_no_sum_is_explained_by_leaving_out(shop: Stag
     assert ("by leaving it out" in sentence(found)) == (found.named is not None)
 
 
+def test_leaving_out_a_modality_leaves_the_graphs_of_the_others(shop: Stage) -> None:
+    """FREEDOM reads content by its graphs of items alone: what two modalities give differs as their neighbours do."""
+    bundle = load_bundle(shop, "freedom")
+    both = bundle.content["text"].present & bundle.content["image"].present
+    ids = {bundle.shelf.ids[at] for at in np.flatnonzero(both)}
+    given = [
+        explanation(bundle, place.item_id, user=user).paths
+        for user in list(bundle.users)[:4]
+        for place in recommend(bundle, 3, user=user).places
+        if place.item_id in ids
+    ]
+    assert given
+    assert all(each["text"] != pytest.approx(each["image"], abs=1e-6) for each in given)
+
+
 @pytest.mark.parametrize("name", ["vbpr", "knn_fusion", "freedom"])
 def test_without_the_named_evidence_the_score_falls_more_than_without_any(shop: Stage, name: str) -> None:
     bundle, rng = load_bundle(shop, name), np.random.default_rng(1)
