@@ -12,7 +12,7 @@ class IndexOptions(BaseModel):
 
     NEUTRAL: ClassVar[tuple[str, ...]] = ()
 
-    exact_below: int = Field(default=20_000, ge=0)
+    exact_below: int = Field(default=100_000, ge=0)
     """Up to so many items all inner products are computed; with more, a graph (HNSW) is built and walked."""
     connectivity: int = Field(default=32, ge=2, le=256)
     """Links of an item in the graph."""
